@@ -1,0 +1,120 @@
+"""The words of the trade: instruments, blocks of ticks, orders, fills, positions, signals and closed trades.
+
+Prices and sizes are integers everywhere inside the engine: *ticks* and *lots* of the instrument's decimal
+precision (``price_precision`` 2 makes one tick 0.01). Decimal text becomes integers once, at the edge, and
+integers become decimal text once, in a report. Times are ``int`` nanoseconds since the Unix epoch, UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+NO_PRICE = 0
+"""A bid, ask or price that is not known. Real prices are always positive."""
+
+MAX_PRICE_TICKS = (1 << 40) - 1
+MAX_SIZE_LOTS = (1 << 40) - 1
+"""Input bounds, checked at the edge: with them no sum over a window of 2**22 ticks can leave 128 bits."""
+
+SECOND_NS = 1_000_000_000
+
+
+class Kind(IntEnum):
+    """What a tick record is; the values are those of ``TickBlock.kind``."""
+
+    TRADE = 0
+    QUOTE = 1
+
+
+class Side(IntEnum):
+    """Direction of a position or order; the value is its sign."""
+
+    LONG = 1
+    SHORT = -1
+
+    @property
+    def word(self) -> str:
+        """``"long"`` or ``"short"``, the spelling used in every output."""
+        return "long" if self is Side.LONG else "short"
+
+
+class Reason(StrEnum):
+    """Why a position was closed."""
+
+    STOP = "SL"
+    TARGET = "TP"
+    TIME = "TIME"
+    FLAT = "FLAT"
+    RISK = "RISK"
+    SESSION = "SESSION"  # flattened because the trading session ends
+    MANUAL = "MANUAL"  # flattened by a command or at a graceful stop
+    END = "END"  # the data ended with the position open
+
+
+class Clock(StrEnum):
+    """Which time a feed's records are traded on (design decision 4)."""
+
+    RECEIVE = "receive"
+    RECORD = "record"
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """A tradable symbol and the decimal precision of its prices and sizes.
+
+    One price tick is ``10**-price_precision`` of the quote currency, one lot ``10**-size_precision`` of a unit.
+    """
+
+    symbol: str
+    price_precision: int = 2
+    size_precision: int = 0
+
+    def price(self, price_ticks: int) -> Decimal:
+        """Return the exact decimal price of ``price_ticks``."""
+        return Decimal(price_ticks).scaleb(-self.price_precision)
+
+    def size(self, size_lots: int) -> Decimal:
+        """Return the exact decimal size of ``size_lots``."""
+        return Decimal(size_lots).scaleb(-self.size_precision)
+
+
+@dataclass(slots=True)
+class TickBlock:
+    """Tick records as columns of equal length; what every feed and file hands to the engine.
+
+    All arrays are C-contiguous. A trade print has ``price_ticks > 0``; its bid and ask are those known at that
+    moment, or 0. A quote update (``kind`` 1) has price and size 0. Optional columns are ``None`` when the source
+    has no such field: ``instrument`` None means index 0 throughout, ``kind`` None means all trades.
+    """
+
+    ts_ns: NDArray[np.int64]  # the clock the engine trades on
+    price_ticks: NDArray[np.int64]
+    size_lots: NDArray[np.int64]
+    bid_ticks: NDArray[np.int64] | None = None
+    ask_ticks: NDArray[np.int64] | None = None
+    bid_lots: NDArray[np.int64] | None = None
+    ask_lots: NDArray[np.int64] | None = None
+    instrument: NDArray[np.uint16] | None = None
+    kind: NDArray[np.uint8] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ts_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A strategy's wish to enter, made when its declared condition fired. Prices are in ticks; 0 means none."""
+
+    side: Side
+    entry_ticks: int
+    stop_ticks: int = 0
+    target_ticks: int = 0
+    confidence: float = 1.0
+    metadata: dict[str, float] = field(default_factory=dict)

@@ -1,0 +1,71 @@
+"""The ports: what a feed, a broker and a journal must offer. Adapters implement them; the kernel knows only these."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from engine.model import Clock, Instrument, TickBlock
+
+
+class FeedState(StrEnum):
+    """Where a feed stands; the words the dashboard and the terminal show."""
+
+    CONNECTING = "connecting"
+    LIVE = "live"
+    STALE = "stale"  # connected, but silent for longer than stale_after
+    GAP = "gap"  # records were lost: features are dirty until their windows have refilled
+    RECONNECTING = "reconnecting"
+    END = "end"  # the source has no more records (files and recordings)
+    CLOSED = "closed"
+
+
+@dataclass(slots=True)
+class FeedBatch:
+    """What a feed hands over at one moment: a block of records, a change of state, or both (state first).
+
+    ``received_ns`` is ``time.monotonic_ns()`` at the moment the bytes arrived; tick-to-decision latency counts
+    from it. The block's arrays belong to the feed and are only valid until the next batch is asked for.
+    """
+
+    received_ns: int
+    block: TickBlock | None = None
+    state: FeedState | None = None
+    detail: str = ""
+    gap_instruments: Sequence[int] = ()  # indices whose windows must restart; with state GAP
+
+
+@dataclass(slots=True)
+class FeedHealth:
+    """Counters of a feed since its start. The law: ``offered == accepted + sum(rejected.values())``."""
+
+    state: FeedState
+    address: str
+    offered: int
+    accepted: int
+    rejected: Mapping[str, int]  # by reason code
+    bad_frames: Mapping[str, int]  # whole frames refused, by reason code
+    late: int  # accepted although their time ran backwards
+    gaps: int
+    reconnects: int
+    queue_ticks: int
+    age_ms: float  # time since the last message of any kind; NaN before the first
+
+
+class Feed(Protocol):
+    """A source of ticks. ``instruments`` is complete once the first batch has been handed over."""
+
+    clock: Clock
+
+    @property
+    def instruments(self) -> Sequence[Instrument]: ...
+
+    def batches(self) -> AsyncIterator[FeedBatch]:
+        """Yield batches until the feed ends or is closed; never raises for a fault of the other side."""
+        ...
+
+    def health(self) -> FeedHealth: ...
+
+    async def close(self) -> None: ...
