@@ -29,12 +29,14 @@ SANITIZE = switched_on("SANITIZE")
 WINDOWS = sys.platform == "win32"
 
 # Portable flags only: no -march=native, no fast-math. Contracted multiply-adds would make C and Python disagree.
-compile_args = ["/O2", "/fp:strict"] if WINDOWS else ["-O3", "-ffp-contract=off", "-fno-strict-aliasing", "-Wno-unused-function"]
+PORTABLE = ["-O3", "-ffp-contract=off", "-fno-strict-aliasing", "-Wno-unused-function"]
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+compile_args = ["/O2", "/fp:strict"] if WINDOWS else PORTABLE
 link_args: list[str] = []
 macros: list[tuple[str, str | None]] = [("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")]
 if SANITIZE:
-    compile_args += ["-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
-    link_args += ["-fsanitize=address,undefined"]
+    compile_args = [*compile_args, "-O1", "-g", "-fno-omit-frame-pointer", *SANITIZERS]
+    link_args += SANITIZERS
 if COVERAGE:
     macros.append(("CYTHON_TRACE_NOGIL", "1"))
 if switched_on("PORTABLE_INT128"):
@@ -47,6 +49,7 @@ extensions = [
         f"engine.{path.stem}",
         [path.as_posix()],
         include_dirs=[np.get_include(), "engine"],
+        depends=[header.as_posix() for header in sorted(Path("engine").glob("*.h"))],
         define_macros=macros,
         extra_compile_args=compile_args,
         extra_link_args=link_args,
