@@ -1,0 +1,1 @@
+"""The tests. Run with ``make test``."""

@@ -1,0 +1,1 @@
+"""Independent naive references, and the engine held against them."""
