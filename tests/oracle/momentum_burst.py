@@ -344,7 +344,7 @@ class Machine:
     @property
     def money_per_tick(self) -> Fraction:
         """What one price tick is worth on one position."""
-        return self.params.position_size / 10**self.price_precision
+        return self.params.position_size * Fraction(1, 10**self.price_precision)
 
     def tick(self, t: int, p: int, q: int, bid: int, ask: int, *, new_session: bool) -> None:
         """Take one trade print: timers first, then exits or, when flat, the entry condition."""
