@@ -1,0 +1,380 @@
+"""Every setting, where its value came from, and one clear line when it is wrong.
+
+A value is looked for in this order, and the first place that has it wins: command line flag, environment variable
+(``MICROBURST__RISK__DAILY_LOSS_LIMIT``), ``.env`` file, project file (``microburst.toml`` here, or ``--config FILE``),
+user file (``~/.config/microburst/config.toml``), default. Names that do not exist are errors with the nearest valid
+name, never ignored. Durations, ratios and amounts are read exactly by :mod:`engine.quantities`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from engine.errors import ConfigError, nearest
+from engine.quantities import (
+    Fee,
+    format_decimal,
+    format_duration,
+    format_ratio,
+    parse_duration_ns,
+    parse_fee,
+    parse_number,
+    parse_ratio,
+)
+from engine.sessions import calendar_names
+
+ENV_PREFIX = "MICROBURST__"
+PROJECT_FILE = Path("microburst.toml")
+AUTO_FEED = "auto"
+"""The feed address that means: the mock market on its usual port, or an embedded one when nothing answers there."""
+
+Path_ = tuple[str, ...]
+"""Where a setting lives: ``("risk", "daily_loss_limit")``."""
+
+
+def _reads(parse: Callable[[Any], object]) -> BeforeValidator:
+    """Let pydantic report a :class:`ConfigError` of ``parse`` as the error of the field that it is reading."""
+
+    def read(value: object) -> object:
+        try:
+            return parse(value)
+        except ConfigError as error:
+            raise PydanticCustomError("quantity", "{line}", {"line": error.line()}) from None
+
+    return BeforeValidator(read)
+
+
+def _calendar_name(value: object) -> str:
+    if value not in calendar_names():
+        raise ConfigError(f"there is no calendar {value!r}", fix=nearest(str(value), calendar_names()))
+    return str(value)
+
+
+def _optional_amount(value: Any) -> Fraction | None:
+    """Read an amount that may be left open by an empty text."""
+    amount = None if value == "" else parse_number(value)
+    if amount is not None and amount < 0:
+        raise ConfigError(f"{value} is negative")
+    return amount
+
+
+def _optional_text(value: Fraction | None) -> str:
+    return "" if value is None else format_decimal(value)
+
+
+Duration = Annotated[int, _reads(parse_duration_ns), PlainSerializer(format_duration, return_type=str)]
+Ratio = Annotated[Fraction, _reads(parse_ratio), PlainSerializer(format_ratio, return_type=str)]
+Amount = Annotated[Fraction, _reads(parse_number), PlainSerializer(format_decimal, return_type=str)]
+OptionalAmount = Annotated[Fraction | None, _reads(_optional_amount), PlainSerializer(_optional_text, return_type=str)]
+FeeText = Annotated[Fee, _reads(parse_fee), PlainSerializer(str, return_type=str)]
+
+
+class Section(BaseModel):
+    """A table of the configuration file: closed, and never changed after it was read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, validate_default=True)
+
+
+def setting(default: object, text: str, unit: str = "", **bounds: Any) -> Any:
+    """Declare one key with its default, explanation and unit; the explanation is what ``config init`` writes."""
+    return Field(default, description=text, json_schema_extra={"unit": unit}, **bounds)
+
+
+class FeedSettings(Section):
+    """Where ticks come from."""
+
+    address: str = setting(AUTO_FEED, "WebSocket address of the feed; auto: the mock market, embedded if none answers")
+    stale_after: Duration = setting("2s", "silence after which the feed counts as stale and nothing is opened", "time")
+    connect_timeout: Duration = setting("10s", "how long the first connection may take before exit 6", "time")
+
+
+class PaperSettings(Section):
+    """The simulated venue, in paper trading and backtests alike."""
+
+    fills: Literal["auto", "last", "touch"] = setting(
+        "auto", "fill price; auto: touch where there are quotes, else last"
+    )
+    spread: OptionalAmount = setting("", "bid-ask spread assumed where the data has no quotes; empty: none", "price")
+    slippage_bps: Amount = setting("0", "added against you on every fill", "basis points", ge=0)
+    fee: FeeText = setting("0", "per fill: 5bps, 0.005/share, 2.25/contract", "fee")
+    latency_feed: Duration = setting("0s", "delay of market data on its way to the engine", "time")
+    latency_order: Duration = setting("0s", "delay of an order on its way to the venue", "time")
+    starting_cash: Amount = setting("10000", "equity at the start", "account currency", gt=0)
+
+
+class RiskSettings(Section):
+    """What no strategy may exceed."""
+
+    daily_loss_limit: Ratio = setting(
+        "5%", "realised and open loss of a day that flattens and stops it", "equity", gt=0, le=1
+    )
+    position_size: Amount = setting("1", "size of every entry", "shares, contracts or coins", gt=0)
+
+
+class StrategySettings(Section):
+    """What to trade by."""
+
+    name: str = setting("momentum_burst", "a built-in strategy, or path/to/file.py:Class")
+    params: dict[str, Any] = setting({}, "parameters of the strategy; see: engine strategy show NAME")
+
+
+class SessionSettings(Section):
+    """When to trade."""
+
+    calendar: Annotated[str, _reads(_calendar_name)] = setting(
+        "always", "trading sessions: " + ", ".join(calendar_names())
+    )
+    duration: Duration = setting("0s", "how long to run; 0s: until stopped", "time")
+
+
+class LogSettings(Section):
+    """What is written to the log, which is a file; the terminal shows warnings and worse."""
+
+    level: Literal["debug", "info", "warning", "error"] = setting("info", "least important entry that is kept")
+    format: Literal["text", "json"] = setting("text", "shape of an entry on the terminal; the file is always json")
+    file: str = setting("", "log file; empty: the user's state directory")
+
+
+class TelemetrySettings(Section):
+    """The loopback link to the dashboard."""
+
+    enabled: bool = setting(True, "let viewers on this machine connect")
+    port: int = setting(0, "loopback port; 0: any free one", "", ge=0, le=65535)
+
+
+class Config(BaseSettings):
+    """All settings. Read it with :func:`load`, which knows the places and their order."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_file=".env", env_file_encoding="utf-8", extra="forbid", frozen=True
+    )
+
+    feed: FeedSettings = FeedSettings()
+    paper: PaperSettings = PaperSettings()
+    risk: RiskSettings = RiskSettings()
+    strategy: StrategySettings = StrategySettings()
+    session: SessionSettings = SessionSettings()
+    log: LogSettings = LogSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from the constructor alone: :func:`load` reads each place itself, to remember the origin."""
+        return (init_settings,)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A value and where it was found; ``origin`` is ``file:line``, a variable or a flag."""
+
+    value: object
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The configuration and, for every key that is not a default, its origin."""
+
+    config: Config
+    origins: Mapping[Path_, str]
+
+    def rows(self) -> Iterator[tuple[str, str, str]]:
+        """Yield ``(key, value as text, origin)`` of every setting, defaults included."""
+        for path, value in _flatten(self.config.model_dump()):
+            shown = str(value).lower() if isinstance(value, bool) else str(value)
+            yield ".".join(path), shown, self.origins.get(path, "default")
+
+
+def load(flags: Mapping[str, Found] | None = None, config_file: Path | None = None) -> Loaded:
+    """Read every place and return the merged configuration.
+
+    Args:
+        flags: settings given on the command line, by dotted key.
+        config_file: read instead of ``./microburst.toml``; it must exist.
+
+    Raises:
+        ConfigError: a file cannot be read, a key does not exist, or a value is not acceptable.
+    """
+    found: dict[Path_, Found] = {}
+    if user_file().is_file():
+        found |= _from_toml(user_file())
+    if config_file or PROJECT_FILE.is_file():
+        found |= _from_toml(config_file or PROJECT_FILE)
+    found |= _from_variables(DotEnvSettingsSource(Config).env_vars, ".env ")
+    found |= _from_variables(EnvSettingsSource(Config).env_vars, "environment ")
+    found |= {tuple(key.split(".")): value for key, value in (flags or {}).items()}
+    for path, setting_found in found.items():
+        _check_known(path, setting_found.origin)
+    try:
+        config = Config(**_nest(found))
+    except ValidationError as error:
+        raise _config_error(error, found) from None
+    return Loaded(config, {path: value.origin for path, value in found.items()})
+
+
+def user_file() -> Path:
+    """Return the path of the user's own configuration file."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("APPDATA") or Path.home() / "AppData/Roaming") / "microburst" / "config.toml"
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "microburst" / "config.toml"
+
+
+def sections() -> Iterator[tuple[str, type[Section]]]:
+    """Yield the name and the model of every section."""
+    for name, field in Config.model_fields.items():
+        yield name, field.annotation  # type: ignore[misc]
+
+
+def template() -> str:
+    """Return a configuration file with every key, its default, unit and explanation, all commented out."""
+    lines = ["# Microburst configuration. Every line shows a default; remove the leading '#' to change it.", ""]
+    for name, section in sections():
+        lines += [f"# {(section.__doc__ or '').strip()}", f"[{name}]"]
+        for key, field in section.model_fields.items():
+            lines += _template_lines(name, key, field)
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _template_lines(name: str, key: str, field: FieldInfo) -> list[str]:
+    extra = field.json_schema_extra
+    unit = extra.get("unit") if isinstance(extra, dict) else ""
+    lines = [f"# {field.description}" + (f" [{unit}]" if unit else "")]
+    if isinstance(field.default, dict):
+        return [*lines, f"# [{name}.{key}]", '# window = "15s"']
+    text = str(field.default).lower() if isinstance(field.default, (bool, int)) else f'"{field.default}"'
+    return [*lines, f"# {key} = {text}"]
+
+
+# --- Reading the places -----------------------------------------------------------------------------------------------
+
+
+def _from_toml(file: Path) -> dict[Path_, Found]:
+    try:
+        text = file.read_text(encoding="utf-8")
+        table = tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"line (\d+)", str(error))
+        raise ConfigError(f"not valid TOML: {error}", where=f"{file}:{line[1]}" if line else str(file)) from None
+    except UnicodeDecodeError:
+        raise ConfigError("not UTF-8 text", where=str(file)) from None
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration: {error.strerror}", where=str(file)) from None
+    lines = text.splitlines()
+    return {path: Found(value, f"{file}:{_line_of(path, lines)}") for path, value in _flatten(table)}
+
+
+def _from_variables(variables: Mapping[str, str | None], place: str) -> dict[Path_, Found]:
+    prefix = ENV_PREFIX.lower()
+    return {
+        tuple(name.lower()[len(prefix) :].split("__")): Found(value, f"{place}{name.upper()}")
+        for name, value in variables.items()
+        if name.lower().startswith(prefix) and value is not None
+    }
+
+
+def _flatten(table: Mapping[str, object], above: Path_ = ()) -> Iterator[tuple[Path_, object]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, (*above, key))
+        else:
+            yield (*above, key), value
+
+
+def _nest(found: Mapping[Path_, Found]) -> dict[str, Any]:
+    root: dict[str, Any] = {}
+    for path, value in found.items():
+        table = root
+        for key in path[:-1]:
+            table = table.setdefault(key, {})
+        table[path[-1]] = value.value
+    return root
+
+
+_HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]")
+_KEY = re.compile(r"""\s*([\w."'-]+)\s*=""")
+
+
+def _line_of(path: Path_, lines: list[str]) -> int:
+    """Return the line that sets ``path``, or that of the nearest table above it (inline tables), counted from 1."""
+    table: Path_ = ()
+    best, best_depth = 1, 0
+    for number, line in enumerate(lines, start=1):
+        here = table
+        if header := _HEADER.match(line):
+            here = table = _dotted(header[1])
+        elif key := _KEY.match(line):
+            here = (*table, *_dotted(key[1]))
+        if len(here) > best_depth and path[: len(here)] == here:
+            best, best_depth = number, len(here)
+    return best
+
+
+def _dotted(text: str) -> Path_:
+    return tuple(part.strip().strip("\"'") for part in text.split("."))
+
+
+# --- Saying what is wrong ---------------------------------------------------------------------------------------------
+
+
+def _check_known(path: Path_, origin: str) -> None:
+    known = dict(sections())
+    if path[0] not in known:
+        if len(path) == 1:
+            owners = [f"[{name}]" for name, section in known.items() if path[0] in section.model_fields]
+            if owners:
+                raise ConfigError(
+                    f"'{path[0]}' stands outside its section", where=origin, fix=f"put it under {owners[0]}"
+                )
+        raise ConfigError(f"unknown section '{path[0]}'", where=origin, fix=nearest(path[0], known))
+    if len(path) == 1:
+        raise ConfigError(
+            f"'{path[0]}' is a section, not a value", where=origin, fix=f"write [{path[0]}] and keys below it"
+        )
+    keys = known[path[0]].model_fields
+    if path[1] not in keys:
+        raise ConfigError(f"unknown key '{path[1]}' in [{path[0]}]", where=origin, fix=nearest(path[1], keys))
+    is_table = isinstance(keys[path[1]].default, dict)
+    if len(path) > (3 if is_table else 2):
+        raise ConfigError(f"'{'.'.join(path[:-1])}' is a value, not a section", where=origin)
+    if len(path) == 2 and is_table:
+        fix = f"write [{path[0]}.{path[1]}] and keys below it"
+        raise ConfigError(f"'{path[1]}' is a section, not a value", where=origin, fix=fix)
+
+
+def _config_error(error: ValidationError, found: Mapping[Path_, Found]) -> ConfigError:
+    """Turn pydantic's first complaint into one line that names the place and the key."""
+    first = error.errors(include_url=False)[0]
+    path = tuple(str(part) for part in first["loc"][:2])
+    origin = found[path].origin if path in found else ""
+    message = str(first["msg"]).replace("Input should", "should")
+    value = "" if first["type"] == "quantity" else f" = {first['input']!s}:"
+    joint = ":" if not value else ""
+    return ConfigError(f"{'.'.join(path)}{value}{joint} {message}", where=origin)
