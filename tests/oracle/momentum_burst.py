@@ -84,6 +84,14 @@ class Params:
             "direction": self.direction,
         }
 
+    def as_account(self) -> dict[str, str]:
+        """Return the account's settings, which belong to risk and not to the strategy."""
+        return {
+            "daily_loss_limit": decimal_text(self.daily_loss_limit),
+            "starting_cash": decimal_text(self.starting_cash),
+            "position_size": decimal_text(self.position_size),
+        }
+
 
 def decimal_text(value: Fraction) -> str:
     """Return a fraction whose decimal expansion ends as plain decimal text, exactly."""
