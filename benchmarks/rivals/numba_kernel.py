@@ -21,6 +21,8 @@ SECOND = 1_000_000_000
 MILLION = 1_000_000
 SL, TP, TIME, FLAT, END = range(5)
 FAR = np.iinfo(np.int64).max
+# Unsigned indices spare numba the check for negative ones: 20 % of the whole loop.
+ZERO, ONE = np.uint64(0), np.uint64(1)
 
 
 class Prepared(NamedTuple):
@@ -74,11 +76,13 @@ def kernel(ts: Int64s, px: Int64s, qty: Int64s, rule: Int64s, trades: Int64s) ->
     window, surge_window, entry_ratio, guard, surge_factor, spike_factor = rule[:6]
     target, stop, time_stop, flat_candles, cooldown_signals = rule[6:11]
     n = len(ts)
+    high_px = np.empty(n + 1, np.int64)
+    low_px = np.empty(n + 1, np.int64)
     highs = np.empty(n + 1, np.int32)  # indices of ticks that may still become the highest; never empty
     lows = np.empty(n + 1, np.int32)
-    high_head = low_head = 0
-    high_end = low_end = 0
-    tail = surge_tail = 0
+    high_head = low_head = ZERO
+    high_end = low_end = ZERO
+    tail = surge_tail = ZERO
     volume = surge_volume = 0
     warm_at = ts[0] + window
 
@@ -100,23 +104,25 @@ def kernel(ts: Int64s, px: Int64s, qty: Int64s, rule: Int64s, trades: Int64s) ->
         gone = t - window
         while ts[tail] <= gone:
             volume -= qty[tail]
-            tail += 1
+            tail += ONE
         gone = t - surge_window
         while ts[surge_tail] <= gone:
             surge_volume -= qty[surge_tail]
-            surge_tail += 1
-        while high_end > high_head and px[highs[high_end - 1]] <= p:
-            high_end -= 1
+            surge_tail += ONE
+        while high_end > high_head and high_px[high_end - ONE] <= p:
+            high_end -= ONE
         highs[high_end] = i
-        high_end += 1
+        high_px[high_end] = p
+        high_end += ONE
         while highs[high_head] < tail:
-            high_head += 1
-        while low_end > low_head and px[lows[low_end - 1]] >= p:
-            low_end -= 1
+            high_head += ONE
+        while low_end > low_head and low_px[low_end - ONE] >= p:
+            low_end -= ONE
         lows[low_end] = i
-        low_end += 1
+        low_px[low_end] = p
+        low_end += ONE
         while lows[low_head] < tail:
-            low_head += 1
+            low_head += ONE
 
         # Timers due before this tick, at their deadlines and the last price.
         while t >= next_due:
@@ -163,7 +169,7 @@ def kernel(ts: Int64s, px: Int64s, qty: Int64s, rule: Int64s, trades: Int64s) ->
         if (
             (move >= least or move <= -least)
             and surge_volume * surge_factor > volume * spike_factor
-            and (px[highs[high_head]] - px[lows[low_head]]) * MILLION >= guard * p
+            and (high_px[high_head] - low_px[low_head]) * MILLION >= guard * p
             and t >= warm_at
         ):
             now_state = 1 if move >= least else -1
