@@ -12,7 +12,7 @@ from zlib import crc32
 
 from mock_server.errors import MockError
 
-_SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,23}")
+SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,23}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def listings(symbols: Iterable[str]) -> tuple[Listing, ...]:
     if not names:
         raise MockError("no symbol given", where="--symbols", fix="for example --symbols AAPL,MSFT")
     for position, name in enumerate(names):
-        if not _SYMBOL.fullmatch(name):
+        if not SYMBOL.fullmatch(name):
             raise MockError(
                 f"{name!r} is not a symbol",
                 where="--symbols",

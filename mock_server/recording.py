@@ -1,0 +1,247 @@
+"""Tick files: ``timestamp,price,size[,bid,ask][,symbol]`` as CSV, plain or gzipped, read whole and exactly.
+
+The file is read and checked before the server listens: a bad row is an error with its file and line, never something
+skipped. Decimal text becomes integers of the instrument's precision without passing through a float; where the
+precision is not given, it is the largest number of decimals that the file writes.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import zlib
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mock_server.errors import ExitCode, MockError
+from mock_server.listings import SYMBOL, Listing
+from mock_server.market import COLUMNS
+from mock_server.timestamps import recognise
+
+Int64s = NDArray[np.int64]
+
+_REQUIRED = ("timestamp", "price", "size")
+_OPTIONAL = ("bid", "ask", "symbol")
+_ALIASES = {"time": "timestamp", "quantity": "size", "qty": "size", "volume": "size"}
+_MAX_PRECISION = 12
+_MAX_UNITS = (1 << 40) - 1  # the wire format's bound on ticks and lots
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A tick file in memory: times are offsets from ``start_ns``; rows as in :class:`mock_server.market.Ticks`."""
+
+    path: Path
+    instruments: tuple[Listing, ...]
+    start_ns: int
+    table: Int64s
+    timestamps: str
+
+    def blocks(self, block_ticks: int) -> Iterator[Int64s]:
+        """Yield the table in slices of at most ``block_ticks`` records; nothing is copied."""
+        for at in range(0, self.table.shape[1], block_ticks):
+            yield self.table[:, at : at + block_ticks]
+
+
+def read_recording(
+    path: Path,
+    *,
+    symbols: Sequence[str] = (),
+    price_precision: int | None = None,
+    size_precision: int | None = None,
+) -> Recording:
+    """Read a tick file.
+
+    Args:
+        path: CSV text, gzipped if its name ends in ``.gz``.
+        symbols: in a file with a symbol column, the ones to keep (all when empty); in a file without one, its name.
+        price_precision: decimals of a price; None takes what the file writes. Likewise ``size_precision``.
+
+    Raises:
+        MockError: the file cannot be read, or a row is not what it should be (with the line).
+    """
+    reader = _Reader(path, symbols, price_precision, size_precision)
+    try:
+        with _open(path) as file:
+            rows = csv.reader(file)
+            reader.header(next(rows, []))
+            for row in rows:
+                if row:  # not a blank line
+                    reader.row(row, rows.line_num)
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise MockError(
+            reason, where=str(path), fix="give a readable .csv or .csv.gz file", exit_code=ExitCode.DATA
+        ) from None
+    return reader.recording()
+
+
+def _open(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+class _Amounts:
+    """A column of decimals, kept as digits and number of decimals until the instrument's precision is known."""
+
+    def __init__(self, name: str, precision: int | None, optional: bool) -> None:
+        self._name, self._optional = name, optional
+        self._limit = _MAX_PRECISION if precision is None else precision
+        self._known: dict[str, tuple[int, int]] = {}  # spellings repeat
+        self.digits, self.decimals = array("q"), array("b")
+
+    def append(self, text: str) -> None:
+        """Take the next row's text; ValueError with a sentence if it is not a positive decimal."""
+        parsed = self._known.get(text)
+        if parsed is None:
+            if len(self._known) >= 1 << 16:
+                self._known.clear()
+            parsed = self._known[text] = self._parse(text)
+        self.digits.append(parsed[0])
+        self.decimals.append(parsed[1])
+
+    def _parse(self, text: str) -> tuple[int, int]:
+        text = text.strip()
+        if not text and self._optional:
+            return 0, 0
+        whole, _, fraction = text.partition(".")
+        if not (text.isascii() and (whole + fraction).isdecimal()):
+            raise ValueError(f"{self._name} {text!r} is not a positive decimal number")
+        if fraction[self._limit :].strip("0"):
+            raise ValueError(f"{self._name} {text} has more than {self._limit} decimals")
+        fraction = fraction[: self._limit]
+        units = int(whole + fraction)
+        if units == 0 and not self._optional:
+            raise ValueError(f"{self._name} {text!r} is not a positive decimal number")
+        if units > _MAX_UNITS:
+            raise ValueError(f"{self._name} {text} is above 2^40 - 1 units of its precision")
+        return units, len(fraction)
+
+    def units(self, precision: Int64s) -> tuple[Int64s, NDArray[np.bool_]]:
+        """Return the amounts in units of ``precision`` per row, and where they are too large to be sent."""
+        digits = np.array(self.digits, np.int64)
+        scale = 10 ** (precision - np.array(self.decimals, np.int64))
+        return digits * scale, digits > _MAX_UNITS // scale
+
+
+class _Reader:
+    """Takes a file row by row and ends up with a :class:`Recording`."""
+
+    def __init__(
+        self, path: Path, symbols: Sequence[str], price_precision: int | None, size_precision: int | None
+    ) -> None:
+        self._path, self._wanted = path, symbols
+        self._price_precision, self._size_precision = price_precision, size_precision
+        self._width = 0
+        self._symbol_column: int | None = None
+        self._read_time: Callable[[str], int] | None = None
+        self._timestamps = ""
+        self._columns: list[tuple[int, _Amounts]] = []
+        self._amounts: dict[str, _Amounts] = {}
+        self._symbols: dict[str, int] = {}
+        self._ts_ns, self._lines, self._instrument = array("q"), array("q"), array("q")
+
+    def header(self, row: Sequence[str]) -> None:
+        """Find the columns by their names."""
+        lowered = [name.strip().lower() for name in row]
+        names = [_ALIASES.get(name, name) for name in lowered]
+        missing = [name for name in _REQUIRED if name not in names]
+        if missing:
+            self._refuse(
+                1, f"the header has no column {missing[0]!r}", "begin with timestamp,price,size[,bid,ask][,symbol]"
+            )
+        twice = next((name for name in (*_REQUIRED, *_OPTIONAL) if names.count(name) > 1), None)
+        if twice:
+            self._refuse(1, f"the header names the column {twice!r} twice")
+        self._width, self._time_column = len(names), names.index("timestamp")
+        for name in ("price", "size", "bid", "ask"):
+            precision = self._size_precision if name == "size" else self._price_precision
+            self._amounts[name] = _Amounts(name, precision, optional=name in _OPTIONAL)
+            if name in names:
+                self._columns.append((names.index(name), self._amounts[name]))
+        if "symbol" in names:
+            self._symbol_column = names.index("symbol")
+        elif len(self._wanted) > 1:
+            self._refuse(1, "there is no symbol column, so --symbols can name only one symbol")
+
+    def row(self, row: Sequence[str], line: int) -> None:
+        """Take one record, unless it is of a symbol that is not wanted."""
+        if len(row) != self._width:
+            self._refuse(line, f"{len(row)} fields where the header has {self._width}")
+        try:
+            index = self._instrument_of(row)
+            if index is None:
+                return
+            stamp = row[self._time_column].strip()
+            if self._read_time is None:
+                self._read_time, self._timestamps = recognise(stamp)
+            self._ts_ns.append(self._read_time(stamp))
+            for column, amounts in self._columns:
+                amounts.append(row[column])
+        except ValueError as error:
+            self._refuse(line, str(error))
+        self._instrument.append(index)
+        self._lines.append(line)
+
+    def _instrument_of(self, row: Sequence[str]) -> int | None:
+        if self._symbol_column is None:
+            symbol = self._wanted[0] if self._wanted else _symbol_of(self._path)
+        else:
+            symbol = row[self._symbol_column].strip()
+            if self._wanted and symbol not in self._wanted:
+                return None
+        index = self._symbols.get(symbol)
+        if index is None:
+            if not SYMBOL.fullmatch(symbol):
+                raise ValueError(f"{symbol!r} is not a symbol")
+            index = self._symbols[symbol] = len(self._symbols)
+        return index
+
+    def recording(self) -> Recording:
+        """Bring every amount to its instrument's precision and return the whole."""
+        missing = [symbol for symbol in self._wanted if symbol not in self._symbols]
+        if missing or not self._ts_ns:
+            self._refuse(0, f"there is no record{' of ' + missing[0] if missing else ''} in this file")
+        table = np.zeros((COLUMNS, len(self._ts_ns)), np.int64)
+        table[0], table[7] = self._ts_ns, self._instrument
+        instruments = tuple(self._listing(symbol, table[7] == index) for symbol, index in self._symbols.items())
+        for row, (name, amounts) in enumerate(self._amounts.items(), start=1):
+            if not amounts.digits:
+                continue  # an optional column that the file does not have
+            precision = [item.size_precision if name == "size" else item.price_precision for item in instruments]
+            table[row], too_large = amounts.units(np.array(precision, np.int64)[table[7]])
+            if too_large.any():
+                line = self._lines[int(too_large.argmax())]
+                self._refuse(line, f"the {name} is above 2^40 - 1 units of its precision")
+        start_ns = int(table[0, 0])
+        table[0] -= start_ns
+        return Recording(self._path, instruments, start_ns, table, self._timestamps)
+
+    def _listing(self, symbol: str, mine: NDArray[np.bool_]) -> Listing:
+        def decimals(*names: str) -> int:
+            columns = [np.array(self._amounts[name].decimals)[mine] for name in names if self._amounts[name].decimals]
+            return max(int(column.max()) for column in columns)
+
+        price, size = self._price_precision, self._size_precision
+        return Listing(
+            symbol,
+            decimals("price", "bid", "ask") if price is None else price,
+            decimals("size") if size is None else size,
+        )
+
+    def _refuse(self, line: int, what: str, fix: str = "mend the row or leave it out") -> NoReturn:
+        where = f"{self._path}:{line}" if line else str(self._path)
+        raise MockError(what, where=where, fix=fix if line else "", exit_code=ExitCode.DATA)
+
+
+def _symbol_of(path: Path) -> str:
+    """Return the file name up to its first full stop as a symbol, or RECORDING if it does not make one."""
+    name = path.name.split(".")[0].upper()
+    return name if SYMBOL.fullmatch(name) else "RECORDING"

@@ -1,0 +1,80 @@
+"""The WebSocket server: listens on the loopback interface and gives each client a session of its own."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+from collections.abc import Callable
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+
+from mock_server.errors import ExitCode, MockError
+from mock_server.session import MAX_REQUEST_BYTES, Counters, Pace, Session, Source
+
+_CLOSE_TIMEOUT_S = 2.0
+_PING_S = 20.0
+_RECORD_WRITE_LIMIT = 256 * 1024
+
+# A browser or port scanner that is no WebSocket client is none of the user's business.
+_LOGGER = logging.getLogger("mock_server.websockets")
+_LOGGER.addHandler(logging.NullHandler())
+_LOGGER.propagate = False
+
+
+class MockServer:
+    """Serves ``source`` at ``pace`` to any number of clients.
+
+    ``say`` is called with one line for people whenever a client comes or goes.
+    """
+
+    def __init__(self, source: Source, pace: Pace, say: Callable[[str], None]) -> None:
+        self.counters = Counters()
+        self._source, self._pace, self._say = source, pace, say
+        self._server: Server | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; return the port, which is a free one when ``port`` is 0.
+
+        Raises:
+            MockError: the address cannot be listened on.
+        """
+        natural = self._pace.natural
+        try:
+            self._server = await serve(
+                self._serve_client,
+                host,
+                port,
+                compression=None,
+                max_size=MAX_REQUEST_BYTES,
+                max_queue=4,
+                close_timeout=_CLOSE_TIMEOUT_S,
+                logger=_LOGGER,
+                # At natural pace the session itself watches the buffer, so the transport must never make it wait.
+                write_limit=2 * self._pace.client_buffer + (1 << 20) if natural else _RECORD_WRITE_LIMIT,
+                # A client may take its time over a recording; one that stops reading the live market may not.
+                ping_interval=_PING_S if natural else None,
+                ping_timeout=_PING_S if natural else None,
+            )
+        except OSError as error:
+            busy = error.errno == errno.EADDRINUSE
+            what = f"port {port} on {host} is in use" if busy else f"cannot listen on {host}:{port}: {error.strerror}"
+            fix = "stop the program that uses it, or choose another with --port (0 takes a free one)"
+            raise MockError(what, where="--port", fix=fix, exit_code=ExitCode.UNREACHABLE) from None
+        listening: socket.socket = next(iter(self._server.sockets))
+        return int(listening.getsockname()[1])
+
+    async def stop(self) -> None:
+        """Close every connection with 1001 and wait until they are gone."""
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    async def _serve_client(self, connection: ServerConnection) -> None:
+        self.counters.clients += 1
+        name = f"client {self.counters.clients}"
+        self._say(f"{name} connected")
+        session = Session(
+            connection, self._source, self._pace, self.counters, lambda text: self._say(f"{name}: {text}")
+        )
+        self._say(f"{name} {await session.run()}")
