@@ -1,0 +1,360 @@
+"""What a running session shows in a terminal: a live table where there is one, and one line for every trade.
+
+A session hands over :class:`~engine.telemetry_wire.Snapshot` objects; everything here is derived from them, so the
+terminal shows what the dashboard shows. Drawing takes milliseconds, so a thread of its own draws the newest snapshot a
+few times a second, and the session never waits for it. Without a terminal only the lines are written, each flushed at
+once. With ``--json`` each line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TextIO
+
+import orjson
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from engine.telemetry_wire import AccountView, FeatureView, FeedView, PositionView, Snapshot, SymbolView, TradeView
+
+DRAWS_PER_S = 4
+SWITCH_INTERVAL_S = 0.0005
+"""While the drawing thread runs, the session gets the interpreter back within half a millisecond."""
+
+STATUS_EVERY_NS = 1_000_000_000
+"""Engine time between two status objects of ``--json``."""
+
+Event = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A position that was opened; its close will be a :class:`~engine.telemetry_wire.TradeView`."""
+
+    symbol: str
+    side: str
+    qty: float
+    entry_ts_ns: int
+    entry_price: float
+
+
+class TradeEvents:
+    """Turns snapshots into exactly one opening and one close per trade, in order.
+
+    A trade that opened and closed between two snapshots still gives both.
+    """
+
+    def __init__(self) -> None:
+        self._opened: dict[str, int] = {}  # entry time of the position last announced, by symbol
+
+    def of(self, snapshot: Snapshot) -> Iterator[Opening | TradeView]:
+        """Yield what ``snapshot`` tells about trades that was not told before."""
+        for trade in snapshot.new_trades:
+            if self._opened.pop(trade.symbol, None) != trade.entry_ts_ns:
+                yield Opening(trade.symbol, trade.side, trade.qty, trade.entry_ts_ns, trade.entry_price)
+            yield trade
+        for view in snapshot.symbols:
+            held = view.position
+            if held and self._opened.get(view.symbol) != held.entry_ts_ns:
+                self._opened[view.symbol] = held.entry_ts_ns
+                yield Opening(view.symbol, held.side, held.qty, held.entry_ts_ns, held.entry_price)
+
+
+def trade_line(told: Opening | TradeView, precision: int) -> str:
+    """Return the one line of an opening or a close: ``OPEN  14:30:05.123 BTCUSDT  long  1 @ 101.25``."""
+    what = f"{told.symbol:<8} {told.side:<5} {told.qty:g} @"
+    if isinstance(told, Opening):
+        return f"OPEN  {clock(told.entry_ts_ns)} {what} {told.entry_price:.{precision}f}"
+    digits = max(2, precision)
+    held_s = (told.exit_ts_ns - told.entry_ts_ns) / 1e9
+    profit = f"P/L {told.net:+.{digits}f} (gross {told.gross:+.{digits}f}, costs {told.costs:.{digits}f})"
+    close = f"CLOSE {clock(told.exit_ts_ns)} {what} {told.exit_price:.{precision}f}"
+    return f"{close}  {told.reason:<5} {profit} after {held_s:.1f} s"
+
+
+def trade_event(told: Opening | TradeView, precision: int) -> Event:
+    """Return an opening or a close as one JSON object; ``event`` is ``open`` or ``close``."""
+    values = {name: getattr(told, name) for name in told.__slots__}
+    for name in ("entry_price", "exit_price"):
+        if name in values:
+            values[name] = round(values[name], precision)
+    return {"event": "open" if isinstance(told, Opening) else "close", **values}
+
+
+def clock(ts_ns: int) -> str:
+    """Return the UTC time of day with milliseconds."""
+    return f"{datetime.fromtimestamp(ts_ns // 1_000_000_000, UTC):%H:%M:%S}.{ts_ns // 1_000_000 % 1000:03d}"
+
+
+class SessionConsole:
+    """Shows one session on standard output. Use as a context manager around it.
+
+    Args:
+        as_json: write JSON lines instead of text.
+        quiet: text only: no table, just the trade lines and the summary.
+        out: standard output, or a stand-in for it.
+    """
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False, out: TextIO | None = None) -> None:
+        self._out = out or sys.stdout
+        self._json = as_json
+        self._console = Console(file=self._out, highlight=False)
+        self._live_wanted = not as_json and not quiet and self._console.is_terminal
+        self._live: Live | None = None
+        self._lines: deque[str] = deque()
+        self._stop = threading.Event()
+        self._drawer: threading.Thread | None = None
+        self._events = TradeEvents()
+        self._status_ts_ns = 0
+        self._switch_interval_s = sys.getswitchinterval()
+        self.latest: Snapshot | None = None
+        self.reasons: Counter[str] = Counter()
+
+    def __enter__(self) -> SessionConsole:
+        if self._live_wanted:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+            sys.setswitchinterval(SWITCH_INTERVAL_S)
+            self._drawer = threading.Thread(target=self._draw, name="console", daemon=True)
+            self._drawer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        if self._drawer and self._live:
+            self._drawer.join()
+            self._live.stop()
+            sys.setswitchinterval(self._switch_interval_s)
+            self._live = None
+        self._write_lines()
+
+    def on_snapshot(self, snapshot: Snapshot) -> None:
+        """Take the newest state; announces the trades in it."""
+        self.latest = snapshot
+        precisions = {view.symbol: view.price_precision for view in snapshot.symbols}
+        for told in self._events.of(snapshot):
+            if isinstance(told, TradeView):
+                self.reasons[told.reason] += 1
+            precision = precisions.get(told.symbol, 2)
+            self._say(trade_event(told, precision) if self._json else trade_line(told, precision))
+        if self._json and (snapshot.engine_ts_ns - self._status_ts_ns >= STATUS_EVERY_NS or snapshot.ended):
+            self._status_ts_ns = snapshot.engine_ts_ns
+            self._say(status_event(snapshot))
+
+    def on_line(self, line: str) -> None:
+        """Tell something that is not a trade, such as the start of an embedded market, on standard error."""
+        if self._live:
+            self._lines.append(line)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def _say(self, what: Event | str) -> None:
+        self._lines.append(what if isinstance(what, str) else orjson.dumps(what).decode())
+        if not self._live:
+            self._write_lines()
+
+    def _write_lines(self) -> None:
+        while self._lines:
+            self._out.write(self._lines.popleft() + "\n")
+        self._out.flush()
+
+    def _draw(self) -> None:
+        while not self._stop.wait(1 / DRAWS_PER_S):
+            if self._live:
+                while self._lines:
+                    self._console.print(Text(self._lines.popleft()), soft_wrap=True)
+                if self.latest:
+                    self._live.update(live_view(self.latest), refresh=True)
+
+
+# --- The live table ---------------------------------------------------------------------------------------------------
+
+
+def live_view(snapshot: Snapshot) -> Group:
+    """Return the live table with the lines above and below it."""
+    return Group(_headline(snapshot), _symbols_table(snapshot), _account_line(snapshot.account), _feed_line(snapshot))
+
+
+def _headline(snapshot: Snapshot) -> Text:
+    text = Text.assemble(
+        (f" {snapshot.mode} ", "bold reverse"), f"  {snapshot.strategy}  {clock(snapshot.engine_ts_ns)} UTC"
+    )
+    if snapshot.account.halted:
+        text.append(f"  HALTED: {snapshot.account.halted}", "bold red")
+    return text
+
+
+def _symbols_table(snapshot: Snapshot) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("symbol")
+    for name in ("price", "bid", "ask"):
+        table.add_column(name, justify="right")
+    first = snapshot.symbols[0].features if snapshot.symbols else []
+    for feature in first:
+        table.add_column(f"{feature.name} {feature.op} {measure(feature.threshold, feature.unit)}", justify="right")
+    table.add_column("position")
+    table.add_column("open P/L", justify="right")
+    for view in snapshot.symbols:
+        table.add_row(*_symbol_row(view, len(first)))
+    return table
+
+
+def _symbol_row(view: SymbolView, features: int) -> list[Text]:
+    prices = [
+        Text("-" if math.isnan(p) or not p else f"{p:.{view.price_precision}f}")
+        for p in (view.price, view.bid, view.ask)
+    ]
+    cells = [_feature_cell(feature, view.warm) for feature in view.features[:features]]
+    cells += [Text("-")] * (features - len(cells))
+    return [Text(view.symbol), *prices, *cells, *_position_cells(view.position, view.price_precision)]
+
+
+def _feature_cell(feature: FeatureView, warm: bool) -> Text:
+    if not warm or math.isnan(feature.value):
+        return Text("warming up", "dim")
+    mark = "✓" if feature.passed else " "
+    return Text(f"{measure(feature.value, feature.unit)} {mark}", "green" if feature.passed else "")
+
+
+def _position_cells(held: PositionView | None, precision: int) -> list[Text]:
+    if held is None:
+        return [Text("flat", "dim"), Text("")]
+    arrow = "▲" if held.side == "long" else "▼"
+    levels = ""
+    if held.stop_price and held.target_price:
+        levels = f"  stop {held.stop_price:.{precision}f}  target {held.target_price:.{precision}f}"
+    where = Text(f"{arrow} {held.side} {held.qty:g} @ {held.entry_price:.{precision}f}{levels}")
+    return [where, _money(held.open_pnl)]
+
+
+def _money(value: float) -> Text:
+    return Text(f"{value:+.2f}", "green" if value > 0 else "red" if value < 0 else "")
+
+
+def _account_line(account: AccountView) -> Text:
+    rate = "-" if math.isnan(account.win_rate) else f"{account.win_rate:.0%}"
+    text = Text(f"equity {account.equity:,.2f}  day ")
+    text.append_text(_money(account.daily_pnl)).append("  total ").append_text(_money(account.total_pnl))
+    text.append(f"  trades {account.trades}  won {account.wins} ({rate})  max drawdown {account.max_drawdown:.2f}")
+    return text
+
+
+def _feed_line(snapshot: Snapshot) -> Text:
+    feed = snapshot.feed
+    text = Text("feed ")
+    text.append(feed.state, "green" if feed.state == "live" else "yellow")
+    age = "-" if math.isnan(feed.age_ms) else f"{feed.age_ms:.0f} ms"
+    text.append(f" {feed.address}  {feed.ticks_per_s:,.0f} ticks/s  age {age}  queue {feed.queue_ticks}{_faults(feed)}")
+    text.append(f"  tick to decision p50 {_latency(snapshot.latency_p50_us)}  p99 {_latency(snapshot.latency_p99_us)}")
+    if snapshot.skipped_signals:
+        text.append(f"  signals skipped {snapshot.skipped_signals}")
+    if snapshot.refusals:
+        text.append("  refused " + _counts(snapshot.refusals))
+    return text
+
+
+def _faults(feed: FeedView) -> str:
+    faults = {"reconnects": feed.reconnects, "gaps": feed.gaps, "late": feed.late, **feed.rejected, **feed.bad_frames}
+    shown = _counts({name: count for name, count in faults.items() if count})
+    return f"  {shown}" if shown else ""
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return " ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+
+
+def _latency(microseconds: float) -> str:
+    return "-" if math.isnan(microseconds) else f"{microseconds:,.0f} µs"
+
+
+def measure(value: float, unit: str) -> str:
+    """Return a feature's value in its unit; a value of unit ``%`` comes as a fraction."""
+    if unit == "%":
+        return f"{100 * value:.3f} %"
+    return f"{value:.2f}×" if unit == "x" else f"{value:g}"
+
+
+# --- Status and summary -----------------------------------------------------------------------------------------------
+
+
+def status_event(snapshot: Snapshot) -> Event:
+    """Return the state of a session as one JSON object."""
+    account, feed = snapshot.account, snapshot.feed
+    return {
+        "event": "status",
+        "engine_ts_ns": snapshot.engine_ts_ns,
+        "symbols": {view.symbol: {"price": view.price, "ticks": view.ticks} for view in snapshot.symbols},
+        "feed": {"state": feed.state, "accepted": feed.accepted, "ticks_per_s": feed.ticks_per_s},
+        "equity": account.equity,
+        "daily_pnl": account.daily_pnl,
+        "trades": account.trades,
+        "latency_p50_us": snapshot.latency_p50_us,
+        "latency_p99_us": snapshot.latency_p99_us,
+        "halted": account.halted,
+    }
+
+
+def summary_event(snapshot: Snapshot, reasons: Mapping[str, int]) -> Event:
+    """Return the result of a session as one JSON object."""
+    account, feed = snapshot.account, snapshot.feed
+    return {
+        "event": "summary",
+        "run_id": snapshot.session_id,
+        "ended": snapshot.ended,
+        "seconds": (snapshot.engine_ts_ns - snapshot.started_ts_ns) / 1e9,
+        "ticks": feed.accepted,
+        "rejected": feed.rejected,
+        "bad_frames": feed.bad_frames,
+        "late": feed.late,
+        "gaps": feed.gaps,
+        "reconnects": feed.reconnects,
+        "trades": account.trades,
+        "wins": account.wins,
+        "losses": account.losses,
+        "reasons": dict(sorted(reasons.items())),
+        "gross": account.gross,
+        "spread_cost": account.spread_cost,
+        "slippage_cost": account.slippage_cost,
+        "fees": account.fees,
+        "net": account.total_pnl,
+        "max_drawdown": account.max_drawdown,
+        "skipped_signals": snapshot.skipped_signals,
+        "refusals": snapshot.refusals,
+        "latency_p50_us": snapshot.latency_p50_us,
+        "latency_p99_us": snapshot.latency_p99_us,
+    }
+
+
+def summary_table(snapshot: Snapshot, reasons: Mapping[str, int]) -> Table:
+    """Return the result of a session as a table."""
+    account, feed = snapshot.account, snapshot.feed
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column()
+    table.add_column(justify="right")
+    rows = {
+        "ended": snapshot.ended or "-",
+        "ticks": f"{feed.accepted:,}",
+        "rejected": _counts({**feed.rejected, **feed.bad_frames}) or "0",
+        "trades": f"{account.trades} ({account.wins} won, {account.losses} lost)",
+        "by reason": _counts(reasons) or "-",
+        "gross": f"{account.gross:+.2f}",
+        "spread": f"{-account.spread_cost:+.2f}",
+        "slippage": f"{-account.slippage_cost:+.2f}",
+        "fees": f"{-account.fees:+.2f}",
+        "net": f"{account.total_pnl:+.2f}",
+        "max drawdown": f"{account.max_drawdown:.2f}",
+        "signals skipped": str(snapshot.skipped_signals),
+        "refused": _counts(snapshot.refusals) or "0",
+        "tick to decision": f"p50 {_latency(snapshot.latency_p50_us)}, p99 {_latency(snapshot.latency_p99_us)}",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
