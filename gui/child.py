@@ -30,7 +30,7 @@ class EngineChild:
     def __init__(self, command: Sequence[str] = DEMO_COMMAND) -> None:
         self.started_ts_ns = time.time_ns()
         self._last_lines: deque[str] = deque(maxlen=20)
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - our own command line, no shell
             list(command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -1,0 +1,83 @@
+"""Creates the Qt application and runs the window until it is closed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from types import FrameType
+
+import pyqtgraph as pg
+from PySide6 import QtCore, QtGui, QtWidgets
+
+from engine.errors import UserError
+from engine.telemetry_wire import Endpoint
+from gui import words
+from gui.window import MainWindow
+
+NO_DISPLAY_FIX = "run it on a desktop, or set QT_QPA_PLATFORM=offscreen to run without one"
+
+
+def run(demo: bool, chosen: Endpoint | None) -> int:
+    """Show the dashboard; return the process exit code.
+
+    Raises:
+        UserError: there is no display to show it on.
+    """
+    _require_display()
+    QtCore.qInstallMessageHandler(_on_qt_message)
+    QtCore.QLocale.setDefault(QtCore.QLocale.c())
+    application = QtWidgets.QApplication([words.TITLE])
+    application.setApplicationName("microburst")
+    application.setStyle("Fusion")
+    pg.setConfigOptions(antialias=False, useOpenGL=False)
+    settings = QtCore.QSettings(
+        QtCore.QSettings.Format.IniFormat, QtCore.QSettings.Scope.UserScope, "microburst", "dashboard"
+    )
+    application.setWindowIcon(icon())
+    window = MainWindow(settings)
+
+    def close(number: int, frame: FrameType | None) -> None:
+        window.close()
+
+    # Qt's loop returns to Python on every tick of the window's timer, so these run within a frame.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), close)
+    window.show()
+    window.open_session(demo, chosen)
+    return application.exec()
+
+
+def _require_display() -> None:
+    """Tell a missing display from a broken program before Qt aborts the process."""
+    if not sys.platform.startswith("linux") or os.environ.get("QT_QPA_PLATFORM"):
+        return
+    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise UserError("the dashboard needs a display and DISPLAY is not set", fix=NO_DISPLAY_FIX)
+
+
+def _on_qt_message(kind: QtCore.QtMsgType, context: QtCore.QMessageLogContext, text: str) -> None:
+    """Print one line where Qt would abort; pass its warnings on."""
+    if kind == QtCore.QtMsgType.QtFatalMsg:
+        first = text.strip().splitlines()[0] if text.strip() else "Qt cannot start"
+        print(
+            UserError(f"the dashboard cannot open a window: {first}", fix=NO_DISPLAY_FIX).line(),
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(1)  # Qt calls abort() as soon as this function returns
+    if kind in (QtCore.QtMsgType.QtCriticalMsg, QtCore.QtMsgType.QtWarningMsg) and "QT_DEBUG" in os.environ:
+        print(text, file=sys.stderr)
+
+
+def icon() -> QtGui.QIcon:
+    """Return the window's icon: a burst above the line."""
+    picture = QtGui.QPixmap(64, 64)
+    picture.fill(QtGui.QColor("#131722"))
+    painter = QtGui.QPainter(picture)
+    painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
+    painter.setPen(QtGui.QPen(QtGui.QColor("#26A69A"), 6))
+    painter.drawPolyline([QtCore.QPoint(x, y) for x, y in ((6, 46), (22, 42), (32, 18), (42, 30), (58, 10))])
+    painter.end()
+    return QtGui.QIcon(picture)

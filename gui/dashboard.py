@@ -1,0 +1,274 @@
+"""The dashboard page: chart, cards and tables of one session, drawn from :class:`gui.state.SessionState`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, tzinfo
+
+from PySide6 import QtCore, QtGui, QtWidgets
+
+from engine.telemetry_wire import TradeView
+from gui import words
+from gui.charts import ChartStack
+from gui.panels import Card, ExplainCard, PositionCard, StatisticsCard, label
+from gui.state import SessionState
+from gui.tables import TicksModel, TradesFilter, TradesModel, WatchModel
+from gui.theme import Theme
+
+Qt = QtCore.Qt
+SIDE_WIDTH_PX = 348
+
+
+class Dashboard(QtWidgets.QWidget):
+    """Everything about one session. :meth:`draw_chart` runs every frame, :meth:`draw_panels` a few times a second."""
+
+    symbol_chosen = QtCore.Signal(str)
+    filter_problem = QtCore.Signal(str)
+
+    def __init__(self, theme: Theme) -> None:
+        super().__init__()
+        self.setObjectName("page")
+        self.symbol = ""
+        self._state = SessionState()
+        self._theme = theme
+        self._zone: tzinfo = UTC
+        self._drawn_trades: tuple[str, int, int] | None = None
+        self._current_trade: TradeView | None = None
+        self.chart = ChartStack(theme)
+        self.position, self.explain, self.statistics = PositionCard(), ExplainCard(), StatisticsCard()
+        self.trades, self.ticks, self.watch = TradesModel(theme), TicksModel(theme), WatchModel(theme)
+        self.filtered = TradesFilter(self.trades)
+        for model in (self.trades, self.ticks, self.watch):
+            model.precision = self._precision
+        self._build()
+
+    # ------------------------------------------------------------------------------------------------ construction
+
+    def _build(self) -> None:
+        self.watch_table = _table(self.watch, sortable=False)
+        self.watch_table.clicked.connect(self._watch_clicked)
+        self._watch_card = _frame(self.watch_table)
+        self._watch_card.setFixedWidth(226)
+        chart_card = _frame(self.chart)
+        chart_card.setMinimumSize(360, 220)
+
+        side = QtWidgets.QWidget()
+        cards = QtWidgets.QVBoxLayout(side)
+        cards.setContentsMargins(0, 0, 0, 0)
+        cards.setSpacing(8)
+        cards.addWidget(self.position)
+        cards.addWidget(self.explain, 1)
+        cards.addWidget(self.statistics)
+        scroll = QtWidgets.QScrollArea()
+        scroll.setWidget(side)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFixedWidth(SIDE_WIDTH_PX)
+
+        above = QtWidgets.QWidget()
+        row = QtWidgets.QHBoxLayout(above)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(8)
+        row.addWidget(self._watch_card)
+        row.addWidget(chart_card, 1)
+        row.addWidget(scroll)
+
+        below = QtWidgets.QSplitter(Qt.Orientation.Horizontal)
+        below.addWidget(self._trades_card())
+        below.addWidget(self._ticks_card())
+        below.setStretchFactor(0, 1)
+        below.setSizes([1_000, 470])
+        self.splitter = QtWidgets.QSplitter(Qt.Orientation.Vertical)
+        self.splitter.addWidget(above)
+        self.splitter.addWidget(below)
+        self.splitter.setStretchFactor(0, 1)
+        self.splitter.setSizes([560, 190])
+        for splitter in (below, self.splitter):
+            splitter.setHandleWidth(8)
+            splitter.setChildrenCollapsible(False)
+        layout = QtWidgets.QVBoxLayout(self)
+        layout.setContentsMargins(8, 0, 8, 8)
+        layout.addWidget(self.splitter)
+
+    def _trades_card(self) -> Card:
+        card = Card("trades")
+        self.filter = QtWidgets.QLineEdit()
+        self.filter.setPlaceholderText(words.FILTER_HINT)
+        self.filter.setClearButtonEnabled(True)
+        self.filter.setMaximumWidth(320)
+        self.filter.setMinimumWidth(220)
+        self.filter.setAccessibleName("Filter the trades")
+        self.filter.textChanged.connect(self._filter_changed)
+        card.head.addWidget(self.filter)
+        self.trades_table = _table(self.filtered, sortable=True)
+        self.trades_table.clicked.connect(self._trade_clicked)
+        self.trades_table.horizontalHeader().setStretchLastSection(False)
+        self.no_trades = label("muted", words.NO_TRADES)
+        self.no_trades.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        card.body.addWidget(self.no_trades, 1)
+        card.body.addWidget(self.trades_table, 1)
+        card.body.setContentsMargins(12, 8, 4, 4)
+        return card
+
+    def _ticks_card(self) -> Card:
+        card = Card("ticks")
+        self.ticks_table = _table(self.ticks, sortable=False)
+        self.ticks_table.setSelectionMode(QtWidgets.QAbstractItemView.SelectionMode.NoSelection)
+        card.body.addWidget(self.ticks_table, 1)
+        card.body.setContentsMargins(12, 8, 4, 4)
+        return card
+
+    # --------------------------------------------------------------------------------------------------- content
+
+    def restart(self, state: SessionState) -> None:
+        """Show another session, or this one after its whole history was received again."""
+        keep = self.symbol if self._state.session_id == state.session_id else ""
+        self._state = state
+        self._drawn_trades = None
+        self.trades.replace(list(state.trades))
+        self.choose(keep if keep in state.symbols else next(iter(state.symbols), ""))
+
+    def add_trades(self, trades: Sequence[TradeView]) -> None:
+        """Add trades that have just been closed."""
+        self.trades.add(trades)
+
+    def choose(self, symbol: str) -> None:
+        """Show the chart and conditions of ``symbol``."""
+        self.symbol = symbol
+        self._drawn_trades = None
+        self.chart.set_symbol(self._state.symbols.get(symbol))
+        if symbol:
+            self.symbol_chosen.emit(symbol)
+
+    def step_symbol(self, step: int) -> None:
+        """Show the next or previous instrument."""
+        names = list(self._state.symbols)
+        if names:
+            here = names.index(self.symbol) if self.symbol in names else 0
+            self.choose(names[(here + step) % len(names)])
+
+    def draw_chart(self) -> None:
+        """Draw the chart's newest state."""
+        snapshot, symbol = self._state.snapshot, self._state.symbols.get(self.symbol)
+        if snapshot is None:
+            return
+        if symbol is None:
+            if self._state.symbols:
+                self.choose(next(iter(self._state.symbols)))
+            return
+        position = symbol.view.position
+        drawn = (self.symbol, snapshot.account.trades, position.entry_ts_ns if position is not None else 0)
+        if drawn != self._drawn_trades:
+            self._drawn_trades = drawn
+            self.chart.set_trades([trade for trade in self._state.trades if trade.symbol == self.symbol], position)
+        self.chart.refresh(self._state.pnl, snapshot.engine_ts_ns)
+
+    def draw_panels(self) -> None:
+        """Draw cards and tables; slower than the chart, since nobody reads thirty numbers a second."""
+        snapshot, symbol = self._state.snapshot, self._state.symbols.get(self.symbol)
+        if snapshot is None or symbol is None:
+            return
+        self.position.show_position(symbol.view, snapshot.engine_ts_ns)
+        self.explain.show_conditions(symbol.view, snapshot)
+        self.statistics.show_account(snapshot.account, symbol.view)
+        self.ticks.replace(list(self._state.ticks))
+        several = len(self._state.symbols) > 1
+        self._watch_card.setVisible(several)
+        if several:
+            self.watch.show(list(self._state.symbols.values()))
+        empty = self.trades.rowCount() == 0
+        self.no_trades.setVisible(empty)
+        self.trades_table.setVisible(not empty)
+
+    # ------------------------------------------------------------------------------------------------- appearance
+
+    def set_appearance(self, theme: Theme, zone: tzinfo) -> None:
+        """Switch colours and time zone."""
+        self._theme, self._zone = theme, zone
+        self.chart.set_theme(theme)
+        self.chart.set_zone(zone)
+        self._drawn_trades = None
+        for model in (self.trades, self.ticks, self.watch):
+            model.restyle(theme, zone)
+
+    def fit_columns(self) -> None:
+        """Give every column the width of its widest likely content; called when fonts or data kinds change."""
+        for table, samples in (
+            (self.trades_table, words.TRADE_SAMPLES),
+            (self.ticks_table, words.TICK_SAMPLES),
+            (self.watch_table, words.WATCH_SAMPLES),
+        ):
+            metrics = QtGui.QFontMetrics(table.font())
+            header = table.horizontalHeader()
+            for column, sample in enumerate(samples):
+                title = str(table.model().headerData(column, Qt.Orientation.Horizontal))
+                width = max(metrics.horizontalAdvance(sample), metrics.horizontalAdvance(title) + 8)
+                header.resizeSection(column, width + 16)
+            table.verticalHeader().setDefaultSectionSize(metrics.height() + 6)
+
+    # ---------------------------------------------------------------------------------------------------- actions
+
+    def step_trade(self, step: int) -> None:
+        """Show the previous (-1) or next (+1) trade of this instrument in the chart."""
+        trades = [trade for trade in self._state.trades if trade.symbol == self.symbol]
+        if not trades:
+            return
+        here = next((index for index, trade in enumerate(trades) if trade is self._current_trade), len(trades))
+        self.show_trade(trades[min(max(here + step, 0), len(trades) - 1)])
+
+    def show_trade(self, trade: TradeView) -> None:
+        """Bring ``trade`` into view, in the chart and in the table."""
+        if trade.symbol != self.symbol:
+            self.choose(trade.symbol)
+        self._current_trade = trade
+        self.chart.jump_to(trade)
+        row = self.trades.row_of(trade)
+        if row >= 0:
+            self.trades_table.selectRow(self.filtered.mapFromSource(self.trades.index(row, 0)).row())
+
+    def _trade_clicked(self, index: QtCore.QModelIndex) -> None:
+        self.show_trade(self.trades.trade(self.filtered.mapToSource(index).row()))
+
+    def _watch_clicked(self, index: QtCore.QModelIndex) -> None:
+        self.choose(list(self._state.symbols)[index.row()])
+
+    def _filter_changed(self, query: str) -> None:
+        problem = self.filtered.set_query(query)
+        self.filter_problem.emit(words.BAD_FILTER.format(term=problem, hint=words.FILTER_HINT) if problem else "")
+
+    def _precision(self, symbol: str) -> int:
+        state = self._state.symbols.get(symbol)
+        return state.view.price_precision if state is not None else 2
+
+
+def _frame(content: QtWidgets.QWidget) -> QtWidgets.QFrame:
+    frame = QtWidgets.QFrame()
+    frame.setObjectName("card")
+    layout = QtWidgets.QVBoxLayout(frame)
+    layout.setContentsMargins(1, 1, 1, 1)
+    layout.addWidget(content)
+    return frame
+
+
+def _table(model: QtCore.QAbstractItemModel, sortable: bool) -> QtWidgets.QTableView:
+    table = QtWidgets.QTableView()
+    table.setModel(model)
+    table.setShowGrid(False)
+    table.setAlternatingRowColors(True)
+    table.setWordWrap(False)
+    table.verticalHeader().hide()
+    table.setSelectionBehavior(QtWidgets.QAbstractItemView.SelectionBehavior.SelectRows)
+    table.setSelectionMode(QtWidgets.QAbstractItemView.SelectionMode.SingleSelection)
+    table.setVerticalScrollMode(QtWidgets.QAbstractItemView.ScrollMode.ScrollPerPixel)
+    table.setHorizontalScrollMode(QtWidgets.QAbstractItemView.ScrollMode.ScrollPerPixel)
+    table.setIconSize(QtCore.QSize(15, 15))
+    header = table.horizontalHeader()
+    header.setHighlightSections(False)
+    header.setMinimumSectionSize(24)
+    header.setStretchLastSection(True)
+    table.setSortingEnabled(sortable)
+    if sortable:
+        header.setSortIndicatorClearable(True)
+        table.sortByColumn(-1, Qt.SortOrder.AscendingOrder)  # newest first, until a header is clicked
+    return table

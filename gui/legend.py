@@ -1,0 +1,116 @@
+"""The strip above the chart: what is drawn, its values at the crosshair, and the way back to the live edge."""
+
+from __future__ import annotations
+
+from PySide6 import QtCore, QtGui, QtWidgets
+
+from gui import words
+from gui.theme import Theme
+
+LAYERS = ("vwap", "bands", "levels", "markers")
+
+
+class Legend(QtWidgets.QWidget):
+    """Names with live values; clicking the name of a layer hides it."""
+
+    toggled = QtCore.Signal(str, bool)
+    live_clicked = QtCore.Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._symbol = self._label("symbol")
+        self._values = {name: self._label("value") for name in ("time", "price", "vwap", "sd", "spread")}
+        self._buttons: dict[str, QtWidgets.QToolButton] = {}
+        layout = QtWidgets.QHBoxLayout(self)
+        layout.setContentsMargins(10, 4, 8, 4)
+        layout.setSpacing(4)
+        layout.addWidget(self._symbol)
+        layout.addSpacing(8)
+        for name in ("price", "spread", "vwap", "sd"):
+            layout.addWidget(self._label("muted", words.LEGEND[name]))
+            layout.addWidget(self._values[name])
+            layout.addSpacing(6)
+        layout.addWidget(self._values["time"])
+        layout.addStretch(1)
+        for name in LAYERS:
+            layout.addWidget(self._button(name))
+        self._live = QtWidgets.QToolButton()
+        self._live.setObjectName("live")
+        self._live.setText(words.GO_LIVE)
+        self._live.setToolTip(words.GO_LIVE_TIP)
+        self._live.clicked.connect(self.live_clicked)
+        layout.addWidget(self._live)
+        # Keeps its place while hidden, so that the names do not jump when the chart leaves the live edge.
+        policy = self._live.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self._live.setSizePolicy(policy)
+        self._live.hide()
+
+    def shows(self, layer: str) -> bool:
+        """Whether a layer is switched on."""
+        return self._buttons[layer].isChecked()
+
+    def toggle(self, layer: str) -> None:
+        """Switch a layer as if its name had been clicked."""
+        self._buttons[layer].click()
+
+    def set_following(self, following: bool) -> None:
+        """Offer the way back to the live edge while the chart is elsewhere."""
+        self._live.setVisible(not following)
+
+    def describe(self, symbol: str, time: str, price: str, vwap: str, sd: str, spread: str) -> None:
+        """Show the values at one moment; ``time`` is empty at the live edge."""
+        self._symbol.setText(symbol)
+        texts = {"time": time, "price": price, "vwap": vwap, "sd": sd, "spread": spread}
+        for name, text in texts.items():
+            self._values[name].setText(text)
+
+    def set_theme(self, theme: Theme) -> None:
+        """Recolour the samples before the names."""
+        colours = {"vwap": theme.vwap, "bands": theme.vwap, "levels": theme.accent, "markers": theme.up}
+        for name, button in self._buttons.items():
+            button.setIcon(_sample(name, colours[name], theme.down))
+
+    def _label(self, kind: str, text: str = "") -> QtWidgets.QLabel:
+        label = QtWidgets.QLabel(text)
+        label.setObjectName(kind)
+        return label
+
+    def _button(self, name: str) -> QtWidgets.QToolButton:
+        button = QtWidgets.QToolButton()
+        button.setObjectName("legend")
+        button.setCheckable(True)
+        button.setChecked(True)
+        button.setText(words.LAYERS[name][0])
+        button.setToolTip(words.LAYERS[name][1])
+        button.setToolButtonStyle(QtCore.Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        button.toggled.connect(lambda on, layer=name: self.toggled.emit(layer, on))
+        self._buttons[name] = button
+        return button
+
+
+def _sample(layer: str, colour: str, second: str) -> QtGui.QIcon:
+    """Return a small picture of how a layer is drawn."""
+    picture = QtGui.QPixmap(32, 32)
+    picture.fill(QtCore.Qt.GlobalColor.transparent)
+    painter = QtGui.QPainter(picture)
+    painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
+    ink = QtGui.QColor(colour)
+    pen = QtGui.QPen(ink, 4)
+    if layer == "bands":
+        faint = QtGui.QColor(colour)
+        faint.setAlpha(70)
+        painter.fillRect(2, 6, 28, 20, faint)
+    elif layer == "markers":
+        painter.setPen(QtCore.Qt.PenStyle.NoPen)
+        painter.setBrush(ink)
+        painter.drawPolygon([QtCore.QPoint(2, 26), QtCore.QPoint(15, 26), QtCore.QPoint(8, 10)])
+        painter.setBrush(QtGui.QColor(second))
+        painter.drawPolygon([QtCore.QPoint(17, 8), QtCore.QPoint(30, 8), QtCore.QPoint(24, 24)])
+    else:
+        if layer == "levels":
+            pen.setStyle(QtCore.Qt.PenStyle.DotLine)
+        painter.setPen(pen)
+        painter.drawLine(2, 16, 30, 16)
+    painter.end()
+    return QtGui.QIcon(picture)

@@ -1,0 +1,229 @@
+"""The cards beside the chart: position, explain and statistics. Each is told the newest state and shows it."""
+
+from __future__ import annotations
+
+import math
+
+from PySide6 import QtCore, QtWidgets
+
+from engine.telemetry_wire import AccountView, FeatureView, PositionView, Snapshot, SymbolView
+from gui import words
+
+Qt = QtCore.Qt
+
+
+def label(kind: str, text: str = "", right: bool = False) -> QtWidgets.QLabel:
+    """Return a plain-text label styled by its object name."""
+    made = QtWidgets.QLabel(text)
+    made.setObjectName(kind)
+    made.setTextFormat(Qt.TextFormat.PlainText)  # names come from outside; none of them is markup
+    if right:
+        made.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+    return made
+
+
+def set_tone(widget: QtWidgets.QWidget, tone: str) -> None:
+    """Give a label one of the style sheet's tones: up, down, amber, danger, muted or ""."""
+    if widget.property("tone") != tone:
+        widget.setProperty("tone", tone)
+        widget.style().unpolish(widget)
+        widget.style().polish(widget)
+
+
+def tone_of(amount: float) -> str:
+    """Return the tone of an amount of money."""
+    return "up" if amount > 0 else "down" if amount < 0 else ""
+
+
+class Card(QtWidgets.QFrame):
+    """A titled box. Content goes into :attr:`body`."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setObjectName("card")
+        self.setAccessibleName(words.CARDS[name])
+        self.head = QtWidgets.QHBoxLayout()
+        self.head.addWidget(label("title", words.CARDS[name]))
+        self.head.addStretch(1)
+        self.body = QtWidgets.QVBoxLayout(self)
+        self.body.setContentsMargins(12, 8, 12, 10)
+        self.body.setSpacing(6)
+        self.body.addLayout(self.head)
+
+
+class PositionCard(Card):
+    """The open position with its protective levels and the time left."""
+
+    def __init__(self) -> None:
+        super().__init__("position")
+        self.side, self.pnl = label("big"), label("big", right=True)
+        top = QtWidgets.QHBoxLayout()
+        top.addWidget(self.side)
+        top.addStretch(1)
+        top.addWidget(self.pnl)
+        self.body.addLayout(top)
+        grid = QtWidgets.QGridLayout()
+        grid.setHorizontalSpacing(10)
+        self._values: dict[str, QtWidgets.QLabel] = {}
+        for column, name in enumerate(("entry", "stop", "target")):
+            self._values[name] = label("value")
+            grid.addWidget(label("name", words.LEVELS[name].title()), 0, column)
+            grid.addWidget(self._values[name], 1, column)
+            grid.setColumnStretch(column, 1)
+        self.body.addLayout(grid)
+        self._bar = QtWidgets.QProgressBar()
+        self._bar.setTextVisible(False)
+        self._bar.setRange(0, 1000)
+        self._left = label("muted")
+        self.body.addWidget(self._bar)
+        self.body.addWidget(self._left)
+
+    def show_position(self, view: SymbolView, now_ns: int) -> None:
+        """Show the position of ``view``; a flat instrument keeps the card's height, so nothing jumps."""
+        position = view.position
+        if position is None:
+            self.side.setText(words.NO_POSITION)
+            set_tone(self.side, "muted")
+            self.pnl.setText("")
+            for value in self._values.values():
+                value.setText(words.NOTHING)
+            self._bar.setValue(0)
+            self._left.setText(" ")
+            return
+        word = words.POSITION.get(position.side, position.side)
+        self.side.setText(f"{word} {words.quantity(position.qty)}")
+        set_tone(self.side, "up" if position.side == "long" else "down")
+        self.pnl.setText(words.money(position.open_pnl))
+        set_tone(self.pnl, tone_of(position.open_pnl))
+        prices = (position.entry_price, position.stop_price, position.target_price)
+        for value, price in zip(self._values.values(), prices, strict=True):
+            value.setText(words.price(price, view.price_precision))
+        self._show_time_left(position, now_ns)
+
+    def _show_time_left(self, position: PositionView, now_ns: int) -> None:
+        if not position.deadline_ts_ns:
+            self._bar.setValue(0)
+            self._left.setText(" ")
+            return
+        whole = max(position.deadline_ts_ns - position.entry_ts_ns, 1)
+        left = max(position.deadline_ts_ns - now_ns, 0)
+        self._bar.setValue(min(left * 1000 // whole, 1000))
+        self._left.setText(words.TIME_STOP.format(left=words.duration(left)))
+
+
+class ExplainCard(Card):
+    """Why the strategy does, or does not, trade at this moment: each condition against its threshold."""
+
+    def __init__(self) -> None:
+        super().__init__("explain")
+        self.summary = label("muted")
+        self.head.addWidget(self.summary)
+        self._grid = QtWidgets.QGridLayout()
+        self._grid.setHorizontalSpacing(10)
+        self._grid.setVerticalSpacing(5)
+        self._grid.setColumnStretch(1, 1)
+        self.body.addLayout(self._grid)
+        self._rows: list[tuple[QtWidgets.QLabel, ...]] = []
+        self.notes = label("muted")
+        self.notes.setWordWrap(True)
+        self.body.addStretch(1)
+        self.body.addWidget(self.notes)
+
+    def show_conditions(self, view: SymbolView, snapshot: Snapshot) -> None:
+        """Show the conditions of ``view`` and what risk had to say."""
+        passed = sum(feature.passed for feature in view.features)
+        if not view.features:
+            self.summary.setText(words.NO_CONDITIONS)
+        elif not view.warm:
+            self.summary.setText(words.WARMING)
+        else:
+            self.summary.setText(words.CONDITIONS.format(passed=passed, total=len(view.features)))
+        set_tone(self.summary, "amber" if view.features and not view.warm else "")
+        while len(self._rows) < len(view.features):
+            self._add_row()
+        for index, row in enumerate(self._rows):
+            shown = index < len(view.features)
+            for cell in row:
+                cell.setVisible(shown)
+            if shown:
+                self._fill(row, view.features[index], view.price_precision)
+        self._show_notes(snapshot)
+
+    def _fill(self, row: tuple[QtWidgets.QLabel, ...], feature: FeatureView, precision: int) -> None:
+        mark, name, value, bound = row
+        known = math.isfinite(feature.value)
+        mark.setText((words.PASSED if feature.passed else words.FAILED) if known else words.UNKNOWN)
+        set_tone(mark, "up" if feature.passed and known else "muted")
+        name.setText(feature.name)
+        value.setText(words.measure(feature.value, feature.unit, precision))
+        set_tone(value, "" if feature.passed else "muted")
+        sign = words.OPERATORS.get(feature.op, feature.op)
+        bound.setText(f"{sign} {words.measure(feature.threshold, feature.unit, precision)}")
+
+    def _add_row(self) -> None:
+        cells = label("value"), label("value"), label("value", right=True), label("muted", right=True)
+        cells[0].setFixedWidth(16)
+        for column, cell in enumerate(cells):
+            self._grid.addWidget(cell, len(self._rows), column)
+        self._rows.append(cells)
+
+    def _show_notes(self, snapshot: Snapshot) -> None:
+        notes = []
+        if snapshot.account.halted:
+            notes.append(words.HALTED.format(reason=snapshot.account.halted))
+        if snapshot.refusals:
+            reasons = ", ".join(f"{reason} {count}" for reason, count in snapshot.refusals.items())
+            notes.append(words.REFUSED.format(reasons=reasons))
+        if snapshot.skipped_signals:
+            notes.append(words.SKIPPED.format(count=snapshot.skipped_signals))
+        self.notes.setText("\n".join(notes))
+        self.notes.setVisible(bool(notes))
+        set_tone(self.notes, "amber" if snapshot.account.halted else "muted")
+
+
+class StatisticsCard(Card):
+    """Results so far, costs apart."""
+
+    def __init__(self) -> None:
+        super().__init__("statistics")
+        self.net = label("value", right=True)
+        self.head.addWidget(self.net)
+        grid = QtWidgets.QGridLayout()
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(5)
+        grid.setColumnMinimumWidth(2, 10)
+        self.values: dict[str, QtWidgets.QLabel] = {}
+        for index, (key, text) in enumerate(words.STATISTICS):
+            row, column = index // 2, index % 2 * 3
+            self.values[key] = label("value", right=True)
+            grid.addWidget(label("name", text), row, column)
+            grid.addWidget(self.values[key], row, column + 1)
+        grid.setColumnStretch(1, 1)
+        grid.setColumnStretch(4, 1)
+        self.body.addLayout(grid)
+
+    def show_account(self, account: AccountView, view: SymbolView) -> None:
+        """Show the account, and price and position of the selected instrument."""
+        costs = account.spread_cost + account.slippage_cost + account.fees
+        self.net.setText(words.NET.format(net=words.money(account.gross - costs)))
+        set_tone(self.net, tone_of(account.gross - costs))
+        side = view.position.side if view.position is not None else ""
+        texts = {
+            "price": words.price(view.price, view.price_precision),
+            "position": words.POSITION.get(side, words.NONE),
+            "trades": f"{words.count(account.trades)} ({account.wins} / {account.losses})",
+            "win_rate": words.percent(account.win_rate),
+            "daily": words.money(account.daily_pnl),
+            "total": words.money(account.total_pnl),
+            "drawdown": words.money(account.max_drawdown, sign=False),
+            "equity": words.money(account.equity, sign=False),
+            "gross": words.money(account.gross),
+            "spread": words.money(account.spread_cost, sign=False),
+            "slippage": words.money(account.slippage_cost, sign=False),
+            "fees": words.money(account.fees, sign=False),
+        }
+        for key, text in texts.items():
+            self.values[key].setText(text)
+        for key, amount in (("daily", account.daily_pnl), ("total", account.total_pnl), ("gross", account.gross)):
+            set_tone(self.values[key], tone_of(amount))
+        set_tone(self.values["position"], {"long": "up", "short": "down"}.get(side, ""))

@@ -1,0 +1,311 @@
+"""Every word the dashboard shows, in one place so that it can be translated. No Qt.
+
+Numbers become text here too, so the same quantity looks the same wherever it stands.
+"""
+
+# ruff: noqa: RUF001 - typographic signs (minus, multiply, sigma, dashes) are meant
+
+from __future__ import annotations
+
+import html
+import math
+from datetime import UTC, datetime, tzinfo
+
+from engine.telemetry_wire import Snapshot, TradeView
+from gui.link import LinkStatus
+
+TITLE = "Microburst"
+NOTHING = "–"
+
+# Reason codes of closed trades: letter on the chart, and words.
+REASONS = {
+    "SL": ("S", "Stop loss"),
+    "TP": ("T", "Profit target"),
+    "TIME": ("⏱", "Time stop"),
+    "FLAT": ("F", "Flat market"),
+    "RISK": ("R", "Risk limit"),
+    "SESSION": ("E", "Session end"),
+    "END": ("E", "End of data"),
+    "MANUAL": ("M", "Manual"),
+}
+
+MODES = {
+    "DEMO": "Simulated market, simulated money",
+    "PAPER": "Simulated money",
+    "REPLAY": "A recording is being played back",
+    "SHADOW": "Real market, orders are only written down",
+    "LIVE": "REAL MONEY",
+}
+
+# Connection badge: icon and word. The first group is the link to the engine, the second the engine's feed.
+CONNECTION = {
+    "connecting": ("◌", "Connecting"),
+    "reconnecting": ("↻", "Reconnecting"),
+    "refused": ("✕", "Refused"),
+    "live": ("●", "Live"),
+    "stale": ("◐", "Stale"),
+    "gap": ("◫", "Gap"),
+    "end": ("■", "End of data"),
+    "ended": ("■", "Session over"),
+    "closed": ("○", "Closed"),
+}
+
+REFUSALS = {
+    "token": "the engine does not accept this user's token; it was probably restarted",
+    "version": "the engine is another version of Microburst",
+    "full": "the engine already has as many viewers as it serves",
+    "silent": "the engine did not get a greeting in time",
+}
+
+WELCOME_TITLE = "No engine is running"
+WELCOME_TEXT = (
+    "The dashboard watches an engine; it does not trade by itself.\n"
+    "Start a demo, which trades play money on a simulated market, or run an engine in a terminal."
+)
+WELCOME_CHOOSE = "Choose an engine to watch"
+FOUND = "Running engines: {count}"
+WELCOME_TERMINAL = "python -m engine --paper"
+START_DEMO = "Start demo"
+CONNECT = "Connect"
+STARTING_DEMO = "Starting the engine on its simulated market …"
+NOTHING_FOUND = "No running engine was found. It appears here by itself once it runs."
+CHILD_FAILED = "The engine stopped with exit code {code}: {line}"
+CHILD_SILENT = "it wrote no message"
+STOPPING = "Stopping the engine …"
+FLATTEN_QUESTION = "Close every open position at the market price now?\nThe engine goes on trading afterwards."
+NO_TRADES = "No trade yet. The Explain panel shows which condition is still missing."
+WAITING_TICKS = "Waiting for the first tick …"
+
+PNL_TITLE = "Total P/L"
+LEVELS = {"entry": "entry", "stop": "stop", "target": "target"}
+LEGEND = {"price": "Last", "spread": "Spread", "vwap": "VWAP", "sd": "σ"}
+LAYERS = {
+    "vwap": ("VWAP", "Volume-weighted average price of the session (V)"),
+    "bands": ("±1 ±2 σ", "Bands of one and two volume-weighted standard deviations (B)"),
+    "levels": ("Orders", "Entry, stop and target of the open position (O)"),
+    "markers": ("Trades", "Entries ▲▼ and lettered exits (M)"),
+}
+GO_LIVE = "▶ Live"
+GO_LIVE_TIP = "Back to the newest tick (End)"
+
+NONE = "None"
+NET = "net {net}"
+NO_POSITION = "No position"
+POSITION = {"long": "▲ LONG", "short": "▼ SHORT"}
+TIME_STOP = "time stop in {left}"
+WARMING = "Windows are filling: no decision until they are warm"
+ALL_PASSED = "All conditions hold"
+CONDITIONS = "{passed} of {total} conditions hold"
+NO_CONDITIONS = "This strategy publishes no conditions"
+HALTED = "No entries: {reason}"
+REFUSED = "Refused by risk: {reasons}"
+SKIPPED = "Signals skipped (cooldown): {count}"
+OPERATORS = {">=": "≥", "<=": "≤", ">": ">", "<": "<", "==": "="}
+PASSED, FAILED, UNKNOWN = "✓", "✗", "…"
+
+CARDS = {
+    "position": "Position",
+    "explain": "Explain",
+    "statistics": "Statistics",
+    "trades": "Trades",
+    "ticks": "Tick log",
+}
+STATISTICS = (  # key, label; two columns, row by row
+    ("price", "Price"),
+    ("position", "Position"),
+    ("trades", "Trades"),
+    ("win_rate", "Win rate"),
+    ("daily", "Daily P/L"),
+    ("total", "Total P/L"),
+    ("drawdown", "Max drawdown"),
+    ("equity", "Equity"),
+    ("gross", "Gross"),
+    ("spread", "Spread cost"),
+    ("slippage", "Slippage"),
+    ("fees", "Fees"),
+)
+PAUSE, RESUME, FLATTEN = "Pause entries", "Resume entries", "Flatten"
+PAUSE_TIP = "No new positions; exits keep working (Space)"
+FLATTEN_TIP = "Close every open position now; the engine goes on trading"
+NOT_OFFERED = "This engine does not take commands from viewers"
+PAUSED = "paused"
+"""How the engine's halt reason begins while entries are paused."""
+
+SESSION_OVER = "The session is over: {reason}. What it showed last stays on screen."
+CHOOSE_ENGINE = "Choose an engine"
+
+# The widest content each column is likely to have; column widths come from these.
+TRADE_SAMPLES = ("9,999", "WWWWW", "▼ Short", "1,000", "00:00:00.000", "00.00 s", "0,000.00", "0,000.00",
+                 "Ⓣ Profit target", "−000.00", "000.00", "−000.00")  # fmt: skip
+TICK_SAMPLES = ("00:00:00.000", "WWWWW", "0,000.00", "00,000", "0,000.00", "0,000.00")
+WATCH_SAMPLES = ("WWWWW", "0,000.00", "0.00", "▲")
+SESSION = "session"
+STATUS_TIPS = {
+    "ticks": "Ticks accepted since the start",
+    "rate": "Ticks accepted per second",
+    "queue": "Ticks that wait between feed and engine",
+    "rejected": "Ticks and frames refused by the feed; the connection badge lists the reasons",
+    "latency": "From the receive stamp to the decision",
+    "refusals": "Signals that risk refused; the Explain panel lists the reasons",
+    "frame": "Time to draw one frame of this window (95th percentile)",
+}
+SAVED = "{count} trades saved to {path}"
+NOT_SAVED = "Not saved: {reason}"
+BAD_FILTER = "'{term}' is not understood; try {hint}"
+SENT = "Sent to the engine: {command}"
+NOT_SENT = "Not sent, the engine cannot be reached: {command}"
+SNAP_ON, SNAP_OFF = "Crosshair snaps to ticks", "Crosshair moves freely"
+
+LOCAL = "Local"
+SHORTCUTS_TITLE = "Keyboard shortcuts"
+SHORTCUTS = (
+    ("← →", "scroll the chart a tenth of a screen"),
+    ("Shift ← →", "scroll a whole screen"),
+    ("↑ ↓  + −", "zoom in and out"),
+    ("Home  End", "oldest data, live edge"),
+    ("[  ]", "previous, next trade"),
+    ("PgUp  PgDn", "previous, next symbol"),
+    ("V  B  O  M", "show VWAP, bands, order lines, markers"),
+    ("C", "crosshair snaps to ticks"),
+    ("T", "times in UTC or local"),
+    ("D", "dark or light"),
+    ("P", "next colour palette"),
+    ("Space", "pause or resume entries"),
+    ("F", "filter the trades table"),
+    ("Ctrl E", "save the trades table as CSV"),
+    ("F11", "full screen"),
+    ("?", "this sheet"),
+)
+
+FILTER_HINT = "reason:time  side:long  sym:ACME  net<0"
+"""Examples of the words that the trades filter understands."""
+
+
+def price(value: float, precision: int) -> str:
+    """Return a price with the instrument's decimals; a dash for none (NaN or 0)."""
+    return f"{value:,.{precision}f}" if value and math.isfinite(value) else NOTHING
+
+
+def money(value: float, sign: bool = True) -> str:
+    """Return an amount with two decimals, a true minus sign, and a plus where ``sign`` asks for it."""
+    if not math.isfinite(value):
+        return NOTHING
+    text = f"{abs(value):,.2f}"
+    if text.strip("0.,") == "":
+        return text
+    if value < 0:
+        return f"−{text}"
+    return f"+{text}" if sign else text
+
+
+def quantity(value: float) -> str:
+    """Return a size without superfluous zeros."""
+    return f"{value:,.8f}".rstrip("0").rstrip(".") if math.isfinite(value) else NOTHING
+
+
+def count(value: int) -> str:
+    """Return an integer with thousands separators."""
+    return f"{value:,}"
+
+
+def percent(fraction: float, decimals: int = 1) -> str:
+    """Return a fraction as percent."""
+    return f"{fraction * 100:.{decimals}f} %" if math.isfinite(fraction) else NOTHING
+
+
+def measure(value: float, unit: str, precision: int = 2) -> str:
+    """Return a feature value in its unit: ``%`` (given as a fraction), ``x``, ``price`` or plain."""
+    if not math.isfinite(value):
+        return NOTHING
+    if unit == "%":
+        return f"{value * 100:+.3f} %".replace("-", "−")
+    if unit == "x":
+        return f"{value:.2f} ×"
+    if unit == "price":
+        return f"{value:,.{precision}f}"
+    return f"{value:,.4g}"
+
+
+def clock(ts_ns: int, zone: tzinfo = UTC, decimals: int = 3) -> str:
+    """Return the time of day in ``zone`` with ``decimals`` (0 to 6) of the second."""
+    if ts_ns <= 0:
+        return NOTHING
+    seconds, fraction = divmod(ts_ns, 1_000_000_000)
+    text = datetime.fromtimestamp(seconds, zone).strftime("%H:%M:%S")
+    return f"{text}.{fraction // 10 ** (9 - decimals):0{decimals}d}" if decimals else text
+
+
+def moment(ts_ns: int, zone: tzinfo = UTC) -> str:
+    """Return date, time and zone."""
+    if ts_ns <= 0:
+        return NOTHING
+    when = datetime.fromtimestamp(ts_ns // 1_000_000_000, zone)
+    return f"{when:%Y-%m-%d} {clock(ts_ns, zone)} {when:%Z}"
+
+
+def duration(span_ns: int) -> str:
+    """Return a holding time: ``850 ms``, ``7.42 s``, ``3 m 05 s`` or ``1 h 02 m``."""
+    seconds = span_ns / 1e9
+    if seconds < 1:
+        return f"{seconds * 1e3:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.2f} s"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} m {seconds % 60:02.0f} s"
+    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:02.0f} m"
+
+
+def latency(microseconds: float) -> str:
+    """Return a latency in µs, or ms from a thousand on."""
+    if not math.isfinite(microseconds):
+        return NOTHING
+    if microseconds < 1000:
+        return f"{microseconds:.0f} µs" if microseconds >= 10 else f"{microseconds:.1f} µs"
+    return f"{microseconds / 1000:.1f} ms"
+
+
+def reason_words(code: str) -> str:
+    """Return the words for a reason code, or the code itself when it is new to this version."""
+    return REASONS.get(code, ("", code))[1]
+
+
+def reason_letter(code: str) -> str:
+    """Return the letter for a reason code."""
+    return REASONS.get(code, (code[:1], code))[0]
+
+
+def trade_card(trade: TradeView, precision: int, zone: tzinfo) -> str:
+    """Return the hover card of a trade as rich text."""
+    rows = (
+        ("Entry", f"{moment(trade.entry_ts_ns, zone)} @ {price(trade.entry_price, precision)}"),
+        ("Exit", f"{moment(trade.exit_ts_ns, zone)} @ {price(trade.exit_price, precision)}"),
+        ("Size", quantity(trade.qty)),
+        ("Held", duration(trade.exit_ts_ns - trade.entry_ts_ns)),
+        ("Reason", f"{reason_letter(trade.reason)} · {html.escape(reason_words(trade.reason))}"),
+        ("Gross", money(trade.gross)),
+        ("Costs", money(-trade.costs)),
+        ("Net", f"<b>{money(trade.net)}</b>"),
+    )
+    body = "".join(f"<tr><td>{name}&nbsp;&nbsp;</td><td align='right'>{text}</td></tr>" for name, text in rows)
+    arrow = "▲ long" if trade.side == "long" else "▼ short"
+    return f"<b>#{trade.number} {html.escape(trade.symbol)} {arrow}</b><table cellspacing='2'>{body}</table>"
+
+
+def connection_card(detail: str, link: LinkStatus | None, snapshot: Snapshot | None, now_s: float) -> str:
+    """Return the connection badge's tooltip: what happened, then the counters (plain text)."""
+    lines = [detail] if detail else []
+    if link is not None:
+        if link.last_message_s:
+            lines.append(f"Last message from the engine {(now_s - link.last_message_s) * 1e3:,.0f} ms ago")
+        lines.append(f"Frames {link.frames:,}, merged {link.conflated:,}, reconnects {link.reconnects:,}")
+    if snapshot is not None:
+        feed = snapshot.feed
+        age = f"{feed.age_ms:,.0f} ms ago" if math.isfinite(feed.age_ms) else "none yet"
+        lines.append(f"Feed {feed.address}: {feed.state}, last message {age}")
+        lines.append(
+            f"Accepted {feed.accepted:,}, late {feed.late:,}, gaps {feed.gaps:,}, reconnects {feed.reconnects:,}"
+        )
+        for title, counters in (("Rejected", feed.rejected), ("Bad frames", feed.bad_frames)):
+            if counters:
+                lines.append(f"{title}: " + ", ".join(f"{reason} {count:,}" for reason, count in counters.items()))
+    return "\n".join(lines)
