@@ -159,7 +159,6 @@ class TelemetrySettings(Section):
     """The loopback link to the dashboard."""
 
     enabled: bool = setting(True, "let viewers on this machine connect")
-    port: int = setting(0, "loopback port; 0: any free one", "", ge=0, le=65535)
 
 
 class Config(BaseSettings):

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES = 10_000_000
 KEPT_FILES = 3
 
+UNEXPECTED = "unexpected failure"
+"""The entry that carries a bug's traceback: into the file always, to the terminal only when everything is asked for."""
+
+_file: Path | None = None
+
 
 def default_file() -> Path:
     """Return the log file in the user's state directory."""
@@ -45,6 +50,7 @@ def configure(*, level: str = "info", terminal: str = "text", file: str = "", ve
     shown.setLevel([logging.WARNING, logging.INFO, logging.DEBUG, logging.ERROR][max(-1, min(verbosity, 2))])
     renderer = structlog.processors.JSONRenderer() if terminal == "json" else _terminal_renderer()
     shown.setFormatter(_formatter(_traceback_text if verbosity >= 2 else _no_traceback, renderer))
+    shown.addFilter(lambda record: verbosity >= 2 or not _is_unexpected(record))
     handlers: list[logging.Handler] = [shown]
     problem = ""
     try:
@@ -64,10 +70,16 @@ def configure(*, level: str = "info", terminal: str = "text", file: str = "", ve
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+    global _file
+    _file = None if problem else path
     if problem:
         get("log").warning("no log file", file=str(path), reason=problem)
-        return None
-    return path
+    return _file
+
+
+def current_file() -> Path | None:
+    """Return the log file in use, or None before :func:`configure` or when it could not be written."""
+    return _file
 
 
 def get(name: str) -> FilteringBoundLogger:
@@ -77,6 +89,10 @@ def get(name: str) -> FilteringBoundLogger:
 
 # Plain text, without the values of variables: those may be secrets.
 _traceback_text = structlog.processors.format_exc_info
+
+
+def _is_unexpected(record: logging.LogRecord) -> bool:
+    return isinstance(record.msg, dict) and record.msg.get("event") == UNEXPECTED
 
 
 def _no_traceback(_logger: WrappedLogger, _method: str, entry: EventDict) -> EventDict:
