@@ -44,6 +44,7 @@ _TURN_BACK = _Phase((2_000, 4_000), (-260, -100), pace=24, size=28, volatility_b
 _AFTERMATH = (_RUN_ON, *[_TURN_BACK] * 4, *[_QUIET] * 2)
 
 _PIECE_PACES = np.array([8, 12, 16, 16, 20, 24])  # arrivals also cluster within a phase; the mean is 16
+_STEADY_ABOVE = 1_000.0  # trades per second and symbol
 _PULL_BPS = 200  # at this distance from its level the price is drawn back as strongly as it ever is
 _BUY_SHARE = 1024  # a buy share of 512 means that half of the trades are purchases
 
@@ -70,8 +71,11 @@ class Script:
         self._bits = bits
         self._listing = listing
         self._reference = listing.level_ticks * SUBSTEPS // listing.tick_size
-        # Activity per millisecond of a piece whose phase and own pace are both 16, so that the mean rate is ``rate``.
-        self._activity_per_ms = rate * ACTIVITY_ONE / 1000 / _mean_pace()
+        # How much of the phases' differences in pace is kept: all of it up to a thousand trades a second. Beyond that
+        # the rate is a load to be measured, which should be steady; bursts then show in sizes and drift.
+        self._contrast = min(1.0, _STEADY_ABOVE / rate)
+        # Activity per millisecond of a piece of pace 1, such that the mean rate is ``rate``.
+        self._activity_per_ms = rate * ACTIVITY_ONE / 1000 / self._tempered(_mean_pace())
         self._end_ns = 0
         self._end_activity = 0
         self._level = self._reference
@@ -86,6 +90,9 @@ class Script:
         at = np.searchsorted(written[2], activity, "right") - 1
         self._written = written[:, at[-1] :]
         return Pieces(*written[:, at])
+
+    def _tempered(self, pace: float) -> float:
+        return 1 + (pace - 1) * self._contrast
 
     def _draw(self, low: int, high: int) -> int:
         """Draw an integer from ``low`` to ``high``, both included."""
@@ -109,8 +116,9 @@ class Script:
         durations_ms = np.minimum(_PIECE_MS, duration_ms - starts_ms)
         words = self._bits.random_raw(len(starts_ms)).astype(np.uint64, copy=False)
 
-        paces = _PIECE_PACES[(words % np.uint64(len(_PIECE_PACES))).astype(np.int64)]
-        spans = durations_ms * phase.pace * paces * self._activity_per_ms / 256
+        own_pace = _PIECE_PACES[(words % np.uint64(len(_PIECE_PACES))).astype(np.int64)] / 16
+        pace = self._tempered(phase.pace / 16) * (1 + (own_pace - 1) * self._contrast)
+        spans = durations_ms * pace * self._activity_per_ms
         widening = ((words >> np.uint64(32)) % np.uint64(phase.wider + 1)).astype(np.int64)
         levels = self._level + starts_ms * move // duration_ms
         lean = 0 if move == 0 else (1 if move > 0 else -1) * 16 * min(16, phase.pace // 2)
