@@ -1,0 +1,85 @@
+"""C interface of the core, for modules that extend it."""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t
+
+from engine._graph cimport Graph, Node, Tape
+from engine._lanes cimport Account, Block, Holding, Lane, Market
+
+
+cdef class Program:
+    cdef Graph graph
+    cdef int sealed
+    cdef int64_t max_window
+
+    cdef int add_node(self, int op, int type, int a=*, int b=*, int64_t k=*, double x=*) except -1
+    cdef int add_column(self, int type) except -1
+    cdef Node* last_node(self) noexcept
+    cdef set_terms(self, numerator, denominator)
+    cdef check_column(self, int column, int type)
+
+
+cdef class Core:
+    cdef readonly list programs
+    cdef int n_instruments
+    cdef Tape* tapes
+    cdef Holding* holdings
+    cdef Lane* lanes
+    cdef int n_lanes
+    cdef Market* markets
+    cdef int* touched  # instruments with a record in this block
+    cdef int n_touched
+    cdef Block block
+    cdef Account account
+    cdef int block_open
+    # input
+    cdef const int64_t* in_ts
+    cdef const int64_t* in_price
+    cdef const int64_t* in_size
+    cdef const int64_t* in_bid
+    cdef const int64_t* in_ask
+    cdef const uint16_t* in_instrument
+    cdef const uint8_t* in_kind
+    cdef int64_t in_next
+    cdef int64_t in_count
+    cdef object in_owner
+    # time
+    cdef readonly int64_t engine_ts_ns
+    cdef int64_t reached  # the newest record's time; engine_ts_ns runs behind it while a block is worked through
+    cdef int64_t cut_ns
+    cdef int64_t alarm_ns
+    # the event that stopped the core
+    cdef readonly int event
+    cdef readonly int event_lane
+    cdef readonly int event_instrument
+    cdef readonly int event_state
+    cdef readonly int64_t event_ts_ns
+    cdef int64_t event_key
+    cdef int event_record
+    cdef int event_on_record
+    # per-tick callback, the slow path
+    cdef readonly object callback
+    cdef readonly object callback_result
+    cdef int callback_record
+    # counters
+    cdef readonly int64_t trades_seen
+    cdef readonly int64_t quotes_seen
+    cdef readonly int64_t late
+    cdef readonly int64_t rejected_price
+    cdef readonly int64_t rejected_size
+    cdef readonly int64_t rejected_instrument
+    cdef readonly int64_t rejected_time
+
+    cdef int append(self, int64_t ts, int instrument, int kind, int64_t price, int64_t size, int64_t bid, int64_t ask) noexcept nogil
+    cdef int append_plain_trades(self) noexcept nogil
+    cdef void begin_block(self) noexcept nogil
+    cdef void finish_block(self) noexcept nogil
+    cdef int fill_block(self) noexcept nogil
+    cdef int next_event(self, int64_t before) noexcept nogil
+    cdef int next_block(self) noexcept nogil
+    cdef int run(self) noexcept nogil
+    cdef int run_with_callback(self) except -2
+    cdef void take(self, int event, int lane, int64_t key, int64_t ts) noexcept nogil
+    cdef void research(self, int lane) noexcept nogil
+    cdef int64_t price_before(self, int instrument, int record, int inclusive) noexcept nogil
+    cdef check_instrument(self, int instrument)
+    cdef check_lane(self, int lane)

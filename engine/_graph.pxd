@@ -1,0 +1,742 @@
+"""The tape of one instrument and the feature graph evaluated over it, a block of trades at a time.
+
+A *tape* is a power-of-two ring of trades that every window of the instrument shares. Window sums need no adding and
+removing: the ring holds running totals, and a window's sum is the total now minus the total before its oldest trade,
+exact by integer arithmetic. Each window is therefore only a *tail*, the position of its oldest trade.
+
+A *graph* is a list of nodes in evaluation order. Features do not depend on positions, so a node is evaluated for a
+whole block of trades before the next node is looked at; the results are columns of at most ``BLOCK`` values.
+The scalar path is the same code with a block of one.
+"""
+
+from libc.math cimport NAN, sqrt
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint16_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memset
+
+from engine._int128 cimport (
+    i128,
+    i128_add,
+    i128_double,
+    i128_hi,
+    i128_make,
+    i128_mul,
+    i128_mul64,
+    i128_of,
+    i128_sign,
+    i128_sub,
+)
+
+cdef enum:
+    BLOCK = 512  # trades evaluated together; large enough to amortise dispatch, small enough for the L1 cache
+    SENTINELS = 4  # cells beyond the head whose time is "never", so that tails may look four cells ahead
+    MAX_FACTORS = 3
+
+# Columns every tape has; the compiled nodes' columns follow.
+cdef enum:
+    COL_PRICE
+    COL_SIZE
+    COL_BID
+    COL_ASK
+    COL_TS
+    COL_TOTAL_SIZE  # size traded up to and including the trade, modulo 2**64
+    COL_TRUNCATED  # bool; valid only while the tape's block_truncated is set
+    FIXED_COLUMNS
+
+cdef enum:
+    INT_BYTES = BLOCK * 8  # one column of int64 or double
+    WIDE_BYTES = BLOCK * 16
+
+cdef enum Type:
+    TYPE_INT  # int64
+    TYPE_WIDE  # i128
+    TYPE_FLOAT  # double
+    TYPE_BOOL  # uint8
+
+cdef enum Op:
+    OP_TAIL_TIME  # k: window in ns
+    OP_TAIL_COUNT  # k: window in trades
+    OP_FIRST_PRICE  # a: tail
+    OP_COUNT  # a: tail
+    OP_SUM_SIZE  # a: tail
+    OP_SUM_PRICE  # a: tail
+    OP_SUM_PRICE_SIZE  # a: tail
+    OP_SUM_PRICE_SQUARED  # a: tail
+    OP_EXTREMES  # a: tail; writes two columns, highest and lowest
+    OP_SESSION  # writes four columns: size, price*size, deviation*size, deviation**2*size
+    OP_SESSION_SD  # a: the first column of OP_SESSION
+    OP_RATIO  # terms / denominator terms, rounded once
+    OP_COMPARE  # terms against zero; k: comparison
+    OP_FLOAT_CONST  # x
+    OP_FLOAT_ADD
+    OP_FLOAT_SUB
+    OP_FLOAT_MUL
+    OP_FLOAT_DIV
+    OP_FLOAT_SQRT  # a
+    OP_FLOAT_COMPARE  # a, b; k: comparison
+    OP_ALL  # a, b
+    OP_ANY  # a, b
+    OP_NOT  # a
+    OP_STATE  # a: long, b: short (either may be -1): 0 none, 1 long, 2 short
+
+cdef enum Comparison:
+    CMP_GE
+    CMP_GT
+    CMP_LE
+    CMP_LT
+    CMP_EQ
+    CMP_NE
+
+cdef struct Term:
+    # coef times the product of up to three columns, of which at most the first is wide
+    int64_t coef
+    int n_factors
+    int first_is_wide
+    int64_t offset[MAX_FACTORS]  # of the columns, in bytes
+
+cdef struct Node:
+    int op
+    int64_t out  # columns, as byte offsets; -1 for none
+    int64_t a
+    int64_t b
+    int64_t k
+    double x
+    int n_terms
+    int n_denominator
+    int shape  # of the terms: SHAPE_*
+    Term* terms  # the denominator's terms follow the numerator's
+
+cdef enum:
+    SHAPE_GENERAL
+    SHAPE_LINEAR  # every term has one int64 factor; 128-bit sum
+    SHAPE_NARROW  # the same, and the sum provably fits in 63 bits
+
+cdef struct Graph:
+    Node* nodes
+    int n_nodes
+    int n_columns
+    int* column_type
+    int64_t* column_offset  # bytes from the start of a tape's columns
+    int64_t column_bytes
+    int* tails  # the nodes that hold a window's tail
+    int n_tails
+    int needs_sum_price
+    int needs_sum_price_size
+    int needs_sum_price_squared
+
+cdef struct Slot:
+    # what one windowed node remembers about one tape
+    int64_t tail
+    # extremes by two stacks: [tail, mid) has suffix extremes, [mid, now] a running extreme
+    int64_t mid
+    int64_t back_high
+    int64_t back_low
+    int64_t* front_high
+    int64_t* front_low
+
+cdef struct Tape:
+    Graph* graph
+    Slot* slots  # one per node
+    char* columns  # of the block that is worked through
+    char* columns_before  # of the last block before it that had a trade of this instrument
+    int64_t capacity
+    int64_t mask
+    int64_t head  # trades ever appended = position of the next one
+    int64_t base  # position of the first trade since the windows restarted
+    int64_t oldest  # the lowest position that a window may still need
+    int64_t first_ts
+    int64_t* ts
+    int64_t* price
+    int64_t* total_size  # before the trade
+    i128* total_price
+    i128* total_price_size
+    i128* total_price_squared
+    int64_t running_size
+    i128 running_price
+    i128 running_price_size
+    i128 running_price_squared
+    # session totals, for VWAP
+    int session_started
+    int session_overflow
+    int64_t session_reference  # the session's first price: deviations are measured from it
+    int64_t session_size
+    i128 session_price_size
+    i128 session_dev
+    i128 session_dev_squared
+    int64_t max_window  # trades; a time window that would hold more is cut short and its trades are flagged
+    int block_truncated  # whether any trade of this block is flagged in COL_TRUNCATED
+    int64_t truncations  # trades flagged so far
+    int64_t grown  # times the ring was enlarged
+
+
+cdef inline int64_t* fixed_column(const Tape* tape, int column) noexcept nogil:
+    """A fixed column of int64; these come first, so their place is known when compiling."""
+    return <int64_t*>tape.columns + column * BLOCK
+
+
+cdef inline uint8_t* truncated_column(const Tape* tape) noexcept nogil:
+    return <uint8_t*>(<int64_t*>tape.columns + COL_TRUNCATED * BLOCK)
+
+
+cdef inline int64_t* ints(const Tape* tape, int64_t offset) noexcept nogil:
+    return <int64_t*>(tape.columns + offset)
+
+
+cdef inline i128* wides(const Tape* tape, int64_t offset) noexcept nogil:
+    return <i128*>(tape.columns + offset)
+
+
+cdef inline double* floats(const Tape* tape, int64_t offset) noexcept nogil:
+    return <double*>(tape.columns + offset)
+
+
+cdef inline uint8_t* bools(const Tape* tape, int64_t offset) noexcept nogil:
+    return <uint8_t*>(tape.columns + offset)
+
+
+# ---------------------------------------------------------------- the ring
+
+cdef inline int64_t* moved_ints(int64_t* old, int64_t old_mask, int64_t capacity, int64_t low, int64_t high) noexcept nogil:
+    """Return ``old``'s cells [low, high) in a new ring of ``capacity``, freeing ``old``; NULL without memory."""
+    cdef int64_t* new = <int64_t*>malloc(capacity * sizeof(int64_t))
+    cdef int64_t pos
+    if new != NULL and old != NULL:
+        for pos in range(low, high):
+            new[pos & (capacity - 1)] = old[pos & old_mask]
+        free(old)
+    return new
+
+
+cdef inline i128* moved_wides(i128* old, int64_t old_mask, int64_t capacity, int64_t low, int64_t high) noexcept nogil:
+    cdef i128* new = <i128*>malloc(capacity * sizeof(i128))
+    cdef int64_t pos
+    if new != NULL and old != NULL:
+        for pos in range(low, high):
+            new[pos & (capacity - 1)] = old[pos & old_mask]
+        free(old)
+    return new
+
+
+cdef inline int resize_tape(Tape* tape, int64_t capacity) noexcept nogil:
+    """Give the ring ``capacity`` cells, keeping what windows still need. Returns 0, or -1 without memory."""
+    cdef Graph* graph = tape.graph
+    cdef Slot* slot
+    cdef int64_t low = tape.oldest, high = tape.head, old_mask = tape.mask
+    cdef int i
+    tape.ts = moved_ints(tape.ts, old_mask, capacity, low, high)
+    tape.price = moved_ints(tape.price, old_mask, capacity, low, high)
+    tape.total_size = moved_ints(tape.total_size, old_mask, capacity, low, high)
+    if tape.ts == NULL or tape.price == NULL or tape.total_size == NULL:
+        return -1
+    if graph.needs_sum_price:
+        tape.total_price = moved_wides(tape.total_price, old_mask, capacity, low, high)
+        if tape.total_price == NULL:
+            return -1
+    if graph.needs_sum_price_size:
+        tape.total_price_size = moved_wides(tape.total_price_size, old_mask, capacity, low, high)
+        if tape.total_price_size == NULL:
+            return -1
+    if graph.needs_sum_price_squared:
+        tape.total_price_squared = moved_wides(tape.total_price_squared, old_mask, capacity, low, high)
+        if tape.total_price_squared == NULL:
+            return -1
+    for i in range(graph.n_nodes):
+        if graph.nodes[i].op == OP_EXTREMES:
+            slot = &tape.slots[i]
+            slot.front_high = moved_ints(slot.front_high, old_mask, capacity, low, high)
+            slot.front_low = moved_ints(slot.front_low, old_mask, capacity, low, high)
+            if slot.front_high == NULL or slot.front_low == NULL:
+                return -1
+    tape.capacity = capacity
+    tape.mask = capacity - 1
+    return 0
+
+
+cdef inline int make_room(Tape* tape, int64_t trades) noexcept nogil:
+    """Make sure that ``trades`` more fit, growing the ring when windows need it. Returns 0, or -1 without memory.
+
+    It always succeeds in keeping every window: tails stay within ``max_window`` trades of the head.
+    """
+    cdef int64_t needed = tape.head - tape.oldest + trades + SENTINELS
+    cdef int64_t capacity = tape.capacity
+    if needed <= capacity:
+        return 0
+    while capacity < needed:
+        capacity *= 2
+    tape.grown += 1
+    return resize_tape(tape, capacity)
+
+
+cdef inline void append_trades(Tape* tape, int first, int last) noexcept nogil:
+    """Bring trades [first, last) of the block's fixed columns onto the ring, with the running totals before each."""
+    cdef const int64_t* ts = fixed_column(tape, COL_TS)
+    cdef const int64_t* price = fixed_column(tape, COL_PRICE)
+    cdef const int64_t* size = fixed_column(tape, COL_SIZE)
+    cdef int64_t* total = fixed_column(tape, COL_TOTAL_SIZE)
+    cdef int64_t* ring_ts = tape.ts
+    cdef int64_t* ring_price = tape.price
+    cdef int64_t* ring_total = tape.total_size
+    cdef int64_t mask = tape.mask, position = tape.head - first, cell
+    cdef uint64_t running = <uint64_t>tape.running_size
+    cdef int k
+    if first == last:
+        return
+    if tape.head == tape.base:
+        tape.first_ts = ts[first]
+    for k in range(first, last):
+        cell = (position + k) & mask
+        ring_ts[cell] = ts[k]
+        ring_price[cell] = price[k]
+        ring_total[cell] = <int64_t>running
+        running += <uint64_t>size[k]
+        total[k] = <int64_t>running
+    tape.running_size = <int64_t>running
+    tape.head += last - first
+    if tape.total_price != NULL:
+        for k in range(first, last):
+            tape.total_price[(position + k) & mask] = tape.running_price
+            tape.running_price = i128_add(tape.running_price, i128_of(price[k]))
+    if tape.total_price_size != NULL:
+        for k in range(first, last):
+            tape.total_price_size[(position + k) & mask] = tape.running_price_size
+            tape.running_price_size = i128_add(tape.running_price_size, i128_mul64(price[k], size[k]))
+    if tape.total_price_squared != NULL:
+        for k in range(first, last):
+            tape.total_price_squared[(position + k) & mask] = tape.running_price_squared
+            tape.running_price_squared = i128_add(tape.running_price_squared, i128_mul64(price[k], price[k]))
+
+
+cdef inline void seal_tape(Tape* tape) noexcept nogil:
+    """Mark the cells after the head as "never", once per block, before tails are moved."""
+    cdef int i
+    for i in range(SENTINELS):
+        tape.ts[(tape.head + i) & tape.mask] = INT64_MAX
+
+
+cdef inline void restart_windows(Tape* tape) noexcept nogil:
+    """Forget every trade so far: the next one is the first of a new session for all windows."""
+    cdef int i
+    cdef Slot* slot
+    tape.base = tape.head
+    tape.oldest = tape.head
+    for i in range(tape.graph.n_nodes):
+        slot = &tape.slots[i]
+        slot.tail = tape.head
+        slot.mid = tape.head
+
+
+cdef inline void restart_session(Tape* tape) noexcept nogil:
+    """Begin new session totals (VWAP) as well."""
+    tape.session_started = 0
+    tape.session_overflow = 0
+    tape.session_size = 0
+    tape.session_price_size = i128_of(0)
+    tape.session_dev = i128_of(0)
+    tape.session_dev_squared = i128_of(0)
+
+
+# ---------------------------------------------------------------- nodes
+
+cdef inline void flag_truncated(Tape* tape, int k, int m) noexcept nogil:
+    """Remember that a window at trade ``k`` of this block holds less than its declaration asks for."""
+    if not tape.block_truncated:
+        memset(truncated_column(tape), 0, m)
+        tape.block_truncated = 1
+    truncated_column(tape)[k] = 1
+    tape.truncations += 1
+
+
+cdef inline int expired_of_four(const int64_t* ts, int64_t mask, int64_t tail, int64_t cut) noexcept nogil:
+    """How many of the four trades from ``tail`` on have left the window. Times never fall, so they are the first ones.
+
+    Comparing four at once without a branch is deliberate: how many expire on one tick is unpredictable, and a
+    mispredicted branch costs more than three spare comparisons.
+    """
+    return (
+        (ts[tail & mask] <= cut) + (ts[(tail + 1) & mask] <= cut)
+        + (ts[(tail + 2) & mask] <= cut) + (ts[(tail + 3) & mask] <= cut)
+    )
+
+
+cdef inline int64_t next_tail(Tape* tape, int64_t tail, int64_t cut, int k, int m) noexcept nogil:
+    """The first position with ``ts > cut``, cut short and flagged when the window would hold too many trades."""
+    cdef int64_t position = tape.head - m + k
+    cdef int expired = expired_of_four(tape.ts, tape.mask, tail, cut)
+    tail += expired
+    while expired == 4:
+        expired = expired_of_four(tape.ts, tape.mask, tail, cut)
+        tail += expired
+    if position - tail >= tape.max_window:
+        tail = position + 1 - tape.max_window
+        flag_truncated(tape, k, m)
+    return tail
+
+
+cdef inline void move_tail_by_time(Tape* tape, Slot* slot, int64_t window, int64_t* out, int m) noexcept nogil:
+    """Write each trade's window tail: the first position with ``ts > now - window``."""
+    cdef const int64_t* now = fixed_column(tape, COL_TS)
+    cdef int64_t tail = slot.tail
+    cdef int k
+    for k in range(m):
+        tail = next_tail(tape, tail, now[k] - window, k, m)
+        out[k] = tail
+    slot.tail = tail
+
+
+cdef inline void move_two_tails_by_time(
+    Tape* tape, Slot* slot_a, int64_t window_a, int64_t* out_a, Slot* slot_b, int64_t window_b, int64_t* out_b, int m
+) noexcept nogil:
+    """Two windows at once: each tail waits for its own loads, so two together take little longer than one."""
+    cdef const int64_t* now = fixed_column(tape, COL_TS)
+    cdef int64_t tail_a = slot_a.tail, tail_b = slot_b.tail
+    cdef int k
+    for k in range(m):
+        tail_a = next_tail(tape, tail_a, now[k] - window_a, k, m)
+        tail_b = next_tail(tape, tail_b, now[k] - window_b, k, m)
+        out_a[k] = tail_a
+        out_b[k] = tail_b
+    slot_a.tail = tail_a
+    slot_b.tail = tail_b
+
+
+cdef inline void move_tail_by_count(Tape* tape, Slot* slot, int64_t window, int64_t* out, int m) noexcept nogil:
+    cdef int64_t position = tape.head - m, tail
+    cdef int k
+    for k in range(m):
+        tail = position + k + 1 - window
+        out[k] = tail if tail > slot.tail else slot.tail
+    slot.tail = out[m - 1]
+
+
+cdef inline void extremes(Tape* tape, Slot* slot, const int64_t* tail, int64_t* high, int64_t* low, int m) noexcept nogil:
+    """Highest and lowest price of each trade's window, by the two-stack sliding aggregate.
+
+    Unlike the monotonic deque, whose pops are unpredictable, its only branch is taken once per window length.
+    """
+    cdef const int64_t* price = fixed_column(tape, COL_PRICE)
+    cdef int64_t mask = tape.mask, position = tape.head - m, pos, h, l, p
+    cdef int64_t mid = slot.mid, back_high = slot.back_high, back_low = slot.back_low
+    cdef int k
+    for k in range(m):
+        p = price[k]
+        if tail[k] >= mid:
+            h = p
+            l = p
+            pos = position + k
+            while pos >= tail[k]:
+                p = tape.price[pos & mask]
+                h = p if p > h else h
+                l = p if p < l else l
+                slot.front_high[pos & mask] = h
+                slot.front_low[pos & mask] = l
+                pos -= 1
+            mid = position + k + 1
+            back_high = INT64_MIN
+            back_low = INT64_MAX
+        else:
+            back_high = p if p > back_high else back_high
+            back_low = p if p < back_low else back_low
+            h = slot.front_high[tail[k] & mask]
+            l = slot.front_low[tail[k] & mask]
+            h = back_high if back_high > h else h
+            l = back_low if back_low < l else l
+        high[k] = h
+        low[k] = l
+    slot.mid = mid
+    slot.back_high = back_high
+    slot.back_low = back_low
+
+
+cdef inline int add_overflows(i128 a, i128 b, i128* total) noexcept nogil:
+    total[0] = i128_add(a, b)
+    return (i128_hi(a) >= 0) == (i128_hi(b) >= 0) and (i128_hi(total[0]) >= 0) != (i128_hi(a) >= 0)
+
+
+cdef inline void session_totals(Tape* tape, int64_t* size, i128* price_size, i128* dev, i128* dev_squared, int m) noexcept nogil:
+    """Running totals since the session began. A total that leaves its bound flags the session: its VWAP reads NaN."""
+    cdef const int64_t* prices = fixed_column(tape, COL_PRICE)
+    cdef const int64_t* sizes = fixed_column(tape, COL_SIZE)
+    cdef int64_t d
+    cdef i128 weighted
+    cdef int k
+    for k in range(m):
+        if not tape.session_started:
+            tape.session_started = 1
+            tape.session_reference = prices[k]
+        d = prices[k] - tape.session_reference
+        if tape.session_size > (<int64_t>1 << 61):
+            tape.session_overflow = 1
+        else:
+            tape.session_size += sizes[k]
+            tape.session_price_size = i128_add(tape.session_price_size, i128_mul64(prices[k], sizes[k]))
+            weighted = i128_mul64(d, sizes[k])
+            tape.session_dev = i128_add(tape.session_dev, weighted)
+            # |d| < 2**40 and size < 2**40, so one product stays below 2**120; only the sum can leave 128 bits
+            tape.session_overflow |= add_overflows(
+                tape.session_dev_squared, i128_mul(weighted, d), &tape.session_dev_squared
+            )
+        size[k] = tape.session_size
+        price_size[k] = tape.session_price_size
+        dev[k] = tape.session_dev
+        dev_squared[k] = tape.session_dev_squared
+
+
+cdef inline double volume_weighted_sd(int64_t size, i128 dev, i128 dev_squared) noexcept nogil:
+    """Population standard deviation of price weighted by size, in ticks, from exact sums about a reference price."""
+    cdef double mean, variance
+    if size <= 0:
+        return NAN
+    mean = i128_double(dev) / <double>size
+    variance = i128_double(dev_squared) / <double>size - mean * mean
+    return sqrt(variance) if variance > 0 else 0.0
+
+
+cdef inline i128 sum_terms(const Tape* tape, const Term* terms, int n, int k) noexcept nogil:
+    """Exact value of a polynomial in the columns at trade ``k``; the compiler has proved that it fits."""
+    cdef i128 total = i128_of(0), product
+    cdef int i, j
+    for i in range(n):
+        if terms[i].n_factors == 0:
+            product = i128_of(terms[i].coef)
+        elif terms[i].first_is_wide:
+            product = i128_mul(wides(tape, terms[i].offset[0])[k], terms[i].coef)
+        else:
+            product = i128_mul64(ints(tape, terms[i].offset[0])[k], terms[i].coef)
+        for j in range(1, terms[i].n_factors):
+            product = i128_mul(product, ints(tape, terms[i].offset[j])[k])
+        total = i128_add(total, product)
+    return total
+
+
+cdef inline uint8_t holds(int sign, int comparison) noexcept nogil:
+    """Whether ``sign`` (of left minus right) satisfies the comparison."""
+    if comparison == CMP_GE:
+        return sign >= 0
+    if comparison == CMP_GT:
+        return sign > 0
+    if comparison == CMP_LE:
+        return sign <= 0
+    if comparison == CMP_LT:
+        return sign < 0
+    if comparison == CMP_EQ:
+        return sign == 0
+    return sign != 0
+
+
+cdef inline void compare_general(const Tape* tape, const Node* node, uint8_t* out, int m) noexcept nogil:
+    cdef int k
+    for k in range(m):
+        out[k] = holds(i128_sign(sum_terms(tape, node.terms, node.n_terms, k)), <int>node.k)
+
+
+cdef inline void compare_narrow(const Tape* tape, const Node* node, uint8_t* out, int m) noexcept nogil:
+    """``c0*x0 + c1*x1 + c2*x2`` against zero, in 64 bits. GE and GT suffice: the compiler flips the other two."""
+    cdef const int64_t* x0 = ints(tape, node.terms[0].offset[0])
+    cdef const int64_t* x1 = ints(tape, node.terms[1].offset[0]) if node.n_terms > 1 else x0
+    cdef const int64_t* x2 = ints(tape, node.terms[2].offset[0]) if node.n_terms > 2 else x0
+    cdef int64_t c0 = node.terms[0].coef
+    cdef int64_t c1 = node.terms[1].coef if node.n_terms > 1 else 0
+    cdef int64_t c2 = node.terms[2].coef if node.n_terms > 2 else 0
+    cdef int64_t least = 0 if node.k == CMP_GE else 1
+    cdef int k
+    if node.n_terms <= 2:
+        for k in range(m):
+            out[k] = c0 * x0[k] + c1 * x1[k] >= least
+    else:
+        for k in range(m):
+            out[k] = c0 * x0[k] + c1 * x1[k] + c2 * x2[k] >= least
+
+
+cdef inline void compare_linear(const Tape* tape, const Node* node, uint8_t* out, int m) noexcept nogil:
+    """The same in 128 bits, for one or two terms."""
+    cdef const int64_t* x0 = ints(tape, node.terms[0].offset[0])
+    cdef const int64_t* x1 = ints(tape, node.terms[1].offset[0]) if node.n_terms > 1 else x0
+    cdef int64_t c0 = node.terms[0].coef
+    cdef int64_t c1 = node.terms[1].coef if node.n_terms > 1 else 0
+    cdef i128 value
+    cdef int k, or_equal = node.k == CMP_GE
+    for k in range(m):
+        value = i128_add(i128_mul64(c0, x0[k]), i128_mul64(c1, x1[k]))
+        out[k] = i128_sign(value) + or_equal > 0
+
+
+cdef inline void evaluate_exact(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """Window and session nodes, whose values are integers."""
+    cdef int64_t position = tape.head - m, mask = tape.mask
+    cdef int64_t* out = ints(tape, node.out)
+    cdef i128* wide = <i128*>out
+    cdef const int64_t* tail = ints(tape, node.a) if node.a >= 0 else NULL
+    cdef const int64_t* price = fixed_column(tape, COL_PRICE)
+    cdef const int64_t* size = fixed_column(tape, COL_SIZE)
+    cdef const int64_t* total = fixed_column(tape, COL_TOTAL_SIZE)
+    cdef int k
+    if node.op == OP_TAIL_TIME:
+        move_tail_by_time(tape, slot, node.k, out, m)
+    elif node.op == OP_TAIL_COUNT:
+        move_tail_by_count(tape, slot, node.k, out, m)
+    elif node.op == OP_FIRST_PRICE:
+        for k in range(m):
+            out[k] = tape.price[tail[k] & mask]
+    elif node.op == OP_COUNT:
+        for k in range(m):
+            out[k] = position + k + 1 - tail[k]
+    elif node.op == OP_SUM_SIZE:
+        for k in range(m):
+            out[k] = <int64_t>(<uint64_t>total[k] - <uint64_t>tape.total_size[tail[k] & mask])
+    elif node.op == OP_SUM_PRICE:
+        for k in range(m):
+            wide[k] = i128_sub(
+                i128_add(tape.total_price[(position + k) & mask], i128_of(price[k])), tape.total_price[tail[k] & mask]
+            )
+    elif node.op == OP_SUM_PRICE_SIZE:
+        for k in range(m):
+            wide[k] = i128_sub(
+                i128_add(tape.total_price_size[(position + k) & mask], i128_mul64(price[k], size[k])),
+                tape.total_price_size[tail[k] & mask],
+            )
+    elif node.op == OP_SUM_PRICE_SQUARED:
+        for k in range(m):
+            wide[k] = i128_sub(
+                i128_add(tape.total_price_squared[(position + k) & mask], i128_mul64(price[k], price[k])),
+                tape.total_price_squared[tail[k] & mask],
+            )
+    elif node.op == OP_EXTREMES:
+        extremes(tape, slot, tail, out, ints(tape, node.out + INT_BYTES), m)
+    elif node.op == OP_SESSION:
+        session_totals(
+            tape,
+            out,
+            wides(tape, node.out + INT_BYTES),
+            wides(tape, node.out + INT_BYTES + WIDE_BYTES),
+            wides(tape, node.out + INT_BYTES + 2 * WIDE_BYTES),
+            m,
+        )
+
+
+cdef inline void evaluate_float(Tape* tape, const Node* node, int m) noexcept nogil:
+    """Nodes whose values are doubles."""
+    cdef double* out = floats(tape, node.out)
+    cdef const double* a = floats(tape, node.a) if node.a >= 0 else NULL
+    cdef const double* b = floats(tape, node.b) if node.b >= 0 else NULL
+    cdef i128 denominator
+    cdef int k
+    if node.op == OP_RATIO:
+        for k in range(m):
+            denominator = sum_terms(tape, node.terms + node.n_terms, node.n_denominator, k)
+            if i128_sign(denominator) == 0:
+                out[k] = NAN
+            else:
+                out[k] = i128_double(sum_terms(tape, node.terms, node.n_terms, k)) / i128_double(denominator)
+    elif node.op == OP_SESSION_SD:
+        for k in range(m):
+            out[k] = NAN if tape.session_overflow else volume_weighted_sd(
+                ints(tape, node.a)[k],
+                wides(tape, node.a + INT_BYTES + WIDE_BYTES)[k],
+                wides(tape, node.a + INT_BYTES + 2 * WIDE_BYTES)[k],
+            )
+    elif node.op == OP_FLOAT_CONST:
+        for k in range(m):
+            out[k] = node.x
+    elif node.op == OP_FLOAT_ADD:
+        for k in range(m):
+            out[k] = a[k] + b[k]
+    elif node.op == OP_FLOAT_SUB:
+        for k in range(m):
+            out[k] = a[k] - b[k]
+    elif node.op == OP_FLOAT_MUL:
+        for k in range(m):
+            out[k] = a[k] * b[k]
+    elif node.op == OP_FLOAT_DIV:
+        for k in range(m):
+            out[k] = a[k] / b[k] if b[k] != 0 else NAN
+    elif node.op == OP_FLOAT_SQRT:
+        for k in range(m):
+            out[k] = sqrt(a[k]) if a[k] >= 0 else NAN
+
+
+cdef inline void compare_floats(Tape* tape, const Node* node, int m) noexcept nogil:
+    """A NaN on either side satisfies nothing."""
+    cdef const double* a = floats(tape, node.a)
+    cdef const double* b = floats(tape, node.b)
+    cdef uint8_t* out = bools(tape, node.out)
+    cdef int k
+    for k in range(m):
+        if node.k == CMP_GE:
+            out[k] = a[k] >= b[k]
+        elif node.k == CMP_GT:
+            out[k] = a[k] > b[k]
+        elif node.k == CMP_LE:
+            out[k] = a[k] <= b[k]
+        elif node.k == CMP_LT:
+            out[k] = a[k] < b[k]
+        elif node.k == CMP_EQ:
+            out[k] = a[k] == b[k]
+        else:
+            out[k] = a[k] < b[k] or a[k] > b[k]
+
+
+cdef inline void evaluate_bool(Tape* tape, const Node* node, int m) noexcept nogil:
+    """Nodes whose values are 0 or 1 (0, 1, 2 for a state)."""
+    cdef uint8_t* out = bools(tape, node.out)
+    cdef const uint8_t* a = bools(tape, node.a) if node.a >= 0 else NULL
+    cdef const uint8_t* b = bools(tape, node.b) if node.b >= 0 else NULL
+    cdef int k
+    if node.op == OP_COMPARE:
+        if node.shape == SHAPE_NARROW and node.n_terms <= 3:
+            compare_narrow(tape, node, out, m)
+        elif node.shape == SHAPE_LINEAR and node.n_terms <= 2:
+            compare_linear(tape, node, out, m)
+        else:
+            compare_general(tape, node, out, m)
+    elif node.op == OP_FLOAT_COMPARE:
+        compare_floats(tape, node, m)
+    elif node.op == OP_ALL:
+        for k in range(m):
+            out[k] = a[k] & b[k]
+    elif node.op == OP_ANY:
+        for k in range(m):
+            out[k] = a[k] | b[k]
+    elif node.op == OP_NOT:
+        for k in range(m):
+            out[k] = a[k] ^ 1
+    elif node.op == OP_STATE:
+        if b == NULL:
+            for k in range(m):
+                out[k] = a[k]
+        elif a == NULL:
+            for k in range(m):
+                out[k] = b[k] << 1
+        else:
+            for k in range(m):
+                out[k] = a[k] | ((b[k] & (a[k] ^ 1)) << 1)
+
+
+cdef inline void evaluate(Tape* tape, int m) noexcept nogil:
+    """Evaluate every node for the last ``m`` trades of the tape."""
+    cdef Graph* graph = tape.graph
+    cdef Node* node
+    cdef int i = 0
+    cdef int64_t oldest = tape.head
+    if m == 0:
+        return
+    seal_tape(tape)
+    tape.block_truncated = 0
+    while i < graph.n_nodes:
+        node = &graph.nodes[i]
+        if node.op == OP_TAIL_TIME and i + 1 < graph.n_nodes and graph.nodes[i + 1].op == OP_TAIL_TIME:
+            move_two_tails_by_time(
+                tape, &tape.slots[i], node.k, ints(tape, node.out),
+                &tape.slots[i + 1], graph.nodes[i + 1].k, ints(tape, graph.nodes[i + 1].out), m
+            )
+            i += 1
+        elif node.op <= OP_SESSION:
+            evaluate_exact(tape, &tape.slots[i], node, m)
+        elif node.op == OP_COMPARE or node.op >= OP_FLOAT_COMPARE:
+            evaluate_bool(tape, node, m)
+        else:
+            evaluate_float(tape, node, m)
+        i += 1
+    for i in range(graph.n_tails):
+        if tape.slots[graph.tails[i]].tail < oldest:
+            oldest = tape.slots[graph.tails[i]].tail
+    tape.oldest = oldest

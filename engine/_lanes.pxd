@@ -1,0 +1,297 @@
+"""Lanes: one strategy on one instrument, as the core sees it. Finding the next moment at which Python must wake.
+
+A lane is *flat* (watching its state column for a signal), *held* (an order is on its way: nothing is watched) or *open*
+(its stop, target, time stop and flat-market candles are watched). All of these are found by scanning columns of
+the evaluated block, so thousands of trades on which nothing fires cost no more than reading them.
+
+Events are ordered by *key*: the index of the record in its block, then the phase. Timers come before the record whose
+time has reached their deadline; on the record itself exits come first, then the account's loss floor, then entries.
+"""
+
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint16_t
+from libc.string cimport memchr
+
+from engine._graph cimport BLOCK, COL_PRICE, COL_TS, Tape, bools, fixed_column, truncated_column
+from engine._int128 cimport i128, i128_add, i128_less, i128_mul, i128_mul64, i128_of, i128_sub
+
+cdef enum Phase:
+    PHASE_TIMER
+    PHASE_EXIT
+    PHASE_RISK
+    PHASE_ENTRY
+    PHASE_CALLBACK
+    PHASES = 8
+
+cdef enum Event:
+    EVENT_NONE
+    EVENT_ENTRY  # a flat lane's state became long or short
+    EVENT_STOP
+    EVENT_TARGET
+    EVENT_TIME
+    EVENT_FLAT
+    EVENT_RISK  # the account's equity reached its floor
+    EVENT_ALARM  # the kernel's own timer
+    EVENT_BOUNDARY  # a session or day boundary
+    EVENT_CALLBACK  # a per-tick Python callback returned something
+
+cdef enum Mode:
+    MODE_FLAT
+    MODE_HELD
+    MODE_OPEN
+
+cdef enum:
+    SECOND = 1000000000
+
+cdef extern from "stdint.h":
+    const int64_t NEVER "INT64_MAX"  # a time that is never reached, and the key of no event
+
+cdef struct Lane:
+    int instrument
+    int64_t state  # the column's byte offset
+    int64_t warm_ns
+    int64_t warm_trades
+    int mode
+    uint8_t previous  # state on the last trade seen while flat
+    # open position
+    int side
+    int64_t stop_ticks  # the first losing price that closes: at or below it when long, at or above it when short
+    int64_t target_ticks
+    int64_t deadline_ns  # time stop, or NEVER
+    int flat_candles  # consecutive flat candles that close, or 0
+    int flat_run
+    int64_t candle_ns  # start of the present candle
+    int64_t candle_first
+    int64_t candle_last
+    int candle_traded
+    # search
+    int cursor  # next trade of the instrument's block to look at
+    int from_record  # no event may be found on an earlier record
+    int64_t key
+    int64_t deadline  # of a timer event; orders timers that fall before the same record
+    int event
+
+cdef struct Account:
+    # equity counts every open position at its instrument's last trade, in the account's money unit
+    int open_positions
+    int floor_set
+    i128 equity
+    i128 floor
+    i128 peak
+    i128 drawdown
+    int scanned  # records of this block already marked
+
+cdef struct Holding:
+    # what the account scan needs to know about one instrument
+    int64_t lots  # signed; 0 when there is no position
+    int64_t unit  # money units per tick and lot
+    int64_t mark_ticks
+
+cdef struct Market:
+    # one instrument's part of the block, and what was known before it
+    int touched
+    int trades
+    int trades_before  # trades in the last block that had any: its last one is still to be read
+    int* records  # record index of each of the trades
+    int64_t bid
+    int64_t ask
+    int64_t bid_before
+    int64_t ask_before
+    int64_t price_before
+
+cdef struct Block:
+    # the records being worked through, in stream order
+    int records
+    int times  # records, or records + 1 when the block ends with a time that is an event of its own
+    int64_t ts[BLOCK + 1]
+    int instrument[BLOCK + 1]
+    int trade[BLOCK + 1]  # index in the instrument's block, or -1 for a quote
+    int64_t bid[BLOCK + 1]  # of quotes only; a trade's are in its columns
+    int64_t ask[BLOCK + 1]
+    int identity  # instrument and trade already say that record i is trade i of instrument 0
+
+
+cdef inline int first_at_or_after(const Block* block, int64_t ts, int low) noexcept nogil:
+    """Index of the first record from ``low`` on whose time is >= ``ts``; ``block.times`` when there is none."""
+    cdef int high = block.times, middle
+    while low < high:
+        middle = (low + high) >> 1
+        if block.ts[middle] >= ts:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+cdef inline int first_trade_from(const int* records, int trades, int record) noexcept nogil:
+    """Index of the instrument's first trade at or after ``record`` of the block."""
+    cdef int low = 0, high = trades, middle
+    while low < high:
+        middle = (low + high) >> 1
+        if records[middle] >= record:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+cdef inline int first_warm(const Lane* lane, const Tape* tape, int trades) noexcept nogil:
+    """Index of the first trade of the block at which all of the lane's windows are warm."""
+    cdef const int64_t* ts = fixed_column(tape, COL_TS)
+    cdef int64_t position = tape.head - trades
+    cdef int low = 0, high = trades, middle
+    if tape.base > position:  # the windows restarted inside this block's span: earlier trades do not count
+        low = <int>(tape.base - position)
+    while low < high:
+        middle = (low + high) >> 1
+        if ts[middle] - tape.first_ts >= lane.warm_ns and position + middle - tape.base + 1 >= lane.warm_trades:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+cdef inline void find_entry(Lane* lane, const Tape* tape, const int* records, int trades) noexcept nogil:
+    """Find the trade on which the state becomes long or short from another state."""
+    cdef const uint8_t* state = bools(tape, lane.state)
+    cdef const uint8_t* truncated = truncated_column(tape)
+    cdef int k = first_trade_from(records, trades, lane.from_record), warm
+    cdef uint8_t now, previous = lane.previous
+    lane.cursor = trades
+    if k >= trades:
+        return
+    warm = first_warm(lane, tape, trades)
+    if k < warm:
+        previous = 0
+        k = warm
+    while k < trades:
+        now = state[k]
+        if tape.block_truncated and truncated[k]:
+            now = 0
+        if now != previous:
+            previous = now
+            if now != 0:
+                lane.previous = now
+                lane.cursor = k + 1
+                lane.key = <int64_t>records[k] * PHASES + PHASE_ENTRY
+                lane.event = EVENT_ENTRY
+                return
+        k += 1
+        if previous == 0:
+            while k + 8 <= trades and (<const int64_t*>(state + k))[0] == 0:
+                k += 8
+    lane.previous = previous
+
+
+cdef inline void begin_candles(Lane* lane, int64_t entry_ns, int64_t price) noexcept nogil:
+    """Only candles that begin at or after the entry count; an entry on a whole second opens one at its own price."""
+    cdef int64_t remainder = entry_ns % SECOND
+    lane.flat_run = 0
+    lane.candle_traded = 0
+    lane.candle_ns = entry_ns
+    if remainder == 0:
+        lane.candle_traded = 1
+        lane.candle_first = price
+        lane.candle_last = price
+    else:
+        lane.candle_ns = entry_ns - remainder + SECOND
+
+
+cdef inline int scan_prices(Lane* lane, const Tape* tape, const int* records, int trades, int before) noexcept nogil:
+    """Look at the trades on records earlier than ``before``; return the one that hits stop or target, or -1."""
+    cdef const int64_t* price = fixed_column(tape, COL_PRICE)
+    cdef const int64_t* ts = fixed_column(tape, COL_TS)
+    cdef int64_t p
+    cdef int k = lane.cursor
+    while k < trades and records[k] < before:
+        p = price[k]
+        if lane.side > 0:
+            if p <= lane.stop_ticks or p >= lane.target_ticks:
+                lane.event = EVENT_STOP if p <= lane.stop_ticks else EVENT_TARGET
+                lane.cursor = k + 1
+                return k
+        elif p >= lane.stop_ticks or p <= lane.target_ticks:
+            lane.event = EVENT_STOP if p >= lane.stop_ticks else EVENT_TARGET
+            lane.cursor = k + 1
+            return k
+        if ts[k] >= lane.candle_ns:
+            if not lane.candle_traded:
+                lane.candle_traded = 1
+                lane.candle_first = p
+            lane.candle_last = p
+        k += 1
+    lane.cursor = k
+    return -1
+
+
+cdef inline void find_exit(Lane* lane, const Tape* tape, const int* records, int trades, const Block* block) noexcept nogil:
+    """Find the next stop, target, time stop or flat-market exit of an open lane, walking its candles as it goes."""
+    cdef int64_t candle_end, deadline
+    cdef int record, k
+    while True:
+        candle_end = lane.candle_ns + SECOND if lane.flat_candles > 0 else NEVER
+        deadline = lane.deadline_ns if lane.deadline_ns <= candle_end else candle_end
+        record = first_at_or_after(block, deadline, lane.from_record) if deadline != NEVER else block.times
+        k = scan_prices(lane, tape, records, trades, record)
+        if k >= 0:
+            lane.key = <int64_t>records[k] * PHASES + PHASE_EXIT
+            return
+        if record == block.times:
+            return
+        if lane.deadline_ns <= candle_end:
+            lane.event = EVENT_TIME
+        elif lane.candle_traded and lane.candle_last != lane.candle_first:
+            lane.flat_run = 0
+        else:
+            lane.flat_run += 1
+            if lane.flat_run >= lane.flat_candles:
+                lane.event = EVENT_FLAT
+        if lane.event != EVENT_NONE:
+            lane.key = <int64_t>record * PHASES + PHASE_TIMER
+            lane.deadline = deadline
+            return
+        lane.candle_ns = candle_end
+        lane.candle_traded = 0
+
+
+cdef inline void search(Lane* lane, const Tape* tape, const int* records, int trades, const Block* block) noexcept nogil:
+    """Find the lane's next event in this block from ``from_record`` on; key NEVER when there is none."""
+    lane.key = NEVER
+    lane.event = EVENT_NONE
+    if lane.mode == MODE_FLAT:
+        find_entry(lane, tape, records, trades)
+    elif lane.mode == MODE_OPEN:
+        find_exit(lane, tape, records, trades, block)
+
+
+cdef inline int mark_account(
+    Account* account, Holding* holdings, const Tape* tapes, const Block* block, int64_t before
+) noexcept nogil:
+    """Mark open positions on every trade whose risk phase comes before ``before``; the record that reaches the floor, or -1."""
+    cdef int record = account.scanned, trade
+    cdef int64_t price
+    cdef Holding* held
+    while record < block.records and <int64_t>record * PHASES + PHASE_RISK < before:
+        trade = block.trade[record]
+        held = &holdings[block.instrument[record]]
+        if trade >= 0 and held.lots != 0:
+            price = fixed_column(&tapes[block.instrument[record]], COL_PRICE)[trade]
+            account.equity = i128_add(
+                account.equity, i128_mul(i128_mul64(price - held.mark_ticks, held.lots), held.unit)
+            )
+            held.mark_ticks = price
+            note_drawdown(account)
+            if account.floor_set and not i128_less(account.floor, account.equity):
+                account.scanned = record + 1
+                return record
+        record += 1
+    account.scanned = record
+    return -1
+
+
+cdef inline void note_drawdown(Account* account) noexcept nogil:
+    cdef i128 fall
+    if i128_less(account.peak, account.equity):
+        account.peak = account.equity
+    fall = i128_sub(account.peak, account.equity)
+    if i128_less(account.drawdown, fall):
+        account.drawdown = fall
