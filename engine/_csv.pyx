@@ -153,7 +153,8 @@ cdef class Scanner:
     cdef int column_of[FIELD_COUNT]
     cdef const char *begin[FIELD_COUNT]
     cdef const char *end[FIELD_COUNT]
-    cdef int columns, unit, last_symbol
+    cdef int number_fields[FIELD_COUNT]  # the price and size fields that the file has
+    cdef int number_count, columns, unit, last_symbol
     cdef int64_t earliest_ns, newest_ns
     cdef bint fixed_price, fixed_size, by_symbol
     # The symbol table: names kept alive by ``symbols``, found by open addressing; a slot holds index + 1.
@@ -175,6 +176,10 @@ cdef class Scanner:
             self.field_of[i] = columns[i]
             if columns[i] >= 0:
                 self.column_of[<int>columns[i]] = i
+        for i in range(PRICE, SYMBOL):
+            if self.column_of[i] >= 0:
+                self.number_fields[self.number_count] = i
+                self.number_count += 1
         self.unit, self.earliest_ns, self.line = unit, earliest_ns, line
         self.newest_ns = -1
         self.text = b""
@@ -426,33 +431,36 @@ cdef class Scanner:
         cdef int precision[2]
         cdef int64_t value[FIELD_COUNT]
         cdef int64_t decimals
-        cdef int code, field, is_size
+        cdef int code, field, is_size, i
         cdef bint fixed
         precision[0] = self.price_precision_of[row.instrument]
         precision[1] = self.size_precision_of[row.instrument]
         row.quote = self._is_empty(PRICE) and self._is_empty(SIZE)
-        for field in range(PRICE, SYMBOL):
-            number[field].digits = 0
-            if self.column_of[field] < 0 or self._is_empty(field):
+        for i in range(self.number_count):
+            field = self.number_fields[i]
+            number[i].digits = 0
+            if self._is_empty(field):
                 if not row.quote and (field == PRICE or field == SIZE):
                     row.field = field
                     return SCAN_EMPTY
                 continue
-            code = scan_number(self.begin[field], self.end[field], &number[field])
+            code = scan_number(self.begin[field], self.end[field], &number[i])
             if code != SCAN_OK:
                 row.field = field
                 return code
             is_size = field == SIZE or field >= BID_SIZE
-            if -number[field].exponent > precision[is_size]:
+            if -number[i].exponent > precision[is_size]:
                 fixed = self.fixed_size if is_size else self.fixed_price
-                decimals = number_decimals(number[field])
+                decimals = number_decimals(number[i])
                 if not fixed and precision[is_size] < decimals <= MAX_PRECISION_:
                     precision[is_size] = <int>decimals
         for field in range(PRICE, SYMBOL):
             value[field] = 0
-            if number[field].digits != 0:
+        for i in range(self.number_count):
+            field = self.number_fields[i]
+            if number[i].digits != 0:
                 is_size = field == SIZE or field >= BID_SIZE
-                code = number_to_grid(number[field], precision[is_size], LIMIT, &value[field])
+                code = number_to_grid(number[i], precision[is_size], LIMIT, &value[field])
                 if code != SCAN_OK:
                     row.field = field
                     return code

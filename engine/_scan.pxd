@@ -170,9 +170,13 @@ cdef inline int number_to_grid(ScanNumber number, int precision, int64_t limit, 
             return SCAN_OFF_GRID
         digits //= 10
         shift += 1
-    if shift > 19 or digits > <uint64_t>limit // SCAN_POW10[shift]:
+    if digits > <uint64_t>limit:
         return SCAN_OUT_OF_BOUNDS
-    out[0] = <int64_t>(digits * SCAN_POW10[shift])
+    if shift != 0:  # most numbers have all their decimals written, and a division is dear
+        if shift > 19 or digits > <uint64_t>limit // SCAN_POW10[shift]:
+            return SCAN_OUT_OF_BOUNDS
+        digits *= SCAN_POW10[shift]
+    out[0] = <int64_t>digits
     return SCAN_OK
 
 
