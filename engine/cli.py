@@ -1,0 +1,113 @@
+"""The command line: puts the verbs together and turns every ending into a documented exit code.
+
+A mistake of the user is one line on standard error, never a traceback. An unexpected failure is one line too, and names
+the log file that holds its traceback.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+
+from engine.commands import backtest, config, doctor, run, strategy
+from engine.errors import ExitCode, UserError
+
+app = typer.Typer(
+    name="microburst",
+    help="A tick-level micro-trading engine. Without a verb it runs: paper trading, on an embedded mock market.",
+    no_args_is_help=False,
+    epilog="First result: engine backtest --demo",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.run)
+app.command("backtest")(backtest.backtest)
+app.add_typer(strategy.app, name="strategy")
+app.command("doctor")(doctor.doctor)
+app.add_typer(config.app, name="config")
+
+OWN_FLAGS = {"-h", "--help", "--version", "--install-completion", "--show-completion"}
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"microburst {installed_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _flags(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Flags that stand before a verb."""
+
+
+def installed_version() -> str:
+    """Return the version of the installed package."""
+    try:
+        return version("microburst")
+    except PackageNotFoundError:
+        return "from a checkout that is not installed"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave the process with a documented exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or (given[0].startswith("-") and given[0] not in OWN_FLAGS):
+        given.insert(0, "run")  # only options: the main job
+    sys.exit(int(_execute(given)))
+
+
+def _execute(given: Sequence[str]) -> int:
+    try:
+        code = app(given, prog_name="microburst", standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or ExitCode.OK)
+    except UserError as error:
+        return _fail(error.line(), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", ExitCode.INTERRUPTED)
+    except BrokenPipeError:  # the reader of a pipe has gone: nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    except Exception as error:
+        if is_usage_error(error):
+            return _fail(f"{_sentence(error)}; see: {_help_for(given[0])}", ExitCode.USAGE)
+        return _unexpected(error)
+
+
+def is_usage_error(error: Exception) -> bool:
+    """Say whether the parser refused the command line. Its class has moved between releases of the parser."""
+    return hasattr(error, "format_message") and getattr(error, "exit_code", None) == ExitCode.USAGE
+
+
+def _sentence(error: Exception) -> str:
+    return str(error.format_message()).rstrip(".")  # type: ignore[attr-defined]
+
+
+def _help_for(verb: str) -> str:
+    verbs = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
+    return f"microburst {verb} --help" if verb in verbs else "microburst --help"
+
+
+def _fail(line: str, code: ExitCode) -> int:
+    sys.stdout.flush()
+    print(f"error: {' '.join(line.split())}", file=sys.stderr, flush=True)
+    return code
+
+
+def _unexpected(error: Exception) -> int:
+    from engine import log
+
+    file = log.current_file() or log.configure()
+    log.get("cli").error(log.UNEXPECTED, exc_info=error)
+    where = f"the traceback is in {file}" if file else "run again with -vv to see the traceback"
+    return _fail(f"unexpected {type(error).__name__}: {error}; this is a bug, {where}", ExitCode.FAILURE)

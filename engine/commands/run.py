@@ -1,0 +1,137 @@
+"""``engine run``: trade on paper, on a live feed or on an embedded mock market."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.commands.shared import (
+    CalendarFlag,
+    ConfigFlag,
+    FeeFlag,
+    FillsFlag,
+    JsonFlag,
+    LogFormatFlag,
+    LogLevelFlag,
+    QuietFlag,
+    SetFlag,
+    SlippageFlag,
+    SpreadFlag,
+    StrategyFlag,
+    VerboseFlag,
+    load_config,
+    start_log,
+    write_json,
+    write_table,
+)
+from engine.errors import ExitCode
+
+if TYPE_CHECKING:
+    from engine.config import Config
+    from engine.console import SessionConsole
+
+
+def run(
+    paper: Annotated[
+        bool,
+        typer.Option("--paper", "--dry-run", help="Trade with simulated money: the default, and the only mode yet."),
+    ] = True,
+    feed: Annotated[
+        str | None, typer.Option("--feed", metavar="ADDRESS", help="Ticks from here, such as ws://127.0.0.1:8765.")
+    ] = None,
+    duration: Annotated[
+        str | None, typer.Option("--duration", metavar="TIME", help="Stop after this time, such as 60s or 10m.")
+    ] = None,
+    strategy: StrategyFlag = None,
+    parameters: SetFlag = None,
+    config_file: ConfigFlag = None,
+    fills: FillsFlag = None,
+    spread: SpreadFlag = None,
+    slippage_bps: SlippageFlag = None,
+    fee: FeeFlag = None,
+    calendar: CalendarFlag = None,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+    verbose: VerboseFlag = 0,
+    log_level: LogLevelFlag = None,
+    log_format: LogFormatFlag = None,
+) -> int:
+    """Trade on paper.
+
+    Without --feed: on the mock market at ws://127.0.0.1:8765, or on an embedded one if nothing answers there.
+
+    Ctrl-C or --duration ends it: open positions are closed at the last price (reason MANUAL) and the result is shown.
+    """
+    from engine.console import SessionConsole
+
+    loaded = load_config(
+        config_file,
+        parameters,
+        feed__address=feed,
+        session__duration=duration,
+        strategy__name=strategy,
+        paper__fills=fills,
+        paper__spread=spread,
+        paper__slippage_bps=slippage_bps,
+        paper__fee=fee,
+        session__calendar=calendar,
+        log__level=log_level,
+        log__format=log_format,
+    )
+    start_log(loaded, quiet=quiet, verbose=verbose)
+    console = SessionConsole(as_json=as_json, quiet=quiet)
+    with console:
+        code = _run_loop(_session(loaded.config, console))
+    _show_summary(console, as_json=as_json)
+    return code
+
+
+async def _session(config: Config, console: SessionConsole) -> int:
+    """Run the session until it ends or a signal asks it to; return the exit code."""
+    from engine.session import run_paper
+
+    stop = asyncio.Event()
+    asked = _stop_on_signals(stop)
+    code = int(await run_paper(config, on_snapshot=console.on_snapshot, on_line=console.on_line, stop_event=stop))
+    return asked[0] if asked and code == ExitCode.OK else code
+
+
+def _stop_on_signals(stop: asyncio.Event) -> list[ExitCode]:
+    """Set ``stop`` at Ctrl-C or SIGTERM; return the list that will hold the exit code of the signal that came."""
+    asked: list[ExitCode] = []
+    loop = asyncio.get_running_loop()
+
+    def ask(code: ExitCode) -> None:
+        asked.append(code)
+        stop.set()
+
+    for name, code in ((signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)):
+        try:
+            loop.add_signal_handler(name, ask, code)
+        except NotImplementedError:  # Windows: the handler runs between bytecodes of the main thread
+            signal.signal(name, lambda *_, code=code: loop.call_soon_threadsafe(ask, code))
+    return asked
+
+
+def _run_loop(session: Coroutine[Any, Any, int]) -> int:
+    if sys.platform == "win32":
+        return asyncio.run(session)
+    import uvloop
+
+    return uvloop.run(session)
+
+
+def _show_summary(console: SessionConsole, *, as_json: bool) -> None:
+    from engine.console import summary_event, summary_table
+
+    if console.latest is None:
+        return
+    if as_json:
+        write_json(summary_event(console.latest, console.reasons))
+    else:
+        write_table("", summary_table(console.latest, console.reasons))

@@ -1,0 +1,125 @@
+"""What the verbs have in common: flags, reading the configuration, and writing results.
+
+Results go to standard output and everything else to standard error, so a pipe carries data and nothing but data.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+
+from engine.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from engine.config import Found, Loaded
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Write one JSON object (or JSON lines) to standard output.")]
+QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is necessary.")]
+VerboseFlag = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv says everything.")]
+LogLevelFlag = Annotated[
+    str | None, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")
+]
+LogFormatFlag = Annotated[
+    str | None, typer.Option("--log-format", metavar="FORMAT", help="text or json, on the terminal.")
+]
+ConfigFlag = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="Read this file instead of ./microburst.toml.")
+]
+SetFlag = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Set a parameter of the strategy; may be repeated."),
+]
+StrategyFlag = Annotated[
+    str | None, typer.Option("--strategy", metavar="NAME|FILE:CLASS", help="Trade by this strategy.")
+]
+FillsFlag = Annotated[
+    str | None, typer.Option("--fills", metavar="last|touch", help="Fill at the last price, or at the touch.")
+]
+SpreadFlag = Annotated[
+    str | None, typer.Option("--spread", metavar="PRICE", help="Bid-ask spread to assume where the data has no quotes.")
+]
+SlippageFlag = Annotated[str | None, typer.Option("--slippage-bps", metavar="BPS", help="Slippage of every fill.")]
+FeeFlag = Annotated[
+    str | None, typer.Option("--fee", metavar="FEE", help="Per fill: 5bps, 0.005/share or 2.25/contract.")
+]
+CalendarFlag = Annotated[
+    str | None, typer.Option("--calendar", metavar="NAME", help="Trading sessions: always, us_equities or globex.")
+]
+
+
+def load_config(config_file: Path | None, parameters: Sequence[str] | None = None, **flags: str | None) -> Loaded:
+    """Return the configuration with command line flags on top.
+
+    Args:
+        config_file: the value of ``--config``.
+        parameters: the values of ``--set``.
+        flags: values by setting, the dot written ``__``: ``paper__fills="last"``. None means not given.
+    """
+    from engine.config import Found, load
+
+    found: dict[str, Found] = {}
+    for name, value in flags.items():
+        if value is not None:
+            found[name.replace("__", ".")] = Found(value, f"flag {FLAG_NAMES.get(name, name)}")
+    for text in parameters or ():
+        key, separator, value = text.partition("=")
+        if not separator or not key.isidentifier():
+            raise ConfigError(f"'{text}' is not KEY=VALUE", where="flag --set", fix="write for example --set window=7s")
+        found[f"strategy.params.{key}"] = Found(value, f"flag --set {key}")
+    return load(found, config_file)
+
+
+FLAG_NAMES = {
+    "feed__address": "--feed",
+    "strategy__name": "--strategy",
+    "session__duration": "--duration",
+    "session__calendar": "--calendar",
+    "paper__fills": "--fills",
+    "paper__spread": "--spread",
+    "paper__slippage_bps": "--slippage-bps",
+    "paper__fee": "--fee",
+    "log__level": "--log-level",
+    "log__format": "--log-format",
+}
+
+
+def start_log(loaded: Loaded, *, quiet: bool, verbose: int) -> None:
+    """Start logging as the configuration says."""
+    from engine import log
+
+    settings = loaded.config.log
+    verbosity = -1 if quiet else verbose
+    log.configure(level=settings.level, terminal=settings.format, file=settings.file, verbosity=verbosity)
+
+
+def write_json(value: Mapping[str, Any]) -> None:
+    """Write one JSON object on a line of standard output. NaN becomes null."""
+    data = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY, default=str)
+    sys.stdout.write(data.decode() + "\n")
+    sys.stdout.flush()
+
+
+def write_table(*parts: Table | str) -> None:
+    """Write tables and lines to standard output; colour only on a terminal and without ``NO_COLOR``."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    for part in parts:
+        console.print(part, markup=False)
+
+
+def plain_table(*columns: str, right: Sequence[str] = ()) -> Table:
+    """Return an empty aligned table without lines; the columns named in ``right`` hold numbers."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return table
