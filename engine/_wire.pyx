@@ -1,4 +1,4 @@
-# cython: language_level=3
+# cython: language_level=3, auto_pickle=False, autotestdict=False
 """Venue bytes become tick records: scanned, proven and guarded in C, in columns that were there before.
 
 A frame is one JSON array of messages (objects). ``Decoder`` reads it in two steps, so that a frame is taken whole or not
@@ -97,6 +97,7 @@ cdef int set_name(Name *name, str text) except -1:
     return 0
 
 
+@cython.final
 cdef class Columns:
     """Tick records as preallocated columns that grow, by doubling, up to ``limit`` rows.
 
@@ -220,7 +221,7 @@ cdef class Decoder:
         keys: the venue's key for each of ``FIELDS`` that it has.
         types: the venue's message type for each of ``TYPES`` that it has.
         max_frame_bytes: larger frames are refused unread.
-        jump_bps: largest believed price jump in 1/10,000; 0 switches the check off.
+        jump_bps: largest price jump believed at once in 1/10,000; 0 switches the check off.
         jump_confirmations: further trades or quotes that make a larger jump believed.
         max_size_lots: larger sizes are refused.
         future_ns: how far a record's time may run ahead of the wall clock.
@@ -229,7 +230,7 @@ cdef class Decoder:
     cdef readonly int64_t frames_offered, frames_accepted, bytes_offered, bytes_accepted
     cdef readonly int64_t offered, accepted, late, gaps, ignored_messages
     cdef readonly int64_t sent          # trades and quotes of this connection, as its sender counts them
-    cdef readonly int64_t refused_since_accepted  # records and frames
+    cdef readonly int64_t refused_since_accepted  # records and frames of this connection
     cdef readonly bytes hello           # text of the last hello message
     cdef readonly str fault             # why the last frame was refused, or ""
     cdef readonly bint awaiting_hello
@@ -297,7 +298,7 @@ cdef class Decoder:
     def begin_connection(self):
         """A connection was opened: nothing is accepted until its hello has been."""
         self.awaiting_hello = True
-        self.sent = 0
+        self.sent = self.refused_since_accepted = 0
 
     def accept_hello(self, *, bint recorded, bint ids_continue):
         """The hello was understood. ``recorded``: trade on the records' own time and take them as they are.
