@@ -3,9 +3,9 @@
 Two ways. *Trades*: the feed has the trade prints only, the strategy keeps its windows and books its own trades at the
 last price; no order is sent, so this is the price of the event loop and the rule. It wakes once per instant, with all
 trades of that instant. *Quotes and orders*: depth updates come before the trades whose bid or ask differs, timers wake
-the strategy by time-out, and entries and exits are market orders that the simulated exchange fills at the touch, without
-latency; the fill is read back from the order. Here every trade must be decided on its own, so its time is counted in
-64ths of a nanosecond, in which trades of one instant differ.
+the strategy by time-out, and entries and exits are market orders that the simulated exchange fills at the touch,
+without latency; the fill is read back from the order. Here every trade must be decided on its own, so its time is
+counted in 64ths of a nanosecond, in which trades of one instant differ.
 
 The rule is that of the numba kernel; its windows are kept from what the feed delivers.
 """
@@ -36,7 +36,7 @@ class Prepared(NamedTuple):
 
     events: Any
     rule: Int64s
-    count: int
+    n_ticks: int
     base_ns: int
     orders: bool
 
@@ -113,7 +113,7 @@ def run(job: Prepared) -> Trades:
         .last_trades_capacity(256)
     )
     backtest = HashMapMarketDepthBacktest([asset])
-    trades = np.zeros((job.count, 6), np.int64)
+    trades = np.zeros((job.n_ticks, 6), np.int64)
     count = strategy()(backtest, job.rule, trades, job.orders, ORDER_SHIFT if job.orders else 0)
     backtest.close()
     result = trades_from_rows(trades[:count])
@@ -172,7 +172,7 @@ def strategy() -> Callable[..., int]:
             if orders and next_due < FAR:
                 patience = (next_due << shift) - 1 - hbt.current_timestamp  # the last moment before the deadline
             woken = hbt.wait_next_feed(False, patience) if patience > 0 else TIMEOUT
-            more = woken == FEED or woken == TIMEOUT
+            more = woken in (FEED, TIMEOUT)
 
             if woken == TIMEOUT and side != 0:
                 reason = -1

@@ -1,0 +1,43 @@
+"""``pytest benchmarks/ --benchmark`` runs every benchmark, prints the table and writes the JSON.
+
+Files are called ``bench_*.py`` and their functions ``bench_*``, and without the flag none of them is collected (a run
+of this folder alone then ends with pytest's own exit code 5, "no tests collected"). The JSON goes to
+``benchmarks/results/latest.json`` unless ``--benchmark-json PATH`` says otherwise. Nothing here asserts a time: a
+benchmark fails when its result is wrong, never when the machine is slow.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--benchmark", action="store_true", help="collect and run the benchmarks in benchmarks/")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("--benchmark"):
+        return
+    config.addinivalue_line("python_files", "bench_*.py")
+    config.addinivalue_line("python_functions", "bench_*")
+    if not config.getoption("benchmark_json", None):
+        RESULTS.mkdir(exist_ok=True)
+        config.option.benchmark_json = str(RESULTS / "latest.json")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the benchmarks alone unless asked for, even when a file is named on the command line."""
+    if collection_path.name.startswith("bench_") and not config.getoption("--benchmark"):
+        return True
+    return None
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    if config.getoption("--benchmark"):
+        return None
+    return "benchmarks: none collected; add --benchmark to run them"
