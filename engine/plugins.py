@@ -14,7 +14,6 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
-import engine.strategies
 from engine.errors import ConfigError, NotFoundError, UserError, nearest
 from engine.strategy import Strategy
 
@@ -24,7 +23,8 @@ ENTRY_POINTS = "microburst.strategies"
 
 def strategy_names() -> list[str]:
     """Return the names of the built-in and installed strategies, sorted."""
-    built_in = {module.name for module in pkgutil.iter_modules(engine.strategies.__path__) if module.name[0] != "_"}
+    shipped = Path(__file__).parent / "strategies"
+    built_in = {module.name for module in pkgutil.iter_modules([str(shipped)]) if not module.name.startswith("_")}
     return sorted(built_in | {point.name for point in entry_points(group=ENTRY_POINTS)})
 
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 def run(
     paper: Annotated[
         bool,
-        typer.Option("--paper", "--dry-run", help="Trade with simulated money: the default, and the only mode yet."),
+        typer.Option("--paper", "--dry-run", help="Trade with simulated money: the only mode yet.", show_default=False),
     ] = True,
     feed: Annotated[
         str | None, typer.Option("--feed", metavar="ADDRESS", help="Ticks from here, such as ws://127.0.0.1:8765.")

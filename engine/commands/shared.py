@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Write one JSON object (or JSON lines) to standard output.")]
 QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is necessary.")]
-VerboseFlag = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv says everything.")]
+VerboseFlag = Annotated[
+    int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv says everything.", show_default=False)
+]
 LogLevelFlag = Annotated[
     str | None, typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")
 ]

@@ -1,0 +1,148 @@
+"""The outermost edge: what leaves the process for every kind of ending."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from engine import cli
+from engine.commands import doctor
+from engine.errors import DataError
+
+
+@pytest.fixture(autouse=True)
+def _empty_home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "APPDATA", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(tmp_path / "user"))
+
+
+def leaves(capsys, *arguments: str) -> tuple[int, str, str]:
+    """Return exit code, standard output and standard error of a command line."""
+    with pytest.raises(SystemExit) as left:
+        cli.main(arguments)
+    out, err = capsys.readouterr()
+    return int(left.value.code or 0), out, err
+
+
+def test_version_and_help(capsys):
+    code, out, err = leaves(capsys, "--version")
+    assert (code, out.split()[0], err) == (0, "microburst", "")
+    code, out, _ = leaves(capsys, "--help")
+    assert code == 0
+    assert all(verb in out for verb in ("run", "backtest", "strategy", "doctor", "config"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["bogus"], "No such command 'bogus'; see: microburst --help"),
+        (["--qqq"], "No such option: --qqq; see: microburst run --help"),
+        (["config"], "Missing command; see: microburst config --help"),
+        (["backtest"], "one of --ticks FILE and --demo is needed; first result: microburst backtest --demo"),
+        (["backtest", "--demo", "--ticks", "x"], "one of --ticks FILE and --demo is needed"),
+        (["backtest", "--demo", "--price-precision", "two"], "Invalid value for '--price-precision'"),
+        (["backtest", "--demo", "--on-bad-row", "ignore"], "--on-bad-row ignore is neither stop nor skip"),
+        (["backtest", "--demo", "--report", "x.pdf"], "--report x.pdf ends in neither .json nor .csv"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(capsys, arguments, said):
+    code, out, err = leaves(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {said}")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--duration", "5parsec"], "flag --duration: session.duration: '5parsec' is not a duration"),
+        (["run", "--fills", "lst"], "flag --fills: paper.fills = lst: should be 'auto', 'last' or 'touch'"),
+        (["run", "--set", "window"], "flag --set: 'window' is not KEY=VALUE"),
+        (["run", "--config", "none.toml"], "none.toml: cannot read the configuration: No such file or directory"),
+        (["run", "--calendar", "us_equity"], "flag --calendar: session.calendar: there is no calendar 'us_equity'"),
+    ],
+)
+def test_wrong_settings_are_one_line_and_exit_3(capsys, arguments, said):
+    code, out, err = leaves(capsys, *arguments)
+    assert (code, out) == (3, "")
+    assert err.startswith(f"error: {said}")
+    assert err.count("\n") == 1
+
+
+def test_only_options_means_run(capsys, monkeypatch):
+    seen = []
+    monkeypatch.setattr(cli, "app", lambda given, **_: seen.append(given))
+    for given in ([], ["--paper"], ["-v", "--duration", "60s"], ["doctor"], ["--help"]):
+        leaves(capsys, *given)
+    assert seen == [["run"], ["run", "--paper"], ["run", "-v", "--duration", "60s"], ["doctor"], ["--help"]]
+
+
+def ending_with(error: BaseException):
+    def app(*_, **__):
+        raise error
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (DataError("no rows", where="x.csv:1", fix="add some"), 4, "error: x.csv:1: no rows; add some\n"),
+        (KeyboardInterrupt(), 130, "error: interrupted\n"),
+    ],
+)
+def test_known_endings(capsys, monkeypatch, error, code, said):
+    monkeypatch.setattr(cli, "app", ending_with(error))
+    assert leaves(capsys, "doctor") == (code, "", said)
+
+
+def test_a_bug_is_one_line_and_a_traceback_in_the_log(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(cli, "app", ending_with(ZeroDivisionError("a\nb")))
+    monkeypatch.setattr("engine.log._file", None)
+    code, out, err = leaves(capsys, "doctor")
+    log = tmp_path / "user/microburst/engine.log"
+    assert (code, out) == (1, "")
+    assert err == f"error: unexpected ZeroDivisionError: a b; this is a bug, the traceback is in {log}\n"
+    entry = json.loads(log.read_text().splitlines()[-1])
+    assert entry["level"] == "error"
+    assert "Traceback" in entry["exception"]
+
+
+def test_config_show_and_init(capsys):
+    assert leaves(capsys, "config", "init") == (0, "wrote microburst.toml\n", "")
+    assert leaves(capsys, "config", "init")[0] == 3
+    assert leaves(capsys, "config", "init", "--force")[0] == 0
+    Path("microburst.toml").write_text("[risk]\nposition_size = 7\n")
+    code, out, _ = leaves(capsys, "config", "show", "--origin")
+    row = next(line.split() for line in out.splitlines() if line.startswith("risk.position_size"))
+    assert (code, row) == (0, ["risk.position_size", "7", "microburst.toml:2"])
+    _, out, _ = leaves(capsys, "config", "show", "--json")
+    shown = json.loads(out)
+    assert shown["schema"] == "microburst.config/1"
+    assert shown["settings"]["risk.position_size"] == {"value": "7", "origin": "microburst.toml:2"}
+
+
+def test_doctor(capsys, monkeypatch):
+    code, out, _ = leaves(capsys, "doctor", "--json")
+    checks = {check["name"]: check for check in json.loads(out)["checks"]}
+    assert code == 0
+    assert {"python", "engine._core", "numpy", "pyqtgraph", "clock", "telemetry", "mock market"} <= set(checks)
+    monkeypatch.setattr(doctor, "EXTRAS", {"gui": ("no-such-library",)})
+    Path("microburst.toml").write_text("[rsk]\nx=1")
+    code, out, _ = leaves(capsys, "doctor", "--json")
+    checks = {check["name"]: check for check in json.loads(out)["checks"]}
+    assert code == 1
+    assert checks["no-such-library"]["fix"] == "pip install 'microburst[gui]'"
+    assert checks["configuration"]["status"] == "broken"
+    assert "microburst.toml:2" in checks["configuration"]["detail"]
+
+
+def test_doctor_looks_for_exactly_the_declared_libraries():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert tuple(name.split(">")[0] for name in project["dependencies"]) == doctor.CORE
+    for extra, names in doctor.EXTRAS.items():
+        assert tuple(name.split(">")[0] for name in project["optional-dependencies"][extra]) == names

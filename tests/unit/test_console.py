@@ -1,0 +1,169 @@
+"""Each trade is told once, in order, as text and as JSON; the live view shows what matters."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from engine.console import (
+    Opening,
+    SessionConsole,
+    TradeEvents,
+    clock,
+    live_view,
+    measure,
+    summary_event,
+    summary_table,
+    trade_line,
+)
+from engine.telemetry_wire import (
+    AccountView,
+    FeatureView,
+    FeedView,
+    PositionView,
+    Snapshot,
+    SymbolView,
+    TradeView,
+)
+
+T0 = 1_704_205_800_123_000_000  # 2024-01-02 14:30:00.123 UTC
+POSITION = PositionView("long", 1.0, T0, 170.25, 170.16, 170.51, T0 + 8_000_000_000, 0.04)
+TRADE = TradeView(1, "AAPL", "long", 1.0, T0, T0 + 3_200_000_000, 170.25, 170.51, "TP", 0.26, 0.01, 0.25)
+ACCOUNT = AccountView(
+    cash=10_000.25, equity=10_000.29, daily_pnl=0.29, total_pnl=0.29, open_pnl=0.04, max_drawdown=1.5,
+    current_drawdown=0.0, trades=4, wins=3, losses=1, win_rate=0.75, gross=0.33, spread_cost=0.02,
+    slippage_cost=0.01, fees=0.01,
+)  # fmt: skip
+FEED = FeedView("live", "ws://127.0.0.1:8765", "", 1234, {"price": 2}, {"json": 1}, 0, 0, 1, 3, 2.4, 5012.0)
+
+
+def snapshot(**changes) -> Snapshot:
+    features = [
+        FeatureView("move", 0.00062, ">=", 0.0005, True, "%"),
+        FeatureView("surge", math.nan, ">", 1.5, False, "x"),
+    ]
+    symbol = SymbolView("AAPL", 2, 170.29, 170.28, 170.30, 99, T0, True, 170.1, 0.05, features, POSITION)
+    state = Snapshot(
+        seq=1, mode="PAPER", session_id="s-1", strategy="MomentumBurst", engine_ts_ns=T0, started_ts_ns=T0 - 10**9,
+        symbols=[symbol], account=ACCOUNT, feed=FEED, latency_p50_us=12.3, latency_p99_us=math.nan,
+        refusals={"daily_loss": 2}, skipped_signals=3,
+    )  # fmt: skip
+    return replace(state, **changes)
+
+
+def flat() -> list[SymbolView]:
+    return [replace(snapshot().symbols[0], position=None)]
+
+
+def told(*snapshots: Snapshot) -> list[str]:
+    events = TradeEvents()
+    return [trade_line(event, 2) for state in snapshots for event in events.of(state)]
+
+
+OPEN_LINE = "OPEN  14:30:00.123 AAPL     long  1 @ 170.25"
+CLOSE_LINE = "CLOSE 14:30:03.323 AAPL     long  1 @ 170.51  TP    P/L +0.25 (gross +0.26, costs 0.01) after 3.2 s"
+
+
+def test_a_position_that_stays_is_told_once():
+    assert told(snapshot(), snapshot(), snapshot()) == [OPEN_LINE]
+
+
+def test_open_and_close_are_told_in_order():
+    assert told(snapshot(), snapshot(symbols=flat(), new_trades=[TRADE])) == [OPEN_LINE, CLOSE_LINE]
+
+
+def test_a_trade_between_two_snapshots_is_told_in_full():
+    assert told(snapshot(symbols=flat(), new_trades=[TRADE])) == [OPEN_LINE, CLOSE_LINE]
+
+
+def test_a_close_and_a_new_opening_in_one_snapshot():
+    again = replace(POSITION, entry_ts_ns=T0 + 5_000_000_000, side="short")
+    after = replace(snapshot().symbols[0], position=again)
+    lines = told(snapshot(), snapshot(symbols=[after], new_trades=[TRADE]))
+    assert lines == [OPEN_LINE, CLOSE_LINE, "OPEN  14:30:05.123 AAPL     short 1 @ 170.25"]
+
+
+def test_text_without_a_terminal_is_lines_and_nothing_else():
+    out = io.StringIO()
+    with SessionConsole(out=out) as console:
+        console.on_snapshot(snapshot())
+        assert out.getvalue() == OPEN_LINE + "\n", "written at once, not at the end"
+        console.on_snapshot(snapshot(symbols=flat(), new_trades=[TRADE]))
+    assert out.getvalue().splitlines() == [OPEN_LINE, CLOSE_LINE]
+    assert console.reasons == {"TP": 1}
+
+
+def test_json_lines():
+    out = io.StringIO()
+    with SessionConsole(out=out, as_json=True) as console:
+        console.on_snapshot(snapshot())
+        console.on_snapshot(snapshot(symbols=flat(), new_trades=[TRADE], engine_ts_ns=T0 + 10_000_000))
+        console.on_snapshot(snapshot(symbols=flat(), engine_ts_ns=T0 + 2_000_000_000))
+    objects = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [item["event"] for item in objects] == ["open", "status", "close", "status"]
+    assert objects[0]["entry_price"] == 170.25
+    assert (objects[2]["reason"], objects[2]["net"]) == ("TP", 0.25)
+    assert objects[1]["latency_p99_us"] is None
+
+
+def test_a_terminal_gets_the_live_table_and_the_lines(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr("engine.console.DRAWS_PER_S", 1000)
+    out = io.StringIO()
+    with SessionConsole(out=out) as console:
+        console.on_snapshot(snapshot())
+        console.on_line("an embedded market")
+        while "MomentumBurst" not in out.getvalue():
+            pass  # bounded by the suite's timeout
+    assert OPEN_LINE in out.getvalue()
+    assert "an embedded market" in out.getvalue()
+
+
+def text_of(renderable) -> str:
+    console = Console(file=io.StringIO(), width=200, no_color=True)
+    console.print(renderable)
+    return console.file.getvalue()
+
+
+def test_the_live_view_shows_features_position_money_and_feed():
+    text = text_of(live_view(snapshot()))
+    for part in (
+        "PAPER", "MomentumBurst", "AAPL", "170.29", "move >= 0.050 %", "0.062 % ✓", "surge > 1.50×", "warming up",
+        "▲ long 1 @ 170.25", "stop 170.16", "+0.04", "equity 10,000.29", "trades 4", "won 3 (75%)", "feed live",
+        "5,012 ticks/s", "price 2", "json 1", "reconnects 1", "p50 12 µs", "p99 -", "refused daily_loss 2", "skipped 3",
+    ):  # fmt: skip
+        assert part in text, part
+
+
+def test_the_live_view_of_nothing_yet():
+    nothing = snapshot(
+        symbols=[], account=replace(ACCOUNT, win_rate=math.nan, halted="daily loss"), latency_p50_us=math.nan
+    )
+    assert "HALTED: daily loss" in text_of(live_view(nothing))
+
+
+def test_the_summary():
+    text = text_of(summary_table(snapshot(ended="duration"), {"TP": 3, "SL": 1}))
+    for part in ("duration", "1,234", "json 1 price 2", "4 (3 won, 1 lost)", "SL 1 TP 3", "+0.33", "-0.02", "+0.29"):
+        assert part in text, part
+    event = summary_event(snapshot(ended="duration"), {"TP": 3})
+    assert (event["run_id"], event["ended"], event["seconds"], event["net"]) == ("s-1", "duration", 1.0, 0.29)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [(0.0005, "%", "0.050 %"), (1.5, "x", "1.50×"), (170.25, "price", "170.25"), (3, "", "3")],
+)
+def test_measures(value, unit, text):
+    assert measure(value, unit) == text
+
+
+def test_clock_and_small_prices():
+    assert clock(T0) == "14:30:00.123"
+    assert trade_line(Opening("X", "short", 0.5, T0, 0.000123), 6).endswith("short 0.5 @ 0.000123")
