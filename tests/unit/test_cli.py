@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -146,3 +147,14 @@ def test_doctor_looks_for_exactly_the_declared_libraries():
     assert tuple(name.split(">")[0] for name in project["dependencies"]) == doctor.CORE
     for extra, names in doctor.EXTRAS.items():
         assert tuple(name.split(">")[0] for name in project["optional-dependencies"][extra]) == names
+
+
+@pytest.mark.parametrize(
+    "verb", ["run", "backtest", "strategy list", "strategy show", "doctor", "config show", "config init"]
+)
+def test_the_reference_page_names_every_flag(capsys, verb):
+    page = (Path(__file__).parents[2] / "docs/reference/command-line.md").read_text(encoding="utf-8")
+    code, out, _ = leaves(capsys, *verb.split(), "--help")
+    flags = set(re.findall(r"--[a-z][a-z-]*", out))
+    assert code == 0
+    assert {flag for flag in flags if f"`{flag}" not in page} == set()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import Found, load, template, user_file
+from engine.config import Found, load, sections, template, user_file
 from engine.errors import ConfigError, ExitCode
 from engine.quantities import Fee
 
@@ -153,3 +153,17 @@ def test_values_cannot_be_changed():
     config = load().config
     with pytest.raises(ValueError, match="frozen"):
         config.risk.position_size = 2
+
+
+def test_the_reference_page_lists_every_key_as_declared():
+    page = (Path(__file__).parents[2] / "docs/reference/configuration.md").read_text(encoding="utf-8")
+    listed = [
+        [cell.strip(" `") for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("| `")
+    ]
+    declared = []
+    for name, section in sections():
+        for key, field in section.model_fields.items():
+            default = "" if isinstance(field.default, dict) else str(field.default)
+            default = default.lower() if isinstance(field.default, bool) else default
+            declared.append([f"{name}.{key}", default, field.json_schema_extra["unit"], field.description])
+    assert listed == declared
