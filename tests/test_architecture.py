@@ -38,13 +38,13 @@ def engine(*names: str) -> tuple[str, ...]:
 LAYERS = {
     "hot": Layer(engine("_*"), ("hot",)),
     "words": Layer(engine("errors", "quantities", "model", "events", "telemetry_wire"), ("hot", "words")),
-    "language": Layer(engine("rules", "rules_*"), ("hot", "words", "language")),
+    "language": Layer(engine("rules", "compiler"), ("hot", "words", "language")),
     "domain": Layer(
         engine("strategy", "orders", "portfolio", "risk", "metrics", "sessions", "ports"),
         ("hot", "words", "language", "domain"),
     ),
     "shells": Layer(engine("strategies", "strategies.*"), (), engine("strategies.*", "strategy", "rules", "model")),
-    "core": Layer(engine("kernel", "kernel_*"), ("hot", "words", "language", "domain", "core")),
+    "core": Layer(engine("kernel"), ("hot", "words", "language", "domain", "core")),
     "adapters": Layer(
         (
             *engine("journal", "store", "store_*", "brokers", "brokers.*", "reconcile", "telemetry", "calendars", "config", "log"),
