@@ -41,3 +41,16 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     if config.getoption("--benchmark"):
         return None
     return "benchmarks: none collected; add --benchmark to run them"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what the benchmarks noted beside their times: ticks per second, ns per tick, memory."""
+    session = getattr(config, "_benchmarksession", None)
+    noted = [
+        f"{bench.name}: {', '.join(f'{name} {value:,}' for name, value in bench.extra_info.items())}"
+        for bench in (session.benchmarks if session else [])
+        if bench.extra_info and all(isinstance(value, int | float) for value in bench.extra_info.values())
+    ]
+    if noted:
+        terminalreporter.section("noted by the benchmarks")
+        terminalreporter.write_line("\n".join(noted))
