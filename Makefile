@@ -55,9 +55,9 @@ lint: $(STAMP)/dev $(STAMP)/built  ## check style, types, Cython sources and stu
 wheel: $(STAMP)/dev  ## build dist/microburst-*.whl
 	@echo "==> building the wheel"
 	@rm -rf build/lib* build/bdist* dist/*.whl
-	@$(PY) -m build --wheel --no-isolation --outdir dist > build-wheel.log 2>&1 \
-		|| { tail -n 40 build-wheel.log; exit 1; }
-	@rm -f build-wheel.log; ls dist/*.whl
+	@mkdir -p build; $(PY) -m build --wheel --no-isolation --outdir dist > build/wheel.log 2>&1 \
+		|| { tail -n 40 build/wheel.log; exit 1; }
+	@ls dist/*.whl
 
 build: $(STAMP)/dev $(STAMP)/built  ## build the extension modules in place
 
@@ -110,5 +110,6 @@ $(STAMP)/dev: $(STAMP)/venv pyproject.toml
 
 $(STAMP)/built: $(STAMP)/venv $(COMPILED)
 	@echo "==> compiling $(words $(wildcard engine/*.pyx)) extension modules (half a minute the first time)"
-	@$(PY) setup.py --quiet build_ext --inplace --parallel 2
+	@mkdir -p build; $(PY) setup.py --quiet build_ext --inplace --parallel 2 > build/compile.log 2>&1 \
+		|| { tail -n 40 build/compile.log; echo "error: compiling failed; all of it is in build/compile.log" >&2; exit 1; }
 	@touch $@

@@ -1,0 +1,42 @@
+"""Writes what `make long` found, with commit and machine: python tests/record_long.py build/long.xml PAGE.md."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+
+def main(report: Path, page: Path) -> None:
+    """Turn pytest's XML report into a page of the reference."""
+    cases = list(ElementTree.parse(report).iter("testcase"))
+    head = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True)
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    failed = [case for case in cases if outcome(case) == "failed"]
+    lines = [
+        "# The last long run",
+        "",
+        "Written by `make long`: the tests that take minutes to hours, at their full sizes.",
+        "",
+        f"Commit {head.stdout.strip()}, {machine}: {len(cases)} tests, {len(failed)} failed.",
+        "",
+        "| test | result | seconds |",
+        "|---|---|---|",
+        *(f"| {case.get('name')} | {outcome(case)} | {float(case.get('time', 0)):.0f} |" for case in cases),
+    ]
+    page.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"wrote {page}")
+
+
+def outcome(case: ElementTree.Element) -> str:
+    """Return passed, failed or skipped."""
+    if case.find("failure") is not None or case.find("error") is not None:
+        return "failed"
+    return "skipped" if case.find("skipped") is not None else "passed"
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
