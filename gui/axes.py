@@ -15,7 +15,7 @@ _STEPS_S = (
 )  # fmt: skip
 _LABEL_PX = 110  # room for one time label and its margin
 
-AXIS_WIDTH_PX = 84
+AXIS_WIDTH_PX = 76
 
 
 class TimeAxis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph is untyped

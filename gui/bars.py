@@ -132,7 +132,7 @@ class TopBar(QtWidgets.QWidget):
 def _connection_state(link: LinkStatus | None, snapshot: Snapshot | None) -> tuple[str, str]:
     """Return the state to show, and why: the link's own while it is not live, else the feed's."""
     if link is None:
-        return "closed", ""
+        return "none", ""
     if link.phase is not Phase.LIVE:
         return link.phase.value, words.REFUSALS.get(link.detail, link.detail)
     if snapshot is None:

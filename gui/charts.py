@@ -12,16 +12,20 @@ from datetime import UTC, tzinfo
 
 import numpy as np
 import pyqtgraph as pg
+from numpy.typing import NDArray
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from engine.telemetry_wire import PositionView, TradeView
 from gui import words
 from gui.axes import AXIS_WIDTH_PX, AxisTag, PriceAxis, TimeAxis
+from gui.bands import BandFill, stride
 from gui.buffers import Series
 from gui.legend import Legend
 from gui.markers import TradeMarkers
 from gui.state import ASK, BID, PRICE, TIME, VWAP, VWAP_SD, SymbolState
 from gui.theme import Theme
+
+Column = NDArray[np.float64]
 
 FIRST_SPAN_S = 60.0
 SHORTEST_SPAN_S, LONGEST_SPAN_S = 0.05, 7 * 86_400.0
@@ -86,6 +90,10 @@ class ChartStack(QtWidgets.QWidget):
         self._price.hideAxis("bottom")
         self._price.vb.setLimits(minXRange=SHORTEST_SPAN_S, maxXRange=LONGEST_SPAN_S)
         self._pnl.setXLink(self._price)
+        self._divider = self._pnl.getAxis("top")
+        self._divider.setStyle(showValues=False, tickLength=0)
+        self._divider.setHeight(1)
+        self._pnl.showAxis("top")
         self._price.vb.sigResized.connect(self._place_card)
 
     def _build_curves(self) -> None:
@@ -98,21 +106,24 @@ class ChartStack(QtWidgets.QWidget):
             return item
 
         self._price_curve = curve(self._price, 4, skipFiniteCheck=True)
-        self._vwap_curve = curve(self._price, 3, connect="finite")
-        self._bands = {sd: curve(self._price, 2, connect="finite") for sd in (-2, -1, 1, 2)}
-        self._fills = [pg.FillBetweenItem(self._bands[-sd], self._bands[sd]) for sd in (2, 1)]
-        for fill in self._fills:
+        self._vwap_curve = curve(self._price, 3, skipFiniteCheck=True)
+        self._bands = {sd: curve(self._price, 2, skipFiniteCheck=True) for sd in (-2, -1, 1, 2)}
+        self._fills = {sd: BandFill() for sd in (2, 1)}
+        for fill in self._fills.values():
             fill.setZValue(1)
             self._price.addItem(fill, ignoreBounds=True)
-        self._pnl_curve = curve(self._pnl, 4, skipFiniteCheck=True, stepMode="right")
+        self._pnl_curve = curve(self._pnl, 4, skipFiniteCheck=True)
         self._pnl_zero = pg.InfiniteLine(0.0, angle=0)
         self._pnl.addItem(self._pnl_zero, ignoreBounds=True)
         self._markers = TradeMarkers(self._price)
 
     def _build_overlays(self) -> None:
         self._levels = {}
-        for name in ("entry", "stop", "target"):
-            line = pg.InfiniteLine(angle=0, label=name, labelOpts={"position": 0.02, "anchors": [(0, 1), (0, 1)]})
+        for index, name in enumerate(("entry", "stop", "target")):
+            # Side by side, so that labels of close levels do not cover each other.
+            options = {"position": 0.015 + 0.16 * index, "anchors": [(0, 1), (0, 1)]}
+            line = pg.InfiniteLine(angle=0, label=name, labelOpts=options)
+            line.setZValue(4.5)
             line.hide()
             self._price.addItem(line, ignoreBounds=True)
             self._levels[name] = line
@@ -142,6 +153,7 @@ class ChartStack(QtWidgets.QWidget):
         """Recolour everything at once."""
         self._theme = theme
         self._graphics.setBackground(theme.background)
+        self._divider.setPen(pg.mkPen(theme.border))
         for axis in (self._time_axis, self._price_axis, self._pnl_axis):
             axis.setPen(pg.mkPen(theme.border))
             axis.setTextPen(pg.mkPen(theme.muted))
@@ -151,14 +163,15 @@ class ChartStack(QtWidgets.QWidget):
         for sd, band in self._bands.items():
             violet.setAlpha(110 if abs(sd) == 1 else 70)
             band.setPen(pg.mkPen(violet, width=1))
-        for fill in self._fills:
-            violet.setAlpha(16)
-            fill.setBrush(pg.mkBrush(violet))
+        violet.setAlpha(16)
+        for fill in self._fills.values():
+            fill.set_brush(pg.mkBrush(violet))
         self._pnl_zero.setPen(pg.mkPen(theme.border, width=1))
         for name, colour in (("entry", theme.accent), ("stop", theme.down), ("target", theme.up)):
             dashes = QtCore.Qt.PenStyle.DashLine
             self._levels[name].setPen(pg.mkPen(colour, width=1, style=dashes))
             self._levels[name].label.setColor(colour)
+            self._levels[name].label.fill = pg.mkBrush(theme.background)
         for line in self._cross:
             line.setPen(pg.mkPen(theme.muted, width=1, style=QtCore.Qt.PenStyle.DotLine))
         for tag in (self._cross_tag, self._time_tag):
@@ -189,7 +202,7 @@ class ChartStack(QtWidgets.QWidget):
         if name == "vwap":
             self._vwap_curve.setVisible(visible)
         elif name == "bands":
-            for item in (*self._bands.values(), *self._fills):
+            for item in (*self._bands.values(), *self._fills.values()):
                 item.setVisible(visible)
         elif name == "markers":
             self._markers.set_visible(visible)
@@ -222,11 +235,7 @@ class ChartStack(QtWidgets.QWidget):
         times, prices = state.series.column(TIME)[part], state.series.column(PRICE)[part]
         vwap, sd = state.series.column(VWAP)[part], state.series.column(VWAP_SD)[part]
         self._price_curve.setData(times, prices)
-        if self.legend.shows("vwap"):
-            self._vwap_curve.setData(times, vwap)
-        if self.legend.shows("bands"):
-            for factor, band in self._bands.items():
-                band.setData(times, vwap + factor * sd)
+        self._draw_bands(times, vwap, sd)
         self._place_levels(state.view.position)
         self._fit_price(prices, vwap, sd, state.view.position)
         self._refresh_pnl(pnl, left, right)
@@ -234,23 +243,42 @@ class ChartStack(QtWidgets.QWidget):
         self._refresh_crosshair()
         self.legend.set_following(self._follow)
 
+    def _draw_bands(self, times: Column, vwap: Column, sd: Column) -> None:
+        known = np.isfinite(vwap) & np.isfinite(sd)
+        times, vwap, sd = times[known], vwap[known], sd[known]
+        # A step counted from the end keeps the newest point, so the lines reach the live edge.
+        step = -stride(len(times)) if len(times) else -1
+        times, vwap, sd = times[::step][::-1], vwap[::step][::-1], sd[::step][::-1]
+        if self.legend.shows("vwap"):
+            self._vwap_curve.setData(times, vwap)
+        if self.legend.shows("bands"):
+            for factor, band in self._bands.items():
+                band.setData(times, vwap + factor * sd)
+            for factor, fill in self._fills.items():
+                fill.set_data(times, vwap - factor * sd, vwap + factor * sd)
+
     def _refresh_pnl(self, pnl: Series, left: float, right: float) -> None:
         if not len(pnl):
             return
         part = pnl.between(left, right)
-        # A step holds until the next one, so the newest value reaches the live edge.
-        times = np.append(pnl.column(0)[part], max(self._now_s, float(pnl.column(0)[-1])))
-        values = np.append(pnl.column(1)[part], pnl.column(1)[part][-1])
+        # A value holds until the next one, so it is drawn as steps, and the newest reaches the live edge.
+        changes, levels = pnl.column(0)[part], pnl.column(1)[part]
+        times = np.append(np.repeat(changes, 2)[1:], max(self._now_s, float(changes[-1])))
+        values = np.repeat(levels, 2)
         self._pnl_curve.setData(times, values)
         newest = float(pnl.column(1)[-1])
         colour = self._theme.up if newest >= 0 else self._theme.down
-        fill = QtGui.QColor(colour)
-        fill.setAlpha(40)
         self._pnl_curve.setPen(pg.mkPen(colour, width=1))
-        self._pnl_curve.setFillLevel(0.0)
+        low, high = float(levels.min()), float(levels.max())
+        span = max(high - low, 10.0**-self._pnl_axis.precision)
+        # The area down to zero is only drawn while zero is in sight; otherwise it would exaggerate.
+        zero = low - 3 * span <= 0 <= high + 3 * span
+        fill = QtGui.QColor(colour)
+        fill.setAlpha(40 if zero else 0)
+        self._pnl_curve.setFillLevel(0.0 if zero else None)
         self._pnl_curve.setFillBrush(pg.mkBrush(fill))
-        low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
-        margin = max((high - low) * 0.15, 10.0**-self._pnl_axis.precision)
+        low, high = (min(low, 0.0), max(high, 0.0)) if zero else (low, high)
+        margin = max((high - low) * 0.2, span * 0.2)
         self._pnl.vb.setYRange(low - margin, high + margin, padding=0)
         self._pnl_tag.colour(colour, self._theme.background)
         self._pnl_tag.place(newest, words.money(newest))
@@ -268,9 +296,9 @@ class ChartStack(QtWidgets.QWidget):
 
     def _fit_price(
         self,
-        prices: np.ndarray[tuple[int], np.dtype[np.float64]],
-        vwap: np.ndarray[tuple[int], np.dtype[np.float64]],
-        sd: np.ndarray[tuple[int], np.dtype[np.float64]],
+        prices: Column,
+        vwap: Column,
+        sd: Column,
         position: PositionView | None,
     ) -> None:
         """Fit the price axis to what is visible: price and levels fully, VWAP and bands as far as they are near."""

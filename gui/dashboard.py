@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, tzinfo
 
-from PySide6 import QtCore, QtGui, QtWidgets
+from PySide6 import QtCore, QtWidgets
 
 from engine.telemetry_wire import TradeView
 from gui import words
@@ -16,7 +16,9 @@ from gui.tables import TicksModel, TradesFilter, TradesModel, WatchModel
 from gui.theme import Theme
 
 Qt = QtCore.Qt
-SIDE_WIDTH_PX = 348
+SIDE_WIDTH_PX = 384
+ROW_PX = 22
+TIME_PX = 112
 
 
 class Dashboard(QtWidgets.QWidget):
@@ -34,6 +36,7 @@ class Dashboard(QtWidgets.QWidget):
         self._zone: tzinfo = UTC
         self._drawn_trades: tuple[str, int, int] | None = None
         self._current_trade: TradeView | None = None
+        self._fitted: tuple[str, int, int] | None = None
         self.chart = ChartStack(theme)
         self.position, self.explain, self.statistics = PositionCard(), ExplainCard(), StatisticsCard()
         self.trades, self.ticks, self.watch = TradesModel(theme), TicksModel(theme), WatchModel(theme)
@@ -53,6 +56,7 @@ class Dashboard(QtWidgets.QWidget):
         chart_card.setMinimumSize(360, 220)
 
         side = QtWidgets.QWidget()
+        side.setObjectName("clear")
         cards = QtWidgets.QVBoxLayout(side)
         cards.setContentsMargins(0, 0, 0, 0)
         cards.setSpacing(8)
@@ -61,6 +65,7 @@ class Dashboard(QtWidgets.QWidget):
         cards.addWidget(self.statistics)
         scroll = QtWidgets.QScrollArea()
         scroll.setWidget(side)
+        scroll.viewport().setObjectName("clear")
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -77,13 +82,14 @@ class Dashboard(QtWidgets.QWidget):
         below = QtWidgets.QSplitter(Qt.Orientation.Horizontal)
         below.addWidget(self._trades_card())
         below.addWidget(self._ticks_card())
-        below.setStretchFactor(0, 1)
-        below.setSizes([1_000, 470])
+        below.setStretchFactor(0, 3)
+        below.setStretchFactor(1, 2)
+        below.setSizes([850, 400])
         self.splitter = QtWidgets.QSplitter(Qt.Orientation.Vertical)
         self.splitter.addWidget(above)
         self.splitter.addWidget(below)
         self.splitter.setStretchFactor(0, 1)
-        self.splitter.setSizes([560, 190])
+        self.splitter.setSizes([530, 210])
         for splitter in (below, self.splitter):
             splitter.setHandleWidth(8)
             splitter.setChildrenCollapsible(False)
@@ -96,14 +102,16 @@ class Dashboard(QtWidgets.QWidget):
         self.filter = QtWidgets.QLineEdit()
         self.filter.setPlaceholderText(words.FILTER_HINT)
         self.filter.setClearButtonEnabled(True)
-        self.filter.setMaximumWidth(320)
-        self.filter.setMinimumWidth(220)
+        self.filter.setFixedWidth(290)
         self.filter.setAccessibleName("Filter the trades")
         self.filter.textChanged.connect(self._filter_changed)
         card.head.addWidget(self.filter)
         self.trades_table = _table(self.filtered, sortable=True)
         self.trades_table.clicked.connect(self._trade_clicked)
-        self.trades_table.horizontalHeader().setStretchLastSection(False)
+        header = self.trades_table.horizontalHeader()
+        header.setSectionResizeMode(QtWidgets.QHeaderView.ResizeMode.Interactive)
+        header.setResizeContentsPrecision(20)  # rows that are measured, newest first
+        header.setDefaultSectionSize(24)
         self.no_trades = label("muted", words.NO_TRADES)
         self.no_trades.setAlignment(Qt.AlignmentFlag.AlignCenter)
         card.body.addWidget(self.no_trades, 1)
@@ -115,6 +123,9 @@ class Dashboard(QtWidgets.QWidget):
         card = Card("ticks")
         self.ticks_table = _table(self.ticks, sortable=False)
         self.ticks_table.setSelectionMode(QtWidgets.QAbstractItemView.SelectionMode.NoSelection)
+        header = self.ticks_table.horizontalHeader()
+        header.setSectionResizeMode(0, QtWidgets.QHeaderView.ResizeMode.Fixed)
+        header.resizeSection(0, TIME_PX)
         card.body.addWidget(self.ticks_table, 1)
         card.body.setContentsMargins(12, 8, 4, 4)
         return card
@@ -177,9 +188,15 @@ class Dashboard(QtWidgets.QWidget):
         self._watch_card.setVisible(several)
         if several:
             self.watch.show(list(self._state.symbols.values()))
+            row = list(self._state.symbols).index(self.symbol)
+            if self.watch_table.currentIndex().row() != row:
+                self.watch_table.selectRow(row)
         empty = self.trades.rowCount() == 0
         self.no_trades.setVisible(empty)
         self.trades_table.setVisible(not empty)
+        for table in (self.trades_table, self.ticks_table):
+            table.setColumnHidden(1, not several)
+        self._fit_columns()
 
     # ------------------------------------------------------------------------------------------------- appearance
 
@@ -192,20 +209,16 @@ class Dashboard(QtWidgets.QWidget):
         for model in (self.trades, self.ticks, self.watch):
             model.restyle(theme, zone)
 
-    def fit_columns(self) -> None:
-        """Give every column the width of its widest likely content; called when fonts or data kinds change."""
-        for table, samples in (
-            (self.trades_table, words.TRADE_SAMPLES),
-            (self.ticks_table, words.TICK_SAMPLES),
-            (self.watch_table, words.WATCH_SAMPLES),
-        ):
-            metrics = QtGui.QFontMetrics(table.font())
-            header = table.horizontalHeader()
-            for column, sample in enumerate(samples):
-                title = str(table.model().headerData(column, Qt.Orientation.Horizontal))
-                width = max(metrics.horizontalAdvance(sample), metrics.horizontalAdvance(title) + 8)
-                header.resizeSection(column, width + 16)
-            table.verticalHeader().setDefaultSectionSize(metrics.height() + 6)
+    def _fit_columns(self) -> None:
+        """Widen the trades columns to what they show. They only ever grow, so nothing jumps while numbers change."""
+        kind = (self._theme.name, len(self._state.symbols), len(str(self.trades.rowCount())))
+        if kind == self._fitted:
+            return
+        self._fitted = kind
+        header = self.trades_table.horizontalHeader()
+        for column in range(self.trades.columnCount()):
+            wanted = max(self.trades_table.sizeHintForColumn(column) + 4, header.sectionSizeHint(column))
+            header.resizeSection(column, max(wanted, header.sectionSize(column) if self.trades.rowCount() else 0))
 
     # ---------------------------------------------------------------------------------------------------- actions
 
@@ -257,6 +270,7 @@ def _table(model: QtCore.QAbstractItemModel, sortable: bool) -> QtWidgets.QTable
     table.setShowGrid(False)
     table.setAlternatingRowColors(True)
     table.setWordWrap(False)
+    table.verticalHeader().setDefaultSectionSize(ROW_PX)
     table.verticalHeader().hide()
     table.setSelectionBehavior(QtWidgets.QAbstractItemView.SelectionBehavior.SelectRows)
     table.setSelectionMode(QtWidgets.QAbstractItemView.SelectionMode.SingleSelection)
@@ -266,7 +280,7 @@ def _table(model: QtCore.QAbstractItemModel, sortable: bool) -> QtWidgets.QTable
     header = table.horizontalHeader()
     header.setHighlightSections(False)
     header.setMinimumSectionSize(24)
-    header.setStretchLastSection(True)
+    header.setSectionResizeMode(QtWidgets.QHeaderView.ResizeMode.Stretch)
     table.setSortingEnabled(sortable)
     if sortable:
         header.setSortIndicatorClearable(True)

@@ -90,27 +90,34 @@ class Legend(QtWidgets.QWidget):
 
 
 def _sample(layer: str, colour: str, second: str) -> QtGui.QIcon:
-    """Return a small picture of how a layer is drawn."""
-    picture = QtGui.QPixmap(32, 32)
-    picture.fill(QtCore.Qt.GlobalColor.transparent)
-    painter = QtGui.QPainter(picture)
-    painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
-    ink = QtGui.QColor(colour)
-    pen = QtGui.QPen(ink, 4)
+    """Return a small picture of how a layer is drawn, and an empty box for the layer switched off."""
+    icon = QtGui.QIcon()
+    for state, drawn in ((QtGui.QIcon.State.On, True), (QtGui.QIcon.State.Off, False)):
+        picture = QtGui.QPixmap(32, 32)
+        picture.fill(QtCore.Qt.GlobalColor.transparent)
+        painter = QtGui.QPainter(picture)
+        painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
+        if drawn:
+            _draw_sample(painter, layer, QtGui.QColor(colour), QtGui.QColor(second))
+        else:
+            painter.setPen(QtGui.QPen(QtGui.QColor("#808080"), 2))
+            painter.drawRect(5, 5, 22, 22)
+        painter.end()
+        icon.addPixmap(picture, QtGui.QIcon.Mode.Normal, state)
+    return icon
+
+
+def _draw_sample(painter: QtGui.QPainter, layer: str, ink: QtGui.QColor, second: QtGui.QColor) -> None:
     if layer == "bands":
-        faint = QtGui.QColor(colour)
-        faint.setAlpha(70)
-        painter.fillRect(2, 6, 28, 20, faint)
+        ink.setAlpha(90)
+        painter.fillRect(2, 6, 28, 20, ink)
     elif layer == "markers":
         painter.setPen(QtCore.Qt.PenStyle.NoPen)
-        painter.setBrush(ink)
-        painter.drawPolygon([QtCore.QPoint(2, 26), QtCore.QPoint(15, 26), QtCore.QPoint(8, 10)])
-        painter.setBrush(QtGui.QColor(second))
-        painter.drawPolygon([QtCore.QPoint(17, 8), QtCore.QPoint(30, 8), QtCore.QPoint(24, 24)])
+        for brush, corners in ((ink, ((1, 25), (15, 25), (8, 10))), (second, ((17, 8), (31, 8), (24, 23)))):
+            painter.setBrush(brush)
+            painter.drawPolygon([QtCore.QPoint(x, y) for x, y in corners])
     else:
-        if layer == "levels":
-            pen.setStyle(QtCore.Qt.PenStyle.DotLine)
+        pen = QtGui.QPen(ink, 4)
+        pen.setStyle(QtCore.Qt.PenStyle.DotLine if layer == "levels" else QtCore.Qt.PenStyle.SolidLine)
         painter.setPen(pen)
         painter.drawLine(2, 16, 30, 16)
-    painter.end()
-    return QtGui.QIcon(picture)

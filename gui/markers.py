@@ -17,30 +17,38 @@ from engine.telemetry_wire import TradeView
 from gui import words
 from gui.theme import Theme
 
-ENTRY_PX, EXIT_PX = 13, 16
+ENTRY_PX, EXIT_PX = 28, 42  # of the symbols' squares; the shapes fill less than half of them
+DISC = 0.38  # diameter of an exit's disc in its square
 SHOWN_TRADES = 1_000  # newest ones; beyond that a chart is a carpet
 
 
 @cache
 def entry_path(side: str) -> QtGui.QPainterPath:
-    """Return a unit triangle whose tip touches the price: from below for a long, from above for a short."""
+    """Return a triangle in a unit square, its tip at the centre: the price, from below for a long, else from above."""
     down = 1.0 if side == "long" else -1.0  # screen coordinates grow downwards
     path = QtGui.QPainterPath()
-    path.moveTo(0, 0.12 * down)
-    path.lineTo(0.5, 1.0 * down)
-    path.lineTo(-0.5, 1.0 * down)
+    path.moveTo(0, 0.05 * down)
+    path.lineTo(0.25, 0.48 * down)
+    path.lineTo(-0.25, 0.48 * down)
     path.closeSubpath()
     return path
 
 
 @cache
-def exit_path(reason: str, lift: float = 0.0) -> QtGui.QPainterPath:
-    """Return a unit disc with the reason's letter cut out of it, its centre ``lift`` above the price."""
+def exit_path(reason: str, side: str) -> QtGui.QPainterPath:
+    """Return an exit's disc in a unit square, beyond the price that is at the centre."""
+    lift = -0.31 if side == "long" else 0.31
+    return QtGui.QTransform().translate(0, lift).scale(DISC, DISC).map(disc_path(reason))
+
+
+@cache
+def disc_path(reason: str) -> QtGui.QPainterPath:
+    """Return a disc of diameter 1 with the reason's letter cut out of it."""
     disc = QtGui.QPainterPath()
     disc.setFillRule(QtCore.Qt.FillRule.OddEvenFill)
     disc.addEllipse(QtCore.QPointF(0, 0), 0.5, 0.5)
     disc.addPath(_clock() if reason == "TIME" else _letter(words.reason_letter(reason)))
-    return disc.translated(0, -lift)
+    return disc
 
 
 def _letter(letter: str) -> QtGui.QPainterPath:
@@ -76,7 +84,7 @@ def reason_icon(reason: str, colour: str) -> QtGui.QIcon:
     painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
     painter.translate(side / 2, side / 2)
     painter.scale(side - 2, side - 2)
-    painter.fillPath(exit_path(reason), QtGui.QColor(colour))
+    painter.fillPath(disc_path(reason), QtGui.QColor(colour))
     painter.end()
     return QtGui.QIcon(picture)
 
@@ -115,7 +123,7 @@ class TradeMarkers:
         self._exits.setData(
             x=np.array([trade.exit_ts_ns * 1e-9 for trade in self._trades]),
             y=np.array([trade.exit_price for trade in self._trades]),
-            symbol=[exit_path(trade.reason, 0.8 if trade.side == "long" else -0.8) for trade in self._trades],
+            symbol=[exit_path(trade.reason, trade.side) for trade in self._trades],
             brush=[pg.mkBrush(theme.up if trade.net > 0 else theme.down) for trade in self._trades],
         )
         ends = [

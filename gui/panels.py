@@ -126,8 +126,8 @@ class ExplainCard(Card):
         self._rows: list[tuple[QtWidgets.QLabel, ...]] = []
         self.notes = label("muted")
         self.notes.setWordWrap(True)
-        self.body.addStretch(1)
         self.body.addWidget(self.notes)
+        self.body.addStretch(1)
 
     def show_conditions(self, view: SymbolView, snapshot: Snapshot) -> None:
         """Show the conditions of ``view`` and what risk had to say."""

@@ -102,15 +102,15 @@ TRADE_COLUMNS = (
     _Column("#", "number", lambda trade: trade.number),
     _Column("Symbol", "symbol", lambda trade: trade.symbol, left=True),
     _Column("Side", "side", lambda trade: trade.side, left=True),
-    _Column("Qty", "qty", lambda trade: trade.qty),
     _Column("Entry time", "entry_ts_ns", lambda trade: trade.entry_ts_ns),
     _Column("Held", "held_ns", lambda trade: trade.exit_ts_ns - trade.entry_ts_ns),
     _Column("Entry", "entry_price", lambda trade: trade.entry_price),
     _Column("Exit", "exit_price", lambda trade: trade.exit_price),
     _Column("Reason", "reason", lambda trade: trade.reason, left=True),
+    _Column("Net", "net", lambda trade: trade.net),
     _Column("Gross", "gross", lambda trade: trade.gross),
     _Column("Costs", "costs", lambda trade: trade.costs),
-    _Column("Net", "net", lambda trade: trade.net),
+    _Column("Qty", "qty", lambda trade: trade.qty),
 )
 
 
@@ -326,7 +326,7 @@ class TicksModel(_Model):
 class WatchModel(_Model):
     """The instruments of the session."""
 
-    headers = ("Symbol", "Last", "Spread", "Pos")
+    headers = ("Symbol", "Last", "Open P/L")
     left = frozenset((0,))
 
     def __init__(self, theme: Theme) -> None:
@@ -353,13 +353,12 @@ class WatchModel(_Model):
             return view.symbol
         if column == 1:
             return words.price(view.price, view.price_precision)
-        if column == 2:
-            known = view.bid > 0 and view.ask > 0
-            return words.price(view.ask - view.bid, view.price_precision) if known else words.NOTHING
-        return words.POSITION[view.position.side][0] if view.position is not None else ""
+        if view.position is None:
+            return ""
+        return f"{words.POSITION.get(view.position.side, '?')[0]} {words.money(view.position.open_pnl)}"
 
     def colour(self, row: int, column: int) -> str:
         position = self._symbols[row].view.position
-        if column == 3 and position is not None:
-            return self.theme.up_text if position.side == "long" else self.theme.down_text
-        return self.theme.muted if column == 2 else ""
+        if column != 2 or position is None:
+            return ""
+        return self.theme.up_text if position.open_pnl > 0 else self.theme.down_text if position.open_pnl < 0 else ""

@@ -97,13 +97,14 @@ QPushButton, QToolButton, QComboBox, QLineEdit {
   background: $raised; color: $text; border: 1px solid $border; border-radius: 4px; padding: 4px 10px; }
 QToolButton { padding: 3px 8px; }
 QPushButton:hover, QToolButton:hover, QComboBox:hover { border-color: $accent; }
-QPushButton:focus, QToolButton:focus, QComboBox:focus, QLineEdit:focus, QTableView:focus { border: 1px solid $accent; }
+QPushButton:focus, QToolButton:focus, QComboBox:focus, QLineEdit:focus { border: 1px solid $accent; }
 QPushButton:disabled, QToolButton:disabled { color: $muted; background: $surface; }
 QPushButton#primary { background: $accent; color: $on_accent; font-weight: 600; padding: 8px 22px; border: none; }
 QPushButton#primary:disabled { background: $raised; color: $muted; }
 QPushButton#secondary { padding: 8px 22px; }
 QToolButton#legend { background: transparent; border: none; padding: 2px 6px; }
-QToolButton#legend:!checked { color: $muted; text-decoration: line-through; }
+QToolButton#legend:!checked { color: $muted; }
+QScrollArea, QWidget#clear { background: transparent; border: none; }
 QToolButton#live { background: $accent; color: $on_accent; border: none; font-weight: 600; padding: 3px 10px; }
 QComboBox::drop-down { border: none; width: 18px; }
 QComboBox::down-arrow { image: none; border-left: 4px solid $raised; border-right: 4px solid $raised;

@@ -189,6 +189,7 @@ class MainWindow(QtWidgets.QMainWindow):
         self.welcome.show_problem("")
         self.welcome.show_engines(running_engines())
         self.pages.setCurrentWidget(self.welcome)
+        self.welcome.demo.setFocus()
 
     def _watch(self, find: Callable[[], Endpoint | None]) -> None:
         self._detach()
@@ -324,7 +325,6 @@ class MainWindow(QtWidgets.QMainWindow):
         theme = make_theme(self._theme_name, self._palette)
         self.setStyleSheet(style_sheet(theme, FONT_POINTS))
         self.dashboard.set_appearance(theme, self.zone)
-        self.dashboard.fit_columns()
         self.top.show_appearance(theme, self._palette, "UTC" if self._utc else _zone_word(self._local_zone))
         self._show_mode(self.state.mode)
 

@@ -39,6 +39,7 @@ MODES = {
 
 # Connection badge: icon and word. The first group is the link to the engine, the second the engine's feed.
 CONNECTION = {
+    "none": ("○", "Not connected"),
     "connecting": ("◌", "Connecting"),
     "reconnecting": ("↻", "Reconnecting"),
     "refused": ("✕", "Refused"),
@@ -134,11 +135,6 @@ PAUSED = "paused"
 SESSION_OVER = "The session is over: {reason}. What it showed last stays on screen."
 CHOOSE_ENGINE = "Choose an engine"
 
-# The widest content each column is likely to have; column widths come from these.
-TRADE_SAMPLES = ("9,999", "WWWWW", "▼ Short", "1,000", "00:00:00.000", "00.00 s", "0,000.00", "0,000.00",
-                 "Ⓣ Profit target", "−000.00", "000.00", "−000.00")  # fmt: skip
-TICK_SAMPLES = ("00:00:00.000", "WWWWW", "0,000.00", "00,000", "0,000.00", "0,000.00")
-WATCH_SAMPLES = ("WWWWW", "0,000.00", "0.00", "▲")
 SESSION = "session"
 STATUS_TIPS = {
     "ticks": "Ticks accepted since the start",
@@ -177,7 +173,7 @@ SHORTCUTS = (
     ("?", "this sheet"),
 )
 
-FILTER_HINT = "reason:time  side:long  sym:ACME  net<0"
+FILTER_HINT = "reason:time side:long net<0"
 """Examples of the words that the trades filter understands."""
 
 
