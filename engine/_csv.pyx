@@ -11,7 +11,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memchr, memcmp, memcpy
 
 from engine._scan cimport (
-    INT64_MAX, SCAN_EMPTY, SCAN_NEGATIVE, SCAN_NOT_FINITE, SCAN_NOT_NUMBER, SCAN_NOT_TIME, SCAN_OFF_GRID, SCAN_OK,
+    INT64_MAX, SCAN_EMPTY, SCAN_NEGATIVE, SCAN_NOT_NUMBER, SCAN_NOT_TIME, SCAN_OK,
     SCAN_OUT_OF_BOUNDS, SCAN_POW10, ScanNumber, int64_t, number_decimals, number_to_grid, scan_number, scan_time,
     scan_word, uint64_t)
 

@@ -124,7 +124,7 @@ def _merge(trades: TickFile, quotes: TickFile) -> TickFile:
     scaled = (_at_precision(trades, instruments), _at_precision(quotes, instruments))
     for name in ("ts_ns", "price_ticks", "size_lots", "bid_ticks", "ask_ticks", "bid_lots", "ask_lots"):
         parts = (scaled[0].get(name), scaled[1].get(name))
-        if parts != (None, None):
+        if any(part is not None for part in parts):
             columns[name] = joined(name, np.int64, parts)
     if len(names) > 1:
         columns["instrument"] = joined("instrument", np.uint16, (scaled[0]["instrument"], scaled[1]["instrument"]))

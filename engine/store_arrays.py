@@ -186,12 +186,11 @@ class Rows:
             scale = scales[0] if len(scales) == 1 else scales[rows]
             with np.errstate(over="ignore", invalid="ignore"):
                 steps = np.rint(part * scale)
-                large = np.isfinite(part) & ~(np.abs(steps) <= MAX_PRICE_TICKS)
-                off_grid = ~large & (steps / scale != part)  # true for nan and inf as well
-            unusable = large | off_grid
-            if unusable.any():
                 not_finite = ~np.isfinite(part)
-                off_grid &= ~not_finite
+                large = ~not_finite & (np.abs(steps) > MAX_PRICE_TICKS)
+                off_grid = ~not_finite & ~large & (steps / scale != part)
+            unusable = not_finite | large | off_grid
+            if unusable.any():
                 if optional:  # a side of the quote that is not known
                     not_finite &= ~np.isnan(part)
                 elif self.kind is not None:  # a quote has no price and no size

@@ -380,4 +380,7 @@ class _Pass:
 def _split(line: bytes) -> list[str]:
     """Split one line as CSV, without the spaces around its fields."""
     text = line.decode("utf-8", "backslashreplace").replace("\0", "")
-    return [name.strip() for name in next(csv.reader([text]), [])]
+    try:
+        return [name.strip() for name in next(csv.reader([text]), [])]
+    except csv.Error:  # a field too long to be one
+        return [text]
