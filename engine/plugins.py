@@ -46,7 +46,7 @@ def find_strategy(text: str) -> type[Strategy]:
     if text in strategy_names():
         return _only_strategy(importlib.import_module(f"engine.strategies.{text}"), text)
     names = strategy_names()
-    fix = f"{nearest(text, names)} Or name a file: path/to/file.py:Class"
+    fix = f"{nearest(text, names)} or name a file: path/to/file.py:Class"
     raise NotFoundError(f"there is no strategy '{text}'", fix=fix)
 
 
@@ -72,7 +72,8 @@ def _load(path: Path) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except UserError as error:
-        raise ConfigError(error.what, where=error.where or _place(path, error), fix=error.fix) from None
+        what = f"{error.where}: {error.what}" if error.where else error.what
+        raise ConfigError(what, where=_place(path, error), fix=error.fix) from None
     except SyntaxError as error:
         raise ConfigError(f"{type(error).__name__}: {error.msg}", where=f"{error.filename}:{error.lineno}") from None
     except Exception as error:

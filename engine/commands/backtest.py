@@ -23,6 +23,7 @@ from engine.commands.shared import (
     SpreadFlag,
     StrategyFlag,
     VerboseFlag,
+    chosen_strategy,
     load_config,
     plain_table,
     start_log,
@@ -93,11 +94,10 @@ def backtest(
     )
     start_log(loaded, quiet=quiet, verbose=verbose)
     from engine.backtest import backtest as run
-    from engine.plugins import find_strategy
     from engine.store import read_ticks
 
     config = loaded.config
-    chosen = find_strategy(config.strategy.name)
+    chosen = chosen_strategy(loaded)
     if ticks is None:
         file = demo_ticks()
     else:

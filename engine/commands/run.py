@@ -24,6 +24,7 @@ from engine.commands.shared import (
     SpreadFlag,
     StrategyFlag,
     VerboseFlag,
+    chosen_strategy,
     load_config,
     start_log,
     write_json,
@@ -83,6 +84,7 @@ def run(
         log__level=log_level,
         log__format=log_format,
     )
+    chosen_strategy(loaded)
     start_log(loaded, quiet=quiet, verbose=verbose)
     console = SessionConsole(as_json=as_json, quiet=quiet)
     with console:

@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
-from engine.errors import ConfigError
+from engine.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from engine.config import Found, Loaded
+    from engine.strategy import Strategy
+
+PIPE_WIDTH = 1000
+"""Columns of a table that no terminal limits: nothing is folded."""
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Write one JSON object (or JSON lines) to standard output.")]
 QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what is necessary.")]
@@ -92,6 +96,25 @@ FLAG_NAMES = {
 }
 
 
+def chosen_strategy(loaded: Loaded) -> type[Strategy]:
+    """Return the strategy that the configuration names, its parameters checked.
+
+    Raises:
+        UserError: no such strategy, or a parameter is unknown or out of bounds; with the place where it was set.
+    """
+    from engine.plugins import find_strategy
+
+    settings = loaded.config.strategy
+    strategy = find_strategy(settings.name)
+    for name, value in settings.params.items():
+        origin = loaded.origins["strategy", "params", name]
+        if name not in strategy.declared:
+            what = f"{strategy.__name__} has no parameter '{name}'"
+            raise ConfigError(what, where=origin, fix=nearest(name, strategy.declared))
+        strategy.declared[name].parse(value, where=origin if origin.endswith(f" {name}") else f"{origin}: {name}")
+    return strategy
+
+
 def start_log(loaded: Loaded, *, quiet: bool, verbose: int) -> None:
     """Start logging as the configuration says."""
     from engine import log
@@ -112,9 +135,16 @@ def write_table(*parts: Table | str) -> None:
     """Write tables and lines to standard output; colour only on a terminal and without ``NO_COLOR``."""
     from rich.console import Console
 
-    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    terminal = sys.stdout.isatty()
+    console = Console(highlight=False, width=None if terminal else PIPE_WIDTH)
     for part in parts:
-        console.print(part, markup=False)
+        if terminal:
+            console.print(part, markup=False)
+            continue
+        with console.capture() as captured:
+            console.print(part, markup=False)
+        sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    sys.stdout.flush()
 
 
 def plain_table(*columns: str, right: Sequence[str] = ()) -> Table:
