@@ -204,9 +204,13 @@ cdef inline void learn_id(Memory *m, int64_t id) noexcept nogil:
 
 
 cdef inline void note_refused_id(Memory *m, int64_t id) noexcept nogil:
-    """A refused trade still shows that its id was not lost, if the id itself is the expected one."""
+    """A refused trade still shows that its id was not lost, if the id itself is the expected one.
+
+    It does not count as seen: the venue may send the trade again as it should have been.
+    """
     if id >= 0 and m.last_id >= 0 and id == m.last_id + 1:
-        learn_id(m, id)
+        forget_ids(m, id, id + 1)
+        m.last_id = id
 
 
 cdef inline Reject judge_id(Memory *m, int64_t id) noexcept nogil:

@@ -86,7 +86,7 @@ cdef inline bint take(Cursor *c, uint8_t byte) noexcept nogil:
 cdef inline bint skip_multibyte(Cursor *c) noexcept nogil:
     """Step over one UTF-8 character of two to four bytes (shortest form, no surrogates, up to U+10FFFF)."""
     cdef uint8_t lead = c.at[0], low = 0x80, high = 0xBF
-    cdef int i, more
+    cdef int _i, more
     if 0xC2 <= lead <= 0xDF:
         more = 1
     elif 0xE0 <= lead <= 0xEF:
@@ -104,7 +104,7 @@ cdef inline bint skip_multibyte(Cursor *c) noexcept nogil:
     else:
         return failed(c, FRAME_BAD_UTF8)
     c.at += 1
-    for i in range(more):
+    for _i in range(more):
         if c.at == c.end:
             return failed(c, FRAME_TRUNCATED)
         if not low <= c.at[0] <= high:
@@ -116,9 +116,9 @@ cdef inline bint skip_multibyte(Cursor *c) noexcept nogil:
 
 cdef inline int hex_unit(Cursor *c) noexcept nogil:
     """The UTF-16 unit written as four hexadecimal digits; -1 and a fault when there are not four."""
-    cdef int i, unit = 0
+    cdef int _i, unit = 0
     cdef uint8_t byte
-    for i in range(4):
+    for _i in range(4):
         if c.at == c.end:
             failed(c, FRAME_TRUNCATED)
             return -1

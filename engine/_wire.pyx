@@ -1,10 +1,10 @@
 # cython: language_level=3, auto_pickle=False, autotestdict=False
 """Venue bytes become tick records: scanned, proven and guarded in C, in columns that were there before.
 
-A frame is one JSON array of messages (objects). ``Decoder`` reads it in two steps, so that a frame is taken whole or not
-at all: first the text is proven to be JSON (``_json.pxd``) while its messages are staged, then, only if nothing was
-wrong up to the last byte, the staged records pass the guard (``_guard.pxd``) and are appended to ``Columns``. Bytes from outside
-never raise: whatever is refused is counted under a reason, and
+A frame is one JSON array of messages (objects). ``Decoder`` reads it in two steps, so that a frame is taken whole or
+not at all: first the text is proven to be JSON (``_json.pxd``) while its messages are staged, then, only if nothing
+was wrong up to the last byte, the staged records pass the guard (``_guard.pxd``) and are appended to ``Columns``. Bytes
+from outside never raise: whatever is refused is counted under a reason, and
 
     frames offered == frames accepted + sum of bad frames by reason, and the same for their bytes
     records offered == records accepted + sum of rejected records by reason
@@ -20,8 +20,9 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from engine._guard cimport (
     ACCEPTED, RECORD_END, RECORD_HEARTBEAT, RECORD_QUOTE, RECORD_REFUSED, RECORD_TRADE, RECORD_UNSELECTED,
     REJECT_BAD_ID, REJECT_BAD_TIME, REJECT_BEFORE_HELLO, REJECT_COALESCED, REJECT_MISSING_FIELD, REJECT_NO_TYPE,
-    REJECT_PRICE_NOT_POSITIVE, REJECT_PRICE_OFF_TICK, REJECT_PRICE_TOO_LARGE, REJECT_QUEUE_OVERFLOW, REJECT_SIZE_NOT_POSITIVE,
-    REJECT_SIZE_OFF_LOT, REJECT_SIZE_OVER_CAP, REJECT_UNKNOWN_SYMBOL, REJECT_WRONG_TYPE, REJECTS,
+    REJECT_PRICE_NOT_POSITIVE, REJECT_PRICE_OFF_TICK, REJECT_PRICE_TOO_LARGE, REJECT_QUEUE_OVERFLOW,
+    REJECT_SIZE_NOT_POSITIVE, REJECT_SIZE_OFF_LOT, REJECT_SIZE_OVER_CAP, REJECT_UNKNOWN_SYMBOL, REJECT_WRONG_TYPE,
+    REJECTS,
     Limits, Memory, Record, Reject, judge, meet_again, note_refused_id,
 )
 from engine._json cimport (
@@ -400,8 +401,9 @@ cdef class Decoder:
     # -- decoding ----------------------------------------------------------------------------------------------
 
     def decode(self, bytes frame not None, int64_t wall_ns, Columns columns not None):
-        """Append the good records of a frame to ``columns``; returns a sum of TICKS, HEARTBEAT, HELLO, END, REFUSED, GAP.
+        """Append the good records of a frame to ``columns``.
 
+        Returns the sum of those of TICKS, HEARTBEAT, HELLO, END, REFUSED and GAP that apply.
         Rows get the clock the feed trades on, which never runs backwards: ``wall_ns``, the wall time of receipt, or
         the records' own time. The caller has reserved ``most_rows(len(frame))`` rows.
         """
