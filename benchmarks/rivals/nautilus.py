@@ -227,10 +227,17 @@ def strategy_class() -> Callable[[Rule], Any]:
         def market(self, side: Any) -> None:
             self.submit_order(self.order_factory.market(instrument().id, side, self.one))
 
+        def outdated(self, event: Any) -> bool:
+            """Return whether the alert was already on its way when the position it belongs to was closed."""
+            return not self.side or bool(self.pending) or event.name.split("-")[1] != str(self.alerts)
+
         def on_time_stop(self, event: Any) -> None:
-            self.leave("TIME", event.ts_event)
+            if not self.outdated(event):
+                self.leave("TIME", event.ts_event)
 
         def on_candle(self, event: Any) -> None:
+            if self.outdated(event):
+                return
             self.flat_run = self.flat_run + 1 if self.candle_first == self.candle_last else 0
             self.candle_first = self.candle_last = 0
             if self.flat_run == self.rule.flat_candles:
