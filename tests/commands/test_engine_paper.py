@@ -1,0 +1,76 @@
+"""`python -m engine --paper`: trades seen from outside, and every way it ends."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+
+import pytest
+
+CLOSE = re.compile(
+    r"CLOSE [\d:.]+ AAPL +(long|short) +[\d.]+ @ [\d.]+  (SL|TP|TIME|FLAT|RISK|MANUAL) +P/L [+-][\d.]+ .*"
+)
+
+
+def test_trades_are_told_one_line_each(run, market):
+    done = run("engine", "--paper", "--feed", market, "--duration", "8s")
+    assert done.code == 0, done.err
+    lines = [line for line in done.out.splitlines() if line.startswith(("OPEN", "CLOSE"))]
+    assert len(lines) >= 4
+    assert [line.split()[0] for line in lines] == ["OPEN", "CLOSE"] * (len(lines) // 2)
+    assert all(CLOSE.fullmatch(line) for line in lines if line.startswith("CLOSE"))
+    summary = dict(re.findall(r"^(\w[\w ]*?)  +(.+)$", done.out, flags=re.MULTILINE))
+    assert summary["trades"].startswith(f"{len(lines) // 2} (")
+    assert int(summary["ticks"].replace(",", "")) > 1000
+
+
+def test_json_lines(run, market):
+    done = run("engine", "--paper", "--feed", market, "--duration", "6s", "--json")
+    events = [json.loads(line) for line in done.out.splitlines()]
+    assert done.code == 0
+    assert {"open", "close", "status"} <= {event["event"] for event in events}
+    summary = events[-1]
+    closes = [event for event in events if event["event"] == "close"]
+    assert summary["event"] == "summary"
+    assert summary["trades"] == len(closes) == sum(summary["reasons"].values())
+    assert summary["net"] == pytest.approx(sum(event["net"] for event in closes), abs=1e-6)
+    assert summary["rejected"] == {}
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_in_order(start, market, how, code):
+    engine = start("engine", "--feed", market)
+    engine.line("OPEN")
+    done = engine.end(how)
+    assert done.code == code, done.err
+    assert "net" in done.out
+    assert "Traceback" not in done.err
+
+
+def test_without_an_address_it_embeds_a_market(run):
+    done = run("engine", "--paper", "--duration", "3s", "--json")
+    assert done.code == 0, done.err
+    assert "mock market" in done.err
+    assert json.loads(done.out.splitlines()[-1])["ticks"] > 0
+
+
+def test_a_feed_that_does_not_answer_ends_with_6(run):
+    done = run("engine", "--paper", "--feed", "ws://127.0.0.1:9", "--duration", "1s")
+    assert done.code == 6
+    assert done.error.startswith("error: ws://127.0.0.1:9")
+
+
+def test_a_strategy_file_of_ones_own(run, market, tmp_path):
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "from engine.rules import Stop, Target, change, pct, seconds\n"
+        "from engine.strategy import Strategy\n"
+        "class Mine(Strategy):\n"
+        "    long = change(seconds(5)) > pct('0.02')\n"
+        "    exits = Stop(pct('0.05')), Target(pct('0.05'))\n"
+    )
+    done = run("engine", "--strategy", f"{mine}:Mine", "--feed", market, "--duration", "5s", "--json")
+    events = [json.loads(line) for line in done.out.splitlines()]
+    assert done.code == 0, done.err
+    assert {event["side"] for event in events if event["event"] == "open"} == {"long"}
