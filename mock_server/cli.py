@@ -64,7 +64,7 @@ def mock_server(
         str, typer.Option(metavar="SIZE", help="Drop a client when more than this waits for it.")
     ] = "8MiB",
     exit_with_parent: Annotated[
-        bool, typer.Option("--exit-with-parent", help="Stop when standard input ends.")
+        bool, typer.Option("--exit-with-parent", help="Stop when standard input ends, not at Ctrl-C.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the listening address and errors only.")] = False,
 ) -> None:

@@ -43,6 +43,9 @@ class Runtime:
 
     def run(self, source: Source, pace: Pace, facts: Facts) -> ExitCode:
         """Serve until asked to stop; return the exit code that belongs to the way it was asked."""
+        if self.exit_with_parent:
+            # Ctrl-C in a terminal reaches parent and child alike; the parent needs its market until it is done.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             with asyncio.Runner(loop_factory=_new_event_loop) as runner:
                 return runner.run(self._serve(source, pace, facts))
@@ -79,7 +82,10 @@ def _watch(stopped: asyncio.Future[ExitCode], duration_s: float | None, exit_wit
         if not stopped.done():
             stopped.set_result(code)
 
-    for number, code in ((signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)):
+    signals = {signal.SIGTERM: ExitCode.TERMINATED}
+    if not exit_with_parent:
+        signals[signal.SIGINT] = ExitCode.INTERRUPTED
+    for number, code in signals.items():
         with contextlib.suppress(NotImplementedError):  # Windows; Ctrl-C arrives as KeyboardInterrupt there
             loop.add_signal_handler(number, stop, code)
     if duration_s is not None:

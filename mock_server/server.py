@@ -73,8 +73,9 @@ class MockServer:
     async def _serve_client(self, connection: ServerConnection) -> None:
         self.counters.clients += 1
         name = f"client {self.counters.clients}"
-        self._say(f"{name} connected")
-        session = Session(
-            connection, self._source, self._pace, self.counters, lambda text: self._say(f"{name}: {text}")
-        )
-        self._say(f"{name} {await session.run()}")
+
+        def say(text: str) -> None:
+            self._say(f"{name} {text}")
+
+        say("connected")
+        await Session(connection, self._source, self._pace, self.counters, say).run()

@@ -89,8 +89,8 @@ class Session:
     _said_late: bool = False
     _encoder: wire.Encoder = field(init=False)
 
-    async def run(self) -> str:
-        """Serve the connection; return in a few words how it ended."""
+    async def run(self) -> None:
+        """Serve the connection, and say how it ended."""
         pace, source = self.pace, self.source
         loop = asyncio.get_running_loop()
         self._encoder = wire.Encoder(source.instruments)
@@ -107,18 +107,19 @@ class Session:
             for task in done:
                 task.result()
             if tasks[0] in done:
+                self.say("has had the whole recording")
                 await self.connection.close(1000, "the recording has ended")
-                return "has had the whole recording"
-            return "left"
+            else:
+                self.say("left")
         except ConnectionClosed:
-            return "left"
+            self.say("left")
         except SlowClientError:
             self.counters.slow += 1
+            self.say(f"dropped: slow client, more than {pace.client_buffer:,} bytes were waiting")
             await self.connection.close(1013, "slow client")
-            return f"dropped: slow client, more than {pace.client_buffer:,} bytes were waiting"
         except BadRequestError as error:
+            self.say(f"dropped: {error}")
             await self.connection.close(1008, str(error))
-            return f"dropped: {error}"
         finally:
             for task in tasks:
                 task.cancel()
@@ -127,7 +128,7 @@ class Session:
     async def _stream(self) -> None:
         """Send the records when they are due; return after the end of a recording."""
         ids = wire.TradeIds(len(self.source.instruments))
-        last_due_ns = 0
+        last_due_ns = int(np.iinfo(np.int64).min)
         for block in self.source.blocks():
             # A record that is late in its file is due with the one before it.
             due_ns = np.maximum(np.maximum.accumulate(block[0]), last_due_ns)
@@ -139,6 +140,8 @@ class Session:
         at, size = 0, block.shape[1]
         while at < size:
             now_ns = self._now_ns()
+            if self.pace.natural and now_ns is not None:
+                self._notice_lateness(now_ns - int(due_ns[at]))
             due = size if now_ns is None else int(np.searchsorted(due_ns, now_ns, "right"))
             until = min(due, at + wire.MAX_MESSAGES)
             if until > at:
@@ -148,8 +151,6 @@ class Session:
             if now_ns is None or until < due:
                 await asyncio.sleep(0)  # more is due already; give way to the other clients
             else:
-                if self.pace.natural and at < size:
-                    self._notice_lateness(now_ns - int(due_ns[at]))
                 wait_ns = int(due_ns[at]) - now_ns if at < size else 0
                 await asyncio.sleep(max(self.pace.flush_s, wait_ns / self.pace.speed / _SECOND_NS))
 
@@ -195,7 +196,7 @@ class Session:
     def _notice_lateness(self, late_ns: int) -> None:
         if late_ns > _LATE_NS and not self._said_late:
             self._said_late = True
-            self.say("the market runs more than a second late: this rate is too high for this machine")
+            self.say("gets its market more than a second late: the rate is too high for this machine")
 
 
 def subscription(message: str | bytes, instruments: Sequence[Listing]) -> Int64s:

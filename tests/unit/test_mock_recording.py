@@ -1,0 +1,191 @@
+"""Tick files become exact integers, and every bad row is refused with its file and line."""
+
+import gzip
+
+import numpy as np
+import pytest
+
+from mock_server.errors import ExitCode, MockError
+from mock_server.recording import read_recording
+from mock_server.timestamps import recognise
+
+BASE_NS = 1_700_000_000_000_000_000
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write_file(text, name="ticks.csv"):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write_file
+
+
+def test_all_columns_in_any_order_with_optional_ones_left_empty(write):
+    path = write(
+        "\ufeffSymbol,ask,bid,Size,price,timestamp,note\r\n"
+        "BTC,65000.5,65000.25,0.00010,65000.5,1700000000000,x\r\n"
+        "\r\n"
+        "ACME,,9.9,200,10,1700000000001,y\r\n"
+        "BTC,,,12,64999.75,1700000000001,"
+    )
+    recording = read_recording(path)
+    assert [(i.symbol, i.price_precision, i.size_precision) for i in recording.instruments] == [
+        ("BTC", 2, 5),
+        ("ACME", 1, 0),
+    ]
+    assert recording.start_ns == BASE_NS
+    assert recording.timestamps == "integer milliseconds"
+    assert recording.table.T.tolist() == [
+        [0, 6500050, 10, 6500025, 6500050, 0, 0, 0, 0],
+        [1_000_000, 100, 200, 99, 0, 0, 0, 1, 0],
+        [1_000_000, 6499975, 1_200_000, 0, 0, 0, 0, 0, 0],
+    ]
+
+
+def test_gzip_and_a_name_for_a_file_without_symbols(write):
+    path = write(gzip.compress(b"timestamp,price,quantity\n1700000000,80.23,4.7\n"), "my ticks.csv.gz")
+    assert read_recording(path).instruments[0].symbol == "RECORDING"
+    recording = read_recording(path, symbols=["LTC"], price_precision=4, size_precision=3)
+    assert recording.instruments[0].symbol == "LTC"
+    assert recording.table[1:3, 0].tolist() == [802300, 4700]
+    assert (
+        read_recording(write("timestamp,price,size\n1700000000,1,1\n", "spy.2024.csv")).instruments[0].symbol == "SPY"
+    )
+
+
+def test_symbols_select_rows(write):
+    path = write("timestamp,price,size,symbol\n1700000000,1,1,A\n1700000001,2,1,B\n1700000002,3,1,A\n")
+    assert read_recording(path, symbols=["B"]).table[1].tolist() == [2]
+    with pytest.raises(MockError, match=r"there is no record of C in this file$"):
+        read_recording(path, symbols=["A", "C"])
+
+
+def test_late_rows_are_kept_in_file_order(write):
+    path = write("timestamp,price,size\n1700000002,1,1\n1700000001,2,1\n")
+    recording = read_recording(path)
+    assert recording.table[0].tolist() == [0, -1_000_000_000]
+
+
+def test_zeros_beyond_a_given_precision_do_no_harm(write):
+    path = write("timestamp,price,size\n1700000000,585.3300,1.000\n")
+    table = read_recording(path, price_precision=2, size_precision=0).table
+    assert table[1:3, 0].tolist() == [58533, 1]
+
+
+def test_blocks_are_slices_of_the_whole(write):
+    path = write("timestamp,price,size\n" + "".join(f"{1_700_000_000 + n},1,1\n" for n in range(10)))
+    recording = read_recording(path)
+    blocks = list(recording.blocks(4))
+    assert [block.shape[1] for block in blocks] == [4, 4, 2]
+    assert np.array_equal(np.concatenate(blocks, axis=1), recording.table)
+
+
+@pytest.mark.parametrize(
+    ("text", "ns", "form"),
+    [
+        ("1700000000", BASE_NS, "integer seconds"),
+        ("1700000000123", BASE_NS + 123_000_000, "integer milliseconds"),
+        ("1700000000123456", BASE_NS + 123_456_000, "integer microseconds"),
+        ("1700000000123456789", BASE_NS + 123_456_789, "integer nanoseconds"),
+        ("2023-11-14T22:13:20", BASE_NS, "ISO 8601 without a zone, taken as UTC"),
+        ("2023-11-14 22:13:20.000000001", BASE_NS + 1, "ISO 8601 without a zone, taken as UTC"),
+        ("2023-11-14T22:13:20.5Z", BASE_NS + 500_000_000, "ISO 8601 with a zone"),
+        ("2023-11-14T17:13:20.25-05:00", BASE_NS + 250_000_000, "ISO 8601 with a zone"),
+        ("2023-11-15T03:43:20+0530", BASE_NS, "ISO 8601 with a zone"),
+    ],
+)
+def test_timestamps_are_recognised_and_exact(text, ns, form):
+    read, phrase = recognise(text)
+    assert (read(text), phrase) == (ns, form)
+
+
+HEADER = "timestamp,price,size,bid,ask,symbol\n"
+GOOD = "1700000000,10.5,1,10.4,10.6,ACME\n"
+
+
+@pytest.mark.parametrize(
+    ("row", "what"),
+    [
+        ("1700000001,nan,1,,,ACME", "price 'nan' is not a positive decimal number"),
+        ("1700000001,-1,1,,,ACME", "price '-1' is not"),
+        ("1700000001,1e5,1,,,ACME", "price '1e5' is not"),
+        ("1700000001,0.00,1,,,ACME", "price '0.00' is not"),
+        ("1700000001,,1,,,ACME", "price '' is not"),
+        ("1700000001,.,1,,,ACME", "price '.' is not"),
+        ("1700000001,١,1,,,ACME", "is not a positive decimal"),
+        ("1700000001,1,0,,,ACME", "size '0' is not"),
+        ("1700000001,1,1,x,,ACME", "bid 'x' is not"),
+        ("1700000001,1.0000000000001,1,,,ACME", "price 1.0000000000001 has more than 12 decimals"),
+        ("1700000001,1,1099511627776,,,ACME", "size 1099511627776 is above 2^40 - 1 units"),
+        ("1700000001,10995116277.8,1,,0.01,ACME", "the price is above 2^40 - 1 units"),
+        ("1700000001,1,1,,", "5 fields where the header has 6"),
+        ("1700000001,1,1,,,AC ME", "'AC ME' is not a symbol"),
+        ("1700000001000,1,1,,,ACME", "timestamp 1700000001000 cannot be in seconds"),
+        ("2023-11-14T22:13:20,1,1,,,ACME", "is not an integer; the first one is in seconds"),
+        (",1,1,,,ACME", "timestamp '' is not an integer"),
+    ],
+)
+def test_a_bad_row_is_refused_by_file_and_line(write, row, what):
+    path = write(f"{HEADER}{GOOD}{row}\n{GOOD}")
+    with pytest.raises(MockError) as caught:
+        read_recording(path)
+    assert str(caught.value).startswith(f"{path}:3: ")
+    assert what in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == ExitCode.DATA
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "what"),
+    [
+        ("2023-11-14T22:13:20Z", "2023-11-14T22:13:21", "has no zone, unlike the first one"),
+        ("2023-11-14T22:13:20", "2023-11-14T22:13:21Z", "has a zone, unlike the first one"),
+        ("2023-11-14T22:13:20", "2023-02-30T22:13:21", "does not exist"),
+        ("2023-11-14T22:13:20", "1969-12-31T23:59:59", "is outside the years"),
+        ("2023-11-14T22:13:20", "2263-01-01T00:00:00", "is outside the years"),
+        ("2023-11-14T22:13:20", "yesterday", "is not ISO 8601"),
+    ],
+)
+def test_a_timestamp_unlike_the_first_is_refused(write, first, second, what):
+    with pytest.raises(MockError, match=what):
+        read_recording(write(f"timestamp,price,size\n{first},1,1\n{second},1,1\n"))
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "the header has no column 'timestamp'"),
+        (b"timestamp,price\n", "the header has no column 'size'"),
+        (b"timestamp,price,size,volume\n", "names the column 'size' twice"),
+        (b"timestamp,price,size\n", "there is no record in this file"),
+        (b"timestamp,price,size\n12,1,1\n", "timestamp '12' is neither ISO"),
+        (b"timestamp,price,size\n\xff\xfe,1,1\n", "can't decode"),
+        (b"timestamp,price,size\n1700000000,\x00,1\n", "price"),
+    ],
+)
+def test_a_file_that_is_no_tick_file_is_refused(write, content, what):
+    with pytest.raises(MockError) as caught:
+        read_recording(write(content))
+    assert what in str(caught.value)
+    assert caught.value.exit_code == ExitCode.DATA
+
+
+def test_a_missing_a_cut_off_and_a_false_gzip_file_are_refused(write, tmp_path):
+    whole = gzip.compress(b"timestamp,price,size\n" + b"1700000000,1,1\n" * 1000)
+    for path in (
+        tmp_path / "none.csv",
+        write(whole[:-20], "cut.csv.gz"),
+        write(b"timestamp", "false.csv.gz"),
+        tmp_path,
+    ):
+        with pytest.raises(MockError) as caught:
+            read_recording(path)
+        assert str(path) in str(caught.value)
+        assert caught.value.exit_code == ExitCode.DATA
+
+
+def test_two_symbols_need_a_symbol_column(write):
+    with pytest.raises(MockError, match="--symbols can name only one symbol"):
+        read_recording(write("timestamp,price,size\n1700000000,1,1\n"), symbols=["A", "B"])
