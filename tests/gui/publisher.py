@@ -113,6 +113,7 @@ class SyntheticSession:
         self.peak = self.worst = self.spread_cost = self.slippage = self.fees = 0.0
         self.feed_state, self.halted, self.ended = "live", "", ""
         self._credit = 0.0
+        self._stride = max(8, round(rate / symbols / 8))  # ticks between two judgements of one market
 
     def advance(self, seconds: float) -> Snapshot:
         """Let ``seconds`` of session time pass and return the snapshot of it."""
@@ -129,7 +130,7 @@ class SyntheticSession:
             points[market.symbol].append((ts_ns, market.price, market.bid, market.ask, market.vwap, market.deviation))
             if index >= count - 50:
                 ticks.append(tick)
-            if market.ticks % 8 == 0:
+            if market.ticks % self._stride == 0:
                 self._trade(market)
         self.now_ns = end_ns
         self.seq += 1
