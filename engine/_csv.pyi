@@ -1,5 +1,7 @@
 """Types of the compiled CSV scanner and formatter."""
 
+from typing import final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,7 @@ ISO: int
 
 def reason_name(field: int, code: int) -> str: ...
 
+@final
 class Scanner:
     @property
     def consumed(self) -> int: ...

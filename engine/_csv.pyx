@@ -1,3 +1,4 @@
+# cython: language_level=3, auto_pickle=False, autotestdict=False
 """Tick rows as CSV text and as integer columns: the scanner, the formatter, and the rule for what a valid row is.
 
 The scanner runs over one chunk of bytes after the other without the GIL and writes each row straight into
@@ -165,11 +166,28 @@ cdef class Scanner:
     cdef int8_t *price_precision_of
     cdef int8_t *size_precision_of
 
-    def __cinit__(self, columns, int unit, int64_t earliest_ns, Py_ssize_t line):
+    def __cinit__(self):
+        # calloc: pages of the table that no symbol touches are never backed by memory.
+        self.name = <const char **>calloc(MAX_SYMBOLS_, sizeof(char *))
+        self.name_length = <Py_ssize_t *>calloc(MAX_SYMBOLS_, sizeof(Py_ssize_t))
+        self.slot = <int32_t *>calloc(SLOTS, sizeof(int32_t))
+        self.output = <int32_t *>calloc(MAX_SYMBOLS_, sizeof(int32_t))
+        self.price_precision_of = <int8_t *>calloc(MAX_SYMBOLS_, 1)
+        self.size_precision_of = <int8_t *>calloc(MAX_SYMBOLS_, 1)
+        if not (self.name and self.name_length and self.slot and self.output and self.price_precision_of
+                and self.size_precision_of):
+            raise MemoryError
+        self.text = b""
+        self.symbols = []
+
+    def __init__(self, columns, int unit, int64_t earliest_ns, Py_ssize_t line):
         cdef int i
-        if not 0 < len(columns) <= 256:
-            raise ValueError("between 1 and 256 columns")
+        if not 0 < len(columns) <= 256 or not all(-1 <= field < FIELD_COUNT for field in columns):
+            raise ValueError("between 1 and 256 columns, each a field or -1")
+        if unit not in (ISO_UNIT, 0, 3, 6, 9):
+            raise ValueError("no such unit")
         self.columns = len(columns)
+        self.number_count = 0
         for i in range(FIELD_COUNT):
             self.column_of[i] = -1
         for i in range(self.columns):
@@ -182,19 +200,7 @@ cdef class Scanner:
                 self.number_count += 1
         self.unit, self.earliest_ns, self.line = unit, earliest_ns, line
         self.newest_ns = -1
-        self.text = b""
-        self.symbols = []
         self.by_symbol = self.column_of[SYMBOL] >= 0
-        # calloc: pages of the table that no symbol touches are never backed by memory.
-        self.name = <const char **>calloc(MAX_SYMBOLS_, sizeof(char *))
-        self.name_length = <Py_ssize_t *>calloc(MAX_SYMBOLS_, sizeof(Py_ssize_t))
-        self.slot = <int32_t *>calloc(SLOTS, sizeof(int32_t))
-        self.output = <int32_t *>calloc(MAX_SYMBOLS_, sizeof(int32_t))
-        self.price_precision_of = <int8_t *>calloc(MAX_SYMBOLS_, 1)
-        self.size_precision_of = <int8_t *>calloc(MAX_SYMBOLS_, 1)
-        if not (self.name and self.name_length and self.slot and self.output and self.price_precision_of
-                and self.size_precision_of):
-            raise MemoryError
 
     def __dealloc__(self):
         free(self.name)
