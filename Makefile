@@ -49,7 +49,7 @@ bench: $(STAMP)/dev $(STAMP)/built  ## run the benchmarks
 lint: $(STAMP)/dev $(STAMP)/built  ## check style, types, Cython sources and stubs
 	@echo "==> ruff";        $(PY) -m ruff check . && $(PY) -m ruff format --check .
 	@echo "==> mypy";        $(PY) -m mypy
-	@echo "==> cython-lint"; $(VENV)/bin/cython-lint $(wildcard engine/*.pyx engine/*.pxd)
+	@echo "==> cython-lint"; PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cython-lint $(wildcard engine/*.pyx engine/*.pxd)
 	@echo "==> stubtest $(STUBBED)"; $(PY) -m mypy.stubtest $(STUBBED)
 
 wheel: $(STAMP)/dev  ## build dist/microburst-*.whl
