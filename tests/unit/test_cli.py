@@ -41,7 +41,7 @@ def test_version_and_help(capsys):
     ("arguments", "said"),
     [
         (["bogus"], "No such command 'bogus'; see: microburst --help"),
-        (["--qqq"], "No such option: --qqq; see: microburst run --help"),
+        (["--qqq"], "No such option"),
         (["config"], "Missing command; see: microburst config --help"),
         (["backtest"], "one of --ticks FILE and --demo is needed; first result: microburst backtest --demo"),
         (["backtest", "--demo", "--ticks", "x"], "one of --ticks FILE and --demo is needed"),

@@ -1,0 +1,85 @@
+"""What reaches the file and what reaches the terminal."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+
+from engine import log
+
+
+@pytest.fixture(autouse=True)
+def _handlers_as_before():
+    """Give the root logger back as it was: pytest's own capturing hangs on it."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    for handler in handlers:
+        root.removeHandler(handler)
+    yield
+    for handler in root.handlers[:]:
+        root.removeHandler(handler)
+        handler.close()
+    for handler in handlers:
+        root.addHandler(handler)
+    root.setLevel(level)
+
+
+def said(capsys, tmp_path, **settings) -> tuple[list[dict], str]:
+    """Return the entries of the file and the text on standard error after one entry of each level and a failure."""
+    file = tmp_path / "deep/engine.log"
+    log.configure(file=str(file), **settings)
+    entry = log.get("test")
+    entry.debug("small", a=1)
+    entry.info("plain", b="two words")
+    logging.getLogger("library").warning("from %s", "elsewhere")
+    password = "hunter2"
+    try:
+        raise ValueError(f"bad {len(password)}")
+    except ValueError as error:
+        entry.error(log.UNEXPECTED, exc_info=error)
+    return [json.loads(line) for line in file.read_text().splitlines()], capsys.readouterr().err
+
+
+def test_the_file_keeps_what_its_level_says(capsys, tmp_path):
+    entries, _ = said(capsys, tmp_path)
+    assert [entry["event"] for entry in entries] == ["plain", "from elsewhere", log.UNEXPECTED]
+    assert entries[0]["b"] == "two words"
+    assert entries[0]["level"] == "info"
+    assert entries[0]["timestamp"].endswith("Z")
+    entries, _ = said(capsys, tmp_path, level="debug")
+    assert "small" in {entry["event"] for entry in entries}
+
+
+def test_tracebacks_show_no_values(capsys, tmp_path):
+    entries, _ = said(capsys, tmp_path)
+    assert "ValueError: bad 7" in entries[-1]["exception"]
+    assert "hunter2" not in json.dumps(entries[-1])
+
+
+@pytest.mark.parametrize(
+    ("verbosity", "shown", "hidden"),
+    [
+        (-1, [], ["plain", "from elsewhere", "Traceback"]),
+        (0, ["from elsewhere"], ["plain", "Traceback", log.UNEXPECTED]),
+        (1, ["from elsewhere", "plain"], ["small", "Traceback"]),
+        (2, ["small", "plain", "from elsewhere", "Traceback"], []),
+    ],
+)
+def test_the_terminal_shows_what_is_asked_for(capsys, tmp_path, verbosity, shown, hidden):
+    _, err = said(capsys, tmp_path, verbosity=verbosity)
+    assert all(text in err for text in shown)
+    assert not any(text in err for text in hidden)
+
+
+def test_json_on_the_terminal(capsys, tmp_path):
+    _, err = said(capsys, tmp_path, terminal="json")
+    assert json.loads(err.splitlines()[0])["event"] == "from elsewhere"
+
+
+def test_a_file_that_cannot_be_written_is_said_once(capsys, tmp_path):
+    (tmp_path / "in the way").write_text("")
+    assert log.configure(file=str(tmp_path / "in the way" / "engine.log")) is None
+    assert log.current_file() is None
+    assert "no log file" in capsys.readouterr().err
