@@ -41,10 +41,11 @@ cdef enum:  # reasons of rows, after those of ScanCode
     ROW_CUT
     ROW_NO_PRICE
     ROW_UNIT
+    ROW_QUOTE_PRICE
 
 cdef dict _ROW_REASONS = {
     ROW_CROSSED: "crossed_quote", ROW_COLUMNS: "wrong_columns", ROW_QUOTE: "unclosed_quote", ROW_CUT: "cut_row",
-    ROW_NO_PRICE: "no_price", ROW_UNIT: "timestamp_unit"}
+    ROW_NO_PRICE: "no_price", ROW_UNIT: "timestamp_unit", ROW_QUOTE_PRICE: "quote_with_price"}
 
 cdef enum:
     MAX_PRECISION_ = 12
@@ -89,6 +90,9 @@ cdef inline int _problem(Row *row) noexcept nogil:
         if row.bid == 0 and row.ask == 0:
             row.field = BID
             return ROW_NO_PRICE
+        if row.price != 0 or row.size != 0:
+            row.field = PRICE
+            return ROW_QUOTE_PRICE
     else:
         if row.price <= 0 or row.price > LIMIT:
             row.field = PRICE

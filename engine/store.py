@@ -76,6 +76,8 @@ def _read_one(path: Path, on_bad_row: OnBadRow, *, quotes_only: bool, **options:
     try:
         if path.is_dir():
             raise DataError("this is a directory", where=str(path), fix="name a tick file in it")
+        if path.exists() and not path.is_file():  # a pipe can be read only once, and never again
+            raise DataError("this is not a regular file", where=str(path), fix="save the ticks to a file first")
         with path.open("rb") as file:
             first = file.read(6)
     except FileNotFoundError:

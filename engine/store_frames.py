@@ -59,6 +59,11 @@ def from_frame(
     """
     clean_precision("price precision", price_precision)
     clean_precision("size precision", size_precision)
+    if hasattr(frame, "collect"):  # a lazy frame of polars
+        frame = frame.collect()
+    if not isinstance(frame, Mapping) and not hasattr(frame, "columns"):
+        what = f"cannot take ticks from a {type(frame).__name__}"
+        raise DataError(what, where=source, fix="give a polars or pandas frame, or a dict of columns")
     names = [str(name) for name in (frame.keys() if isinstance(frame, Mapping) else frame.columns)]
     columns = map_columns(names, source, quotes_only=quotes_only)
     pairs = zip(names, columns.fields, strict=True)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import _csv
-from engine.errors import DataError, UserError
+from engine.errors import ConfigError, DataError
 from engine.model import Instrument, TickBlock
 
 OnBadRow = Literal["stop", "skip"]
@@ -89,7 +89,7 @@ class BadRows:
 
     def __init__(self, policy: OnBadRow) -> None:
         if policy not in ("stop", "skip"):
-            raise UserError(f"on_bad_row is 'stop' or 'skip', not {policy!r}", exit_code=UserError.exit_code)
+            raise ConfigError(f"on_bad_row is 'stop' or 'skip', not {policy!r}")
         self.policy = policy
         self.clear()
 
@@ -120,14 +120,18 @@ ROW_SENTENCES = {
     "unclosed_quote": "a quoted field is not closed, or goes on after its closing quote",
     "cut_row": "the file ends in the middle of this row",
     "no_price": "the row has neither a price nor a bid or ask",
+    "quote_with_price": "the row is a quote and has a price or a size",
     "timestamp_unit": "timestamp {text} is not in the unit of the first row",
+    "timestamp_negative": "timestamp {text} is before 1970",
+    "timestamp_out_of_bounds": "timestamp {text} is after 2261",
+    "timestamp_off_grid": "timestamp {text} is finer than a nanosecond",
 }
 
 FIELD_SENTENCES = {
     "empty": "is empty",
     "not_number": "{text} is not a number",
     "not_finite": "{text} is not a finite number",
-    "off_grid": "{text} has too many decimals",
+    "off_grid": "{text} has too many decimals for its precision",
     "out_of_bounds": "{text} is too large",
     "negative": "{text} is negative",
     "not_time": "{text} is neither an ISO 8601 date and time nor a number",

@@ -144,7 +144,7 @@ def test_precision_is_what_the_file_needs_and_trailing_zeros_do_not_count(tick_f
 
 def test_a_given_precision_is_kept_and_finer_numbers_are_refused(tick_file) -> None:
     path = tick_file(f"{HEADER}1700000000,1.50,2\n1700000001,1.255,2\n")
-    with pytest.raises(DataError, match=r"ticks.csv:3: price '1.255' has too many decimals \(column 2\)"):
+    with pytest.raises(DataError, match=r"ticks.csv:3: price '1.255' has too many decimals for its precision \(column 2\)"):
         read_ticks(path, price_precision=2)
     file = read_ticks(path, price_precision=4, size_precision=1)
     assert file.block.price_ticks.tolist() == [15000, 12550]
@@ -265,7 +265,7 @@ BAD_ROWS = [
     ("2023-02-30T00:00:01Z,1,3", "timestamp_not_time", "timestamp '2023-02-30T00:00:01Z' is neither"),
     ("1700000000,1,3", "timestamp_not_time", "timestamp '1700000000' is neither"),
     (",1,3", "timestamp_empty", "timestamp is empty (column 1)"),
-    ("1960-01-01T00:00:01Z,1,3", "timestamp_negative", "timestamp '1960-01-01T00:00:01Z' is negative"),
+    ("1960-01-01T00:00:01Z,1,3", "timestamp_negative", "timestamp '1960-01-01T00:00:01Z' is before 1970"),
     ("2023-01-01T00:00:01Z,1", "wrong_columns", "the row has not as many columns as the first"),
     ("2023-01-01T00:00:01Z,1,3,4", "wrong_columns", "the row has not as many columns as the first"),
     ('"2023-01-01T00:00:01Z,1,3', "unclosed_quote", "a quoted field is not closed"),
@@ -369,7 +369,10 @@ def test_a_file_that_cannot_be_ticks_is_one_clear_line(tick_file, content: str |
     assert caught.value.exit_code is ExitCode.DATA
 
 
-def test_missing_files_directories_and_forbidden_ones(tmp_path: Path, tick_file) -> None:
+def test_missing_files_directories_pipes_and_forbidden_ones(tmp_path: Path, tick_file) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="this is not a regular file"):
+        read_ticks(tmp_path / "pipe")
     with pytest.raises(DataError, match="no such file"):
         read_ticks(tmp_path / "absent.csv")
     with pytest.raises(DataError, match="this is a directory"):

@@ -108,6 +108,7 @@ def test_floats_that_are_no_price_are_named_by_row(price: float, reason: str) ->
         ({"ts_ns": np.array(["2023-01-01", "NaT", "2023-01-01"], "datetime64[us]")}, "timestamp_empty"),
         ({"bid": np.array([1, 5, 1]), "ask": np.array([2, 4, 2])}, "crossed_quote"),
         ({"kind": np.array([0, 1, 0]), "bid": np.array([0, 0, 0]), "ask": np.array([0, 0, 0])}, "no_price"),
+        ({"kind": np.array([0, 1, 0]), "bid": SIZE, "ask": SIZE}, "quote_with_price"),
     ],
 )
 def test_integer_rows_are_checked_by_the_same_rule(columns: dict[str, np.ndarray], reason: str) -> None:
@@ -242,6 +243,7 @@ def test_text_and_decimal_columns_are_read_as_text() -> None:
 @pytest.mark.parametrize(
     ("frame", "words"),
     [
+        ([1, 2, 3], "frame: cannot take ticks from a list"),
         ({"timestamp": TS, "price": PRICE}, "frame: no column for the size"),
         ({"timestamp": TS, "price": PRICE, "size": SIZE[:2]}, "the size column has shape"),
         ({"timestamp": np.array([1, 2, 3]), "price": PRICE, "size": SIZE}, "has not the size of a time since 1970"),
