@@ -92,6 +92,8 @@ def mock_server(
     else:
         unfit = {"--rate": rate, "--seed": seed, "--quotes": quotes or None, "--epoch": epoch}
         _refuse(unfit, "a recording has its own, so leave it out with --replay")
+        if not quiet:
+            typer.echo(f"reading {replay}", err=True)
         source, facts = _recording(replay, names, price_precision, size_precision)
     raise typer.Exit(runtime.run(source, pace, facts))
 

@@ -13,6 +13,7 @@ import zlib
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import NoReturn, TextIO
 
@@ -30,6 +31,8 @@ _REQUIRED = ("timestamp", "price", "size")
 _OPTIONAL = ("bid", "ask", "symbol")
 _ALIASES = {"time": "timestamp", "quantity": "size", "qty": "size", "volume": "size"}
 _MAX_PRECISION = 12
+_MAX_SPELLINGS = 1 << 16
+_BATCH = 4096  # rows taken at a time
 _MAX_UNITS = (1 << 40) - 1  # the wire format's bound on ticks and lots
 
 
@@ -71,9 +74,9 @@ def read_recording(
         with _open(path) as file:
             rows = csv.reader(file)
             reader.header(next(rows, []))
-            for row in rows:
-                if row:  # not a blank line
-                    reader.row(row, rows.line_num)
+            while batch := [(row, rows.line_num) for row in islice(rows, _BATCH)]:
+                filled = [(row, line) for row, line in batch if row]  # leaves blank lines out
+                reader.rows([row for row, _ in filled], [line for _, line in filled])
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise MockError(
@@ -88,29 +91,33 @@ def _open(path: Path) -> TextIO:
     return path.open(encoding="utf-8-sig", newline="")
 
 
-class _Amounts:
-    """A column of decimals, kept as digits and number of decimals until the instrument's precision is known."""
+class _Amounts(dict[str, int]):
+    """A column of decimals, kept as digits and number of decimals until the instrument's precision is known.
+
+    Both are packed into one integer, ``digits * 16 + decimals``. As a dictionary it remembers spellings, which repeat:
+    most rows cost a look-up and no parsing.
+    """
 
     def __init__(self, name: str, precision: int | None, optional: bool) -> None:
+        super().__init__()
         self._name, self._optional = name, optional
         self._limit = _MAX_PRECISION if precision is None else precision
-        self._known: dict[str, tuple[int, int]] = {}  # spellings repeat
-        self.digits, self.decimals = array("q"), array("b")
+        self._packed = array("q")
 
-    def append(self, text: str) -> None:
-        """Take the next row's text; ValueError with a sentence if it is not a positive decimal."""
-        parsed = self._known.get(text)
-        if parsed is None:
-            if len(self._known) >= 1 << 16:
-                self._known.clear()
-            parsed = self._known[text] = self._parse(text)
-        self.digits.append(parsed[0])
-        self.decimals.append(parsed[1])
+    def extend(self, texts: Sequence[str]) -> None:
+        """Take the next rows' texts; ValueError with a sentence if one is not a positive decimal."""
+        self._packed.extend(map(self.__getitem__, texts))
 
-    def _parse(self, text: str) -> tuple[int, int]:
+    def __missing__(self, text: str) -> int:
+        if len(self) >= _MAX_SPELLINGS:
+            self.clear()
+        parsed = self[text] = self._parse(text)
+        return parsed
+
+    def _parse(self, text: str) -> int:
         text = text.strip()
         if not text and self._optional:
-            return 0, 0
+            return 0
         whole, _, fraction = text.partition(".")
         if not (text.isascii() and (whole + fraction).isdecimal()):
             raise ValueError(f"{self._name} {text!r} is not a positive decimal number")
@@ -122,25 +129,31 @@ class _Amounts:
             raise ValueError(f"{self._name} {text!r} is not a positive decimal number")
         if units > _MAX_UNITS:
             raise ValueError(f"{self._name} {text} is above 2^40 - 1 units of its precision")
-        return units, len(fraction)
+        return units * 16 + len(fraction)
+
+    def decimals(self) -> Int64s:
+        """Return the number of decimals that each row writes; nothing for a column the file does not have."""
+        return np.array(self._packed, np.int64) & 15
 
     def units(self, precision: Int64s) -> tuple[Int64s, NDArray[np.bool_]]:
         """Return the amounts in units of ``precision`` per row, and where they are too large to be sent."""
-        digits = np.array(self.digits, np.int64)
-        scale = 10 ** (precision - np.array(self.decimals, np.int64))
+        digits = np.array(self._packed, np.int64) >> 4
+        scale = 10 ** (precision - self.decimals())
         return digits * scale, digits > _MAX_UNITS // scale
 
 
 class _Reader:
-    """Takes a file row by row and ends up with a :class:`Recording`."""
+    """Takes a file batch by batch and ends up with a :class:`Recording`."""
 
     def __init__(
         self, path: Path, symbols: Sequence[str], price_precision: int | None, size_precision: int | None
     ) -> None:
         self._path, self._wanted = path, symbols
         self._price_precision, self._size_precision = price_precision, size_precision
+        self._names: list[str] = []
         self._width = 0
         self._symbol_column: int | None = None
+        self._symbol = symbols[0] if symbols else _symbol_of(path)  # of a file that has no such column
         self._read_time: Callable[[str], int] | None = None
         self._timestamps = ""
         self._columns: list[tuple[int, _Amounts]] = []
@@ -160,7 +173,7 @@ class _Reader:
         twice = next((name for name in (*_REQUIRED, *_OPTIONAL) if names.count(name) > 1), None)
         if twice:
             self._refuse(1, f"the header names the column {twice!r} twice")
-        self._width, self._time_column = len(names), names.index("timestamp")
+        self._names, self._width, self._time_column = names, len(names), names.index("timestamp")
         for name in ("price", "size", "bid", "ask"):
             precision = self._size_precision if name == "size" else self._price_precision
             self._amounts[name] = _Amounts(name, precision, optional=name in _OPTIONAL)
@@ -171,32 +184,47 @@ class _Reader:
         elif len(self._wanted) > 1:
             self._refuse(1, "there is no symbol column, so --symbols can name only one symbol")
 
-    def row(self, row: Sequence[str], line: int) -> None:
-        """Take one record, unless it is of a symbol that is not wanted."""
-        if len(row) != self._width:
-            self._refuse(line, f"{len(row)} fields where the header has {self._width}")
+    def rows(self, rows: Sequence[Sequence[str]], lines: Sequence[int]) -> None:
+        """Take a batch of records; leave out those of symbols that are not wanted."""
         try:
-            index = self._instrument_of(row)
-            if index is None:
-                return
-            stamp = row[self._time_column].strip()
-            if self._read_time is None:
-                self._read_time, self._timestamps = recognise(stamp)
-            self._ts_ns.append(self._read_time(stamp))
-            for column, amounts in self._columns:
-                amounts.append(row[column])
-        except ValueError as error:
-            self._refuse(line, str(error))
-        self._instrument.append(index)
-        self._lines.append(line)
+            self._take(rows, lines)
+        except ValueError:
+            # One of them is wrong. Taken singly, it tells which.
+            for row, line in zip(rows, lines, strict=True):
+                try:
+                    self._take([row], [line])
+                except ValueError as error:
+                    self._refuse(line, str(error))
+            raise
 
-    def _instrument_of(self, row: Sequence[str]) -> int | None:
+    def _take(self, rows: Sequence[Sequence[str]], lines: Sequence[int]) -> None:
+        width = self._width
+        for row in rows:
+            if len(row) != width:
+                raise ValueError(f"{len(row)} fields where the header has {width}")
         if self._symbol_column is None:
-            symbol = self._wanted[0] if self._wanted else _symbol_of(self._path)
+            instrument = [self._instrument_of(self._symbol)] * len(rows)
         else:
-            symbol = row[self._symbol_column].strip()
-            if self._wanted and symbol not in self._wanted:
-                return None
+            symbols = [row[self._symbol_column].strip() for row in rows]
+            if self._wanted:
+                keep = [index for index, symbol in enumerate(symbols) if symbol in self._wanted]
+                rows, lines = [rows[index] for index in keep], [lines[index] for index in keep]
+                symbols = [symbols[index] for index in keep]
+            instrument = [self._instrument_of(symbol) for symbol in symbols]
+        if not rows:
+            return
+        columns = list(zip(*rows, strict=True))
+        stamps = columns[self._time_column]
+        if self._read_time is None:
+            self._read_time, self._timestamps = recognise(stamps[0].strip())
+        read_time = self._read_time
+        self._ts_ns.extend([read_time(stamp.strip()) for stamp in stamps])
+        for column, amounts in self._columns:
+            amounts.extend(columns[column])
+        self._instrument.extend(instrument)
+        self._lines.extend(lines)
+
+    def _instrument_of(self, symbol: str) -> int:
         index = self._symbols.get(symbol)
         if index is None:
             if not SYMBOL.fullmatch(symbol):
@@ -213,7 +241,7 @@ class _Reader:
         table[0], table[7] = self._ts_ns, self._instrument
         instruments = tuple(self._listing(symbol, table[7] == index) for symbol, index in self._symbols.items())
         for row, (name, amounts) in enumerate(self._amounts.items(), start=1):
-            if not amounts.digits:
+            if name not in self._names:
                 continue  # an optional column that the file does not have
             precision = [item.size_precision if name == "size" else item.price_precision for item in instruments]
             table[row], too_large = amounts.units(np.array(precision, np.int64)[table[7]])
@@ -226,8 +254,7 @@ class _Reader:
 
     def _listing(self, symbol: str, mine: NDArray[np.bool_]) -> Listing:
         def decimals(*names: str) -> int:
-            columns = [np.array(self._amounts[name].decimals)[mine] for name in names if self._amounts[name].decimals]
-            return max(int(column.max()) for column in columns)
+            return max(int(self._amounts[name].decimals()[mine].max()) for name in names if name in self._names)
 
         price, size = self._price_precision, self._size_precision
         return Listing(

@@ -41,7 +41,7 @@ POSIX_ONLY = pytest.mark.skipif(sys.platform == "win32", reason="signals of this
         ("--price-precision 3", 2, "--price-precision: this flag does not fit the others; it needs --replay FILE"),
         ("--replay x.csv --rate 5", 2, "--rate: this flag does not fit the others"),
         ("--replay x.csv --price-precision 13", 2, "--price-precision: 13 is out of range; use 0 to 12"),
-        ("--replay nowhere.csv", 4, "nowhere.csv: No such file or directory"),
+        ("-q --replay nowhere.csv", 4, "nowhere.csv: No such file or directory"),
         ("surplus", 2, "unexpected extra argument"),
     ],
 )
@@ -60,7 +60,7 @@ def test_a_bad_recording_is_told_by_file_and_line(tmp_path, capsys):
     path = tmp_path / "ticks.csv"
     path.write_text("timestamp,price,size\n1700000000,1,1\n1700000001,NaN,1\n")
     with pytest.raises(SystemExit) as caught:
-        main(["--replay", str(path)])
+        main(["--quiet", "--replay", str(path)])
     assert caught.value.code == 4
     expected = f"error: {path}:3: price 'NaN' is not a positive decimal number; mend the row or leave it out\n"
     assert capsys.readouterr().err == expected

@@ -186,6 +186,18 @@ def test_a_missing_a_cut_off_and_a_false_gzip_file_are_refused(write, tmp_path):
         assert caught.value.exit_code == ExitCode.DATA
 
 
+def test_the_line_of_a_bad_row_is_right_deep_in_a_file_with_blank_lines(write):
+    rows = [f"{1_700_000_000 + n},10.5,{1 + n % 9}" for n in range(9000)]
+    rows[10] = rows[4097] = ""
+    rows[8500] = "1700008500,10.5"
+    path = write("timestamp,price,size\n" + "\n".join(rows))
+    with pytest.raises(MockError) as caught:
+        read_recording(path)
+    assert str(caught.value).startswith(f"{path}:8502: 2 fields where the header has 3")
+    rows[8500] = ""
+    assert read_recording(write("timestamp,price,size\n" + "\n".join(rows))).table.shape == (9, 8997)
+
+
 def test_two_symbols_need_a_symbol_column(write):
     with pytest.raises(MockError, match="--symbols can name only one symbol"):
         read_recording(write("timestamp,price,size\n1700000000,1,1\n"), symbols=["A", "B"])
