@@ -1,0 +1,40 @@
+"""Microburst: a tick-level micro-trading engine.
+
+Names are loaded when they are first used: importing ``engine.model`` does not load the world.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.backtesting import BacktestResult as BacktestResult
+    from engine.backtesting import backtest as backtest
+    from engine.model import Instrument as Instrument
+    from engine.model import Side as Side
+    from engine.model import Signal as Signal
+    from engine.model import TickBlock as TickBlock
+    from engine.store import read_ticks as read_ticks
+    from engine.store import write_ticks as write_ticks
+    from engine.strategy import Strategy as Strategy
+
+_HOMES = {
+    "BacktestResult": "engine.backtesting",
+    "Instrument": "engine.model",
+    "Side": "engine.model",
+    "Signal": "engine.model",
+    "Strategy": "engine.strategy",
+    "TickBlock": "engine.model",
+    "backtest": "engine.backtesting",
+    "read_ticks": "engine.store",
+    "write_ticks": "engine.store",
+}
+
+__all__ = ["BacktestResult", "Instrument", "Side", "Signal", "Strategy", "TickBlock", "backtest", "read_ticks", "write_ticks"]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'engine' has no attribute {name!r}")

@@ -42,6 +42,7 @@ cdef class Core:
     cdef int64_t in_next
     cdef int64_t in_count
     cdef object in_owner
+    cdef int64_t in_time  # the clock may run on to here once the records are worked through
     # time
     cdef readonly int64_t engine_ts_ns
     cdef int64_t reached  # the newest record's time; engine_ts_ns runs behind it while a block is worked through
@@ -76,6 +77,8 @@ cdef class Core:
     cdef int fill_block(self) noexcept nogil
     cdef int next_event(self, int64_t before) noexcept nogil
     cdef int next_block(self) noexcept nogil
+    cdef int come_to_cut(self) noexcept nogil
+    cdef void begin_time_block(self, int64_t ts) noexcept nogil
     cdef int run(self) noexcept nogil
     cdef int run_with_callback(self) except -2
     cdef void take(self, int event, int lane, int64_t key, int64_t ts) noexcept nogil

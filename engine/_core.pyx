@@ -97,6 +97,7 @@ from engine._lanes cimport (
     PHASE_RISK,
     PHASE_TIMER,
     PHASES,
+    SECOND,
     Holding,
     Lane,
     Market,
@@ -302,10 +303,10 @@ cdef class Program:
         return self.add_node(OP_SUM_SIZE, TYPE_INT, window)
 
     def sum_price(self, int window):
-        """Sum of prices, ticks; 128 bits."""
+        """Sum of prices, ticks. Exact: at most 2**22 trades below 2**40 ticks."""
         self.check_column(window, TYPE_INT)
         self.graph.needs_sum_price = 1
-        return self.add_node(OP_SUM_PRICE, TYPE_WIDE, window)
+        return self.add_node(OP_SUM_PRICE, TYPE_INT, window)
 
     def sum_price_size(self, int window):
         """Sum of price times size, ticks x lots; 128 bits."""
@@ -435,6 +436,7 @@ cdef class Core:
         self.alarm_ns = NEVER
         self.engine_ts_ns = INT64_MIN
         self.reached = INT64_MIN
+        self.in_time = INT64_MIN
         self.account.equity = self.account.floor = self.account.peak = self.account.drawdown = i128_of(0)
         for i in range(n):
             program = self.programs[i]
@@ -596,17 +598,7 @@ cdef class Core:
         """Let the clock reach ``ts_ns`` without a record: timers up to it fire. Returns as ``push`` does."""
         if self.block_open or self.in_next < self.in_count:
             raise RuntimeError("the previous input is not finished: call advance() until it returns NONE")
-        if ts_ns <= self.reached:
-            ts_ns = self.reached
-        if ts_ns >= self.cut_ns:
-            self.take(EVENT_BOUNDARY, -1, 0, self.cut_ns)
-            self.cut_ns = NEVER
-            return EVENT_BOUNDARY
-        self.begin_block()
-        self.block.ts[0] = ts_ns
-        self.block.times = 1
-        self.reached = ts_ns
-        self.finish_block()
+        self.in_time = ts_ns
         return self.run()
 
     cdef void begin_block(self) noexcept nogil:
@@ -852,14 +844,36 @@ cdef class Core:
         if self.block_open:
             self.block_open = 0
             self.engine_ts_ns = self.reached
+            self.event_ts_ns = self.reached
+            self.event_key = -1
         if self.in_next >= self.in_count:
+            if self.in_time > self.reached:
+                if self.in_time >= self.cut_ns:
+                    return self.come_to_cut()
+                self.begin_time_block(self.in_time)
+                return 1
             self.event = EVENT_NONE
             return 0
         if self.in_ts[self.in_next] >= self.cut_ns:
-            self.take(EVENT_BOUNDARY, -1, 0, self.cut_ns)
-            self.cut_ns = NEVER
-            return 2
+            return self.come_to_cut()
         return -1 if self.fill_block() != 0 else 1
+
+    cdef int come_to_cut(self) noexcept nogil:
+        """Fire the timers that are due before the boundary, then the boundary. 1: timers to look at, 2: boundary."""
+        if self.reached < self.cut_ns - 1:
+            self.begin_time_block(self.cut_ns - 1)
+            return 1
+        self.take(EVENT_BOUNDARY, -1, 0, self.cut_ns)
+        self.cut_ns = NEVER
+        return 2
+
+    cdef void begin_time_block(self, int64_t ts) noexcept nogil:
+        """A block without records that ends at ``ts``, so that timers up to then fire."""
+        self.begin_block()
+        self.block.ts[0] = ts
+        self.block.times = 1
+        self.reached = ts
+        self.finish_block()
 
     cdef int run(self) noexcept nogil:
         cdef int event, status
@@ -967,14 +981,19 @@ cdef class Core:
         it.cursor = first_trade_from(market.records, market.trades, it.from_record)
         self.research(lane)
 
-    def restart_windows(self, int instrument, bint session=False):
-        """Begin anew at the next trade: windows are cold until they have refilled; ``session`` restarts VWAP too."""
+    def restart_windows(self, int instrument):
+        """Begin anew at the next trade: windows are cold until they have refilled."""
         self.check_instrument(instrument)
         if self.block_open:
             raise RuntimeError("windows restart between inputs or at a boundary")
         restart_windows(&self.tapes[instrument])
-        if session:
-            restart_session(&self.tapes[instrument])
+
+    def restart_session(self, int instrument):
+        """Begin the session's totals (VWAP and its deviation) anew at the next trade."""
+        self.check_instrument(instrument)
+        if self.block_open:
+            raise RuntimeError("sessions restart between inputs or at a boundary")
+        restart_session(&self.tapes[instrument])
 
     def set_cut(self, int64_t ts_ns):
         """Fire ``BOUNDARY`` before the first record or time at or after ``ts_ns``; the block ends there."""
@@ -1005,6 +1024,26 @@ cdef class Core:
             self.account.scanned = self.event_record + self.event_on_record
 
     # ------------------------------------------------------------ reading
+
+    def mark(self, int instrument):
+        """The price at which the account's position on the instrument is marked, ticks."""
+        self.check_instrument(instrument)
+        return self.holdings[instrument].mark_ticks
+
+    @property
+    def next_deadline_ns(self):
+        """The earliest time at which a timer, alarm or boundary is due; ``FOREVER_NS`` for none."""
+        cdef int64_t due = self.alarm_ns if self.alarm_ns < self.cut_ns else self.cut_ns
+        cdef Lane* lane
+        cdef int i
+        for i in range(self.n_lanes):
+            lane = &self.lanes[i]
+            if lane.mode == MODE_OPEN:
+                if lane.deadline_ns < due:
+                    due = lane.deadline_ns
+                if lane.flat_candles > 0 and lane.candle_ns + SECOND < due:
+                    due = lane.candle_ns + SECOND
+        return due
 
     @property
     def equity(self):

@@ -148,11 +148,11 @@ cdef struct Tape:
     int64_t* ts
     int64_t* price
     int64_t* total_size  # before the trade
-    i128* total_price
+    int64_t* total_price
     i128* total_price_size
     i128* total_price_squared
     int64_t running_size
-    i128 running_price
+    int64_t running_price
     i128 running_price_size
     i128 running_price_squared
     # session totals, for VWAP
@@ -229,7 +229,7 @@ cdef inline int resize_tape(Tape* tape, int64_t capacity) noexcept nogil:
     if tape.ts == NULL or tape.price == NULL or tape.total_size == NULL:
         return -1
     if graph.needs_sum_price:
-        tape.total_price = moved_wides(tape.total_price, old_mask, capacity, low, high)
+        tape.total_price = moved_ints(tape.total_price, old_mask, capacity, low, high)
         if tape.total_price == NULL:
             return -1
     if graph.needs_sum_price_size:
@@ -295,7 +295,7 @@ cdef inline void append_trades(Tape* tape, int first, int last) noexcept nogil:
     if tape.total_price != NULL:
         for k in range(first, last):
             tape.total_price[(position + k) & mask] = tape.running_price
-            tape.running_price = i128_add(tape.running_price, i128_of(price[k]))
+            tape.running_price = <int64_t>(<uint64_t>tape.running_price + <uint64_t>price[k])
     if tape.total_price_size != NULL:
         for k in range(first, last):
             tape.total_price_size[(position + k) & mask] = tape.running_price_size
@@ -585,8 +585,9 @@ cdef inline void evaluate_exact(Tape* tape, Slot* slot, const Node* node, int m)
             out[k] = <int64_t>(<uint64_t>total[k] - <uint64_t>tape.total_size[tail[k] & mask])
     elif node.op == OP_SUM_PRICE:
         for k in range(m):
-            wide[k] = i128_sub(
-                i128_add(tape.total_price[(position + k) & mask], i128_of(price[k])), tape.total_price[tail[k] & mask]
+            out[k] = <int64_t>(
+                <uint64_t>tape.total_price[(position + k) & mask] + <uint64_t>price[k]
+                - <uint64_t>tape.total_price[tail[k] & mask]
             )
     elif node.op == OP_SUM_PRICE_SIZE:
         for k in range(m):

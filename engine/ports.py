@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from fractions import Fraction
+from typing import NamedTuple, Protocol
 
+from engine.events import Decision
 from engine.model import Clock, Instrument, TickBlock
+from engine.risk import Approved
 
 
 class FeedState(StrEnum):
@@ -69,3 +72,29 @@ class Feed(Protocol):
     def health(self) -> FeedHealth: ...
 
     async def close(self) -> None: ...
+
+
+class Fill(NamedTuple):
+    """What a venue made of a market order: its price, and costs in the account's money unit."""
+
+    price_ticks: int | Fraction
+    slippage: int
+    fee: int
+
+
+class Broker(Protocol):
+    """A venue that takes approved market orders."""
+
+    def arrival_ns(self, approved: Approved) -> int:
+        """When the order reaches the venue; not after its decision: it is filled at once."""
+        ...
+
+    def fill(self, approved: Approved, last_ticks: int, bid_ticks: int, ask_ticks: int) -> Fill | None:
+        """Fill the order against the market as it stands, or None when there is no price."""
+        ...
+
+
+class Journal(Protocol):
+    """Where decisions go, in the order in which they are made."""
+
+    def append(self, decision: Decision) -> None: ...

@@ -93,7 +93,7 @@ def backtest(
         log__format=log_format,
     )
     start_log(loaded, quiet=quiet, verbose=verbose)
-    from engine.backtest import backtest as run
+    from engine.backtesting import backtest as run
     from engine.store import read_ticks
 
     config = loaded.config

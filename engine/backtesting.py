@@ -1,0 +1,409 @@
+"""A backtest: the kernel over recorded ticks, and what came of it.
+
+There is no second implementation of anything: the kernel, the core, risk and the paper venue are those that trade.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine import events
+from engine.brokers.paper import PaperBroker, VenueModel
+from engine.errors import ConfigError, DataError, MissingExtraError, nearest
+from engine.kernel import Assignment, Kernel, MemoryJournal
+from engine.metrics import trade_metrics
+from engine.model import Instrument, TickBlock
+from engine.plugins import find_strategy
+from engine.portfolio import Portfolio, Trade
+from engine.quantities import Fee, Number, parse_duration_ns, parse_fee, parse_number, parse_ratio
+from engine.risk import RiskGate, RiskLimits
+from engine.sessions import DAY_NS, calendar as find_calendar, day_text
+from engine.store import OnBadRow, TickFile, from_frame, read_ticks
+from engine.store_rows import first_bad_row
+from engine.strategy import Strategy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SCHEMA = "microburst.backtest/1"
+
+ACCOUNT = ("starting_cash", "position_size", "daily_loss_limit")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything besides ticks and strategy that decides a result."""
+
+    venue: VenueModel
+    calendar: str
+    starting_cash: Fraction
+    position_size: Fraction
+    daily_loss_limit: Fraction
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for the passport of a result."""
+        venue = self.venue
+        return {
+            "fills": venue.fills,
+            "spread": None if venue.spread is None else float(venue.spread),
+            "slippage_bps": float(venue.slippage_bps),
+            "fee": str(venue.fee),
+            "latency_feed_ns": venue.latency_feed_ns,
+            "latency_order_ns": venue.latency_order_ns,
+            "calendar": self.calendar,
+            "starting_cash": float(self.starting_cash),
+            "position_size": float(self.position_size),
+            "daily_loss_limit": float(self.daily_loss_limit),
+        }
+
+
+def backtest(
+    ticks: Any,
+    strategy: str | type[Strategy] | Strategy = "momentum_burst",
+    *,
+    symbol: str | None = None,
+    price_precision: int | None = None,
+    size_precision: int | None = None,
+    quotes: str | Path | None = None,
+    on_bad_row: OnBadRow = "stop",
+    fills: str | None = None,
+    spread: Number | None = None,
+    slippage_bps: Number = 0,
+    fee: Number | Fee = 0,
+    latency_feed: Number = 0,
+    latency_order: Number = 0,
+    calendar: str = "always",
+    starting_cash: Number = 10_000,
+    position_size: Number = 1,
+    daily_loss_limit: Number = "5%",
+    **parameters: Any,
+) -> BacktestResult:
+    """Run a strategy over recorded ticks.
+
+    Args:
+        ticks: a path (CSV, CSV.gz, Parquet), a ``TickBlock`` or mapping of its integer columns (``ts_ns``,
+            ``price_ticks``, ``size_lots``, …; taken in place, not copied), or a polars or pandas frame or a mapping
+            with ``timestamp``, ``price``, ``size`` and optionally ``bid``, ``ask``, ``symbol``.
+        strategy: a built-in name, ``path/to/file.py:Class``, a strategy class, or an instance.
+        symbol, price_precision, size_precision, quotes, on_bad_row: how the ticks are read (``engine.store``).
+        fills: ``"last"`` or ``"touch"``; None: touch where there are quotes or a spread is given, else last.
+        spread: bid-ask spread in currency, assumed around the last trade instead of quotes.
+        slippage_bps: cost of every fill in basis points of its value.
+        fee: ``"5bps"``, ``"0.005/share"``, ``"2.25/contract"``.
+        latency_feed, latency_order: delays of the two legs; durations such as ``"2ms"``.
+        calendar: trading sessions, ``"always"``, ``"us_equities"`` or ``"globex"``.
+        starting_cash, position_size, daily_loss_limit: the account and its limit.
+        parameters: parameters of the strategy by name, such as ``window="7s"``.
+
+    Raises:
+        UserError: ticks, a setting or the strategy is invalid; the message says which and how to mend it.
+    """
+    file = load_ticks(
+        ticks,
+        symbol=symbol,
+        price_precision=price_precision,
+        size_precision=size_precision,
+        quotes=quotes,
+        on_bad_row=on_bad_row,
+    )
+    chosen = make_strategy(strategy, parameters)
+    settings = Settings(
+        venue=VenueModel(
+            fills=choose_fills(file.block, fills, spread),
+            spread=None if spread is None else positive("spread", parse_number(spread, where="spread")),
+            slippage_bps=positive("slippage_bps", parse_number(slippage_bps, where="slippage_bps")),
+            fee=fee if isinstance(fee, Fee) else parse_fee(fee, where="fee"),
+            latency_feed_ns=parse_duration_ns(as_duration(latency_feed), where="latency_feed"),
+            latency_order_ns=parse_duration_ns(as_duration(latency_order), where="latency_order"),
+        ),
+        calendar=calendar,
+        starting_cash=parse_number(starting_cash, where="starting_cash"),
+        position_size=parse_number(position_size, where="position_size"),
+        daily_loss_limit=parse_ratio(daily_loss_limit, where="daily_loss_limit"),
+    )
+    journal = MemoryJournal()
+    kernel = make_kernel(file.instruments, chosen, settings, journal)
+    kernel.process(file.block)
+    kernel.process(events.End())
+    check_accepted(file, kernel)
+    return BacktestResult(file, chosen, settings, kernel, journal)
+
+
+def make_kernel(
+    instruments: Sequence[Instrument], strategy: Strategy, settings: Settings, journal: MemoryJournal, **more: Any
+) -> Kernel:
+    """Compose a kernel with the paper venue, one strategy on every instrument."""
+    portfolio = Portfolio(instruments, settings.starting_cash)
+    return Kernel(
+        instruments,
+        [Assignment(strategy, range(len(instruments)), settings.position_size)],
+        calendar=find_calendar(settings.calendar),
+        portfolio=portfolio,
+        risk=RiskGate(RiskLimits(settings.daily_loss_limit), portfolio),
+        broker=PaperBroker(settings.venue, portfolio),
+        journal=journal,
+        **more,
+    )
+
+
+def load_ticks(ticks: Any, *, symbol: str | None = None, **options: Any) -> TickFile:
+    """Take ticks in any of the accepted forms."""
+    if isinstance(ticks, TickFile):
+        return ticks
+    if isinstance(ticks, str | Path):
+        return read_ticks(ticks, symbol=symbol, **options)
+    if isinstance(ticks, Mapping) and "price_ticks" in ticks:
+        unknown = sorted(set(ticks) - set(TickBlock.__slots__))
+        if unknown:
+            raise DataError(f"there is no column '{unknown[0]}'", fix=nearest(unknown[0], TickBlock.__slots__))
+        missing = [name for name in ("ts_ns", "size_lots") if name not in ticks]
+        if missing:
+            raise DataError(f"the column '{missing[0]}' is missing")
+        ticks = TickBlock(**{name: integers(name, values) for name, values in ticks.items() if values is not None})
+    if isinstance(ticks, TickBlock):
+        instruments = 1 if ticks.instrument is None else int(ticks.instrument.max(initial=0)) + 1
+        price, size = options.get("price_precision"), options.get("size_precision")
+        names = [symbol or "ticks"] if instruments == 1 else [f"{symbol or 'ticks'}{i}" for i in range(instruments)]
+        made = [Instrument(name, 2 if price is None else price, size or 0) for name in names]
+        return TickFile(ticks, made, source="arrays")
+    options.pop("quotes", None)
+    return from_frame(ticks, symbol=symbol, **options)
+
+
+def integers(name: str, values: Any) -> Any:
+    """Return a column with its exact integer type, without a copy where it already has it."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "iub":
+        raise DataError(f"the column '{name}' holds {array.dtype}, not integers", fix="pass decimals as price and size")
+    wanted = {"instrument": np.uint16, "kind": np.uint8}.get(name, np.int64)
+    return np.ascontiguousarray(array, wanted)
+
+
+def make_strategy(strategy: str | type[Strategy] | Strategy, parameters: Mapping[str, Any]) -> Strategy:
+    """Return a strategy instance from a name, class or instance."""
+    if isinstance(strategy, Strategy):
+        if parameters:
+            raise ConfigError("parameters belong to a strategy's class", fix="pass the class instead of an instance")
+        return strategy
+    found = find_strategy(strategy) if isinstance(strategy, str) else strategy
+    return found(**parameters)
+
+
+def choose_fills(block: TickBlock, fills: str | None, spread: Number | None) -> Any:
+    """Return the fill model: the one asked for if it is possible, else the best that the data allows."""
+    quoted = block.bid_ticks is not None and block.ask_ticks is not None and bool(block.bid_ticks.any())
+    if fills is None:
+        return "touch" if quoted or spread is not None else "last"
+    if fills not in ("last", "touch"):
+        raise ConfigError(f"there is no fill model '{fills}'", where="fills", fix=nearest(fills, ("last", "touch")))
+    if fills == "touch" and not quoted and spread is None:
+        raise DataError(
+            "touch fills need quotes and the ticks have none",
+            fix="add bid and ask columns or a quote file, assume a spread with --spread 0.01, or use --fills last",
+        )
+    return fills
+
+
+def as_duration(value: Number) -> Number:
+    """Whole nanoseconds from the configuration arrive as integers; people write text."""
+    return f"{value}ns" if isinstance(value, int) else value
+
+
+def positive(name: str, value: Fraction) -> Fraction:
+    """Refuse a negative cost."""
+    if value < 0:
+        raise ConfigError(f"{name} is negative", where=name, fix="costs are zero or more")
+    return value
+
+
+def check_accepted(file: TickFile, kernel: Kernel) -> None:
+    """Refuse ticks of which the core had to leave some out: a result over fewer ticks than given would be a lie."""
+    core = kernel.core
+    refused = core.rejected_price + core.rejected_size + core.rejected_instrument + core.rejected_time
+    if refused:
+        row, field, _ = first_bad_row(file.block)
+        names = ("timestamp", "price", "size", "bid", "ask", "bid_size", "ask_size")
+        what = f"{refused:,} ticks are invalid, the first at row {row}" + (f" ({names[field]})" if row >= 0 else "")
+        raise DataError(what, where=file.source, fix="prices and sizes are positive integers below 2**40")
+
+
+def plain(value: Any) -> Any:
+    """JSON's idea of a value: decimals as numbers."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class SignalNote:
+    """A signal that was not taken: when it began, its side, the price then, and for a refusal the reason."""
+
+    symbol: str
+    ts_ns: int
+    side: str
+    price: Decimal
+    reason: str
+
+
+class BacktestResult:
+    """What a backtest gave. ``to_json`` is what ``engine backtest --json`` prints."""
+
+    def __init__(
+        self, file: TickFile, strategy: Strategy, settings: Settings, kernel: Kernel, journal: MemoryJournal
+    ) -> None:
+        self.file, self.strategy, self.settings, self.kernel, self.journal = file, strategy, settings, kernel, journal
+
+    @property
+    def trades(self) -> list[Trade]:
+        """Closed trades in order, the one closed by the end of the data last."""
+        return self.kernel.trades
+
+    @property
+    def decision_hash(self) -> str:
+        """Hash of every decision in order: equal for equal runs, on every machine."""
+        return self.journal.decision_hash
+
+    @cached_property
+    def run_id(self) -> str:
+        """Names the run by what went in: ticks, strategy, parameters and settings."""
+        return blake2b(repr(sorted(self.passport.items())).encode(), digest_size=8).hexdigest()
+
+    @cached_property
+    def passport(self) -> dict[str, Any]:
+        """Everything that decides the result."""
+        cls = type(self.strategy)
+        return {
+            "input": self.file.source,
+            "input_sha256": self.file.sha256,
+            "strategy": f"{cls.__module__}.{cls.__qualname__}",
+            "parameters": {name: str(value) for name, value in self.strategy.parameters.items()},
+            **self.settings.to_json(),
+        }
+
+    def _notes(self, kind: type) -> list[SignalNote]:
+        lanes, instruments = self.kernel.lanes, self.kernel.instruments
+        notes = []
+        for decision in self.journal.decisions:
+            if isinstance(decision, kind):
+                instrument = instruments[lanes[decision.lane].instrument]
+                notes.append(
+                    SignalNote(
+                        instrument.symbol,
+                        decision.ts_ns,
+                        decision.side,
+                        instrument.price(decision.price_ticks),
+                        getattr(decision, "reason", "COOLDOWN"),
+                    )
+                )
+        return notes
+
+    @cached_property
+    def skipped_signals(self) -> list[SignalNote]:
+        """Signals skipped by the cooldown after a loss."""
+        return self._notes(events.SignalSkipped)
+
+    @cached_property
+    def refusals(self) -> list[SignalNote]:
+        """Signals that risk refused."""
+        return self._notes(events.SignalRefused)
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """Figures of the run; definitions in ``engine.metrics``. Drawdowns are marked at every trade print."""
+        core, portfolio = self.kernel.core, self.kernel.portfolio
+        days = self.daily_pnl
+        return {
+            "ticks": core.trades_seen + core.quotes_seen,
+            **trade_metrics(self.trades),
+            "daily_pnl": list(days.values())[-1] if days else Decimal(0),
+            "total_pnl": portfolio.money(core.equity - portfolio.starting),
+            "max_drawdown": portfolio.money(core.drawdown),
+            "current_drawdown": portfolio.money(core.peak - core.equity),
+            "days": days,
+            "late_ticks": core.late,
+        }
+
+    @cached_property
+    def daily_pnl(self) -> dict[str, Decimal]:
+        """Result of each trading day, open positions marked at its end, by ISO date."""
+        starts = [d for d in self.journal.decisions if isinstance(d, events.DayStarted)]
+        ends = [start.equity for start in starts[1:]] + [self.kernel.core.equity]
+        money = self.kernel.portfolio.money
+        return {day_text(start.day): money(end - start.equity) for start, end in zip(starts, ends, strict=True)}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as plain values."""
+        block = self.file.block
+        return {
+            "schema": SCHEMA,
+            "run_id": self.run_id,
+            "ticks": len(block),
+            "first_ts_ns": int(block.ts_ns[0]) if len(block) else None,
+            "last_ts_ns": int(block.ts_ns.max()) if len(block) else None,
+            "trades": [
+                {
+                    "symbol": trade.symbol,
+                    "side": trade.side,
+                    "entry_ts_ns": trade.entry_ts_ns,
+                    "exit_ts_ns": trade.exit_ts_ns,
+                    "entry_price": float(trade.entry_price),
+                    "exit_price": float(trade.exit_price),
+                    "qty": float(trade.qty),
+                    "reason": trade.reason.value,
+                    "gross": float(trade.gross),
+                    "spread_cost": float(trade.spread_cost),
+                    "slippage_cost": float(trade.slippage_cost),
+                    "fees": float(trade.fees),
+                    "net": float(trade.net),
+                }
+                for trade in self.trades
+            ],
+            "skipped_signals": [self._note(note) for note in self.skipped_signals],
+            "refusals": [self._note(note) for note in self.refusals],
+            "metrics": plain(self.metrics),
+            "decision_hash": self.decision_hash,
+            "passport": self.passport,
+        }
+
+    def _note(self, note: SignalNote) -> dict[str, Any]:
+        return {
+            "symbol": note.symbol,
+            "ts_ns": note.ts_ns,
+            "side": note.side,
+            "price": float(note.price),
+            "reason": note.reason,
+        }
+
+    def trades_frame(self) -> Any:
+        """Return the trades as a polars frame; needs the ``data`` extra."""
+        try:
+            import polars as pl
+        except ImportError:
+            raise MissingExtraError("a frame of trades", "data") from None
+        return pl.DataFrame(self.to_json()["trades"]).with_columns(
+            pl.from_epoch(pl.col("entry_ts_ns", "exit_ts_ns"), time_unit="ns").name.replace("_ts_ns", "_time")
+        )
+
+    def plot(self) -> Any:
+        """Open a window with the price, the trades and the equity; needs the ``gui`` extra. Returns the window."""
+        from engine.tools.plot import plot_result
+
+        return plot_result(self)
+
+    def __repr__(self) -> str:
+        metrics = self.metrics
+        return (
+            f"BacktestResult({type(self.strategy).__name__}, ticks={metrics['ticks']:,}, trades={metrics['trades']}, "
+            f"gross={metrics['gross']:f}, net={metrics['net']:f}, decision_hash={self.decision_hash})"
+        )

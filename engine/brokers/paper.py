@@ -1,0 +1,78 @@
+"""The simulated venue: fills by name, latency, slippage and fees.
+
+``last`` fills at the last trade price, without cost: the reference for comparing implementations. ``touch`` buys at the
+ask and sells at the bid of the last quote seen when the order arrives; where the data has no quotes, an assumed spread
+is centred on the last trade price. Slippage and fees are costs of their own and do not move the fill price.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from engine.model import Instrument, Reason
+from engine.portfolio import Portfolio, rounded
+from engine.ports import Fill
+from engine.quantities import Fee
+from engine.risk import Approved
+
+BPS = Fraction(1, 10_000)
+
+
+@dataclass(frozen=True, slots=True)
+class VenueModel:
+    """How the simulated venue behaves. ``spread`` is in currency and None where quotes are used."""
+
+    fills: Literal["last", "touch"] = "last"
+    spread: Fraction | None = None
+    slippage_bps: Fraction = Fraction(0)
+    fee: Fee = Fee()
+    latency_feed_ns: int = 0
+    latency_order_ns: int = 0
+
+
+class PaperBroker:
+    """Fills approved orders at once, or at the time at which they reach the venue."""
+
+    def __init__(self, model: VenueModel, portfolio: Portfolio) -> None:
+        self.model = model
+        self.delay_ns = model.latency_feed_ns + model.latency_order_ns
+        self._portfolio = portfolio
+        self._instruments = portfolio.instruments
+        self._touch = model.fills == "touch"
+        self._costless = not model.slippage_bps and not model.fee.bps and not model.fee.per_unit
+        self._half_spreads = [
+            None if model.spread is None else model.spread / 2 * 10**instrument.price_precision
+            for instrument in self._instruments
+        ]
+
+    def arrival_ns(self, approved: Approved) -> int:
+        """When the order reaches the venue: market data was late by one leg, the order is by the other."""
+        return approved.order.decided_ns + self.delay_ns
+
+    def fill(self, approved: Approved, last_ticks: int, bid_ticks: int, ask_ticks: int) -> Fill | None:
+        """Fill a market order against the market as it stands; None when there is no price to fill at."""
+        order = approved.order
+        price: int | Fraction = last_ticks
+        if self._touch and order.reason is not Reason.END:  # what the end of the data cuts off is valued, not traded
+            half = self._half_spreads[order.instrument]
+            if half is not None:
+                price = last_ticks + order.side * half
+                price = int(price) if price.denominator == 1 else price
+            elif bid_ticks and ask_ticks:
+                price = ask_ticks if order.side > 0 else bid_ticks
+            else:
+                return None
+        if price <= 0:
+            return None
+        if self._costless:
+            return Fill(price, 0, 0)
+        value = price * order.lots * self._portfolio.units[order.instrument]
+        slippage = rounded(Fraction(value) * self.model.slippage_bps * BPS)
+        fee = rounded(Fraction(value) * self.model.fee.bps * BPS + self._unit_fee(order.lots, order.instrument))
+        return Fill(price, slippage, fee)
+
+    def _unit_fee(self, lots: int, instrument: int) -> Fraction:
+        of: Instrument = self._instruments[instrument]
+        return self.model.fee.per_unit * lots / 10**of.size_precision * 10**self._portfolio.scale

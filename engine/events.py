@@ -1,0 +1,204 @@
+"""The closed set of inputs that the kernel takes and of decisions that it makes.
+
+Every decision goes to the journal in the order in which it was made; ``encode`` gives the bytes that the decision hash
+is taken over, so two runs with the same hash made the same decisions. ``TYPES`` numbers and field order are part of the
+format: a change needs a new ``VERSION``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from typing import NamedTuple
+
+VERSION = 1
+
+
+# ---------------------------------------------------------------- inputs besides blocks of ticks
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """The clock reached ``ts_ns`` with no record: timers up to then are due."""
+
+    ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedGap:
+    """Records of these instruments were lost: their windows begin anew."""
+
+    instruments: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedHealthy:
+    """Whether data is fresh enough to open positions on; ``reason`` names the refusal while it is not."""
+
+    healthy: bool
+    reason: Refusal | None = None
+
+
+class CommandName(StrEnum):
+    """What an operator may ask for."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    FLATTEN = "flatten"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """An operator's command, at the time at which the engine took it."""
+
+    name: CommandName
+    ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """There are no more records: open positions are closed at the last price."""
+
+    ts_ns: int | None = None
+
+
+# ---------------------------------------------------------------- decisions
+
+
+class Refusal(StrEnum):
+    """Why risk refused a signal; each is counted and shown."""
+
+    POSITION_OPEN = "POSITION_OPEN"  # one open position per symbol
+    DAILY_LOSS = "DAILY_LOSS"  # the day's loss limit was reached
+    PAUSED = "PAUSED"  # entries are paused by an operator
+    FEED_STALE = "FEED_STALE"  # the feed is silent or not connected
+    DATA_OLD = "DATA_OLD"  # the tick was too old when it was looked at
+    NO_QUOTE = "NO_QUOTE"  # touch fills need a quote and none has been seen
+
+
+class OrderSubmitted(NamedTuple):
+    """An approved order left for the venue. ``side`` is 1 to buy, -1 to sell."""
+
+    ts_ns: int
+    order_id: int
+    lane: int
+    side: int
+    lots: int
+    purpose: str
+
+
+class OrderFilled(NamedTuple):
+    """The venue filled an order; costs are in the account's money unit."""
+
+    ts_ns: int
+    order_id: int
+    price_ticks: int | Fraction
+    lots: int
+    slippage: int
+    fee: int
+
+
+class OrderCancelled(NamedTuple):
+    """An order on its way was called back, or found nothing to fill against."""
+
+    ts_ns: int
+    order_id: int
+    reason: str
+
+
+class SignalSkipped(NamedTuple):
+    """A signal began and was skipped by the cooldown; ``left`` more will be."""
+
+    ts_ns: int
+    lane: int
+    direction: int
+    price_ticks: int
+    left: int
+
+    @property
+    def side(self) -> str:
+        """``"long"`` or ``"short"``."""
+        return "long" if self.direction > 0 else "short"
+
+
+class SignalRefused(NamedTuple):
+    """A signal began and risk said no."""
+
+    ts_ns: int
+    lane: int
+    direction: int
+    price_ticks: int
+    reason: str
+
+    @property
+    def side(self) -> str:
+        """``"long"`` or ``"short"``."""
+        return "long" if self.direction > 0 else "short"
+
+
+class SignalDeclined(NamedTuple):
+    """A signal began and the strategy's own ``on_fire`` let it pass."""
+
+    ts_ns: int
+    lane: int
+    direction: int
+    price_ticks: int
+
+
+class PositionClosed(NamedTuple):
+    """A position was closed; money in the account's unit."""
+
+    ts_ns: int
+    lane: int
+    reason: str
+    gross: int
+    net: int
+
+
+class DayStarted(NamedTuple):
+    """A trading day began with this equity, in the account's money unit."""
+
+    ts_ns: int
+    day: int
+    equity: int
+
+
+class TradingHalted(NamedTuple):
+    """Nothing is opened any more, for the stated reason."""
+
+    ts_ns: int
+    reason: str
+
+
+Decision = (
+    OrderSubmitted
+    | OrderFilled
+    | OrderCancelled
+    | SignalSkipped
+    | SignalRefused
+    | SignalDeclined
+    | PositionClosed
+    | DayStarted
+    | TradingHalted
+)
+
+
+TYPES: dict[type[Decision], int] = {
+    OrderSubmitted: 1,
+    OrderFilled: 2,
+    OrderCancelled: 3,
+    SignalSkipped: 4,
+    SignalRefused: 5,
+    SignalDeclined: 6,
+    PositionClosed: 7,
+    DayStarted: 8,
+    TradingHalted: 9,
+}
+"""The number that stands for each type of decision, for ever."""
+
+
+def encode(decision: Decision) -> bytes:
+    """Return the decision as bytes: its type and fields as text, the same on every machine and Python."""
+    return f"{TYPES[type(decision)]}{tuple(map(str, decision))}\n".encode()

@@ -1,0 +1,571 @@
+"""The kernel: inputs in, decisions out; the only place where core, strategies, risk, venue and journal meet.
+
+It is pure. It never asks the clock: each input carries its time, and the core fires timers in order. The same kernel
+runs a backtest (one block of a million records), a replay and a paper session (one block per socket read); how the
+records are cut into blocks never changes a decision.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from hashlib import blake2b
+from math import ceil, floor
+from typing import Any
+
+from engine import _core
+from engine.compiler import CompiledRule, Compiler
+from engine.errors import ConfigError
+from engine.events import (
+    Command,
+    CommandName,
+    DayStarted,
+    Decision,
+    End,
+    FeedGap,
+    FeedHealthy,
+    OrderCancelled,
+    OrderFilled,
+    OrderSubmitted,
+    PositionClosed,
+    Refusal,
+    SignalDeclined,
+    SignalRefused,
+    SignalSkipped,
+    TimePassed,
+    TradingHalted,
+    encode,
+)
+from engine.model import NO_PRICE, Instrument, Reason, Side, Signal, TickBlock
+from engine.orders import Order, OrderState
+from engine.portfolio import Portfolio, Trade
+from engine.ports import Broker, Fill, Journal
+from engine.risk import Approved, RiskGate
+from engine.sessions import DAY_NS, Calendar
+from engine.strategy import ExitPlan, Strategy, Tick
+
+Input = TickBlock | TimePassed | FeedGap | FeedHealthy | Command | End
+
+EXIT_REASONS = {
+    _core.STOP: Reason.STOP,
+    _core.TARGET: Reason.TARGET,
+    _core.TIME: Reason.TIME,
+    _core.FLAT: Reason.FLAT,
+}
+NEVER_BELOW, NEVER_ABOVE = -1, (1 << 62)
+
+
+class MemoryJournal:
+    """Keeps decisions in a list and folds them into a hash."""
+
+    def __init__(self) -> None:
+        self.decisions: list[Decision] = []
+        self._hash = blake2b(digest_size=16)
+
+    def append(self, decision: Decision) -> None:
+        """Take the next decision."""
+        self.decisions.append(decision)
+        self._hash.update(encode(decision))
+
+    @property
+    def decision_hash(self) -> str:
+        """Hash of every decision so far; equal hashes mean equal decisions."""
+        return self._hash.hexdigest()
+
+
+@dataclass(slots=True)
+class Lane:
+    """One strategy on one instrument: what the kernel keeps about it beside the core's lane of the same number."""
+
+    number: int
+    strategy: Strategy
+    instrument: int
+    lots: int
+    plan: ExitPlan
+    rule: CompiledRule
+    asks_strategy: bool  # whether on_fire is the strategy's own
+    cooldown_left: int = 0
+    in_position: bool = False
+    stop_ticks: int = 0
+    target_ticks: int = 0
+    deadline_ns: int = 0
+    order: Order | None = None  # on its way to the venue
+
+
+@dataclass(slots=True)
+class Assignment:
+    """A strategy, the instruments it trades, and the size of its entries in units of the instrument."""
+
+    strategy: Strategy
+    instruments: Sequence[int]
+    size: Fraction
+
+
+@dataclass(slots=True)
+class Counters:
+    """What happened, by kind."""
+
+    skipped: int = 0
+    refusals: Counter[str] = field(default_factory=Counter)
+
+
+class Moment:
+    """The read-only market that a strategy sees while it decides (``engine.strategy.Context``)."""
+
+    __slots__ = ("_core", "_lane", "instrument", "price_ticks", "ts_ns")
+
+    def __init__(self, core: _core.Core, lane: Lane, instrument: Instrument) -> None:
+        self._core, self._lane, self.instrument = core, lane, instrument
+        self.ts_ns, self.price_ticks = core.event_ts_ns, core.price(lane.instrument)
+
+    @property
+    def bid_ticks(self) -> int:
+        """Last bid seen, 0 before the first."""
+        return self._core.quote(self._lane.instrument)[0]
+
+    @property
+    def ask_ticks(self) -> int:
+        """Last ask seen, 0 before the first."""
+        return self._core.quote(self._lane.instrument)[1]
+
+    def features(self) -> Mapping[str, float]:
+        """The declared comparisons' left sides by name, in display units; NaN while undefined."""
+        core, index = self._core, self._lane.instrument
+        return {view.name: view.values(core, index)[0] for view in self._lane.rule.views}
+
+
+class Kernel:
+    """Runs strategies over inputs. ``process`` is the only way in; what it decides goes to the journal.
+
+    Args:
+        instruments: every instrument of the stream, by index.
+        assignments: which strategy trades what.
+        calendar: trading sessions; outside them nothing is opened and windows begin anew.
+        portfolio, risk, broker, journal: the account, its gate, its venue and where decisions go.
+        show_vwap: also compute the session's VWAP and deviation on every instrument, for viewers.
+    """
+
+    def __init__(
+        self,
+        instruments: Sequence[Instrument],
+        assignments: Sequence[Assignment],
+        *,
+        calendar: Calendar,
+        portfolio: Portfolio,
+        risk: RiskGate,
+        broker: Broker,
+        journal: Journal,
+        show_vwap: bool = False,
+    ) -> None:
+        self.instruments = list(instruments)
+        self.portfolio, self.risk, self.broker, self.journal = portfolio, risk, broker, journal
+        self.counters = Counters()
+        self.lanes: list[Lane] = []
+        self._calendar = calendar
+        self._begun = False
+        self._orders = 0
+        self._waiting: list[tuple[int, int, Lane, Approved]] = []
+        self.compilers = [Compiler(instrument) for instrument in self.instruments]
+        compiled = [
+            (
+                assignment,
+                index,
+                self.compilers[index].rule(*assignment.strategy.conditions(), assignment.strategy.parameters),
+            )
+            for assignment in assignments
+            for index in assignment.instruments
+        ]
+        self.vwap = [(c.session_vwap(), c.session_vwap_sd()) for c in self.compilers] if show_vwap else []
+        self.core = _core.Core([compiler.program for compiler in self.compilers])
+        for assignment, index, rule in compiled:
+            self._add_lane(assignment, index, rule)
+        self._ticking = [lane for lane in self.lanes if type(lane.strategy).on_tick is not None]
+        if self._ticking:
+            self.core.set_callback(self._on_tick)
+        self.core.set_account(portfolio.starting, risk.floor)
+
+    def _add_lane(self, assignment: Assignment, index: int, rule: CompiledRule) -> None:
+        strategy, instrument = assignment.strategy, self.instruments[index]
+        lots = assignment.size * 10**instrument.size_precision
+        if lots.denominator != 1 or lots < 1:
+            raise ConfigError(
+                f"a position of {float(assignment.size):g} is not a whole number of {instrument.symbol}'s lots",
+                where="risk.position_size",
+                fix=f"use a multiple of {instrument.size(1)}",
+            )
+        number = self.core.add_lane(index, rule.state, rule.warm_up.ns, rule.warm_up.trades)
+        asks = type(strategy).on_fire is not Strategy.on_fire
+        self.lanes.append(Lane(number, strategy, index, int(lots), strategy.exit_plan(), rule, asks))
+
+    # ------------------------------------------------------------ inputs
+
+    def process(self, event: Input) -> None:
+        """Take one input and make every decision that follows from it."""
+        if isinstance(event, TickBlock):
+            self._ticks(event)
+        elif isinstance(event, TimePassed):
+            if self._begun:
+                self._run(self.core.pass_time(event.ts_ns))
+        elif isinstance(event, FeedGap):
+            for instrument in event.instruments:
+                self.core.restart_windows(instrument)
+        elif isinstance(event, FeedHealthy):
+            self.risk.feed_refusal = None if event.healthy else event.reason
+        elif isinstance(event, Command):
+            self._command(event)
+        else:
+            self._end()
+
+    def _ticks(self, block: TickBlock) -> None:
+        if not len(block):
+            return
+        if not self._begun:
+            self._begin(int(block.ts_ns[0]))
+        core = self.core
+        core.load(
+            block.ts_ns,
+            block.price_ticks,
+            block.size_lots,
+            block.bid_ticks,
+            block.ask_ticks,
+            block.instrument,
+            block.kind,
+        )
+        self._run(core.advance())
+
+    def push(
+        self, instrument: int, ts_ns: int, price_ticks: int, size_lots: int, bid_ticks: int = 0, ask_ticks: int = 0
+    ) -> None:
+        """Take one trade: the same as ``process`` with a block of one, without the block."""
+        if not self._begun:
+            self._begin(ts_ns)
+        event = self.core.push(instrument, ts_ns, price_ticks, size_lots, bid_ticks, ask_ticks)
+        if event:
+            self._run(event)
+
+    def _run(self, event: int) -> None:
+        """Answer events until the core has worked through its input."""
+        core = self.core
+        while event:
+            if event == _core.ENTRY:
+                self._entry(self.lanes[core.event_lane])
+            elif event in EXIT_REASONS:
+                self._leave(self.lanes[core.event_lane], EXIT_REASONS[event])
+            elif event == _core.RISK:
+                self._halt_day()
+            elif event == _core.BOUNDARY:
+                self._boundary(core.event_ts_ns)
+            elif event == _core.ALARM:
+                self._arrivals(core.event_ts_ns)
+            else:
+                self._ticked(core.callback_result)
+            event = core.advance()
+
+    # ------------------------------------------------------------ days and sessions
+
+    def _begin(self, ts_ns: int) -> None:
+        """The first record: find out which day and session it is."""
+        self._begun = True
+        self._day = self._calendar.trading_day(ts_ns)
+        self._session = self._calendar.session_index(ts_ns)
+        self.journal.append(DayStarted(ts_ns, self._day, self.portfolio.starting))
+        if self._session < 0:
+            self._close_session()
+        self.core.set_cut(self._next_boundary(ts_ns))
+
+    def _next_boundary(self, ts_ns: int) -> int:
+        if self._calendar.is_always:
+            return (ts_ns // DAY_NS + 1) * DAY_NS
+        return self._calendar.next_boundary_ns(ts_ns)
+
+    def _boundary(self, ts_ns: int) -> None:
+        """A session opens or closes, or a day begins."""
+        core = self.core
+        session, day = self._calendar.session_index(ts_ns), self._calendar.trading_day(ts_ns)
+        if session != self._session:
+            self._session = session
+            for instrument in range(len(self.instruments)):
+                core.restart_windows(instrument)
+                core.restart_session(instrument)
+            if session < 0:
+                self._close_session()
+            else:
+                self._open_session()
+        elif self._calendar.is_always:
+            for instrument in range(len(self.instruments)):
+                core.restart_session(instrument)
+        if day != self._day:
+            self._day = day
+            equity = core.equity
+            self.risk.start_day(equity)
+            core.set_account(equity, self.risk.floor)
+            self.journal.append(DayStarted(ts_ns, day, equity))
+        core.set_cut(self._next_boundary(ts_ns))
+
+    def _close_session(self) -> None:
+        for lane in self.lanes:
+            if not lane.in_position and lane.order is None:
+                self.core.hold_lane(lane.number)
+
+    def _open_session(self) -> None:
+        for lane in self.lanes:
+            if not lane.in_position and lane.order is None:
+                self.core.close_lane(lane.number)
+
+    def _rest(self, lane: Lane) -> None:
+        """The lane is flat: it looks for signals while the session is open."""
+        if self._session >= 0:
+            self.core.close_lane(lane.number)
+        else:
+            self.core.hold_lane(lane.number)
+
+    # ------------------------------------------------------------ entries
+
+    def _entry(self, lane: Lane) -> None:
+        """A signal begins: it is taken now, or not at all for as long as it holds."""
+        side = Side.LONG if self.core.event_state == 1 else Side.SHORT
+        self._consider(lane, side)
+
+    def _consider(self, lane: Lane, side: Side, signal: Signal | None = None) -> None:
+        core = self.core
+        ts_ns, price = core.event_ts_ns, core.price(lane.instrument)
+        if signal is None and lane.asks_strategy:
+            signal = lane.strategy.on_fire(Moment(core, lane, self.instruments[lane.instrument]), side)
+            if signal is None:
+                self.journal.append(SignalDeclined(ts_ns, lane.number, side, price))
+                return
+        order = Order(self._orders + 1, lane.number, lane.instrument, side, lane.lots, price, ts_ns)
+        verdict = self.risk.approve_entry(order)
+        if isinstance(verdict, Refusal):
+            self._refuse(lane, order, verdict)
+            return
+        if lane.cooldown_left:
+            lane.cooldown_left -= 1
+            self.counters.skipped += 1
+            self.journal.append(SignalSkipped(ts_ns, lane.number, int(side), price, lane.cooldown_left))
+            return
+        if signal is not None:
+            lane.stop_ticks, lane.target_ticks = signal.stop_ticks, signal.target_ticks
+        else:
+            lane.stop_ticks = lane.target_ticks = NO_PRICE
+        if self.broker.arrival_ns(verdict) > ts_ns:
+            core.hold_lane(lane.number)
+            self._submit(lane, verdict, "entry")
+            self._wait(lane, verdict)
+            return
+        fill = self.broker.fill(verdict, price, *core.quote(lane.instrument))
+        if fill is None:
+            self._refuse(lane, order, Refusal.NO_QUOTE)
+            return
+        self._submit(lane, verdict, "entry")
+        self._open(lane, order, fill, ts_ns)
+
+    def _refuse(self, lane: Lane, order: Order, reason: Refusal) -> None:
+        self.counters.refusals[reason] += 1
+        decision = SignalRefused(order.decided_ns, lane.number, int(order.side), order.reference_ticks, reason.value)
+        self.journal.append(decision)
+
+    def _open(self, lane: Lane, order: Order, fill: Fill, ts_ns: int) -> None:
+        """The entry was filled: the position exists, and the core watches its exits."""
+        core, side, index = self.core, order.side, lane.instrument
+        order.become(OrderState.FILLED)
+        lane.order = None
+        lane.in_position = True
+        price = fill.price_ticks
+        self.journal.append(OrderFilled(ts_ns, order.order_id, price, order.lots, fill.slippage, fill.fee))
+        self.portfolio.open(index, side, order.lots, ts_ns, price, order.reference_ticks, fill.slippage, fill.fee)
+        plan, mark = lane.plan, core.price(index)
+        stop, target = exit_bounds(plan, side, price)
+        lane.stop_ticks, lane.target_ticks = lane.stop_ticks or stop, lane.target_ticks or target
+        lane.deadline_ns = ts_ns + plan.time_stop_ns if plan.time_stop_ns else 0
+        first = price if isinstance(price, int) else mark
+        core.open_lane(
+            lane.number,
+            side,
+            lane.stop_ticks,
+            lane.target_ticks,
+            lane.deadline_ns or _core.FOREVER_NS,
+            plan.flat_candles,
+            ts_ns,
+            first,
+        )
+        unit = self.portfolio.units[index]
+        equity = core.equity + round((mark - price) * side * order.lots * unit) - fill.slippage - fill.fee
+        core.set_holding(index, side * order.lots, unit, mark)
+        core.set_account(equity, None if self.risk.day_halted else self.risk.floor)
+
+    # ------------------------------------------------------------ exits
+
+    def _leave(self, lane: Lane, reason: Reason) -> None:
+        """Send the order that closes a lane's position."""
+        core, position = self.core, self.portfolio.positions[lane.instrument]
+        assert position is not None, "only an open position is left"
+        price, ts_ns = core.price(lane.instrument), core.event_ts_ns
+        side = Side(-position.side)
+        order = Order(self._orders + 1, lane.number, lane.instrument, side, position.lots, price, ts_ns, reason)
+        approved = self.risk.approve_exit(order)
+        self._submit(lane, approved, reason.value)
+        if self.broker.arrival_ns(approved) > ts_ns and reason is not Reason.END:
+            core.hold_lane(lane.number)
+            self._wait(lane, approved)
+        else:
+            self._close(lane, order, self._exit_fill(approved), ts_ns)
+
+    def _exit_fill(self, approved: Approved) -> Fill:
+        core, index = self.core, approved.order.instrument
+        fill = self.broker.fill(approved, core.price(index), *core.quote(index))
+        assert fill is not None, "a market that was entered has a price"
+        return fill
+
+    def _close(self, lane: Lane, order: Order, fill: Fill, ts_ns: int) -> None:
+        """The exit was filled: book the trade, count the cooldown, look at the day's loss."""
+        core, index = self.core, lane.instrument
+        assert order.reason is not None
+        order.become(OrderState.FILLED)
+        self.journal.append(OrderFilled(ts_ns, order.order_id, fill.price_ticks, order.lots, fill.slippage, fill.fee))
+        position = self.portfolio.positions[index]
+        assert position is not None
+        unit = self.portfolio.units[index]
+        moved = round((fill.price_ticks - core.mark(index)) * position.side * position.lots * unit)
+        equity = core.equity + moved - fill.slippage - fill.fee
+        trade, net = self.portfolio.close(
+            index, order.reason, ts_ns, fill.price_ticks, order.reference_ticks, fill.slippage, fill.fee
+        )
+        lane.in_position = False
+        lane.order = None
+        if net < 0:
+            lane.cooldown_left = lane.strategy.parameters["cooldown_signals"].value
+        self.journal.append(PositionClosed(ts_ns, lane.number, order.reason.value, self._units(trade.gross), net))
+        core.set_holding(index, 0, unit, 0)
+        core.set_account(equity, None if self.risk.day_halted else self.risk.floor)
+        self._rest(lane)
+        if not self.risk.day_halted and self.risk.floor_reached(equity):
+            self._halt_day()
+
+    def _units(self, money: Any) -> int:
+        return int(money.scaleb(self.portfolio.scale))
+
+    def _halt_day(self) -> None:
+        """The day's loss limit is reached: flatten everything and open nothing until the next day."""
+        core = self.core
+        self.risk.day_halted = True
+        core.set_account(core.equity, None)
+        self.journal.append(TradingHalted(core.event_ts_ns, Refusal.DAILY_LOSS.value))
+        self._flatten(Reason.RISK)
+
+    def _flatten(self, reason: Reason) -> None:
+        """Close every position and call back every entry on its way."""
+        for lane in self.lanes:
+            if lane.in_position and lane.order is None:
+                self._leave(lane, reason)
+            elif lane.order is not None and lane.order.reason is None:
+                self._cancel(lane, reason.value)
+
+    # ------------------------------------------------------------ orders on their way
+
+    def _submit(self, lane: Lane, approved: Approved, purpose: str) -> None:
+        order = approved.order
+        self._orders += 1
+        order.become(OrderState.SUBMITTED)
+        self.journal.append(
+            OrderSubmitted(order.decided_ns, order.order_id, lane.number, int(order.side), order.lots, purpose)
+        )
+
+    def _wait(self, lane: Lane, approved: Approved) -> None:
+        lane.order = approved.order
+        heapq.heappush(self._waiting, (self.broker.arrival_ns(approved), approved.order.order_id, lane, approved))
+        self.core.set_alarm(self._waiting[0][0])
+
+    def _arrivals(self, ts_ns: int) -> None:
+        """Orders reach the venue: fill them against the market as it stands now."""
+        while self._waiting and self._waiting[0][0] <= ts_ns:
+            _, _, lane, approved = heapq.heappop(self._waiting)
+            order = approved.order
+            if order.state is not OrderState.SUBMITTED:
+                continue
+            if order.reason is not None:
+                self._close(lane, order, self._exit_fill(approved), ts_ns)
+                continue
+            fill = self.broker.fill(approved, self.core.price(lane.instrument), *self.core.quote(lane.instrument))
+            if fill is None:
+                self._cancel(lane, Refusal.NO_QUOTE.value)
+            else:
+                self._open(lane, order, fill, ts_ns)
+        if self._waiting:
+            self.core.set_alarm(self._waiting[0][0])
+
+    def _cancel(self, lane: Lane, reason: str) -> None:
+        order = lane.order
+        assert order is not None
+        order.become(OrderState.CANCELLED)
+        lane.order = None
+        self.journal.append(OrderCancelled(self.core.event_ts_ns, order.order_id, reason))
+        self._rest(lane)
+
+    # ------------------------------------------------------------ the slow path, commands and the end
+
+    def _on_tick(
+        self, instrument: int, ts_ns: int, price_ticks: int, size_lots: int
+    ) -> list[tuple[Lane, Signal]] | None:
+        """Called by the core on every trade when a strategy asked for it."""
+        tick = Tick(instrument, ts_ns, price_ticks, size_lots)
+        signals = [
+            (lane, signal)
+            for lane in self._ticking
+            if lane.instrument == instrument and (signal := lane.strategy.on_tick(tick)) is not None
+        ]
+        return signals or None
+
+    def _ticked(self, signals: list[tuple[Lane, Signal]]) -> None:
+        for lane, signal in signals:
+            if not lane.in_position and lane.order is None and self._session >= 0:
+                self._consider(lane, signal.side, signal)
+
+    def _command(self, command: Command) -> None:
+        if command.name is CommandName.PAUSE:
+            self.risk.paused = True
+            self.journal.append(TradingHalted(command.ts_ns, Refusal.PAUSED.value))
+        elif command.name is CommandName.RESUME:
+            self.risk.paused = False
+        elif self._begun:
+            self._run(self.core.pass_time(command.ts_ns))
+            self._flatten(Reason.MANUAL)
+
+    def _end(self) -> None:
+        """No more records: close what is open at the last price and time."""
+        for lane in self.lanes:
+            if lane.order is not None:
+                if lane.order.reason is None:
+                    self._cancel(lane, Reason.END.value)
+                else:
+                    lane.order.become(OrderState.CANCELLED)
+                    self.journal.append(OrderCancelled(self.core.engine_ts_ns, lane.order.order_id, Reason.END.value))
+                    lane.order = None
+            if lane.in_position:
+                self._leave(lane, Reason.END)
+
+    # ------------------------------------------------------------ reading
+
+    @property
+    def next_deadline_ns(self) -> int:
+        """When the next timer is due, for the pacer; ``engine._core.FOREVER_NS`` for never."""
+        return self.core.next_deadline_ns if self._begun else _core.FOREVER_NS
+
+    @property
+    def trades(self) -> list[Trade]:
+        """Closed trades, in order."""
+        return self.portfolio.trades
+
+
+def exit_bounds(plan: ExitPlan, side: Side, entry: int | Fraction) -> tuple[int, int]:
+    """The nearest prices, in ticks, at which stop and target close: exact bounds of ``side * (p - e) / e``."""
+    if side is Side.LONG:
+        stop = NEVER_BELOW if plan.stop is None else floor(entry * (1 - plan.stop))
+        target = NEVER_ABOVE if plan.target is None else ceil(entry * (1 + plan.target))
+    else:
+        stop = NEVER_ABOVE if plan.stop is None else ceil(entry * (1 + plan.stop))
+        target = NEVER_BELOW if plan.target is None else floor(entry * (1 - plan.target))
+    return stop, target

@@ -1,0 +1,134 @@
+"""What a strategy is: parameters, features, conditions and exits declared in a class body; Python wakes on a firing.
+
+A subclass declares ``long`` and/or ``short`` and ``exits``. The engine compiles the declaration, and calls ``on_fire``
+only when a signal begins. A strategy that needs Python on every trade defines ``on_tick``, the opt-in slow path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, ClassVar, Protocol
+
+from engine.errors import ConfigError, nearest
+from engine.model import Instrument, Side, Signal
+from engine.quantities import Number
+from engine.rules import Condition, Exit, Expr, Flat, Param, Quantity, RuleError, Stop, Target, TimeStop, condition
+
+
+class Context(Protocol):
+    """What a strategy may look at while it decides: the market as of the present event, never beyond it."""
+
+    @property
+    def instrument(self) -> Instrument: ...
+
+    @property
+    def ts_ns(self) -> int: ...
+
+    @property
+    def price_ticks(self) -> int: ...
+
+    @property
+    def bid_ticks(self) -> int: ...
+
+    @property
+    def ask_ticks(self) -> int: ...
+
+    def features(self) -> Mapping[str, float]:
+        """The declared comparisons' left sides by name, in display units; NaN while undefined."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One trade as ``on_tick`` sees it."""
+
+    instrument: int
+    ts_ns: int
+    price_ticks: int
+    size_lots: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExitPlan:
+    """A strategy's exits with this run's values. A ratio of None, a time of 0 and 0 candles mean: not declared or off."""
+
+    stop: Fraction | None
+    target: Fraction | None
+    time_stop_ns: int
+    flat_candles: int
+
+
+class Strategy:
+    """Base of all strategies. Class attributes declare; ``parameters`` holds this instance's values."""
+
+    long: ClassVar[Condition | None] = None
+    short: ClassVar[Condition | None] = None
+    exits: ClassVar[tuple[Exit, ...] | Exit] = ()
+
+    direction = Param("both", "sides that may be entered", choices=("both", "long", "short"))
+    cooldown_signals = Param(0, "signals skipped after a losing trade", low=0)
+
+    declared: ClassVar[dict[str, Param]] = {"direction": direction, "cooldown_signals": cooldown_signals}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.declared = dict(cls.declared)
+        for name, value in vars(cls).items():
+            if isinstance(value, Param):
+                cls.declared[name] = value
+            elif isinstance(value, Expr | Condition) and not value.name and name not in ("long", "short"):
+                value.name = name
+        for side in ("long", "short"):
+            declared = vars(cls).get(side)
+            if declared is not None:
+                condition(declared)
+        exits = cls.exits if isinstance(cls.exits, tuple) else (cls.exits,)
+        for item in exits:
+            if not isinstance(item, Stop | Target | TimeStop | Flat):
+                raise RuleError(
+                    f"{item!r} is not an exit", where=f"{cls.__name__}.exits", fix="use Stop, Target, TimeStop or Flat"
+                )
+        kinds = [type(item) for item in exits]
+        if len(set(kinds)) != len(kinds):
+            raise RuleError("an exit is declared twice", where=f"{cls.__name__}.exits")
+
+    def __init__(self, **values: Quantity | Number) -> None:
+        """Take parameter values by name; the rest keep their defaults.
+
+        Raises:
+            ConfigError: an unknown name, or a value that is not of the parameter's kind or within its bounds.
+        """
+        self.parameters: dict[str, Quantity] = {name: param.default for name, param in self.declared.items()}
+        for name, value in values.items():
+            if name not in self.declared:
+                raise ConfigError(f"{type(self).__name__} has no parameter {name!r}", fix=nearest(name, self.declared))
+            self.parameters[name] = self.declared[name].parse(value, where=name)
+        if self.parameters["direction"].value != "both" and self.conditions() == (None, None):
+            side = self.parameters["direction"].value
+            raise ConfigError(f"{type(self).__name__} declares no {side} condition", where="direction")
+
+    def conditions(self) -> tuple[Condition | None, Condition | None]:
+        """The long and short conditions that ``direction`` leaves in force."""
+        side = self.parameters["direction"].value
+        cls = type(self)
+        return (cls.long if side != "short" else None, cls.short if side != "long" else None)
+
+    def exit_plan(self) -> ExitPlan:
+        """The declared exits with this instance's values."""
+        found: dict[type, Any] = {}
+        exits = self.exits if isinstance(self.exits, tuple) else (self.exits,)
+        for item in exits:
+            source = next(getattr(item, slot) for slot in item.__slots__)
+            if isinstance(source, Param):
+                source = self.parameters[source.name]
+            found[type(item)] = source.value if isinstance(source, Quantity) else source
+        return ExitPlan(found.get(Stop), found.get(Target), found.get(TimeStop, 0), found.get(Flat, 0))
+
+    def on_fire(self, context: Context, side: Side) -> Signal | None:
+        """Answer a beginning signal: return what to enter, or None to let it pass. Called once per signal."""
+        return Signal(side, context.price_ticks)
+
+    on_tick: ClassVar[Any] = None
+    """Define ``def on_tick(self, tick: Tick) -> Signal | None`` to be called on every trade: the slow path."""
