@@ -10,7 +10,7 @@ Functions take a ``Cursor``, never read at or past its ``end``, allocate nothing
 succeeded; if not, ``cursor.fault`` says why.
 """
 
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcmp
 
 ctypedef const uint8_t *bytes_at
@@ -51,7 +51,10 @@ cdef struct Text:
 
 cdef struct Value:
     ValueKind kind
-    Text text  # a number's digits, or what stands between a string's quotes
+    Text text         # a number as it is written, or what stands between a string's quotes
+    uint64_t digits   # a plain number's digits, point and sign left out
+    int decimals      # how many of them stand behind the point
+    bint plain        # a number without exponent, of at most 19 digits, so that ``digits`` holds them all
 
 
 cdef struct Cursor:
@@ -190,29 +193,45 @@ cdef inline bint read_string(Cursor *c, Text *text) noexcept nogil:
     return failed(c, FRAME_TRUNCATED)
 
 
-cdef inline int skip_digits(Cursor *c) noexcept nogil:
+cdef inline int read_digits(Cursor *c, uint64_t *digits) noexcept nogil:
+    """Step over digits and append them to ``digits`` (modulo 2**64); returns how many there were."""
     cdef bytes_at start = c.at
-    while c.at != c.end and c'0' <= c.at[0] <= c'9':
-        c.at += 1
-    return <int>(c.at - start)
+    cdef bytes_at at = start
+    cdef uint64_t value = digits[0]
+    cdef unsigned int digit
+    while at != c.end:
+        digit = <unsigned int>at[0] - 48
+        if digit > 9:
+            break
+        value = value * 10 + digit
+        at += 1
+    c.at = at
+    digits[0] = value
+    return <int>(at - start)
 
 
-cdef inline bint read_number(Cursor *c, Text *text) noexcept nogil:
+cdef inline bint read_number(Cursor *c, Value *value) noexcept nogil:
     """Read a number that a double can hold; the cursor stands on its sign or first digit."""
     cdef int whole, power = 0
     cdef bint shrinking
-    text.start = c.at
-    text.escaped = False
+    value.text.start = c.at
+    value.text.escaped = False
+    value.digits = 0
+    value.decimals = 0
     take(c, c'-')
     if take(c, c'0'):
         whole = 0
     else:
-        whole = skip_digits(c)
+        whole = read_digits(c, &value.digits)
         if whole == 0:
             return unexpected(c)
-    if take(c, c'.') and skip_digits(c) == 0:
-        return unexpected(c)
+    if take(c, c'.'):
+        value.decimals = read_digits(c, &value.digits)
+        if value.decimals == 0:
+            return unexpected(c)
+    value.plain = whole + value.decimals <= 19
     if c.at != c.end and (c.at[0] | 0x20) == c'e':
+        value.plain = False
         c.at += 1
         shrinking = take(c, c'-')
         if not shrinking:
@@ -227,7 +246,7 @@ cdef inline bint read_number(Cursor *c, Text *text) noexcept nogil:
             power = 0
     if whole + power > 308:
         return failed(c, FRAME_BAD_NUMBER)
-    text.size = c.at - text.start
+    value.text.size = c.at - value.text.start
     return True
 
 
@@ -326,7 +345,7 @@ cdef inline bint read_value(Cursor *c, Value *value, int depth) noexcept nogil:
         return read_string(c, &value.text)
     if byte == c'-' or c'0' <= byte <= c'9':
         value.kind = VALUE_NUMBER
-        return read_number(c, &value.text)
+        return read_number(c, value)
     value.kind = VALUE_OTHER
     if byte == c'{':
         return skip_object(c, depth + 1)

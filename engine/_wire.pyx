@@ -13,7 +13,7 @@ The names of keys and message types come from outside (``feeds/venues.py``); wha
 """
 
 cimport cython
-from libc.stdint cimport int64_t, uint8_t, uint16_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 
@@ -30,7 +30,7 @@ from engine._json cimport (
     FRAME_TOO_MANY_MESSAGES, FRAME_TRAILING_BYTES, FRAME_TRUNCATED, MAX_KEYS, VALUE_NUMBER, VALUE_STRING,
     Cursor, FrameFault, Text, Value, bytes_at, failed, more_members, note_key, read_key, read_value, skip_space, take,
 )
-from engine._scan cimport SCAN_NEGATIVE, SCAN_OFF_GRID, SCAN_OK, scan_decimal, scan_integer
+from engine._scan cimport SCAN_NEGATIVE, SCAN_OFF_GRID, SCAN_OK, SCAN_POW10, scan_decimal
 
 import numpy as np
 
@@ -396,7 +396,7 @@ cdef class Decoder:
     @staticmethod
     def most_rows(Py_ssize_t frame_bytes):
         """The largest number of rows that a frame of this size can add."""
-        return min(MAX_MESSAGES, frame_bytes // SHORTEST_RECORD + 1)
+        return rows_bound(frame_bytes)
 
     # -- decoding ----------------------------------------------------------------------------------------------
 
@@ -410,7 +410,7 @@ cdef class Decoder:
         cdef Py_ssize_t size = len(frame)
         cdef bytes_at text = <bytes_at><const char *>frame
         cdef Cursor cursor = Cursor(text, text + size, FRAME_PROVEN)
-        if columns.capacity - columns.rows < Decoder.most_rows(size):
+        if columns.capacity - columns.rows < rows_bound(size):
             raise ValueError("rows for the frame have not been reserved")
         self.frames_offered += 1
         self.bytes_offered += size
@@ -663,27 +663,42 @@ cdef class Decoder:
         return 0
 
 
+cdef inline Py_ssize_t rows_bound(Py_ssize_t frame_bytes) noexcept nogil:
+    cdef Py_ssize_t rows = frame_bytes // SHORTEST_RECORD + 1
+    return rows if rows < MAX_MESSAGES else MAX_MESSAGES
+
+
 cdef inline Reject read_integer(unsigned int present, Value *values, int field, int64_t *out) noexcept nogil:
     """Read a plain integer from 0 to 2**62."""
-    cdef Text *text = &values[field].text
+    cdef Value *value = &values[field]
     if not present >> field & 1:
         return REJECT_MISSING_FIELD
-    if values[field].kind != VALUE_NUMBER:
+    if value.kind != VALUE_NUMBER:
         return REJECT_WRONG_TYPE
-    if scan_integer(<const char *>text.start, <const char *>text.start + text.size, out) != SCAN_OK:
+    if not value.plain or value.decimals or value.text.start[0] == c'-' or value.digits > <uint64_t>MAX_ID:
         return REJECT_BAD_TIME
-    return ACCEPTED if 0 <= out[0] <= MAX_ID else REJECT_BAD_TIME
+    out[0] = <int64_t>value.digits
+    return ACCEPTED
 
 
 cdef inline Reject read_grid(unsigned int present, Value *values, int field, int precision, int64_t limit,
                              int64_t *out) noexcept nogil:
     """Read a positive decimal as whole steps of ``10**-precision``, up to ``limit``."""
     cdef Text *text = &values[field].text
+    cdef uint64_t digits, scale
     cdef int code
     if not present >> field & 1:
         return REJECT_MISSING_FIELD
     if values[field].kind != VALUE_NUMBER:
         return REJECT_WRONG_TYPE
+    if values[field].plain and values[field].decimals <= precision and text.start[0] != c'-':
+        # The usual case, read along with the proof; everything else is left to the general scanner.
+        digits = values[field].digits
+        scale = SCAN_POW10[precision - values[field].decimals]
+        if digits > <uint64_t>limit // scale:
+            return REJECT_PRICE_TOO_LARGE
+        out[0] = <int64_t>(digits * scale)
+        return ACCEPTED if digits else REJECT_PRICE_NOT_POSITIVE
     code = scan_decimal(<const char *>text.start, <const char *>text.start + text.size, precision, limit, out)
     if code == SCAN_OK:
         return ACCEPTED if out[0] > 0 else REJECT_PRICE_NOT_POSITIVE

@@ -3,10 +3,11 @@
 Frames are decoded on receipt into one set of columns while the engine works on the other; ``drain`` swaps them. Changes
 of state travel in the same order as the records, as marks between rows.
 
-At the bound (``limit`` records waiting) quotes give way first: each one that a later quote of its instrument
-replaces before the next trade is dropped and counted as ``coalesced``. If that does not free a sixteenth of the room,
-everything that waits is dropped, counted as ``queue_overflow``, and a gap is declared for all instruments: what is new
-is worth more than what is old, and a window with a hole in it must start again anyway. No trade is dropped before that.
+At the bound (so many records wait that the next frame might take them past ``limit``) quotes give way first: each one
+that a later quote of its instrument replaces before the next trade is dropped and counted as ``coalesced``. If that
+does not free a sixteenth of the room, everything that waits is dropped, counted as ``queue_overflow``, and a gap is
+declared for all instruments: what is new is worth more than what is old, and a window with a hole in it must start
+again anyway. No trade is dropped before that.
 
 ``GAP`` is an event, not a lasting state: behind the records that disclosed it the state of before is announced again.
 """

@@ -275,15 +275,14 @@ class WebSocketFeed:
             if self._paused:
                 await self._timing.sleep(self._limits.stale_after_s)
                 continue
+            if self._queue.state is FeedState.LIVE and now_ns - self._vouched_ns >= stale_ns:
+                self._set_state(FeedState.STALE, f"nothing to trade on for {self._limits.stale_after_s:g} s")
             if now_ns - self._message_ns >= silence_ns:
                 await transport.close()
                 return
             wait_ns = silence_ns - (now_ns - self._message_ns)
             if self._queue.state is FeedState.LIVE:
                 wait_ns = min(wait_ns, stale_ns - (now_ns - self._vouched_ns))
-                if wait_ns <= 0:
-                    self._set_state(FeedState.STALE, f"nothing to trade on for {self._limits.stale_after_s:g} s")
-                    continue
             else:
                 wait_ns = min(wait_ns, int(STALE_POLL_S * SECOND_NS))
             await self._timing.sleep(wait_ns / SECOND_NS)

@@ -117,7 +117,7 @@ class Reader:
 
 def _integer(message: dict[str, Any], key: str) -> int:
     value = message.get(key)
-    if not isinstance(value, Decimal) or value.as_tuple().exponent != 0 or not 0 <= value <= 2**62:
+    if not isinstance(value, Decimal) or value.is_signed() or value.as_tuple().exponent != 0 or value > 2**62:
         raise _RefusedError
     return int(value)
 

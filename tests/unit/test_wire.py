@@ -364,9 +364,12 @@ def test_decode_insists_on_room() -> None:
 
 def test_columns_grow_to_their_limit_and_no_further() -> None:
     columns = Columns(20_000, 16)
-    assert columns.reserve(16) and columns.capacity == 16
-    assert columns.reserve(17) and columns.capacity == 32
-    assert columns.reserve(20_000) and columns.capacity == 20_000
+    assert columns.reserve(16)
+    assert columns.capacity == 16
+    assert columns.reserve(17)
+    assert columns.capacity == 32
+    assert columns.reserve(20_000)
+    assert columns.capacity == 20_000
     assert not columns.reserve(20_001)
     with pytest.raises(IndexError):
         columns.view(0, 1)
