@@ -94,8 +94,8 @@ def read_parquet(path: Path, **options: Any) -> TickFile:
         raise MissingExtraError("reading Parquet", "data") from None
     try:
         frame = pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        reason = (str(error).splitlines() or ["damaged"])[0]
         raise DataError(f"not a readable Parquet file ({reason})", where=str(path)) from None
     result = from_frame(frame, source=str(path), **options)
     result.detected["format"] = "Parquet"
