@@ -144,7 +144,9 @@ def test_precision_is_what_the_file_needs_and_trailing_zeros_do_not_count(tick_f
 
 def test_a_given_precision_is_kept_and_finer_numbers_are_refused(tick_file) -> None:
     path = tick_file(f"{HEADER}1700000000,1.50,2\n1700000001,1.255,2\n")
-    with pytest.raises(DataError, match=r"ticks.csv:3: price '1.255' has too many decimals for its precision \(column 2\)"):
+    with pytest.raises(
+        DataError, match=r"ticks.csv:3: price '1.255' has too many decimals for its precision \(column 2\)"
+    ):
         read_ticks(path, price_precision=2)
     file = read_ticks(path, price_precision=4, size_precision=1)
     assert file.block.price_ticks.tolist() == [15000, 12550]
