@@ -92,6 +92,8 @@ def mock_server(
     else:
         unfit = {"--rate": rate, "--seed": seed, "--quotes": quotes or None, "--epoch": epoch}
         _refuse(unfit, "a recording has its own, so leave it out with --replay")
+        _within("--price-precision", price_precision or 0, 0, _MAX_PRECISION)
+        _within("--size-precision", size_precision or 0, 0, _MAX_PRECISION)
         if not quiet:
             typer.echo(f"reading {replay}", err=True)
         source, facts = _recording(replay, names, price_precision, size_precision)
@@ -146,8 +148,6 @@ def _recording(
     path: Path, names: Sequence[str] | None, price_precision: int | None, size_precision: int | None
 ) -> tuple[Source, Facts]:
     """Read the file and return its source, and what the banner says about it."""
-    for flag, precision in (("--price-precision", price_precision), ("--size-precision", size_precision)):
-        _within(flag, precision or 0, 0, _MAX_PRECISION)
     recording = read_recording(
         path, symbols=names or (), price_precision=price_precision, size_precision=size_precision
     )

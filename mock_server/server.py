@@ -78,4 +78,8 @@ class MockServer:
             self._say(f"{name} {text}")
 
         say("connected")
-        await Session(connection, self._source, self._pace, self.counters, say).run()
+        try:
+            await Session(connection, self._source, self._pace, self.counters, say).run()
+        except Exception as error:  # a fault of this server must not end in a silent 1011
+            say(f"lost to a fault of the server: {error!r}")
+            raise

@@ -287,6 +287,18 @@ async def test_a_market_that_is_late_says_so_once():
     ]
 
 
+async def test_a_fault_of_the_server_is_told():
+    def broken_blocks():
+        raise ZeroDivisionError("a fault")
+        yield
+
+    source = Source(listings(["AAPL"]), broken_blocks, START_NS, 1)
+    async with serving(source, pace()) as (_, address, log), client(address) as connection:
+        await read_until_closed(connection)
+        assert connection.close_code == 1011
+    assert log[-1] == "client 1 lost to a fault of the server: ZeroDivisionError('a fault')"
+
+
 async def test_a_busy_port_is_one_line():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
