@@ -74,8 +74,10 @@ cdef inline bint unexpected(Cursor *c) noexcept nogil:
 
 
 cdef inline void skip_space(Cursor *c) noexcept nogil:
-    while c.at != c.end and (c.at[0] == 0x20 or c.at[0] == 0x0A or c.at[0] == 0x0D or c.at[0] == 0x09):
-        c.at += 1
+    cdef bytes_at at = c.at  # a copy: the compiler cannot know that reading bytes leaves the cursor alone
+    while at != c.end and at[0] <= 0x20 and (at[0] == 0x20 or at[0] == 0x0A or at[0] == 0x0D or at[0] == 0x09):
+        at += 1
+    c.at = at
 
 
 cdef inline bint take(Cursor *c, uint8_t byte) noexcept nogil:
@@ -168,28 +170,32 @@ cdef inline bint skip_escape(Cursor *c) noexcept nogil:
 
 cdef inline bint read_string(Cursor *c, Text *text) noexcept nogil:
     """Read a string; the cursor stands on its opening quote."""
+    cdef bytes_at at = c.at + 1
+    cdef bytes_at end = c.end
     cdef uint8_t byte
-    c.at += 1
-    text.start = c.at
+    text.start = at
     text.escaped = False
-    while c.at != c.end:
-        byte = c.at[0]
+    while at != end:
+        byte = at[0]
         if byte == c'"':
-            text.size = c.at - text.start
-            c.at += 1
+            text.size = at - text.start
+            c.at = at + 1
             return True
+        at += 1
+        if 0x20 <= byte < 0x80 and byte != c'\\':
+            continue
         if byte < 0x20:
             return failed(c, FRAME_SYNTAX)
         if byte == c'\\':
             text.escaped = True
-            c.at += 1
+            c.at = at
             if not skip_escape(c):
                 return False
-        elif byte >= 0x80:
+        else:
+            c.at = at - 1
             if not skip_multibyte(c):
                 return False
-        else:
-            c.at += 1
+        at = c.at
     return failed(c, FRAME_TRUNCATED)
 
 
@@ -197,9 +203,10 @@ cdef inline int read_digits(Cursor *c, uint64_t *digits) noexcept nogil:
     """Step over digits and append them to ``digits`` (modulo 2**64); returns how many there were."""
     cdef bytes_at start = c.at
     cdef bytes_at at = start
+    cdef bytes_at end = c.end
     cdef uint64_t value = digits[0]
     cdef unsigned int digit
-    while at != c.end:
+    while at != end:
         digit = <unsigned int>at[0] - 48
         if digit > 9:
             break
