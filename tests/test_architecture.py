@@ -47,14 +47,25 @@ LAYERS = {
     "core": Layer(engine("kernel"), ("hot", "words", "language", "domain", "core")),
     "adapters": Layer(
         (
-            *engine("journal", "store", "store_*", "brokers", "brokers.*", "reconcile", "telemetry", "calendars", "config", "log"),
+            *engine(
+                "journal",
+                "store",
+                "store_*",
+                "brokers",
+                "brokers.*",
+                "reconcile",
+                "telemetry",
+                "calendars",
+                "config",
+                "log",
+            ),
             *engine("plugins"),
             *("feeds", "feeds.*"),
         ),
         ("hot", "words", "language", "domain"),
     ),
     "compositions": Layer(
-        engine("session", "backtest", "replay", "tools", "tools.*"),
+        engine("session", "backtesting", "replay", "tools", "tools.*"),
         ("hot", "words", "language", "domain", "shells", "core", "adapters", "compositions"),
     ),
     "entry": Layer(
@@ -65,7 +76,7 @@ LAYERS = {
     "gui": Layer(("gui", "gui.*"), ("gui",), engine("errors", "model", "events", "telemetry_wire", "_core")),
     "mock": Layer(("mock_server", "mock_server.*"), ("mock",)),
     # Re-exports, lazily; its imports run when a name is asked for.
-    "facade": Layer(("engine",), ("hot", "words", "domain", "core", "compositions")),
+    "facade": Layer(("engine",), ("hot", "words", "domain", "core", "adapters", "compositions")),
 }
 PURE = ("hot", "words", "language", "domain", "shells", "core")
 IMPURE_MODULES = {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -197,26 +199,41 @@ def _write_report(path: Path, found: dict[str, Any]) -> None:
 
 def _show(found: dict[str, Any], source: str) -> None:
     """Write the human result: figures, trades by reason, and what to try next."""
-    table = plain_table("result", "value", right=["value"])
-    for name, value in found["metrics"].items():
-        if not isinstance(value, dict):
-            table.add_row(name.replace("_", " "), _figure(value))
-    for name in ("skipped_signals", "refusals"):
-        values = found[name]
-        count = sum(values.values()) if isinstance(values, dict) else len(values)
-        table.add_row(name.replace("_", " "), _figure(count))
+    figures = plain_table("result", "value", right=["value"])
+    for name, value in _figures(found):
+        figures.add_row(name, value)
     reasons = plain_table("reason", "trades", "gross", "net", right=["trades", "gross", "net"])
-    for reason in dict.fromkeys(trade["reason"] for trade in found["trades"]):
+    for reason in found["metrics"]["by_reason"]:
         trades = [trade for trade in found["trades"] if trade["reason"] == reason]
-        gross, net = (sum(float(trade[name]) for trade in trades) for name in ("gross", "net"))
-        reasons.add_row(reason, str(len(trades)), f"{gross:+.2f}", f"{net:+.2f}")
-    write_table(table, "", reasons, "")
-    print(f"next: microburst backtest {source} --set entry_threshold=0.1% --json", file=sys.stderr)
+        gross, net = (sum(trade[name] for trade in trades) for name in ("gross", "net"))
+        reasons.add_row(reason, str(len(trades)), _money(gross), _money(net))
+    write_table(figures, "", *([reasons] if found["trades"] else ["no trades"]))
+    print(f"\nnext: microburst backtest {source} --set window=7s --json", file=sys.stderr)
 
 
-def _figure(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:,.4f}".rstrip("0").rstrip(".")
-    return f"{value:,}" if isinstance(value, int) else str(value)
+def _figures(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the rows of the table of results; money is in the account's currency."""
+    metrics = found["metrics"]
+    rate = metrics["win_rate"]
+    yield "ticks", f"{found['ticks']:,}"
+    yield "trades", f"{metrics['trades']:,}"
+    yield "open at the end", f"{metrics['open_at_end']:,}"
+    yield "wins", f"{metrics['wins']:,}"
+    yield "losses", f"{metrics['losses']:,}"
+    yield "win rate [%]", "-" if rate is None else f"{100 * rate:.1f}"
+    for name in ("average_win", "average_loss", "expectancy", "gross", "spread_cost", "slippage_cost", "fees", "net"):
+        yield name.replace("_", " "), _money(metrics[name])
+    yield "max drawdown", _money(metrics["max_drawdown"])
+    yield "losses in a row", f"{metrics['consecutive_losses']:,}"
+    yield "signals skipped", f"{len(found['skipped_signals']):,}"
+    yield "signals refused", _by_reason(found["refusals"])
+    yield "decision hash", found["decision_hash"]
+
+
+def _by_reason(refusals: list[dict[str, Any]]) -> str:
+    counts = Counter(refusal["reason"] for refusal in refusals)
+    return ", ".join(f"{reason} {count:,}" for reason, count in sorted(counts.items())) or "0"
+
+
+def _money(amount: float | None) -> str:
+    return "-" if amount is None else f"{amount:,.4f}"
