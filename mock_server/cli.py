@@ -16,6 +16,7 @@ from mock_server.listings import Listing, listings
 from mock_server.market import START_NS, Int64s, Market
 from mock_server.recording import read_recording
 from mock_server.runtime import Facts, Runtime
+from mock_server.script import STEADY_ABOVE
 from mock_server.session import Pace, Source
 from mock_server.units import byte_count, duration_s, instant_ns, speed_factor
 
@@ -136,10 +137,11 @@ def _market(
 
     if start_ns is None and not pace.natural:
         start_ns = START_NS
+    arrivals = "on average, in bursts" if rate / len(listed) <= STEADY_ABOVE else "steadily, as a load"
     facts = [
         ("market", f"{', '.join(map(_describe, listed))}, invented prices"),
         ("seed", f"{seed}: every client gets the same ticks from the beginning"),
-        ("rate", f"{rate:,g} trades/s on average, in bursts{'; quote updates too' if quotes else ''}"),
+        ("rate", f"{rate:,g} trades/s {arrivals}{'; quote updates too' if quotes else ''}"),
     ]
     return Source(listed, blocks, start_ns, seed), facts
 

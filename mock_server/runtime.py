@@ -132,6 +132,6 @@ def _banner(address: str, source: Source, pace: Pace, facts: Facts) -> Panel:
 def _summary(counters: Counters) -> str:
     dropped = f"; {counters.slow} dropped as too slow" if counters.slow else ""
     return (
-        f"stopped: {counters.clients} clients, {counters.records:,} ticks in {counters.frames:,} frames, "
+        f"stopped: {counters.clients} client{'' if counters.clients == 1 else 's'}, {counters.records:,} ticks in {counters.frames:,} frames, "
         f"{counters.bytes:,} bytes{dropped}"
     )

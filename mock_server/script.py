@@ -44,7 +44,7 @@ _TURN_BACK = _Phase((2_000, 4_000), (-260, -100), pace=24, size=28, volatility_b
 _AFTERMATH = (_RUN_ON, *[_TURN_BACK] * 4, *[_QUIET] * 2)
 
 _PIECE_PACES = np.array([8, 12, 16, 16, 20, 24])  # arrivals also cluster within a phase; the mean is 16
-_STEADY_ABOVE = 1_000.0  # trades per second and symbol
+STEADY_ABOVE = 1_000.0  # trades per second and symbol
 _PULL_BPS = 200  # at this distance from its level the price is drawn back as strongly as it ever is
 _BUY_SHARE = 1024  # a buy share of 512 means that half of the trades are purchases
 
@@ -73,7 +73,7 @@ class Script:
         self._reference = listing.level_ticks * SUBSTEPS // listing.tick_size
         # How much of the phases' differences in pace is kept: all of it up to a thousand trades a second. Beyond that
         # the rate is a load to be measured, which should be steady; bursts then show in sizes and drift.
-        self._contrast = min(1.0, _STEADY_ABOVE / rate)
+        self._contrast = min(1.0, STEADY_ABOVE / rate)
         # Activity per millisecond of a piece of pace 1, such that the mean rate is ``rate``.
         self._activity_per_ms = rate * ACTIVITY_ONE / 1000 / self._tempered(_mean_pace())
         self._end_ns = 0

@@ -153,7 +153,7 @@ def test_a_signal_closes_the_clients_and_prints_the_counts(start, number, code):
     assert "Microburst mock market" in err
     assert address in err
     assert "client 1 connected" in err
-    assert re.search(r"^stopped: 1 clients, [\d,]+ ticks in [\d,]+ frames, [\d,]+ bytes$", err, re.MULTILINE)
+    assert re.search(r"^stopped: 1 client, [\d,]+ ticks in [\d,]+ frames, [\d,]+ bytes$", err, re.MULTILINE)
     assert "Traceback" not in err
 
 
