@@ -130,8 +130,9 @@ def _banner(address: str, source: Source, pace: Pace, facts: Facts) -> Panel:
 
 
 def _summary(counters: Counters) -> str:
+    clients = f"{counters.clients} client{'' if counters.clients == 1 else 's'}"
     dropped = f"; {counters.slow} dropped as too slow" if counters.slow else ""
     return (
-        f"stopped: {counters.clients} client{'' if counters.clients == 1 else 's'}, {counters.records:,} ticks in {counters.frames:,} frames, "
+        f"stopped: {clients}, {counters.records:,} ticks in {counters.frames:,} frames, "
         f"{counters.bytes:,} bytes{dropped}"
     )
