@@ -97,11 +97,25 @@ def test_costs_are_charged(backtest, tmp_path):
         assert costs > 0.02
 
 
+def test_quotes_from_a_file_of_their_own_give_the_same_fills(backtest, tmp_path):
+    rows = [line.split(",") for line in a_walk().splitlines()[1:]]
+    whole = a_file(tmp_path, a_walk())
+    trades = "timestamp,price,size\n" + "".join(f"{row[0]},{row[1]},{row[2]}\n" for row in rows)
+    quotes = "timestamp,bid,ask\n" + "".join(f"{row[0]},{row[3]},{row[4]}\n" for row in rows)
+    pair = ("--ticks", str(a_file(tmp_path, trades, "t.csv")), "--quotes", str(a_file(tmp_path, quotes, "q.csv")))
+    merged = backtest(*pair, "--fills", "touch", "--json")
+    assert merged.code == 0, merged.err
+    assert json.loads(merged.out)["trades"] == [
+        {**trade, "symbol": "t"}
+        for trade in json.loads(backtest("--ticks", str(whole), "--fills", "touch", "--json").out)["trades"]
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [
         ("timestamp,price,size\n1704205800,1.0,1\n1704205801,nan,1\n", "ticks.csv:3: "),
-        ("timestamp,price,size\n1704205800,1.0,1\n1704205801,1.\x00", "ticks.csv:3: "),
+        ("timestamp,price,size\n1704205800,1.0,1\n1704205801,1.\x00", "ticks.csv: the file is not text"),
         ("timestamp,price,size\n1704205800,1.0,1\n1704205801,1.0\n", "ticks.csv:3: "),
         ("", "ticks.csv: "),
         ("time of day,cost\n1,2\n", "ticks.csv"),

@@ -51,6 +51,8 @@ def test_benchmarks_run_only_when_asked_for(start, tmp_path):
     assert nothing.code == 5
     assert "no tests ran" in nothing.out
     quick = ("--benchmark-min-rounds=1", "--benchmark-max-time=0.01", "--benchmark-warmup=off")
-    chosen = start("pytest", "benchmarks/bench_core.py", "--benchmark", "-q", "-k", "push", *quick).end(timeout=150)
+    chosen = start(
+        "pytest", "benchmarks/bench_end_to_end.py", "--benchmark", "-q", "-k", "in_memory and last", *quick
+    ).end(timeout=150)
     assert chosen.code == 0, chosen.out[-3000:]
     assert "passed" in chosen.out
