@@ -18,7 +18,8 @@ instrument has nothing to be compared with and stands. A recording is taken as i
 a replay must trade as the backtest of its file does.
 
 **Times.** Before 2000 or further ahead of the wall clock than allowed is refused. A quote older than the last accepted
-one says nothing any more and is refused; a trade whose time runs backwards is accepted and counted as late.
+one (or as old, when a connection repeats what the last one brought) says nothing any more and is refused; a trade
+whose time runs backwards is accepted and counted as late.
 """
 
 from libc.stdint cimport int64_t, uint64_t
@@ -102,6 +103,7 @@ cdef struct Memory:
     int64_t time_ns         # newest accepted
     int64_t quote_time_ns
     int64_t last_id         # -1 before the first
+    bint repeating          # reconnected: what comes may be what we have had
     bint unproven           # reconnected: nothing has shown yet that no record was lost
     bint missed             # records were lost, to be disclosed by the next accepted one
     bint withheld           # trades were refused while their level was in quarantine
@@ -241,7 +243,7 @@ cdef inline Reject judge_trade(Memory *m, Limits *limits, Record *r) noexcept no
 
 
 cdef inline Reject judge_quote(Memory *m, Limits *limits, Record *r) noexcept nogil:
-    if r.time_ns < m.quote_time_ns:
+    if r.time_ns < m.quote_time_ns or (m.repeating and r.time_ns == m.quote_time_ns):
         return REJECT_STALE_QUOTE
     if not quote_stands(m, limits, r.bid_ticks, r.ask_ticks, m.price_ticks):
         return REJECT_QUOTE_JUMP
@@ -270,7 +272,7 @@ cdef inline Reject judge(Memory *m, Limits *limits, Record *r, int64_t wall_ns, 
     if r.ask_ticks:
         m.ask_ticks = r.ask_ticks
     gap[0] = m.missed
-    m.missed = m.unproven = False
+    m.missed = m.unproven = m.repeating = False
     late[0] = r.time_ns < m.time_ns
     if r.time_ns > m.time_ns:
         m.time_ns = r.time_ns
@@ -279,9 +281,8 @@ cdef inline Reject judge(Memory *m, Limits *limits, Record *r, int64_t wall_ns, 
 
 cdef inline void meet_again(Memory *m, bint ids_continue) noexcept nogil:
     """A new connection begins. Its ids go on from the last one's, or it is a new stream with its own ids and times."""
-    if ids_continue:
-        m.unproven = m.time_ns != 0
-    else:
+    m.unproven = m.repeating = ids_continue and m.time_ns != 0
+    if not ids_continue:
         m.last_id = -1
         m.time_ns = m.quote_time_ns = 0
-        m.unproven = m.missed = False
+        m.missed = False

@@ -296,3 +296,15 @@ def test_an_instrument_never_heard_of_has_lost_nothing() -> None:
     tape = Tape()
     reconnect(tape, ids_continue=True)
     assert tape.quote(99, 101) == ""
+
+
+def test_a_repeated_quote_is_not_taken_twice() -> None:
+    tape = Tape()
+    tape.trade(id=7, t=T0)
+    assert tape.quote(99, 101, t=T0) == ""
+    reconnect(tape, ids_continue=True)
+    assert tape.quote(99, 101, t=T0) == "stale_quote"
+    assert tape.trade(id=7, t=T0) == "duplicate"
+    assert tape.quote(99, 101, t=T0) == "stale_quote"
+    assert tape.trade(id=8, t=T0) == ""
+    assert tape.quote(99, 101, t=T0) == ""  # caught up: another quote at the same time is news
