@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import importlib
 import os
 import platform
@@ -119,7 +118,8 @@ def _configuration(config_file: Path | None) -> Iterator[Check]:
     log_file = Path(loaded.config.log.file) if loaded.config.log.file else default_file()
     yield _writable("log file", log_file.parent, str(log_file))
     if loaded.config.telemetry.enabled:
-        directory = runtime_directory(os.environ, getpass.getuser())
+        user = str(os.getuid()) if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
+        directory = runtime_directory(os.environ, user)
         yield _writable("telemetry", directory, str(directory))
 
 
