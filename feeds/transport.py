@@ -1,7 +1,8 @@
 """What carries the bytes, behind a port of three verbs, so that a feed can be tested without a network.
 
 The one implementation is the ``websockets`` client, with every limit and time-out named. Compression is off: a small
-frame cannot unfold into a large one. No proxy is looked for in the environment.
+frame cannot unfold into a large one. No proxy is looked for in the environment, and no
+redirection is followed.
 """
 
 from __future__ import annotations
@@ -75,10 +76,17 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+class _Connect(connect):
+    """A connection to the address that was checked, and to no other: redirections are not followed."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
 async def open_websocket(address: str, limits: FeedLimits) -> Transport:
     """Connect with ``websockets``; certificates of wss:// addresses are verified."""
     try:
-        connection = await connect(
+        connection = await _Connect(
             address,
             compression=None,
             proxy=None,
@@ -91,7 +99,7 @@ async def open_websocket(address: str, limits: FeedLimits) -> Transport:
     except TimeoutError:
         raise ConnectionLostError(f"no handshake within {limits.handshake_s:g} s") from None
     except (OSError, InvalidHandshake, InvalidURI, EOFError) as error:
-        raise ConnectionLostError(f"cannot connect: {error}") from None
+        raise ConnectionLostError(f"cannot connect: {str(error) or type(error).__name__}") from None
     return _WebSocket(connection)
 
 

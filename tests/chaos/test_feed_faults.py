@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -340,3 +341,39 @@ async def test_a_venue_that_closes_is_asked_again_whatever_its_code(code: int) -
         batches = await until(feed, rows_taken(1))
         assert any(f"closed by the venue: {code} slow client" in batch.detail for batch in batches)
         assert connections == 2
+
+
+async def test_h4_tls_is_not_given_up_for_a_server_without_it() -> None:
+    visited = 0
+
+    async def handler(connection: ServerConnection) -> None:
+        nonlocal visited
+        visited += 1
+
+    async with serving(handler) as address, feeding(address.replace("ws://", "wss://")) as feed:
+        batches = await until(feed, lambda _, health: health.reconnects >= 1)
+    assert visited == 0
+    assert all(re.search(r"cannot connect: \w", batch.detail) for batch in batches[1:])
+
+
+async def test_h4_a_redirection_to_somewhere_else_is_not_followed() -> None:
+    redirected = visited = 0
+
+    async def elsewhere(connection: ServerConnection) -> None:
+        nonlocal visited
+        visited += 1
+
+    async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal redirected
+        redirected += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 302 Found\r\nLocation: {other}\r\nContent-Length: 0\r\n\r\n".encode())
+        writer.close()
+
+    async with serving(elsewhere) as other:
+        server = await asyncio.start_server(redirect, "127.0.0.1", 0)
+        async with server, feeding(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}") as feed:
+            batches = await until(feed, lambda _, health: health.reconnects >= 2)
+    assert "HTTP 302" in batches[-1].detail
+    assert redirected >= 2
+    assert visited == 0
