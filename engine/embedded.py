@@ -1,0 +1,63 @@
+"""The embedded mock market: a child process on a free port that ends with its parent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+
+from engine.errors import UnreachableError
+
+LISTENING = "listening "
+START_TIMEOUT_S = 15.0
+STOP_TIMEOUT_S = 3.0
+
+
+class EmbeddedMarket:
+    """Starts ``python -m mock_server --port 0`` and stops it again. Its address is known once it has started."""
+
+    def __init__(self) -> None:
+        self.address = ""
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> str:
+        """Start the market and return its address.
+
+        Raises:
+            UnreachableError: it did not come up; with its last line.
+        """
+        command = (sys.executable, "-m", "mock_server", "--port", "0", "--quiet", "--exit-with-parent")
+        self._process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for the engine, which then stops the market itself
+        )
+        assert self._process.stdout is not None
+        last = "it said nothing"
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                while line := (await self._process.stdout.readline()).decode(errors="replace").strip():
+                    if line.startswith(LISTENING):
+                        self.address = line.removeprefix(LISTENING)
+                        return self.address
+                    last = line
+        except TimeoutError:
+            pass
+        await self.stop()
+        raise UnreachableError(f"the embedded mock market did not start: {last}", fix="try: python -m mock_server")
+
+    async def stop(self) -> None:
+        """End the child, kindly first."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await process.communicate()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
