@@ -478,6 +478,8 @@ class Compiler:
             return self._node("negation", self.condition(part.inner, parameters, views))
         if not isinstance(part, Comparison):
             raise RuleError(f"{part} is not a condition of the rule language")
+        if not has_feature(part.left) and not has_feature(part.right):
+            raise RuleError(f"{part} compares two constants and never changes", fix="compare a feature")
         left, right = self._same_unit(self.value(part.left, parameters), self.value(part.right, parameters), part)
         column, exact = self._compare(left, right, part.op)
         for guard in sorted(left.guards | right.guards, key=lambda guard: guard.index):
@@ -501,8 +503,6 @@ class Compiler:
         difference = self._combine("-", left, right)
         assert isinstance(difference, Exact)
         top, bottom = difference.numerator, difference.denominator
-        if not difference.columns():
-            raise RuleError("a comparison of two constants never changes", fix="compare a feature")
         sure = is_positive(bottom)
         (sign,) = whole(top if sure else poly_product(top, bottom))
         terms = terms_of(sign)
@@ -531,6 +531,13 @@ class Compiler:
         if word == "%":
             scale *= 100.0
         return ConditionView(str(part.left), part.op, str(part.right), word, exact, column, left, right, scale)
+
+
+def has_feature(expr: Expr) -> bool:
+    """Whether anything in the expression is measured."""
+    if isinstance(expr, Binary):
+        return has_feature(expr.left) or has_feature(expr.right)
+    return isinstance(expr, Feature)
 
 
 def is_bare(value: Value) -> bool:
