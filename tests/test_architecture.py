@@ -59,13 +59,13 @@ LAYERS = {
                 "config",
                 "log",
             ),
-            *engine("plugins"),
+            *engine("plugins", "embedded"),
             *("feeds", "feeds.*"),
         ),
         ("hot", "words", "language", "domain"),
     ),
     "compositions": Layer(
-        engine("session", "backtesting", "replay", "tools", "tools.*"),
+        engine("session", "views", "backtesting", "replay", "tools", "tools.*"),
         ("hot", "words", "language", "domain", "shells", "core", "adapters", "compositions"),
     ),
     "entry": Layer(
@@ -84,7 +84,7 @@ IMPURE_MODULES = {
     *("signal", "selectors", "concurrent", "shutil", "tempfile", "secrets", "libc.time", "posix", "cpython.pythread"),
 }
 WALL_CLOCK = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "date.today", "datetime.today"}
-WALL_CLOCK_READERS = {"feeds": "receive_stamp", "engine.session": "Pacer"}  # module prefix: function or class
+WALL_CLOCK_READERS = {"feeds": "receive_stamp", "engine.session": "wall_ns"}  # module prefix: function or class
 CORE_LIBRARIES = {"numpy", "orjson", "websockets", "uvloop", "typer", "click", "rich", "structlog", "pydantic",
                   "pydantic_core", "pydantic_settings"}  # fmt: skip
 DANGEROUS_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib"}
