@@ -29,8 +29,9 @@ cdef enum:
     ID_MEMORY = 65536
     ID_WORDS = 1024  # of 64 bits
 
-cdef enum:
-    YEAR_2000_NS = 946684800000000000
+cdef extern from *:
+    "#define MICROBURST_YEAR_2000_NS 946684800000000000LL"
+    const int64_t YEAR_2000_NS "MICROBURST_YEAR_2000_NS"
 
 
 cdef enum RecordKind:
@@ -257,7 +258,7 @@ cdef inline Reject judge(Memory *m, Limits *limits, Record *r, int64_t wall_ns, 
     cdef Reject reject = ACCEPTED
     if r.bid_ticks and r.ask_ticks and r.bid_ticks > r.ask_ticks:
         reject = REJECT_CROSSED_QUOTE
-    elif r.time_ns < <int64_t>YEAR_2000_NS:
+    elif r.time_ns < YEAR_2000_NS:
         reject = REJECT_TIME_BEFORE_2000
     elif r.time_ns > wall_ns + limits.future_ns:
         reject = REJECT_TIME_FUTURE

@@ -78,7 +78,7 @@ def record_text(draw: st.DrawFn) -> str:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.lists(record_text(), max_size=5), min_size=1, max_size=4))
 def test_sound_frames_are_read_as_the_oracle_reads_them(frames: list[list[str]]) -> None:
     scanner, reader = Scanner(INSTRUMENTS), Reader(INSTRUMENTS)

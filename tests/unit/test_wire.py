@@ -392,3 +392,8 @@ def test_growing_keeps_rows_and_earlier_views() -> None:
 def test_every_reason_has_a_name_of_its_own() -> None:
     assert len(set(FRAME_REASONS)) == len(FRAME_REASONS)
     assert len(set(REJECT_REASONS)) == len(REJECT_REASONS)
+
+
+def test_every_reason_is_explained_in_the_reference() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "feed.md").read_text(encoding="utf-8")
+    assert [reason for reason in (*FRAME_REASONS, *REJECT_REASONS) if reason and f"`{reason}`" not in page] == []
