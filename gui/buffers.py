@@ -23,7 +23,7 @@ class Series:
 
     Args:
         columns: floats per row, the time in seconds since the Unix epoch included.
-        capacity: most rows held.
+        capacity: most rows held, at least 16.
     """
 
     def __init__(self, columns: int, capacity: int) -> None:
@@ -44,7 +44,7 @@ class Series:
         block = np.array(rows, np.float64).T
         block[0] *= NS
         capacity = self._rows.shape[1]
-        block = block[:, -capacity // 2 :]
+        block = block[:, -(capacity // 2) :]  # so that thinning always makes room
         while self._used + block.shape[1] > capacity:
             self._thin()
         self._rows[:, self._used : self._used + block.shape[1]] = block

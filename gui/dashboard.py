@@ -51,7 +51,7 @@ class Dashboard(QtWidgets.QWidget):
         self.watch_table = _table(self.watch, sortable=False)
         self.watch_table.clicked.connect(self._watch_clicked)
         self._watch_card = _frame(self.watch_table)
-        self._watch_card.setFixedWidth(226)
+        self._watch_card.setFixedWidth(238)
         chart_card = _frame(self.chart)
         chart_card.setMinimumSize(360, 220)
 
@@ -84,7 +84,7 @@ class Dashboard(QtWidgets.QWidget):
         below.addWidget(self._ticks_card())
         below.setStretchFactor(0, 3)
         below.setStretchFactor(1, 2)
-        below.setSizes([850, 400])
+        below.setSizes([790, 470])
         self.splitter = QtWidgets.QSplitter(Qt.Orientation.Vertical)
         self.splitter.addWidget(above)
         self.splitter.addWidget(below)

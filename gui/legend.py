@@ -7,6 +7,9 @@ from PySide6 import QtCore, QtGui, QtWidgets
 from gui import words
 from gui.theme import Theme
 
+Qt = QtCore.Qt
+WIDE_PX, MIDDLE_PX = 860, 640
+
 LAYERS = ("vwap", "bands", "levels", "markers")
 
 
@@ -26,8 +29,9 @@ class Legend(QtWidgets.QWidget):
         layout.setSpacing(4)
         layout.addWidget(self._symbol)
         layout.addSpacing(8)
-        for name in ("price", "spread", "vwap", "sd"):
-            layout.addWidget(self._label("muted", words.LEGEND[name]))
+        self._names = {name: self._label("muted", words.LEGEND[name]) for name in ("price", "spread", "vwap", "sd")}
+        for name, title in self._names.items():
+            layout.addWidget(title)
             layout.addWidget(self._values[name])
             layout.addSpacing(6)
         layout.addWidget(self._values["time"])
@@ -43,8 +47,22 @@ class Legend(QtWidgets.QWidget):
         # Keeps its place while hidden, so that the names do not jump when the chart leaves the live edge.
         policy = self._live.sizePolicy()
         policy.setRetainSizeWhenHidden(True)
+        policy.setHorizontalPolicy(QtWidgets.QSizePolicy.Policy.Fixed)
         self._live.setSizePolicy(policy)
         self._live.hide()
+
+    def resizeEvent(self, event: QtGui.QResizeEvent) -> None:
+        """Leave out what the chart can do without when it is narrow, rather than cutting words."""
+        width = event.size().width()
+        style = (
+            Qt.ToolButtonStyle.ToolButtonTextBesideIcon if width >= WIDE_PX else Qt.ToolButtonStyle.ToolButtonIconOnly
+        )
+        for button in self._buttons.values():
+            button.setToolButtonStyle(style)
+        for name in ("spread", "sd"):
+            for label in (self._names[name], self._values[name]):
+                label.setVisible(width >= MIDDLE_PX)
+        super().resizeEvent(event)
 
     def shows(self, layer: str) -> bool:
         """Whether a layer is switched on."""
@@ -83,7 +101,7 @@ class Legend(QtWidgets.QWidget):
         button.setChecked(True)
         button.setText(words.LAYERS[name][0])
         button.setToolTip(words.LAYERS[name][1])
-        button.setToolButtonStyle(QtCore.Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         button.toggled.connect(lambda on, layer=name: self.toggled.emit(layer, on))
         self._buttons[name] = button
         return button
@@ -94,7 +112,7 @@ def _sample(layer: str, colour: str, second: str) -> QtGui.QIcon:
     icon = QtGui.QIcon()
     for state, drawn in ((QtGui.QIcon.State.On, True), (QtGui.QIcon.State.Off, False)):
         picture = QtGui.QPixmap(32, 32)
-        picture.fill(QtCore.Qt.GlobalColor.transparent)
+        picture.fill(Qt.GlobalColor.transparent)
         painter = QtGui.QPainter(picture)
         painter.setRenderHint(QtGui.QPainter.RenderHint.Antialiasing)
         if drawn:
@@ -112,12 +130,12 @@ def _draw_sample(painter: QtGui.QPainter, layer: str, ink: QtGui.QColor, second:
         ink.setAlpha(90)
         painter.fillRect(2, 6, 28, 20, ink)
     elif layer == "markers":
-        painter.setPen(QtCore.Qt.PenStyle.NoPen)
+        painter.setPen(Qt.PenStyle.NoPen)
         for brush, corners in ((ink, ((1, 25), (15, 25), (8, 10))), (second, ((17, 8), (31, 8), (24, 23)))):
             painter.setBrush(brush)
             painter.drawPolygon([QtCore.QPoint(x, y) for x, y in corners])
     else:
         pen = QtGui.QPen(ink, 4)
-        pen.setStyle(QtCore.Qt.PenStyle.DotLine if layer == "levels" else QtCore.Qt.PenStyle.SolidLine)
+        pen.setStyle(Qt.PenStyle.DotLine if layer == "levels" else Qt.PenStyle.SolidLine)
         painter.setPen(pen)
         painter.drawLine(2, 16, 30, 16)

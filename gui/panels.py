@@ -46,7 +46,7 @@ class Card(QtWidgets.QFrame):
         self.head.addWidget(label("title", words.CARDS[name]))
         self.head.addStretch(1)
         self.body = QtWidgets.QVBoxLayout(self)
-        self.body.setContentsMargins(12, 8, 12, 10)
+        self.body.setContentsMargins(10, 8, 10, 9)
         self.body.setSpacing(6)
         self.body.addLayout(self.head)
 
@@ -191,7 +191,7 @@ class StatisticsCard(Card):
         grid = QtWidgets.QGridLayout()
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(5)
-        grid.setColumnMinimumWidth(2, 10)
+        grid.setColumnMinimumWidth(2, 6)
         self.values: dict[str, QtWidgets.QLabel] = {}
         for index, (key, text) in enumerate(words.STATISTICS):
             row, column = index // 2, index % 2 * 3

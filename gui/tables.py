@@ -326,7 +326,7 @@ class TicksModel(_Model):
 class WatchModel(_Model):
     """The instruments of the session."""
 
-    headers = ("Symbol", "Last", "Open P/L")
+    headers = ("Symbol", "Last", "P/L")
     left = frozenset((0,))
 
     def __init__(self, theme: Theme) -> None:

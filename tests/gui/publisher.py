@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import math
 import random
+import signal
 import time
 from collections import deque
 
@@ -220,16 +222,21 @@ class SyntheticSession:
         )  # fmt: skip
 
 
-async def publish(session: SyntheticSession, hertz: float = 30.0) -> None:
-    """Publish ``session`` in real time until cancelled."""
+async def publish(session: SyntheticSession, history_s: float = 0.0, hertz: float = 30.0) -> None:
+    """Publish ``session`` in real time until SIGTERM, then end it like an engine does."""
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     server = TelemetryServer(on_command=lambda name: setattr(session, "halted", "paused" if name == "pause" else ""))
     await server.start("20231114-221320-7f3a", session.mode)
     try:
-        for _ in range(4 * 60 * 4):
+        for _ in range(round(history_s * 4)):
             server.publish(session.advance(0.25))
-        while True:
-            await asyncio.sleep(1 / hertz)
+        while not stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), 1 / hertz)
             server.publish(session.advance(1 / hertz))
+        session.ended = "terminated"
+        server.publish(session.advance(1 / hertz))
     finally:
         await server.close()
 
@@ -241,8 +248,10 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1000)
     parser.add_argument("--mode", default="DEMO")
+    parser.add_argument("--history", type=float, default=0.0, help="seconds of session time before the start")
     options = parser.parse_args()
-    asyncio.run(publish(SyntheticSession(options.symbols, options.rate, options.seed, options.mode)))
+    session = SyntheticSession(options.symbols, options.rate, options.seed, options.mode)
+    asyncio.run(publish(session, options.history))
 
 
 if __name__ == "__main__":

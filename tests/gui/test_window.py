@@ -1,0 +1,548 @@
+"""The window as its user meets it: offscreen, fed through the real link by the real telemetry server."""
+
+# ruff: noqa: RUF001 - the typographic signs on the labels
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from PySide6 import QtCore, QtWidgets
+from pytestqt.qtbot import QtBot
+
+from engine.telemetry_wire import Endpoint, endpoint_path, read_endpoints
+from gui import words
+from gui.state import POINTS
+from gui.theme import make_theme
+from gui.window import MainWindow
+from tests.gui.conftest import ThreadedEngine
+from tests.gui.golden import SECOND, T0, snapshot, trade
+from tests.gui.publisher import SyntheticSession
+
+Start = Callable[[], ThreadedEngine]
+Qt = QtCore.Qt
+PATIENCE_MS = 15_000
+
+
+@pytest.fixture
+def watched(window: MainWindow, start_engine: Start, qtbot: QtBot) -> tuple[MainWindow, ThreadedEngine]:
+    """A window that shows the golden snapshot of a running engine."""
+    engine = start_engine()
+    engine.publish(snapshot())
+    window.open_session(demo=False)
+    wait_for_page(qtbot, window, window.dashboard)
+    qtbot.waitUntil(lambda: window.dashboard.statistics.values["equity"].text() == "10,009.50", timeout=PATIENCE_MS)
+    return window, engine
+
+
+def wait_for_page(qtbot: QtBot, window: MainWindow, page: QtWidgets.QWidget) -> None:
+    qtbot.waitUntil(lambda: window.pages.currentWidget() is page, timeout=PATIENCE_MS)
+
+
+def wait_for_badge(qtbot: QtBot, window: MainWindow, text: str) -> None:
+    qtbot.waitUntil(lambda: text in window.top.badge.text(), timeout=PATIENCE_MS)
+
+
+# --------------------------------------------------------------------------------------------------- what is shown
+
+
+def test_without_an_engine_the_welcome_card_offers_two_ways_on(
+    window: MainWindow, start_engine: Start, qtbot: QtBot
+) -> None:
+    window.open_session(demo=False)
+    assert window.pages.currentWidget() is window.welcome
+    assert window.welcome.title.text() == words.WELCOME_TITLE
+    assert window.welcome.demo.isEnabled()
+    assert not window.welcome.connect_button.isEnabled()
+    engine = start_engine()
+    engine.publish(snapshot())
+    qtbot.waitUntil(window.welcome.connect_button.isEnabled, timeout=PATIENCE_MS)
+    assert window.welcome.engines.currentText() == f"PAPER · session-1 · process {os.getpid()}"
+    qtbot.mouseClick(window.welcome.connect_button, Qt.MouseButton.LeftButton)
+    wait_for_page(qtbot, window, window.dashboard)
+
+
+def test_labels_of_the_golden_snapshot(watched: tuple[MainWindow, ThreadedEngine], qtbot: QtBot) -> None:
+    window, _ = watched
+    panel = window.dashboard
+    assert {key: value.text() for key, value in panel.statistics.values.items()} == {
+        "price": "101.28",
+        "position": "▼ SHORT",
+        "trades": "3 (2 / 1)",
+        "win_rate": "66.7 %",
+        "daily": "+9.50",
+        "total": "−1,234.50",
+        "drawdown": "1,300.25",
+        "equity": "10,009.50",
+        "gross": "+20.00",
+        "spread": "3.00",
+        "slippage": "1.50",
+        "fees": "0.25",
+    }
+    assert panel.statistics.net.text() == "net +15.25"
+    assert panel.position.side.text() == "▼ SHORT 100"
+    assert panel.position.pnl.text() == "−3.00"
+    assert [cell.text() for cell in panel.position._values.values()] == ["101.25", "101.30", "101.10"]
+    assert panel.position._left.text() == "time stop in 5.00 s"
+    assert [[cell.text() for cell in row] for row in panel.explain._rows] == [
+        ["✓", "range", "+0.120 %", "≥ +0.100 %"],
+        ["✗", "surge", "1.50 ×", "> 1.50 ×"],
+        ["…", "move", "–", "≤ −0.050 %"],
+    ]
+    assert panel.explain.summary.text() == "1 of 3 conditions hold"
+    assert panel.explain.notes.text() == "Refused by risk: daily_loss 2\nSignals skipped (cooldown): 7"
+    assert window.top.mode.text() == "PAPER"
+    assert window.windowTitle() == "PAPER · session-1 · Microburst"
+    assert "3px solid" in window._frame.styleSheet()
+    wait_for_badge(qtbot, window, "● Live")
+    figures = {name: figure.text() for name, figure in window.status.figures.items() if name != "frame"}
+    assert figures == {
+        "ticks": "1,234,567 ticks",
+        "rate": "5,003 ticks/s",
+        "queue": "queue 5",
+        "rejected": "rejected 3",
+        "latency": "p50 8.2 µs  p99 1.2 ms",
+        "refusals": "refusals 2",
+    }
+    assert "Rejected: crossed 2" in window.top.badge.toolTip()
+
+
+def test_tables_of_the_golden_snapshot(watched: tuple[MainWindow, ThreadedEngine]) -> None:
+    window, _ = watched
+    trades, ticks = window.dashboard.trades, window.dashboard.ticks
+    cells = [[trades.text(row, column) for column in range(trades.columnCount())] for row in range(trades.rowCount())]
+    assert cells[0] == [
+        "3", "ACME", "▲ Long", "22:13:50.000", "1.23 s", "100.00", "100.00",
+        "Time stop", "+0.50", "+1.00", "0.50", "100",
+    ]  # fmt: skip
+    assert [row[7] for row in cells] == ["Time stop", "Stop loss", "Profit target"]
+    assert [ticks.text(0, column) for column in range(6)] == [
+        "22:14:16.000",
+        "ACME",
+        "101.28",
+        "300",
+        "101.27",
+        "101.28",
+    ]
+
+
+def test_a_hundred_thousand_ticks_stay_within_bounds(window: MainWindow, start_engine: Start, qtbot: QtBot) -> None:
+    engine = start_engine()
+    session = SyntheticSession(rate=100_000)
+    window.open_session(demo=False)
+    highest = 0.0
+    for _ in range(50):  # 2,000 ticks each, the most that one snapshot carries unthinned
+        update = session.advance(0.02)
+        highest = max(highest, *(point[1] for point in update.symbols[0].points))
+        engine.publish(update)
+        window.draw_frame()
+    qtbot.waitUntil(lambda: window.state.snapshot is not None and window.state.snapshot.seq == 50, timeout=PATIENCE_MS)
+    assert session.markets[0].ticks == 100_000
+    series = window.state.symbols["ACME"].series
+    assert 10_000 < len(series) <= POINTS
+    assert float(series.column(1).max()) == highest
+    assert window.dashboard.ticks.rowCount() <= 50
+    qtbot.waitUntil(lambda: window.dashboard.ticks.rowCount() == 50, timeout=PATIENCE_MS)
+
+
+def test_every_published_trade_arrives_once(window: MainWindow, start_engine: Start, qtbot: QtBot) -> None:
+    engine = start_engine()
+    session = SyntheticSession(symbols=2)
+    for _ in range(400):
+        engine.publish(session.advance(0.25))
+    window.open_session(demo=False)
+    wait_for_page(qtbot, window, window.dashboard)
+    for _ in range(400):
+        engine.publish(session.advance(0.25))
+    assert len(session.trades) > 10
+    qtbot.waitUntil(lambda: window.dashboard.trades.rowCount() == len(session.trades), timeout=PATIENCE_MS)
+    numbers = [window.dashboard.trades.trade(row).number for row in range(len(session.trades))]
+    assert numbers == list(range(len(session.trades), 0, -1))
+
+
+# ------------------------------------------------------------------------------------------------------- controls
+
+
+def test_theme_palette_and_zone_change_everywhere(watched: tuple[MainWindow, ThreadedEngine], qtbot: QtBot) -> None:
+    window, _ = watched
+    left = Qt.MouseButton.LeftButton
+
+    def corner() -> str:
+        return window.grab().toImage().pixelColor(window.width() // 2, 12).name()
+
+    dark = corner()
+    qtbot.mouseClick(window.top.theme_button, left)
+    assert window.dashboard.chart._theme == make_theme("light", "classic")
+    assert corner() == "#ffffff" != dark
+    for palette in ("safe", "east-asia", "classic"):
+        qtbot.mouseClick(window.top.palette_button, left)
+        assert window.dashboard.trades.theme == make_theme("light", palette)
+    window._local_zone = ZoneInfo("America/New_York")
+    qtbot.mouseClick(window.top.zone, left)
+    assert window.dashboard.trades.text(0, 3) == "17:13:50.000"
+    assert window.dashboard.ticks.text(0, 0) == "17:14:16.000"
+    assert window.dashboard.chart._time_axis.text(T0 / 1e9, 3) == "17:13:20.000"
+    assert window.top.zone.text() == "EST"
+    qtbot.mouseClick(window.top.zone, left)
+    assert window.dashboard.trades.text(0, 3) == "22:13:50.000"
+
+
+def test_pause_is_one_click_and_turns_into_resume(watched: tuple[MainWindow, ThreadedEngine], qtbot: QtBot) -> None:
+    window, engine = watched
+    qtbot.waitUntil(window.top.pause.isEnabled, timeout=PATIENCE_MS)
+    qtbot.mouseClick(window.top.pause, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: engine.commands == ["pause"], timeout=PATIENCE_MS)
+    account = dataclasses.replace(snapshot().account, halted="paused by a viewer")
+    engine.publish(snapshot(2, account=account, new_trades=[]))
+    qtbot.waitUntil(lambda: window.top.pause.text() == words.RESUME, timeout=PATIENCE_MS)
+    assert "No entries: paused by a viewer" in window.dashboard.explain.notes.text()
+    qtbot.mouseClick(window.top.pause, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: engine.commands == ["pause", "resume"], timeout=PATIENCE_MS)
+
+
+@pytest.mark.parametrize(("answer", "sent"), [("No", []), ("Yes", ["flatten"])])
+def test_flatten_asks_first(
+    watched: tuple[MainWindow, ThreadedEngine],
+    qtbot: QtBot,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str,
+    sent: list[str],
+) -> None:
+    window, engine = watched
+    defaults = []
+
+    def question(*arguments: object) -> QtWidgets.QMessageBox.StandardButton:
+        defaults.append(arguments[-1])
+        return QtWidgets.QMessageBox.StandardButton[answer]
+
+    monkeypatch.setattr(QtWidgets.QMessageBox, "question", question)
+    qtbot.waitUntil(window.top.flatten.isEnabled, timeout=PATIENCE_MS)
+    qtbot.mouseClick(window.top.flatten, Qt.MouseButton.LeftButton)
+    assert defaults == [QtWidgets.QMessageBox.StandardButton.No]
+    window.send_command("pause")  # arrives after whatever the click has sent
+    qtbot.waitUntil(lambda: engine.commands[-1:] == ["pause"], timeout=PATIENCE_MS)
+    assert engine.commands == [*sent, "pause"]
+
+
+def test_legend_names_hide_their_layers(watched: tuple[MainWindow, ThreadedEngine], qtbot: QtBot) -> None:
+    window, _ = watched
+    chart = window.dashboard.chart
+    window.draw_frame()
+    assert chart._levels["stop"].isVisible()
+    for name, items in {
+        "vwap": [chart._vwap_curve],
+        "bands": [*chart._bands.values(), *chart._fills.values()],
+        "levels": [chart._levels["stop"]],
+        "markers": [chart._markers._exits, chart._markers._entries],
+    }.items():
+        qtbot.mouseClick(chart.legend._buttons[name], Qt.MouseButton.LeftButton)
+        window.draw_frame()
+        assert not any(item.isVisible() for item in items), name
+        chart.legend.toggle(name)
+        window.draw_frame()
+        assert all(item.isVisible() for item in items), name
+
+
+def test_the_keys_on_the_sheet_work(watched: tuple[MainWindow, ThreadedEngine], qtbot: QtBot) -> None:
+    window, _ = watched
+    chart = window.dashboard.chart
+    window.activateWindow()
+    chart.setFocus()
+    qtbot.waitUntil(chart.hasFocus, timeout=PATIENCE_MS)
+    qtbot.keyClick(chart, Qt.Key.Key_D)
+    assert window._theme_name == "light"
+    qtbot.keyClick(chart, Qt.Key.Key_P)
+    assert window._palette == "safe"
+    qtbot.keyClick(chart, Qt.Key.Key_T)
+    assert not window._utc
+    for key, layer in (
+        (Qt.Key.Key_V, "vwap"),
+        (Qt.Key.Key_B, "bands"),
+        (Qt.Key.Key_O, "levels"),
+        (Qt.Key.Key_M, "markers"),
+    ):
+        qtbot.keyClick(chart, key)
+        assert not chart.legend.shows(layer)
+    qtbot.keyClick(chart, Qt.Key.Key_C)
+    assert not chart._snap
+    span = chart._span_s
+    qtbot.keyClick(chart, Qt.Key.Key_Up)
+    assert chart._span_s == pytest.approx(span * 0.8)
+    qtbot.keyClick(chart, Qt.Key.Key_Home)
+    assert not chart.following
+    qtbot.keyClick(chart, Qt.Key.Key_End)
+    assert chart.following
+    qtbot.keyClick(chart, Qt.Key.Key_Left, Qt.KeyboardModifier.ShiftModifier)
+    assert not chart.following
+    qtbot.keyClick(chart, Qt.Key.Key_BracketLeft)
+    assert window.dashboard._current_trade is not None
+    assert window.dashboard._current_trade.number == 3
+    qtbot.keyClick(chart, Qt.Key.Key_F)
+    assert window.dashboard.filter.hasFocus()
+    qtbot.keyClicks(window.dashboard.filter, "side:short")
+    assert window._theme_name == "light"  # typed, not obeyed
+    assert [one.number for one in window.dashboard.filtered.visible_trades()] == [2]
+    qtbot.keyClick(window.dashboard.filter, Qt.Key.Key_Escape)
+    assert chart.hasFocus()
+    qtbot.keyClick(chart, "?")
+    sheet = next(widget for widget in window.findChildren(QtWidgets.QDialog) if widget.isVisible())
+    texts = [text.text() for text in sheet.findChildren(QtWidgets.QLabel)]
+    assert len(texts) == 2 * len(words.SHORTCUTS)
+    sheet.close()
+
+
+def test_the_chart_follows_unless_moved_half_a_screen_back(
+    watched: tuple[MainWindow, ThreadedEngine], qtbot: QtBot
+) -> None:
+    window, _ = watched
+    chart = window.dashboard.chart
+    window.draw_frame()
+    chart.pan(-0.4)
+    assert chart.following
+    chart.go_live()
+    window.draw_frame()
+    chart.pan(-0.7)
+    assert not chart.following
+    window.draw_frame()
+    assert chart.legend._live.isVisible()
+    qtbot.mouseClick(chart.legend._live, Qt.MouseButton.LeftButton)
+    window.draw_frame()
+    right = chart._price.vb.viewRange()[0][1]
+    assert right == pytest.approx((T0 + 60 * SECOND) / 1e9 + chart._span_s * 0.06, abs=1e-3)
+
+
+def test_the_crosshair_snaps_to_a_tick_and_describes_it(watched: tuple[MainWindow, ThreadedEngine]) -> None:
+    window, _ = watched
+    chart = window.dashboard.chart
+    window.draw_frame()
+    spot = chart._price.vb.mapViewToScene(QtCore.QPointF((T0 + 30.3 * SECOND) / 1e9, 101.2))
+    chart._mouse_moved(spot)
+    assert chart.legend._values["time"].text() == "22:13:50.000"
+    assert chart.legend._values["price"].text() == "101.15"
+    assert chart._cross[0].value() == pytest.approx((T0 + 30 * SECOND) / 1e9)
+    chart._mouse_moved(QtCore.QPointF(-5, -5))
+    assert not chart._cross[0].isVisible()
+    assert chart.legend._values["time"].text() == ""
+
+
+def test_hovering_a_marker_shows_its_trade(watched: tuple[MainWindow, ThreadedEngine]) -> None:
+    window, _ = watched
+    chart = window.dashboard.chart
+    window.dashboard.show_trade(window.dashboard.trades.trade(0))
+    window.draw_frame()
+    chart._price.vb.setYRange(99, 102, padding=0)
+    last = window.dashboard.trades.trade(0)
+    chart._mouse_moved(chart._price.vb.mapViewToScene(QtCore.QPointF(last.entry_ts_ns / 1e9, last.entry_price)))
+    assert chart._card.isVisible()
+    assert "#3 ACME ▲ long" in chart._card.text()
+    assert "+0.50" in chart._card.text()
+
+
+def test_clicking_a_trade_brings_it_into_view(watched: tuple[MainWindow, ThreadedEngine], qtbot: QtBot) -> None:
+    window, _ = watched
+    table = window.dashboard.trades_table
+    spot = table.visualRect(table.model().index(2, 0)).center()
+    qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=spot)
+    left, right = window.dashboard.chart._price.vb.viewRange()[0]
+    middle = (trade(1, "TP", 14.5).entry_ts_ns + trade(1, "TP", 14.5).exit_ts_ns) / 2e9
+    assert (left + right) / 2 == pytest.approx(middle, abs=1e-3)
+    assert not window.dashboard.chart.following
+
+
+def test_several_symbols_can_be_chosen(window: MainWindow, start_engine: Start, qtbot: QtBot) -> None:
+    engine = start_engine()
+    session = SyntheticSession(symbols=3)
+    engine.publish(session.advance(30))
+    window.open_session(demo=False)
+    qtbot.waitUntil(window.dashboard.watch_table.isVisible, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: window.top.symbols.count() == 3, timeout=PATIENCE_MS)
+    window.dashboard.choose("CRUX")
+    window.draw_frame()
+    assert window.dashboard.chart.legend._symbol.text() == "CRUX"
+    window.dashboard.step_symbol(1)
+    assert window.dashboard.symbol == "ACME"
+    window.top.symbols.textActivated.emit("BOLT")
+    window.draw_frame()
+    assert window.dashboard.chart.legend._symbol.text() == "BOLT"
+    spot = window.dashboard.watch_table.visualRect(window.dashboard.watch.index(2, 0)).center()
+    qtbot.mouseClick(window.dashboard.watch_table.viewport(), Qt.MouseButton.LeftButton, pos=spot)
+    assert window.dashboard.symbol == "CRUX"
+
+
+@pytest.mark.parametrize(("width", "height"), [(900, 600), (1280, 800), (1920, 1080)])
+def test_nothing_is_cut_off_at_the_usual_sizes(
+    watched: tuple[MainWindow, ThreadedEngine], qtbot: QtBot, width: int, height: int
+) -> None:
+    window, _ = watched
+    window.resize(width, height)
+    qtbot.waitUntil(lambda: window.width() == width, timeout=PATIENCE_MS)
+    QtWidgets.QApplication.processEvents()
+    panel = window.dashboard
+    for label in (*panel.statistics.values.values(), panel.position.side, panel.position.pnl, window.top.mode):
+        assert label.width() >= label.fontMetrics().horizontalAdvance(label.text()), label.text()
+        assert label.visibleRegion().boundingRect().width() >= label.width() or height < 800, label.text()
+    header = panel.trades_table.horizontalHeader()
+    for column in range(panel.trades.columnCount()):
+        if not panel.trades_table.isColumnHidden(column):
+            assert header.sectionSize(column) >= panel.trades_table.sizeHintForColumn(column)
+
+
+def test_stale_data_greys_the_price(watched: tuple[MainWindow, ThreadedEngine], qtbot: QtBot) -> None:
+    window, engine = watched
+    feed = dataclasses.replace(snapshot().feed, state="stale", detail="no tick for 5 s")
+    engine.publish(snapshot(2, feed=feed, new_trades=[]))
+    wait_for_badge(qtbot, window, "◐ Stale")
+    assert window.dashboard.chart._stale
+    assert window.top.badge.toolTip().startswith("no tick for 5 s")
+
+
+# --------------------------------------------------------------------------------------------------- link and child
+
+
+def test_a_lost_engine_is_found_again(
+    watched: tuple[MainWindow, ThreadedEngine], start_engine: Start, qtbot: QtBot
+) -> None:
+    window, engine = watched
+    engine.close()
+    wait_for_badge(qtbot, window, "↻ Reconnecting")
+    assert not window.top.pause.isEnabled()
+    assert window.dashboard.statistics.values["equity"].text() == "10,009.50"
+    successor = start_engine()
+    account = dataclasses.replace(snapshot().account, equity=12_345.0)
+    successor.publish(snapshot(1, account=account))
+    qtbot.waitUntil(lambda: window.dashboard.statistics.values["equity"].text() == "12,345.00", timeout=PATIENCE_MS)
+    wait_for_badge(qtbot, window, "● Live")
+    assert window.dashboard.trades.rowCount() == 3
+    assert window.link is not None
+    assert window.link.status.reconnects >= 1
+
+
+def test_the_end_of_a_session_is_told_and_kept_on_screen(
+    watched: tuple[MainWindow, ThreadedEngine], qtbot: QtBot
+) -> None:
+    window, engine = watched
+    engine.publish(snapshot(2, ended="interrupted", new_trades=[]))
+    engine.close()
+    wait_for_badge(qtbot, window, "■ Session over")
+    assert window.banner.text() == "The session is over: interrupted. What it showed last stays on screen."
+    assert window.dashboard.trades.rowCount() == 3
+    qtbot.mouseClick(window.banner_button, Qt.MouseButton.LeftButton)
+    assert window.pages.currentWidget() is window.welcome
+
+
+def test_a_wrong_token_is_said_in_words(window: MainWindow, start_engine: Start, runtime: Path, qtbot: QtBot) -> None:
+    engine = start_engine()
+    forged = dataclasses.replace(engine.endpoint, token="0" * 32)
+    endpoint_path(runtime, forged.pid).write_bytes(forged.to_json())
+    window.open_session(demo=False)
+    qtbot.waitUntil(window.welcome.problem.isVisible, timeout=PATIENCE_MS)
+    assert window.welcome.problem.text() == words.REFUSALS["token"]
+    assert engine.server.health.refused == 1
+
+
+def test_a_demo_starts_shows_and_is_stopped_with_the_window(
+    settings: QtCore.QSettings, runtime: Path, qtbot: QtBot
+) -> None:
+    command = (sys.executable, "-m", "tests.gui.publisher", "--seed", "3", "--history", "60")
+    window = MainWindow(settings, command)
+    qtbot.addWidget(window)
+    window.show()
+    window.open_session(demo=True)
+    assert window.welcome.notice.text() == words.STARTING_DEMO
+    wait_for_page(qtbot, window, window.dashboard)
+    child = window.child
+    assert child is not None
+    assert [one.pid for one in read_endpoints(runtime)] == [child.pid]
+    assert window.top.mode.text() == "DEMO"
+    window.close()
+    assert child.exit_code == 0
+    assert read_endpoints(runtime) == []
+
+
+def test_a_demo_that_fails_shows_its_last_line(settings: QtCore.QSettings, qtbot: QtBot) -> None:
+    script = "import sys; print('noise\\nfeed: port taken; choose another', file=sys.stderr); sys.exit(6)"
+    window = MainWindow(settings, (sys.executable, "-c", script))
+    qtbot.addWidget(window)
+    window.show()
+    qtbot.mouseClick(window.welcome.demo, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(window.welcome.problem.isVisible, timeout=PATIENCE_MS)
+    assert window.welcome.problem.text() == "The engine stopped with exit code 6: feed: port taken; choose another"
+    assert window.welcome.demo.isEnabled()
+    window.close()
+
+
+def test_a_demo_that_cannot_start_says_so(settings: QtCore.QSettings, qtbot: QtBot) -> None:
+    window = MainWindow(settings, ("/nonexistent/python",))
+    qtbot.addWidget(window)
+    window.show()
+    window.start_demo()
+    assert "No such file" in window.welcome.problem.text()
+    window.close()
+
+
+def test_closing_leaves_an_engine_alone_that_was_only_watched(
+    watched: tuple[MainWindow, ThreadedEngine], runtime: Path
+) -> None:
+    window, engine = watched
+    window.close()
+    assert engine.commands == []
+    assert read_endpoints(runtime) == [engine.endpoint]
+
+
+# -------------------------------------------------------------------------------------------------------- settings
+
+
+def test_appearance_is_kept_and_broken_settings_fall_back(settings: QtCore.QSettings, qtbot: QtBot) -> None:
+    first = MainWindow(settings)
+    qtbot.addWidget(first)
+    first.switch_theme()
+    first.switch_palette()
+    first.close()
+    second = MainWindow(settings)
+    qtbot.addWidget(second)
+    assert (second._theme_name, second._palette) == ("light", "safe")
+    second.close()
+    for key in ("theme", "palette", "zone", "geometry", "splitter"):
+        settings.setValue(key, "\x00 nonsense")
+    third = MainWindow(settings)
+    qtbot.addWidget(third)
+    third.show()
+    assert third._palette == "classic"
+    assert third.width() == 1280
+    third.close()
+
+
+def test_trades_are_saved_as_shown(
+    watched: tuple[MainWindow, ThreadedEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window, _ = watched
+    path = tmp_path / "trades.csv"
+    monkeypatch.setattr(QtWidgets.QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
+    window.dashboard.filter.setText("net>0")
+    window.export_trades()
+    lines = path.read_text().splitlines()
+    assert lines[0] == "# session session-1"
+    assert lines[1].startswith("number,symbol,side,entry_ts_ns,held_ns,entry_price")
+    assert [line.split(",")[0] for line in lines[2:]] == ["3", "1"]
+    assert (
+        lines[3]
+        == f"1,ACME,long,{T0 + 10 * SECOND},1234000000,100.0,100.145,TP,14.5,15.0,0.5,100.0,{T0 + 11_234_000_000}"
+    )
+    assert window.status.currentMessage() == f"2 trades saved to {path}"
+    monkeypatch.setattr(QtWidgets.QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "no" / "x.csv"), ""))
+    window.export_trades()
+    assert window.status.currentMessage() == "Not saved: No such file or directory"
+
+
+def test_a_false_announcement_is_not_followed(window: MainWindow, runtime: Path) -> None:
+    (runtime / "engine-1.json").write_text("{broken")
+    gone = Endpoint("127.0.0.1", 1, "t", 2**22 + 1, "gone", "PAPER", 1)
+    endpoint_path(runtime, gone.pid).write_bytes(gone.to_json())
+    window.open_session(demo=False)
+    assert window.pages.currentWidget() is window.welcome
+    assert not window.welcome.connect_button.isEnabled()
