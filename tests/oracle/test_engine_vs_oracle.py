@@ -7,6 +7,7 @@ and refused, one by one.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from random import Random
@@ -33,18 +34,28 @@ from tests.shared_data import DATASETS
 
 Row = tuple[Any, ...]
 
+METRICS: dict[str, Callable[[Result], Any]] = {
+    "ticks": lambda result: result.ticks,
+    "late_ticks": lambda result: result.late,
+    "trades": lambda result: len(result.finished),
+    "open_at_end": lambda result: len(result.trades) - len(result.finished),
+    "wins": lambda result: result.wins,
+    "losses": lambda result: result.losses,
+    "consecutive_losses": lambda result: result.consecutive_losses,
+    "by_reason": lambda result: result.by_reason,
+    "total_pnl": lambda result: result.total_pnl,
+    "daily_pnl": lambda result: result.daily_pnl,
+    "max_drawdown": lambda result: result.max_drawdown,
+    "current_drawdown": lambda result: result.current_drawdown,
+}
+"""The page's statistics, by the engine's names."""
+
 
 def backtest(columns: dict[str, np.ndarray], params: Params, *, fills: str, price_precision: int, **more: Any) -> Any:
     """Run the engine with the settings of the reference."""
+    given: dict[str, Any] = {**params.as_settings(), **params.as_account(), **more}
     return engine.backtest(
-        columns,
-        "momentum_burst",
-        fills=fills,
-        calendar="always",
-        price_precision=price_precision,
-        **params.as_settings(),
-        **params.as_account(),
-        **more,
+        columns, "momentum_burst", fills=fills, calendar="always", price_precision=price_precision, **given
     )
 
 
@@ -95,6 +106,7 @@ def assert_equal(actual: Any, expected: Result, price_precision: int) -> None:
     assert len(ours) == len(theirs)
     assert [(s.ts_ns, s.side) for s in actual.skipped_signals] == [(s.ts_ns, s.side) for s in expected.skipped_signals]
     assert [(s.ts_ns, s.side) for s in actual.refusals] == [(s.ts_ns, s.side) for s in expected.refusals]
+    assert {name: actual.metrics[name] for name in METRICS} == {name: of(expected) for name, of in METRICS.items()}
 
 
 @pytest.mark.parametrize(("dataset", "fills", "name"), RUNS, ids="-".join)
