@@ -6,7 +6,6 @@ the log file that holds its traceback.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +14,7 @@ from typing import Annotated
 import typer
 
 from engine.commands import backtest, config, doctor, run, strategy
+from engine.commands.shared import discard_output
 from engine.errors import ExitCode, UserError
 
 app = typer.Typer(
@@ -75,8 +75,8 @@ def _execute(given: Sequence[str]) -> int:
         return _fail(error.line(), error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", ExitCode.INTERRUPTED)
-    except BrokenPipeError:  # the reader of a pipe has gone: nobody is left to tell
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        discard_output()
         return ExitCode.OK
     except Exception as error:
         if is_usage_error(error):

@@ -12,7 +12,7 @@ import math
 import sys
 import threading
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TextIO
@@ -23,6 +23,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from engine.commands.shared import discard_output
 from engine.telemetry_wire import AccountView, FeatureView, FeedView, PositionView, Snapshot, SymbolView, TradeView
 
 DRAWS_PER_S = 4
@@ -117,6 +118,7 @@ class SessionConsole:
         self._switch_interval_s = sys.getswitchinterval()
         self.latest: Snapshot | None = None
         self.reasons: Counter[str] = Counter()
+        self.on_reader_gone: Callable[[], None] = lambda: None
 
     def __enter__(self) -> SessionConsole:
         if self._live_wanted:
@@ -162,9 +164,13 @@ class SessionConsole:
             self._write_lines()
 
     def _write_lines(self) -> None:
-        while self._lines:
-            self._out.write(self._lines.popleft() + "\n")
-        self._out.flush()
+        try:
+            while self._lines:
+                self._out.write(self._lines.popleft() + "\n")
+            self._out.flush()
+        except BrokenPipeError:
+            discard_output()
+            self.on_reader_gone()
 
     def _draw(self) -> None:
         while not self._stop.wait(1 / DRAWS_PER_S):

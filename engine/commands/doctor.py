@@ -17,7 +17,7 @@ from engine.commands.shared import ConfigFlag, JsonFlag, load_config, plain_tabl
 from engine.errors import ExitCode, UserError
 
 MOCK_PORT = 8765
-EXTRAS = {"gui": ("pyqtgraph", "PySide6-Essentials"), "data": ("polars", "pyarrow")}
+EXTRAS = {"gui": ("pyqtgraph", "PySide6-Essentials"), "data": ("polars", "pyarrow", "plotly")}
 CORE = ("numpy", "orjson", "websockets", "uvloop", "typer", "rich", "structlog", "pydantic-settings")
 
 

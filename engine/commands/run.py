@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -94,30 +94,42 @@ def run(
 
 
 async def _session(config: Config, console: SessionConsole) -> int:
-    """Run the session until it ends or a signal asks it to; return the exit code."""
+    """Run the session until it ends or a signal asks it to; return the exit code.
+
+    The first signal lets it close its positions. One that comes before the first snapshot, when there is nothing to
+    close yet, or a second one, ends it at once.
+    """
     from engine.session import run_paper
 
     stop = asyncio.Event()
-    asked = _stop_on_signals(stop)
-    code = int(await run_paper(config, on_snapshot=console.on_snapshot, on_line=console.on_line, stop_event=stop))
+    session = asyncio.create_task(
+        run_paper(config, on_snapshot=console.on_snapshot, on_line=console.on_line, stop_event=stop)
+    )
+    console.on_reader_gone = stop.set
+    asked: list[ExitCode] = []
+
+    def ask(code: ExitCode) -> None:
+        stop.set()
+        asked.append(code)
+        if len(asked) > 1 or console.latest is None:
+            session.cancel()
+
+    _on_signals(ask)
+    try:
+        code = int(await session)
+    except asyncio.CancelledError:
+        code = ExitCode.OK
     return asked[0] if asked and code == ExitCode.OK else code
 
 
-def _stop_on_signals(stop: asyncio.Event) -> list[ExitCode]:
-    """Set ``stop`` at Ctrl-C or SIGTERM; return the list that will hold the exit code of the signal that came."""
-    asked: list[ExitCode] = []
+def _on_signals(ask: Callable[[ExitCode], None]) -> None:
+    """Call ``ask`` with the exit code of a signal, at Ctrl-C and SIGTERM."""
     loop = asyncio.get_running_loop()
-
-    def ask(code: ExitCode) -> None:
-        asked.append(code)
-        stop.set()
-
     for name, code in ((signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)):
         try:
             loop.add_signal_handler(name, ask, code)
         except NotImplementedError:  # Windows: the handler runs between bytecodes of the main thread
             signal.signal(name, lambda *_, code=code: loop.call_soon_threadsafe(ask, code))
-    return asked
 
 
 def _run_loop(session: Coroutine[Any, Any, int]) -> int:

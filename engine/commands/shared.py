@@ -5,6 +5,7 @@ Results go to standard output and everything else to standard error, so a pipe c
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -122,6 +123,11 @@ def start_log(loaded: Loaded, *, quiet: bool, verbose: int) -> None:
     settings = loaded.config.log
     verbosity = -1 if quiet else verbose
     log.configure(level=settings.level, terminal=settings.format, file=settings.file, verbosity=verbosity)
+
+
+def discard_output() -> None:
+    """Let standard output lead nowhere: the reader of the pipe has gone, and nobody is left to tell."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def write_json(value: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 
 import pytest
 
@@ -46,6 +47,23 @@ def test_a_signal_ends_it_in_order(start, market, how, code):
     assert done.code == code, done.err
     assert "net" in done.out
     assert "Traceback" not in done.err
+
+
+def test_ctrl_c_while_it_is_still_connecting(start):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never says a word
+        engine = start("engine", "--feed", f"ws://127.0.0.1:{silent.getsockname()[1]}")
+        silent.accept()
+        done = engine.end(signal.SIGINT, timeout=5)
+    assert done.code == 130, done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(start, market):
+    engine = start("engine", "--feed", market)
+    engine.line("OPEN")
+    engine.process.stdout.close()
+    assert engine.process.wait(timeout=60) == 0
+    assert engine.process.stderr.read() == ""
 
 
 def test_without_an_address_it_embeds_a_market(run):
