@@ -9,18 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.backtesting import BacktestResult as BacktestResult
     from engine.backtesting import backtest as backtest
     from engine.model import Instrument as Instrument
     from engine.model import Side as Side
     from engine.model import Signal as Signal
     from engine.model import TickBlock as TickBlock
+    from engine.results import BacktestResult as BacktestResult
     from engine.store import read_ticks as read_ticks
     from engine.store import write_ticks as write_ticks
     from engine.strategy import Strategy as Strategy
 
 _HOMES = {
-    "BacktestResult": "engine.backtesting",
+    "BacktestResult": "engine.results",
     "Instrument": "engine.model",
     "Side": "engine.model",
     "Signal": "engine.model",
@@ -31,7 +31,7 @@ _HOMES = {
     "write_ticks": "engine.store",
 }
 
-__all__ = ["BacktestResult", "Instrument", "Side", "Signal", "Strategy", "TickBlock", "backtest", "read_ticks", "write_ticks"]  # fmt: skip
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

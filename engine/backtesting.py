@@ -6,11 +6,7 @@ There is no second implementation of anything: the kernel, the core, risk and th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
-from functools import cached_property
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,52 +14,21 @@ import numpy as np
 
 from engine import events
 from engine.brokers.paper import PaperBroker, VenueModel
-from engine.errors import ConfigError, DataError, MissingExtraError, nearest
+from engine.errors import ConfigError, DataError, nearest
 from engine.kernel import Assignment, Kernel, MemoryJournal
-from engine.metrics import trade_metrics
 from engine.model import Instrument, TickBlock
 from engine.plugins import find_strategy
-from engine.portfolio import Portfolio, Trade
+from engine.portfolio import Portfolio
 from engine.quantities import Fee, Number, parse_duration_ns, parse_fee, parse_number, parse_ratio
+from engine.results import BacktestResult, Settings
 from engine.risk import RiskGate, RiskLimits
-from engine.sessions import DAY_NS, calendar as find_calendar, day_text
+from engine.sessions import calendar as find_calendar
 from engine.store import OnBadRow, TickFile, from_frame, read_ticks
 from engine.store_rows import first_bad_row
 from engine.strategy import Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-SCHEMA = "microburst.backtest/1"
-
-ACCOUNT = ("starting_cash", "position_size", "daily_loss_limit")
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Everything besides ticks and strategy that decides a result."""
-
-    venue: VenueModel
-    calendar: str
-    starting_cash: Fraction
-    position_size: Fraction
-    daily_loss_limit: Fraction
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, for the passport of a result."""
-        venue = self.venue
-        return {
-            "fills": venue.fills,
-            "spread": None if venue.spread is None else float(venue.spread),
-            "slippage_bps": float(venue.slippage_bps),
-            "fee": str(venue.fee),
-            "latency_feed_ns": venue.latency_feed_ns,
-            "latency_order_ns": venue.latency_order_ns,
-            "calendar": self.calendar,
-            "starting_cash": float(self.starting_cash),
-            "position_size": float(self.position_size),
-            "daily_loss_limit": float(self.daily_loss_limit),
-        }
 
 
 def backtest(
@@ -234,176 +199,3 @@ def check_accepted(file: TickFile, kernel: Kernel) -> None:
         names = ("timestamp", "price", "size", "bid", "ask", "bid_size", "ask_size")
         what = f"{refused:,} ticks are invalid, the first at row {row}" + (f" ({names[field]})" if row >= 0 else "")
         raise DataError(what, where=file.source, fix="prices and sizes are positive integers below 2**40")
-
-
-def plain(value: Any) -> Any:
-    """JSON's idea of a value: decimals as numbers."""
-    if isinstance(value, Decimal):
-        return float(value)
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    return value
-
-
-@dataclass(frozen=True, slots=True)
-class SignalNote:
-    """A signal that was not taken: when it began, its side, the price then, and for a refusal the reason."""
-
-    symbol: str
-    ts_ns: int
-    side: str
-    price: Decimal
-    reason: str
-
-
-class BacktestResult:
-    """What a backtest gave. ``to_json`` is what ``engine backtest --json`` prints."""
-
-    def __init__(
-        self, file: TickFile, strategy: Strategy, settings: Settings, kernel: Kernel, journal: MemoryJournal
-    ) -> None:
-        self.file, self.strategy, self.settings, self.kernel, self.journal = file, strategy, settings, kernel, journal
-
-    @property
-    def trades(self) -> list[Trade]:
-        """Closed trades in order, the one closed by the end of the data last."""
-        return self.kernel.trades
-
-    @property
-    def decision_hash(self) -> str:
-        """Hash of every decision in order: equal for equal runs, on every machine."""
-        return self.journal.decision_hash
-
-    @cached_property
-    def run_id(self) -> str:
-        """Names the run by what went in: ticks, strategy, parameters and settings."""
-        return blake2b(repr(sorted(self.passport.items())).encode(), digest_size=8).hexdigest()
-
-    @cached_property
-    def passport(self) -> dict[str, Any]:
-        """Everything that decides the result."""
-        cls = type(self.strategy)
-        return {
-            "input": self.file.source,
-            "input_sha256": self.file.sha256,
-            "strategy": f"{cls.__module__}.{cls.__qualname__}",
-            "parameters": {name: str(value) for name, value in self.strategy.parameters.items()},
-            **self.settings.to_json(),
-        }
-
-    def _notes(self, kind: type) -> list[SignalNote]:
-        lanes, instruments = self.kernel.lanes, self.kernel.instruments
-        notes = []
-        for decision in self.journal.decisions:
-            if isinstance(decision, kind):
-                instrument = instruments[lanes[decision.lane].instrument]
-                notes.append(
-                    SignalNote(
-                        instrument.symbol,
-                        decision.ts_ns,
-                        decision.side,
-                        instrument.price(decision.price_ticks),
-                        getattr(decision, "reason", "COOLDOWN"),
-                    )
-                )
-        return notes
-
-    @cached_property
-    def skipped_signals(self) -> list[SignalNote]:
-        """Signals skipped by the cooldown after a loss."""
-        return self._notes(events.SignalSkipped)
-
-    @cached_property
-    def refusals(self) -> list[SignalNote]:
-        """Signals that risk refused."""
-        return self._notes(events.SignalRefused)
-
-    @cached_property
-    def metrics(self) -> dict[str, Any]:
-        """Figures of the run; definitions in ``engine.metrics``. Drawdowns are marked at every trade print."""
-        core, portfolio = self.kernel.core, self.kernel.portfolio
-        days = self.daily_pnl
-        return {
-            "ticks": core.trades_seen + core.quotes_seen,
-            **trade_metrics(self.trades),
-            "daily_pnl": list(days.values())[-1] if days else Decimal(0),
-            "total_pnl": portfolio.money(core.equity - portfolio.starting),
-            "max_drawdown": portfolio.money(core.drawdown),
-            "current_drawdown": portfolio.money(core.peak - core.equity),
-            "days": days,
-            "late_ticks": core.late,
-        }
-
-    @cached_property
-    def daily_pnl(self) -> dict[str, Decimal]:
-        """Result of each trading day, open positions marked at its end, by ISO date."""
-        starts = [d for d in self.journal.decisions if isinstance(d, events.DayStarted)]
-        ends = [start.equity for start in starts[1:]] + [self.kernel.core.equity]
-        money = self.kernel.portfolio.money
-        return {day_text(start.day): money(end - start.equity) for start, end in zip(starts, ends, strict=True)}
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the result as plain values."""
-        block = self.file.block
-        return {
-            "schema": SCHEMA,
-            "run_id": self.run_id,
-            "ticks": len(block),
-            "first_ts_ns": int(block.ts_ns[0]) if len(block) else None,
-            "last_ts_ns": int(block.ts_ns.max()) if len(block) else None,
-            "trades": [
-                {
-                    "symbol": trade.symbol,
-                    "side": trade.side,
-                    "entry_ts_ns": trade.entry_ts_ns,
-                    "exit_ts_ns": trade.exit_ts_ns,
-                    "entry_price": float(trade.entry_price),
-                    "exit_price": float(trade.exit_price),
-                    "qty": float(trade.qty),
-                    "reason": trade.reason.value,
-                    "gross": float(trade.gross),
-                    "spread_cost": float(trade.spread_cost),
-                    "slippage_cost": float(trade.slippage_cost),
-                    "fees": float(trade.fees),
-                    "net": float(trade.net),
-                }
-                for trade in self.trades
-            ],
-            "skipped_signals": [self._note(note) for note in self.skipped_signals],
-            "refusals": [self._note(note) for note in self.refusals],
-            "metrics": plain(self.metrics),
-            "decision_hash": self.decision_hash,
-            "passport": self.passport,
-        }
-
-    def _note(self, note: SignalNote) -> dict[str, Any]:
-        return {
-            "symbol": note.symbol,
-            "ts_ns": note.ts_ns,
-            "side": note.side,
-            "price": float(note.price),
-            "reason": note.reason,
-        }
-
-    def trades_frame(self) -> Any:
-        """Return the trades as a polars frame; needs the ``data`` extra."""
-        try:
-            import polars as pl
-        except ImportError:
-            raise MissingExtraError("a frame of trades", "data") from None
-        return pl.DataFrame(self.to_json()["trades"]).with_columns(
-            pl.from_epoch(pl.col("entry_ts_ns", "exit_ts_ns"), time_unit="ns").name.replace("_ts_ns", "_time")
-        )
-
-    def plot(self) -> Any:
-        """Open a window with the price, the trades and the equity; needs the ``gui`` extra. Returns the window."""
-        from engine.tools.plot import plot_result
-
-        return plot_result(self)
-
-    def __repr__(self) -> str:
-        metrics = self.metrics
-        return (
-            f"BacktestResult({type(self.strategy).__name__}, ticks={metrics['ticks']:,}, trades={metrics['trades']}, "
-            f"gross={metrics['gross']:f}, net={metrics['net']:f}, decision_hash={self.decision_hash})"
-        )

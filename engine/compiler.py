@@ -342,14 +342,14 @@ class Compiler:
             raise RuleError(
                 f"{text} is a {quantity.kind} and cannot be compared or computed with", fix="use it as a window"
             )
-        number = {(): Fraction(quantity.value)} if quantity.value else {}
+        number: Poly = {(): Fraction(quantity.value)} if quantity.value else {}
         return Exact(number, {(): Fraction(1)}, NO_UNIT, bare=quantity.kind is not Kind.RATIO)
 
     def _feature(self, expr: Feature, parameters: Parameters) -> Value:
-        one = {(): Fraction(1)}
+        one: Poly = {(): Fraction(1)}
 
-        def exact(column: Column, unit: Unit, **more: frozenset[Column]) -> Exact:
-            return Exact({(column,): Fraction(1)}, one, unit, **more)
+        def exact(column: Column, unit: Unit, guards: frozenset[Column] = frozenset()) -> Exact:
+            return Exact({(column,): Fraction(1)}, one, unit, guards)
 
         if expr.window is None:
             match expr.feature:
@@ -371,7 +371,7 @@ class Compiler:
 
     def _windowed(self, feature: str, tail: int, window: Quantity) -> Value:
         trades = _core.MAX_WINDOW_TRADES if window.kind is Kind.DURATION else window.value
-        one = {(): Fraction(1)}
+        one: Poly = {(): Fraction(1)}
 
         def column(method: str, each: int, wide: bool = False) -> Column:
             return Column(self._node(method, tail), each, wide=wide)
@@ -471,9 +471,8 @@ class Compiler:
     def condition(self, part: Condition, parameters: Parameters, views: list[ConditionView]) -> int:
         """Compile a condition to a bool column, adding a view for each comparison it is made of."""
         if isinstance(part, Joined):
-            left = self.condition(part.left, parameters, views)
-            right = self.condition(part.right, parameters, views)
-            return self._node("all_of" if part.op == "&" else "any_of", left, right)
+            both = [self.condition(side, parameters, views) for side in (part.left, part.right)]
+            return self._node("all_of" if part.op == "&" else "any_of", *both)
         if isinstance(part, Negation):
             return self._node("negation", self.condition(part.inner, parameters, views))
         if not isinstance(part, Comparison):

@@ -13,8 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from hashlib import blake2b
-from math import ceil, floor
-from typing import Any
 
 from engine import _core
 from engine.compiler import CompiledRule, Compiler
@@ -59,21 +57,19 @@ NEVER_BELOW, NEVER_ABOVE = -1, (1 << 62)
 
 
 class MemoryJournal:
-    """Keeps decisions in a list and folds them into a hash."""
+    """Keeps decisions in a list."""
 
     def __init__(self) -> None:
         self.decisions: list[Decision] = []
-        self._hash = blake2b(digest_size=16)
-
-    def append(self, decision: Decision) -> None:
-        """Take the next decision."""
-        self.decisions.append(decision)
-        self._hash.update(encode(decision))
+        self.append = self.decisions.append
 
     @property
     def decision_hash(self) -> str:
         """Hash of every decision so far; equal hashes mean equal decisions."""
-        return self._hash.hexdigest()
+        folded = blake2b(digest_size=16)
+        for decision in self.decisions:
+            folded.update(encode(decision))
+        return folded.hexdigest()
 
 
 @dataclass(slots=True)
@@ -365,7 +361,7 @@ class Kernel:
 
     def _refuse(self, lane: Lane, order: Order, reason: Refusal) -> None:
         self.counters.refusals[reason] += 1
-        decision = SignalRefused(order.decided_ns, lane.number, int(order.side), order.reference_ticks, reason.value)
+        decision = SignalRefused(order.decided_ns, lane.number, int(order.side), order.reference_ticks, reason)
         self.journal.append(decision)
 
     def _open(self, lane: Lane, order: Order, fill: Fill, ts_ns: int) -> None:
@@ -376,7 +372,7 @@ class Kernel:
         lane.in_position = True
         price = fill.price_ticks
         self.journal.append(OrderFilled(ts_ns, order.order_id, price, order.lots, fill.slippage, fill.fee))
-        self.portfolio.open(index, side, order.lots, ts_ns, price, order.reference_ticks, fill.slippage, fill.fee)
+        self.portfolio.open(index, side, order.lots, ts_ns, price, fill.reference_ticks, fill.slippage, fill.fee)
         plan, mark = lane.plan, core.price(index)
         stop, target = exit_bounds(plan, side, price)
         lane.stop_ticks, lane.target_ticks = lane.stop_ticks or stop, lane.target_ticks or target
@@ -407,7 +403,7 @@ class Kernel:
         side = Side(-position.side)
         order = Order(self._orders + 1, lane.number, lane.instrument, side, position.lots, price, ts_ns, reason)
         approved = self.risk.approve_exit(order)
-        self._submit(lane, approved, reason.value)
+        self._submit(lane, approved, reason)
         if self.broker.arrival_ns(approved) > ts_ns and reason is not Reason.END:
             core.hold_lane(lane.number)
             self._wait(lane, approved)
@@ -431,29 +427,26 @@ class Kernel:
         unit = self.portfolio.units[index]
         moved = round((fill.price_ticks - core.mark(index)) * position.side * position.lots * unit)
         equity = core.equity + moved - fill.slippage - fill.fee
-        trade, net = self.portfolio.close(
-            index, order.reason, ts_ns, fill.price_ticks, order.reference_ticks, fill.slippage, fill.fee
+        trade = self.portfolio.close(
+            index, order.reason, ts_ns, fill.price_ticks, fill.reference_ticks, fill.slippage, fill.fee
         )
         lane.in_position = False
         lane.order = None
-        if net < 0:
+        if trade.net_units < 0:
             lane.cooldown_left = lane.strategy.parameters["cooldown_signals"].value
-        self.journal.append(PositionClosed(ts_ns, lane.number, order.reason.value, self._units(trade.gross), net))
+        self.journal.append(PositionClosed(ts_ns, lane.number, order.reason, trade.gross_units, trade.net_units))
         core.set_holding(index, 0, unit, 0)
         core.set_account(equity, None if self.risk.day_halted else self.risk.floor)
         self._rest(lane)
         if not self.risk.day_halted and self.risk.floor_reached(equity):
             self._halt_day()
 
-    def _units(self, money: Any) -> int:
-        return int(money.scaleb(self.portfolio.scale))
-
     def _halt_day(self) -> None:
         """The day's loss limit is reached: flatten everything and open nothing until the next day."""
         core = self.core
         self.risk.day_halted = True
         core.set_account(core.equity, None)
-        self.journal.append(TradingHalted(core.event_ts_ns, Refusal.DAILY_LOSS.value))
+        self.journal.append(TradingHalted(core.event_ts_ns, Refusal.DAILY_LOSS))
         self._flatten(Reason.RISK)
 
     def _flatten(self, reason: Reason) -> None:
@@ -462,7 +455,7 @@ class Kernel:
             if lane.in_position and lane.order is None:
                 self._leave(lane, reason)
             elif lane.order is not None and lane.order.reason is None:
-                self._cancel(lane, reason.value)
+                self._cancel(lane, reason)
 
     # ------------------------------------------------------------ orders on their way
 
@@ -491,7 +484,7 @@ class Kernel:
                 continue
             fill = self.broker.fill(approved, self.core.price(lane.instrument), *self.core.quote(lane.instrument))
             if fill is None:
-                self._cancel(lane, Refusal.NO_QUOTE.value)
+                self._cancel(lane, Refusal.NO_QUOTE)
             else:
                 self._open(lane, order, fill, ts_ns)
         if self._waiting:
@@ -527,7 +520,7 @@ class Kernel:
     def _command(self, command: Command) -> None:
         if command.name is CommandName.PAUSE:
             self.risk.paused = True
-            self.journal.append(TradingHalted(command.ts_ns, Refusal.PAUSED.value))
+            self.journal.append(TradingHalted(command.ts_ns, Refusal.PAUSED))
         elif command.name is CommandName.RESUME:
             self.risk.paused = False
         elif self._begun:
@@ -539,10 +532,10 @@ class Kernel:
         for lane in self.lanes:
             if lane.order is not None:
                 if lane.order.reason is None:
-                    self._cancel(lane, Reason.END.value)
+                    self._cancel(lane, Reason.END)
                 else:
                     lane.order.become(OrderState.CANCELLED)
-                    self.journal.append(OrderCancelled(self.core.engine_ts_ns, lane.order.order_id, Reason.END.value))
+                    self.journal.append(OrderCancelled(self.core.engine_ts_ns, lane.order.order_id, Reason.END))
                     lane.order = None
             if lane.in_position:
                 self._leave(lane, Reason.END)
@@ -563,9 +556,20 @@ class Kernel:
 def exit_bounds(plan: ExitPlan, side: Side, entry: int | Fraction) -> tuple[int, int]:
     """The nearest prices, in ticks, at which stop and target close: exact bounds of ``side * (p - e) / e``."""
     if side is Side.LONG:
-        stop = NEVER_BELOW if plan.stop is None else floor(entry * (1 - plan.stop))
-        target = NEVER_ABOVE if plan.target is None else ceil(entry * (1 + plan.target))
+        stop = NEVER_BELOW if plan.stop is None else at_most(entry, -plan.stop)
+        target = NEVER_ABOVE if plan.target is None else at_least(entry, plan.target)
     else:
-        stop = NEVER_ABOVE if plan.stop is None else ceil(entry * (1 + plan.stop))
-        target = NEVER_BELOW if plan.target is None else floor(entry * (1 - plan.target))
+        stop = NEVER_ABOVE if plan.stop is None else at_least(entry, plan.stop)
+        target = NEVER_BELOW if plan.target is None else at_most(entry, -plan.target)
     return stop, target
+
+
+def at_most(entry: int | Fraction, ratio: Fraction) -> int:
+    """The largest integer not above ``entry * (1 + ratio)``."""
+    n, d = ratio.numerator, ratio.denominator
+    return entry.numerator * (d + n) // (entry.denominator * d)
+
+
+def at_least(entry: int | Fraction, ratio: Fraction) -> int:
+    """The smallest integer not below ``entry * (1 + ratio)``."""
+    return -at_most(-entry, ratio)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from typing import NamedTuple
 
 from engine.model import Instrument, Reason, Side
 
@@ -23,44 +24,90 @@ def rounded(amount: int | Fraction) -> int:
 
 @dataclass(slots=True)
 class Position:
-    """An open position and what it has cost so far. ``reference`` prices are those of the deciding trades, in ticks."""
+    """An open position and what it has cost so far. ``entry_reference`` is what its spread was measured from."""
 
     side: Side
     lots: int
     entry_ts_ns: int
     entry_ticks: int | Fraction
-    entry_reference: int
+    entry_reference: int | Fraction
     spread: int
     slippage: int
     fees: int
 
 
-@dataclass(frozen=True, slots=True)
-class Trade:
-    """A closed trade. Prices include the spread; ``net = gross - spread_cost - slippage_cost - fees``, exactly.
+class Trade(NamedTuple):
+    """A closed trade: whole money units of ``10**-scale``, and the same as decimals for people.
 
-    ``gross`` is the result at the prices of the trades on which entry and exit were decided, ``spread_cost`` what the
-    fills were worse than those.
+    Prices include the spread; ``net = gross - spread_cost - slippage_cost - fees``, exactly. ``gross`` is the result at
+    the mid of the quotes filled against (fills ``last``: at the trade prices themselves), ``spread_cost`` what the
+    fills were worse than that.
     """
 
-    symbol: str
+    instrument: Instrument
     direction: Side
+    lots: int
     entry_ts_ns: int
     exit_ts_ns: int
-    entry_price: Decimal
-    exit_price: Decimal
-    qty: Decimal
+    entry_ticks: int | Fraction
+    exit_ticks: int | Fraction
     reason: Reason
-    gross: Decimal
-    spread_cost: Decimal
-    slippage_cost: Decimal
-    fees: Decimal
-    net: Decimal
+    scale: int
+    gross_units: int
+    spread_units: int
+    slippage_units: int
+    fee_units: int
+    net_units: int
+
+    @property
+    def symbol(self) -> str:
+        """The instrument's symbol."""
+        return self.instrument.symbol
 
     @property
     def side(self) -> str:
         """``"long"`` or ``"short"``."""
         return self.direction.word
+
+    @property
+    def qty(self) -> Decimal:
+        """Size in units of the instrument."""
+        return self.instrument.size(self.lots)
+
+    @property
+    def entry_price(self) -> Decimal:
+        """Fill price of the entry."""
+        return exact_price(self.instrument, self.entry_ticks)
+
+    @property
+    def exit_price(self) -> Decimal:
+        """Fill price of the exit."""
+        return exact_price(self.instrument, self.exit_ticks)
+
+    @property
+    def gross(self) -> Decimal:
+        """Result before any cost."""
+        return Decimal(self.gross_units).scaleb(-self.scale)
+
+    @property
+    def spread_cost(self) -> Decimal:
+        """Cost of crossing the spread, twice."""
+        return Decimal(self.spread_units).scaleb(-self.scale)
+
+    @property
+    def slippage_cost(self) -> Decimal:
+        """Assumed slippage of both fills."""
+        return Decimal(self.slippage_units).scaleb(-self.scale)
+
+    @property
+    def fees(self) -> Decimal:
+        """Fees of both fills."""
+        return Decimal(self.fee_units).scaleb(-self.scale)
+
+    @property
+    def net(self) -> Decimal:
+        """What the trade earned or lost."""
+        return Decimal(self.net_units).scaleb(-self.scale)
 
 
 class Portfolio:
@@ -68,7 +115,7 @@ class Portfolio:
 
     def __init__(self, instruments: Sequence[Instrument], starting_cash: Fraction) -> None:
         self.instruments = list(instruments)
-        self.scale = max([MIN_SCALE, *(i.price_precision + i.size_precision for i in instruments)])
+        self.scale = max([MIN_SCALE, *(i.price_precision + i.size_precision + 1 for i in instruments)])  # + 1: mids
         self.units = [10 ** (self.scale - i.price_precision - i.size_precision) for i in instruments]
         self.starting = rounded(starting_cash * 10**self.scale)
         self.realised = 0
@@ -87,7 +134,7 @@ class Portfolio:
         lots: int,
         ts_ns: int,
         fill_ticks: int | Fraction,
-        reference: int,
+        reference: int | Fraction,
         slippage: int,
         fee: int,
     ) -> Position:
@@ -103,15 +150,15 @@ class Portfolio:
         reason: Reason,
         ts_ns: int,
         fill_ticks: int | Fraction,
-        reference: int,
+        reference: int | Fraction,
         slippage: int,
         fee: int,
-    ) -> tuple[Trade, int]:
-        """Close the position by its exit fill; returns the trade and its net result in money units."""
+    ) -> Trade:
+        """Close the position by its exit fill."""
         position = self.positions[instrument]
         assert position is not None, "only an open position can be closed"
         each = int(position.side) * position.lots * self.units[instrument]
-        gross = (reference - position.entry_reference) * each
+        gross = rounded((reference - position.entry_reference) * each)
         spread = position.spread + rounded((reference - fill_ticks) * each)
         slippage += position.slippage
         fee += position.fees
@@ -122,24 +169,24 @@ class Portfolio:
         self.spread += spread
         self.slippage += slippage
         self.fees += fee
-        of = self.instruments[instrument]
         trade = Trade(
-            of.symbol,
+            self.instruments[instrument],
             position.side,
+            position.lots,
             position.entry_ts_ns,
             ts_ns,
-            exact_price(of, position.entry_ticks),
-            exact_price(of, fill_ticks),
-            of.size(position.lots),
+            position.entry_ticks,
+            fill_ticks,
             reason,
-            self.money(gross),
-            self.money(spread),
-            self.money(slippage),
-            self.money(fee),
-            self.money(net),
+            self.scale,
+            gross,
+            spread,
+            slippage,
+            fee,
+            net,
         )
         self.trades.append(trade)
-        return trade, net
+        return trade
 
 
 def exact_price(instrument: Instrument, price_ticks: int | Fraction) -> Decimal:

@@ -474,11 +474,6 @@ def vwap_sd() -> Feature:
     return Feature("session_vwap_sd")
 
 
-FEATURES = ("price", "size", "bid", "ask", "change", "volume", "volume_rate", "trade_count", "first_price", "highest",
-            "lowest", "price_range", "mean", "variance", "stdev", "vwap", "session_vwap", "session_vwap_sd")  # fmt: skip
-"""Names of every feature in the catalogue."""
-
-
 def __getattr__(name: str) -> Never:
     """Name the nearest feature for one that does not exist: ``from engine.rules import volme``."""
     if name.startswith("__"):

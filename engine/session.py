@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from engine import _core
-from engine.backtesting import Settings, make_kernel, make_strategy
+from engine.backtesting import make_kernel, make_strategy
 from engine.brokers.paper import VenueModel
 from engine.config import AUTO_FEED
 from engine.embedded import EmbeddedMarket
@@ -24,6 +24,7 @@ from engine.events import Command, CommandName, End, FeedGap, FeedHealthy, Refus
 from engine.kernel import Kernel, MemoryJournal
 from engine.model import Clock, TickBlock
 from engine.ports import FeedBatch, FeedState
+from engine.results import Settings
 from engine.telemetry import TelemetryServer
 from engine.telemetry_wire import Snapshot
 from engine.views import ViewBuilder

@@ -52,7 +52,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class ExitPlan:
-    """A strategy's exits with this run's values. A ratio of None, a time of 0 and 0 candles mean: not declared or off."""
+    """A strategy's exits with this run's values. None, a time of 0 and 0 candles mean: not declared."""
 
     stop: Fraction | None
     target: Fraction | None

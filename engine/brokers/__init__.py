@@ -1,0 +1,1 @@
+"""Venues: the simulated one, and later real ones, behind the ``Broker`` port."""

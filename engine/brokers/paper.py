@@ -18,6 +18,7 @@ from engine.quantities import Fee
 from engine.risk import Approved
 
 BPS = Fraction(1, 10_000)
+NO_FEE = Fee()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class VenueModel:
     fills: Literal["last", "touch"] = "last"
     spread: Fraction | None = None
     slippage_bps: Fraction = Fraction(0)
-    fee: Fee = Fee()
+    fee: Fee = NO_FEE
     latency_feed_ns: int = 0
     latency_order_ns: int = 0
 
@@ -55,24 +56,30 @@ class PaperBroker:
         """Fill a market order against the market as it stands; None when there is no price to fill at."""
         order = approved.order
         price: int | Fraction = last_ticks
+        reference: int | Fraction = last_ticks
         if self._touch and order.reason is not Reason.END:  # what the end of the data cuts off is valued, not traded
             half = self._half_spreads[order.instrument]
             if half is not None:
-                price = last_ticks + order.side * half
-                price = int(price) if price.denominator == 1 else price
+                price = whole(last_ticks + order.side * half)
             elif bid_ticks and ask_ticks:
                 price = ask_ticks if order.side > 0 else bid_ticks
+                reference = whole(Fraction(bid_ticks + ask_ticks, 2))
             else:
                 return None
         if price <= 0:
             return None
         if self._costless:
-            return Fill(price, 0, 0)
+            return Fill(price, reference, 0, 0)
         value = price * order.lots * self._portfolio.units[order.instrument]
         slippage = rounded(Fraction(value) * self.model.slippage_bps * BPS)
         fee = rounded(Fraction(value) * self.model.fee.bps * BPS + self._unit_fee(order.lots, order.instrument))
-        return Fill(price, slippage, fee)
+        return Fill(price, reference, slippage, fee)
 
     def _unit_fee(self, lots: int, instrument: int) -> Fraction:
         of: Instrument = self._instruments[instrument]
-        return self.model.fee.per_unit * lots / 10**of.size_precision * 10**self._portfolio.scale
+        return self.model.fee.per_unit * Fraction(lots * 10**self._portfolio.scale, 10**of.size_precision)
+
+
+def whole(price: Fraction) -> int | Fraction:
+    """The same number, as an integer where it is one: integers are what the rest is fast with."""
+    return price.numerator if price.denominator == 1 else price
