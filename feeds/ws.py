@@ -1,8 +1,9 @@
 """A live feed over a WebSocket: connects, comes back, notices silence, and turns frames into batches of ticks.
 
-One task owns the connection. It stamps each frame on receipt and decodes it at once into the queue; whoever iterates
-over :meth:`WebSocketFeed.batches` gets all that has come meanwhile as one batch. No fault of the other side raises: it
-is counted, and either survived or answered with a new connection.
+One task owns the connection. It stamps each frame on receipt and decodes it at once into the queue. Who wants it at
+once is called with it there and then (:meth:`WebSocketFeed.deliver`); whoever iterates over
+:meth:`WebSocketFeed.batches` gets all that has come meanwhile as one batch. No fault of the other side raises: it is
+counted, and either survived or answered with a new connection.
 
 **Stale** means that the feed cannot vouch for its data: for ``stale_after_s`` there was neither an accepted record nor
 a heartbeat that speaks for them. A heartbeat does when nothing was refused since the last accepted record (a quiet
@@ -16,7 +17,7 @@ behind. **A recording** (clock ``record``) waits: while half the queue is full, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from random import Random
 
@@ -82,6 +83,7 @@ class WebSocketFeed:
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._receiver: Callable[[FeedBatch], None] | None = None
 
     @property
     def instruments(self) -> Sequence[Instrument]:
@@ -119,6 +121,35 @@ class WebSocketFeed:
                 return
             await self._news.wait()
 
+    async def deliver(self, take: Callable[[FeedBatch], None]) -> None:
+        """Call ``take`` with each batch at the moment it is decoded, until the data ends or :meth:`close` is called.
+
+        Between receipt and ``take`` there is no turn of the event loop, which would cost more than the decoding.
+        What ``take`` raises ends the feed and is raised here.
+
+        Raises:
+            NotFoundError: the venue does not offer one of ``symbols``.
+        """
+        task = self._start()
+        self._receiver = take
+        try:
+            self._announce()
+            await asyncio.wait({task})
+            self._announce()
+        finally:
+            self._receiver = None
+        if not task.cancelled():
+            task.result()
+
+    def _announce(self) -> None:
+        """Something has come: hand it over, or wake whoever waits for it."""
+        if self._receiver is None:
+            self._news.set()
+            return
+        for batch in self._queue.drain():
+            self._receiver(batch)
+        self._room.set()
+
     def health(self) -> FeedHealth:
         """Return the counters since the start."""
         age_ms = (self._timing.monotonic_ns() - self._message_ns) / 1e6 if self._message_ns else float("nan")
@@ -150,7 +181,7 @@ class WebSocketFeed:
     def _set_state(self, state: FeedState, detail: str = "") -> None:
         if state is not self._queue.state or state is FeedState.RECONNECTING:
             self._queue.mark(state, detail, self._timing.monotonic_ns())
-        self._news.set()
+        self._announce()
 
     async def _run(self) -> None:
         """Connect, and connect again, until the data ends."""
@@ -215,7 +246,7 @@ class WebSocketFeed:
         if outcome & END:
             self._set_state(FeedState.END)
         if not self._queue.empty:
-            self._news.set()
+            self._announce()
 
     async def _greet(self, transport: Transport) -> None:
         """Honour the venue's hello, or give the connection up."""
@@ -237,7 +268,7 @@ class WebSocketFeed:
             await transport.send(self._venue.subscription([instrument.symbol for instrument in self._instruments]))
 
     def _check_unchanged(self, hello: Hello) -> None:
-        """The engine's integers mean ticks and lots of the first hello: a later one may add symbols, nothing else."""
+        """The engine's integers mean ticks and lots of the first hello, and so they must stay."""
         if self._greeted.is_set() and hello.clock is not self.clock:
             raise ValueError(f"the venue now trades on {hello.clock} time, not on {self.clock} time")
         for instrument in hello.instruments:
@@ -245,26 +276,28 @@ class WebSocketFeed:
                 raise ValueError(f"the venue has changed the precision of {instrument.symbol}")
 
     def _add_instruments(self, hello: Hello) -> None:
+        """Make the hello's symbols known. The first hello decides which are taken; later ones cannot add to them."""
         self.clock = hello.clock
         offered = {instrument.symbol: instrument for instrument in hello.instruments}
-        wanted = tuple(offered) if self._symbols is None else self._symbols
+        wanted: tuple[str, ...] = ()
+        if not self._greeted.is_set():
+            wanted = tuple(offered) if self._symbols is None else self._symbols
         for symbol in wanted:
-            if symbol not in offered and symbol not in self._precisions:
+            if symbol not in offered:
                 raise NotFoundError(
                     f"the venue does not offer {symbol!r}", where=self.address, fix=nearest(symbol, offered)
                 )
-        for symbol in (*wanted, *offered):
+        for symbol in dict.fromkeys((*wanted, *offered)):
             if symbol in self._precisions:
                 continue
             instrument = self._precisions[symbol] = offered[symbol]
-            selected = symbol in wanted
             self._decoder.add_symbol(
                 symbol,
                 price_precision=instrument.price_precision,
                 size_precision=instrument.size_precision,
-                selected=selected,
+                selected=symbol in wanted,
             )
-            if selected:
+            if symbol in wanted:
                 self._instruments.append(instrument)
 
     async def _watch(self, transport: Transport) -> None:

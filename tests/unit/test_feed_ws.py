@@ -384,16 +384,16 @@ async def test_a_hello_that_cannot_be_honoured_ends_the_connection(bad: bytes, w
         assert run.notes[-2:] == [(GAP, 0), (LIVE,)]
 
 
-async def test_a_later_hello_may_add_symbols() -> None:
-    first, second = Line(hello()), Line(hello(symbols="BA"), trades(1, symbol="B", price="5"))
+async def test_symbols_that_a_later_hello_adds_are_ignored() -> None:
+    """The engine was built for the instruments of the first."""
+    first = Line(hello())
+    second = Line(hello(symbols="BA"), trades(1, symbol="B", price="5"), trades(1))
     async with Run(first, second) as run:
         first.cut()
         await run.time.advance(0.25)
-        assert [instrument.symbol for instrument in run.feed.instruments] == ["A", "B"]
-        block = run.batches[-1].block
-        assert block is not None
-        assert block.instrument is not None
-        assert block.instrument.tolist() == [1]
+        assert [instrument.symbol for instrument in run.feed.instruments] == ["A"]
+        assert run.notes[-1] == ("rows", 10000)
+        assert json.loads(second.sent[0])["symbols"] == ["A"]
 
 
 async def test_frames_before_the_hello_wait_for_it_in_vain() -> None:
