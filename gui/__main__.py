@@ -15,7 +15,7 @@ from engine.errors import ExitCode, MissingExtraError, NotFoundError, UserError
 from engine.telemetry_wire import Endpoint
 from gui.link import running_engines
 
-SYSTEM_LIBRARIES = "libegl1 libgl1 libxkbcommon-x11-0 libdbus-1-3 libfontconfig1 libxcb-cursor0"
+SYSTEM_LIBRARIES = "libegl1 libgl1 libdbus-1-3 libfontconfig1"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -17,6 +17,8 @@ from gui.window import MainWindow
 
 NO_DISPLAY_FIX = "run it on a desktop, or set QT_QPA_PLATFORM=offscreen to run without one"
 
+_platform_warnings: list[str] = []
+
 
 def run(demo: bool, chosen: Endpoint | None) -> int:
     """Show the dashboard; return the process exit code.
@@ -58,17 +60,17 @@ def _require_display() -> None:
 
 
 def _on_qt_message(kind: QtCore.QtMsgType, context: QtCore.QMessageLogContext, text: str) -> None:
-    """Print one line where Qt would abort; pass its warnings on."""
+    """Print one line where Qt would abort; keep the platform's first warnings, which say why."""
     if kind == QtCore.QtMsgType.QtFatalMsg:
-        first = text.strip().splitlines()[0] if text.strip() else "Qt cannot start"
+        cause = (_platform_warnings or [text])[0].strip().splitlines()[0]
         print(
-            UserError(f"the dashboard cannot open a window: {first}", fix=NO_DISPLAY_FIX).line(),
+            UserError(f"the dashboard cannot open a window: {cause}", fix=NO_DISPLAY_FIX).line(),
             file=sys.stderr,
             flush=True,
         )
         os._exit(1)  # Qt calls abort() as soon as this function returns
-    if kind in (QtCore.QtMsgType.QtCriticalMsg, QtCore.QtMsgType.QtWarningMsg) and "QT_DEBUG" in os.environ:
-        print(text, file=sys.stderr)
+    if str(context.category).startswith("qt.qpa") and len(_platform_warnings) < 4:
+        _platform_warnings.append(text)
 
 
 def icon() -> QtGui.QIcon:
