@@ -1,11 +1,13 @@
 """C interface of the core, for modules that extend it."""
 
+cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint16_t
 
 from engine._graph cimport Graph, Node, Tape
 from engine._lanes cimport Account, Block, Holding, Lane, Market
 
 
+@cython.final
 cdef class Program:
     cdef Graph graph
     cdef int sealed
@@ -18,6 +20,7 @@ cdef class Program:
     cdef check_column(self, int column, int type)
 
 
+@cython.final
 cdef class Core:
     cdef readonly list programs
     cdef int n_instruments

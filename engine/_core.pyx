@@ -1,4 +1,4 @@
-# cython: freethreading_compatible=False
+# cython: auto_pickle=False, autotestdict=False
 """The tick core: integer tick records in, the few moments at which a rule fires out.
 
 ``Program`` is a compiled feature graph (``engine.rules`` writes it); ``Core`` runs one or several of them over a stream
@@ -9,6 +9,7 @@ blocks never changes a result.
 All prices are ticks and all sizes lots of their instrument; all times are nanoseconds since the Unix epoch.
 """
 
+cimport cython
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint16_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcpy, memset
@@ -168,6 +169,7 @@ cdef i128 wide_from_int(object value) except *:
     return i128_make(value >> 64, value & 0xFFFFFFFFFFFFFFFF)
 
 
+@cython.final
 cdef class Program:
     """A feature graph under construction: each method adds a node and returns the column that holds its values.
 
@@ -415,6 +417,7 @@ cdef class Program:
         return self.graph.n_nodes
 
 
+@cython.final
 cdef class Core:
     """Runs programs over a stream of records and stops at each event. One program per instrument."""
 
