@@ -65,6 +65,7 @@ class WebSocketFeed:
     ) -> None:
         self.clock = Clock.RECEIVE
         self.address = check_address(address)
+        self.detail = ""  # why the state is what it is, for people
         self._symbols = None if symbols is None else tuple(dict.fromkeys(symbols))
         self._venue = venue
         self._limits = limits or FeedLimits()
@@ -179,6 +180,7 @@ class WebSocketFeed:
         return self._task
 
     def _set_state(self, state: FeedState, detail: str = "") -> None:
+        self.detail = detail
         if state is not self._queue.state or state is FeedState.RECONNECTING:
             self._queue.mark(state, detail, self._timing.monotonic_ns())
         self._announce()
