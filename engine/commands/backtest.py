@@ -35,6 +35,7 @@ from engine.commands.shared import (
 from engine.errors import ConfigError, ExitCode, UserError
 
 if TYPE_CHECKING:
+    from engine.results import BacktestResult
     from engine.store import TickFile
 
 DEMO_TICKS = 200_000
@@ -69,7 +70,10 @@ def backtest(
     fee: FeeFlag = None,
     calendar: CalendarFlag = None,
     report: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE", help="Also write the result: .json all, .csv the trades.")
+        Path | None,
+        typer.Option(
+            "--report", metavar="FILE", help="Also write the result: .json all, .csv the trades, .html a picture."
+        ),
     ] = None,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -125,7 +129,7 @@ def backtest(
     )
     found = result.to_json()
     if report:
-        _write_report(report, found)
+        _write_report(report, result)
     if as_json:
         write_json(found)
     else:
@@ -146,8 +150,8 @@ def _check_usage(ticks: Path | None, *, demo: bool, on_bad_row: str, report: Pat
         raise refuse("one of --ticks FILE and --demo is needed", "first result: microburst backtest --demo")
     if on_bad_row not in ("stop", "skip"):
         raise refuse(f"--on-bad-row {on_bad_row} is neither stop nor skip", "write --on-bad-row stop, or skip")
-    if report and report.suffix not in (".json", ".csv"):
-        raise refuse(f"--report {report} ends in neither .json nor .csv", "the ending says what is written")
+    if report and report.suffix not in (".json", ".csv", ".html"):
+        raise refuse(f"--report {report} does not end in .json, .csv or .html", "the ending says what is written")
 
 
 def demo_ticks() -> TickFile:
@@ -180,19 +184,22 @@ def _tell_input(file: TickFile) -> None:
         print(f"late rows (earlier than one above, traded at its time): {file.late:,}", file=sys.stderr)
 
 
-def _write_report(path: Path, found: dict[str, Any]) -> None:
+def _write_report(path: Path, result: BacktestResult) -> None:
+    """Write everything as .json, the trades as .csv, or the picture of price, trades and equity as .html."""
     import orjson
 
+    found = result.to_json()
     try:
         if path.suffix == ".json":
-            path.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY, default=str))
-            return
-        with path.open("w", newline="", encoding="utf-8") as file:
-            file.write(f"# run {found['run_id']}\n")
-            names = list(found["trades"][0]) if found["trades"] else ["side"]
-            table = csv.DictWriter(file, names, lineterminator="\n")
-            table.writeheader()
-            table.writerows(found["trades"])
+            path.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+        elif path.suffix == ".html":
+            result.plot().write_html(path)
+        else:
+            with path.open("w", newline="", encoding="utf-8") as file:
+                file.write(f"# run {found['run_id']}\n")
+                table = csv.DictWriter(file, list(found["trades"][0]) if found["trades"] else [], lineterminator="\n")
+                table.writeheader()
+                table.writerows(found["trades"])
     except OSError as error:
         raise ConfigError(f"cannot write the report: {error.strerror}", where=str(path)) from None
 

@@ -76,9 +76,10 @@ def test_a_file_settings_and_reports(backtest, tmp_path):
     assert result["ticks"] == 4000
     assert result["trades"]
     assert result["trades"] == json.loads(again.out)["trades"]
-    for name in ("r.json", "r.csv"):
+    for name in ("r.json", "r.csv", "r.html"):
         assert backtest("--ticks", str(file), "--fills", "last", "--report", str(tmp_path / name)).code == 0
     assert json.loads((tmp_path / "r.json").read_text())["decision_hash"] == result["decision_hash"]
+    assert "<html" in (tmp_path / "r.html").read_text(encoding="utf-8")
     rows = list(csv.DictReader((tmp_path / "r.csv").read_text().splitlines()[1:]))
     assert [row["entry_ts_ns"] for row in rows] == [str(trade["entry_ts_ns"]) for trade in result["trades"]]
     changed = json.loads(backtest("--ticks", str(file), "--fills", "last", "--set", "direction=long", "--json").out)

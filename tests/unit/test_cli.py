@@ -47,7 +47,7 @@ def test_version_and_help(capsys):
         (["backtest", "--demo", "--ticks", "x"], "one of --ticks FILE and --demo is needed"),
         (["backtest", "--demo", "--price-precision", "two"], "Invalid value for '--price-precision'"),
         (["backtest", "--demo", "--on-bad-row", "ignore"], "--on-bad-row ignore is neither stop nor skip"),
-        (["backtest", "--demo", "--report", "x.pdf"], "--report x.pdf ends in neither .json nor .csv"),
+        (["backtest", "--demo", "--report", "x.pdf"], "--report x.pdf does not end in .json, .csv or .html"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(capsys, arguments, said):
