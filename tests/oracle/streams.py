@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from random import Random
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -24,7 +25,8 @@ Step = tuple[
 ]  # ms since the latest tick (negative: a late record), price change, size, bid below, ask above
 
 GAPS_MS = [-1500, -1, 0, 0, 0, 1, 40, 100, 100, 250, 250, 500, 700, 1000, 1001, 2500]
-RARE_GAPS_MS = [9_000, 40_000, 86_400_000]
+GRID_MS = [0, 0, 0, 250, 250, 500, 500, 1000, 2000]  # entries, deadlines and ticks at the very same instants
+RARE_GAPS_MS = [9_000, 40_000, 86_360_000, 86_380_000, 86_390_000]  # the last three: to the next midnight's eve
 CHANGES = [-11, -10, -6, -5, -3, -1, 0, 0, 0, 1, 3, 5, 6, 10, 11]
 SIZES = [1, 1, 1, 2, 10, 80, 400]
 
@@ -61,14 +63,15 @@ def stream_from(steps: list[Step]) -> Stream:
 
 
 def random_stream(rng: Random, length: int) -> Stream:
-    """Return a stream with spells of calm and of one-sided hurry."""
+    """Return a stream with spells of calm and of one-sided hurry, some of them all on quarters of a second."""
     steps: list[Step] = []
+    calm, hurried = (GRID_MS, GRID_MS) if rng.random() < 0.5 else (GAPS_MS, GAPS_MS[:12])
     drift = 0
     while len(steps) < length:
         if rng.random() < 0.08:
             drift = rng.choice([-1, 0, 0, 1])
         hurry = drift != 0
-        gap = rng.choice(RARE_GAPS_MS) if rng.random() < 0.01 else rng.choice(GAPS_MS[:12] if hurry else GAPS_MS)
+        gap = rng.choice(RARE_GAPS_MS) if rng.random() < 0.03 else rng.choice(hurried if hurry else calm)
         change = drift * rng.choice([0, 1, 2, 5]) if hurry else rng.choice(CHANGES)
         steps.append((gap, change, rng.choice(SIZES[3:] if hurry else SIZES), rng.randint(0, 2), rng.randint(1, 3)))
     return stream_from(steps)
@@ -79,7 +82,7 @@ def random_params(rng: Random) -> Params:
     return Params(**{name: rng.choice(values) for name, values in CHOICES.items()})
 
 
-CHOICES: dict[str, list[object]] = {
+CHOICES: dict[str, list[Any]] = {
     "window_ns": [SECOND_NS, 2 * SECOND_NS, 2_345_678_901, 5 * SECOND_NS],
     "surge_window_ns": [SECOND_NS // 4, SECOND_NS // 2, SECOND_NS],
     "entry_threshold": [Fraction("0.001"), Fraction("0.005"), Fraction("0.0049999999")],
@@ -87,7 +90,7 @@ CHOICES: dict[str, list[object]] = {
     "volume_spike": [Fraction("0.5"), Fraction(1), Fraction("1.5"), Fraction("2.25")],
     "profit_target": [Fraction("0.003"), Fraction("0.01"), Fraction("0.02")],
     "stop_loss": [Fraction("0.003"), Fraction("0.005"), Fraction("0.02")],
-    "time_stop_ns": [0, SECOND_NS, 2_500_000_000, 8 * SECOND_NS],
+    "time_stop_ns": [0, SECOND_NS, 2 * SECOND_NS, 2_500_000_000, 8 * SECOND_NS],
     "flat_candles": [0, 1, 2, 3],
     "cooldown_signals": [0, 1, 2],
     "direction": ["both", "both", "long", "short"],
