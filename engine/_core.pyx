@@ -135,6 +135,7 @@ COMPARISONS = {">=": CMP_GE, ">": CMP_GT, "<=": CMP_LE, "<": CMP_LT, "==": CMP_E
 cdef int64_t INPUT_BOUND = (<int64_t>1 << 40) - 1  # engine.model.MAX_PRICE_TICKS and MAX_SIZE_LOTS
 cdef int64_t TIME_BOUND = <int64_t>1 << 62  # leaves room to add any window or deadline to a time
 cdef int FIRST_CAPACITY = 2048
+cdef object WIDE_FROM = -(1 << 63), WIDE_TO = (1 << 63) - 1
 
 
 cdef int64_t run_clock(int64_t* out, const int64_t* ts, int64_t* reached, int n) noexcept nogil:
@@ -153,17 +154,21 @@ cdef int64_t carry_forward(int64_t* out, const int64_t* quotes, int64_t known, i
     """Write the last known quote at each record (0 in ``quotes`` means unchanged); returns the newest."""
     cdef int k
     for k in range(n):
-        if quotes != NULL and quotes[k] != 0:
-            known = quotes[k]
+        if quotes != NULL:
+            known = quotes[k] if quotes[k] != 0 else known
         out[k] = known
     return known
 
 
 cdef object wide_to_int(i128 value):
+    if i128_hi(value) == (<int64_t>i128_lo(value)) >> 63:
+        return <int64_t>i128_lo(value)
     return (<object>i128_hi(value) << 64) | i128_lo(value)
 
 
 cdef i128 wide_from_int(object value) except *:
+    if WIDE_FROM <= value <= WIDE_TO:
+        return i128_of(value)
     if not -(1 << 127) <= value < (1 << 127):
         raise OverflowError(f"{value} does not fit in 128 bits")
     return i128_make(value >> 64, value & 0xFFFFFFFFFFFFFFFF)

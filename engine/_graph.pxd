@@ -346,39 +346,41 @@ cdef inline void flag_truncated(Tape* tape, int k, int m) noexcept nogil:
     tape.truncations += 1
 
 
-cdef inline int expired_of_four(const int64_t* ts, int64_t mask, int64_t tail, int64_t cut) noexcept nogil:
+cdef inline int64_t expired_of_four(const int64_t* ts, int64_t mask, int64_t tail, int64_t cut) noexcept nogil:
     """How many of the four trades from ``tail`` on have left the window. Times never fall, so they are the first ones.
 
     Comparing four at once without a branch is deliberate: how many expire on one tick is unpredictable, and a
     mispredicted branch costs more than three spare comparisons.
     """
     return (
-        (ts[tail & mask] <= cut) + (ts[(tail + 1) & mask] <= cut)
-        + (ts[(tail + 2) & mask] <= cut) + (ts[(tail + 3) & mask] <= cut)
+        (<int64_t>(ts[tail & mask] <= cut) + <int64_t>(ts[(tail + 1) & mask] <= cut))
+        + (<int64_t>(ts[(tail + 2) & mask] <= cut) + <int64_t>(ts[(tail + 3) & mask] <= cut))
     )
 
 
-cdef inline int64_t next_tail(Tape* tape, int64_t tail, int64_t cut, int k, int m) noexcept nogil:
-    """The first position with ``ts > cut``, cut short and flagged when the window would hold too many trades."""
-    cdef int64_t position = tape.head - m + k
-    cdef int expired = expired_of_four(tape.ts, tape.mask, tail, cut)
+cdef inline int64_t next_tail(const int64_t* ts, int64_t mask, int64_t tail, int64_t cut) noexcept nogil:
+    """The first position from ``tail`` on with ``ts > cut``."""
+    cdef int64_t expired = expired_of_four(ts, mask, tail, cut)
     tail += expired
     while expired == 4:
-        expired = expired_of_four(tape.ts, tape.mask, tail, cut)
+        expired = expired_of_four(ts, mask, tail, cut)
         tail += expired
-    if position - tail >= tape.max_window:
-        tail = position + 1 - tape.max_window
-        flag_truncated(tape, k, m)
     return tail
 
 
 cdef inline void move_tail_by_time(Tape* tape, Slot* slot, int64_t window, int64_t* out, int m) noexcept nogil:
-    """Write each trade's window tail: the first position with ``ts > now - window``."""
+    """Write each trade's window tail: the first position with ``ts > now - window``.
+
+    A window that would hold more than ``max_window`` trades is cut short, and its trade flagged.
+    """
     cdef const int64_t* now = fixed_column(tape, COL_TS)
-    cdef int64_t tail = slot.tail
+    cdef int64_t position = tape.head - m, tail = slot.tail
     cdef int k
     for k in range(m):
-        tail = next_tail(tape, tail, now[k] - window, k, m)
+        tail = next_tail(tape.ts, tape.mask, tail, now[k] - window)
+        if position + k - tail >= tape.max_window:
+            tail = position + k + 1 - tape.max_window
+            flag_truncated(tape, k, m)
         out[k] = tail
     slot.tail = tail
 
@@ -386,13 +388,17 @@ cdef inline void move_tail_by_time(Tape* tape, Slot* slot, int64_t window, int64
 cdef inline void move_two_tails_by_time(
     Tape* tape, Slot* slot_a, int64_t window_a, int64_t* out_a, Slot* slot_b, int64_t window_b, int64_t* out_b, int m
 ) noexcept nogil:
-    """Two windows at once: each tail waits for its own loads, so two together take little longer than one."""
+    """Two windows at once: each tail waits for its own loads, so two together take little longer than one.
+
+    Only for blocks in which no window can grow beyond ``max_window``.
+    """
     cdef const int64_t* now = fixed_column(tape, COL_TS)
-    cdef int64_t tail_a = slot_a.tail, tail_b = slot_b.tail
+    cdef const int64_t* ts = tape.ts
+    cdef int64_t mask = tape.mask, tail_a = slot_a.tail, tail_b = slot_b.tail
     cdef int k
     for k in range(m):
-        tail_a = next_tail(tape, tail_a, now[k] - window_a, k, m)
-        tail_b = next_tail(tape, tail_b, now[k] - window_b, k, m)
+        tail_a = next_tail(ts, mask, tail_a, now[k] - window_a)
+        tail_b = next_tail(ts, mask, tail_b, now[k] - window_b)
         out_a[k] = tail_a
         out_b[k] = tail_b
     slot_a.tail = tail_a
@@ -554,7 +560,14 @@ cdef inline void compare_linear(const Tape* tape, const Node* node, uint8_t* out
     cdef int64_t c0 = node.terms[0].coef
     cdef int64_t c1 = node.terms[1].coef if node.n_terms > 1 else 0
     cdef i128 value
+    cdef int64_t bits = 0
     cdef int k, or_equal = node.k == CMP_GE
+    for k in range(m):  # 64 bits mostly suffice: look before doing twice the work
+        bits |= x0[k] | x1[k]
+    if 0 <= bits < (<int64_t>1 << 40) and -(1 << 21) < c0 < (1 << 21) and -(1 << 21) < c1 < (1 << 21):
+        for k in range(m):
+            out[k] = c0 * x0[k] + c1 * x1[k] + or_equal > 0
+        return
     for k in range(m):
         value = i128_add(i128_mul64(c0, x0[k]), i128_mul64(c1, x1[k]))
         out[k] = i128_sign(value) + or_equal > 0
@@ -718,13 +731,14 @@ cdef inline void evaluate(Tape* tape, int m) noexcept nogil:
     cdef Node* node
     cdef int i = 0
     cdef int64_t oldest = tape.head
+    cdef bint roomy = tape.head - tape.oldest < tape.max_window  # no window can be cut short in this block
     if m == 0:
         return
     seal_tape(tape)
     tape.block_truncated = 0
     while i < graph.n_nodes:
         node = &graph.nodes[i]
-        if node.op == OP_TAIL_TIME and i + 1 < graph.n_nodes and graph.nodes[i + 1].op == OP_TAIL_TIME:
+        if roomy and node.op == OP_TAIL_TIME and i + 1 < graph.n_nodes and graph.nodes[i + 1].op == OP_TAIL_TIME:
             move_two_tails_by_time(
                 tape, &tape.slots[i], node.k, ints(tape, node.out),
                 &tape.slots[i + 1], graph.nodes[i + 1].k, ints(tape, graph.nodes[i + 1].out), m

@@ -333,10 +333,9 @@ class Kernel:
             if signal is None:
                 self.journal.append(SignalDeclined(ts_ns, lane.number, side, price))
                 return
-        order = Order(self._orders + 1, lane.number, lane.instrument, side, lane.lots, price, ts_ns)
-        verdict = self.risk.approve_entry(order)
-        if isinstance(verdict, Refusal):
-            self._refuse(lane, order, verdict)
+        refusal = self.risk.refusal(lane.instrument)  # before the cooldown, which a refused signal does not use up
+        if refusal is not None:
+            self._refuse(lane, side, price, refusal)
             return
         if lane.cooldown_left:
             lane.cooldown_left -= 1
@@ -347,22 +346,23 @@ class Kernel:
             lane.stop_ticks, lane.target_ticks = signal.stop_ticks, signal.target_ticks
         else:
             lane.stop_ticks = lane.target_ticks = NO_PRICE
-        if self.broker.arrival_ns(verdict) > ts_ns:
+        order = Order(self._orders + 1, lane.number, lane.instrument, side, lane.lots, ts_ns)
+        approved = self.risk.approve_entry(order)
+        if isinstance(approved, Refusal):
+            self._refuse(lane, side, price, approved)
+        elif self.broker.arrival_ns(approved) > ts_ns:
             core.hold_lane(lane.number)
-            self._submit(lane, verdict, "entry")
-            self._wait(lane, verdict)
-            return
-        fill = self.broker.fill(verdict, price, *core.quote(lane.instrument))
-        if fill is None:
-            self._refuse(lane, order, Refusal.NO_QUOTE)
-            return
-        self._submit(lane, verdict, "entry")
-        self._open(lane, order, fill, ts_ns)
+            self._submit(lane, approved, "entry")
+            self._wait(lane, approved)
+        elif (fill := self.broker.fill(approved, price, *core.quote(lane.instrument))) is not None:
+            self._submit(lane, approved, "entry")
+            self._open(lane, order, fill, ts_ns)
+        else:
+            self._refuse(lane, side, price, Refusal.NO_QUOTE)
 
-    def _refuse(self, lane: Lane, order: Order, reason: Refusal) -> None:
+    def _refuse(self, lane: Lane, side: Side, price_ticks: int, reason: Refusal) -> None:
         self.counters.refusals[reason] += 1
-        decision = SignalRefused(order.decided_ns, lane.number, int(order.side), order.reference_ticks, reason)
-        self.journal.append(decision)
+        self.journal.append(SignalRefused(self.core.event_ts_ns, lane.number, int(side), price_ticks, reason))
 
     def _open(self, lane: Lane, order: Order, fill: Fill, ts_ns: int) -> None:
         """The entry was filled: the position exists, and the core watches its exits."""
@@ -399,9 +399,9 @@ class Kernel:
         """Send the order that closes a lane's position."""
         core, position = self.core, self.portfolio.positions[lane.instrument]
         assert position is not None, "only an open position is left"
-        price, ts_ns = core.price(lane.instrument), core.event_ts_ns
+        ts_ns = core.event_ts_ns
         side = Side(-position.side)
-        order = Order(self._orders + 1, lane.number, lane.instrument, side, position.lots, price, ts_ns, reason)
+        order = Order(self._orders + 1, lane.number, lane.instrument, side, position.lots, ts_ns, reason)
         approved = self.risk.approve_exit(order)
         self._submit(lane, approved, reason)
         if self.broker.arrival_ns(approved) > ts_ns and reason is not Reason.END:

@@ -35,7 +35,6 @@ class Order:
     instrument: int
     side: Side  # of the order: LONG buys
     lots: int
-    reference_ticks: int  # the trade price on which it was decided
     decided_ns: int
     reason: Reason | None = None  # of an exit; None for an entry
     state: OrderState = OrderState.APPROVED

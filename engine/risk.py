@@ -63,7 +63,8 @@ class RiskGate:
 
     def approve_entry(self, order: Order) -> Approved | Refusal:
         """Let an entry through, or say why not."""
-        return self.refusal(order.instrument) or Approved(order)
+        refusal = self.refusal(order.instrument)
+        return Approved(order) if refusal is None else refusal
 
     def approve_exit(self, order: Order) -> Approved:
         """An exit only ever lowers risk: it always passes, but it passes here."""
