@@ -60,7 +60,8 @@ def environment(tmp_path) -> dict[str, str]:
     """Return an environment without settings of the machine's user."""
     home = tmp_path / "home"
     home.mkdir()
-    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(("MICROBURST", "XDG"))}
+    ours = ("MICROBURST", "XDG", "PYTEST")  # settings, the user's folders, and this test run itself
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(ours)}
     return kept | {
         "HOME": str(home),
         "PYTHONPATH": str(ROOT),
