@@ -10,6 +10,7 @@ import importlib.util
 import pkgutil
 import sys
 import traceback
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -23,9 +24,14 @@ ENTRY_POINTS = "microburst.strategies"
 
 def strategy_names() -> list[str]:
     """Return the names of the built-in and installed strategies, sorted."""
+    return sorted(_built_in() | {point.name for point in entry_points(group=ENTRY_POINTS)})
+
+
+@cache
+def _built_in() -> frozenset[str]:
+    """The names of the modules in ``engine/strategies``."""
     shipped = Path(__file__).parent / "strategies"
-    built_in = {module.name for module in pkgutil.iter_modules([str(shipped)]) if not module.name.startswith("_")}
-    return sorted(built_in | {point.name for point in entry_points(group=ENTRY_POINTS)})
+    return frozenset(m.name for m in pkgutil.iter_modules([str(shipped)]) if not m.name.startswith("_"))
 
 
 def find_strategy(text: str) -> type[Strategy]:
@@ -40,11 +46,11 @@ def find_strategy(text: str) -> type[Strategy]:
         return _in_file(Path(file), class_name)
     if text.endswith(".py"):
         return _in_file(Path(text), "")
+    if text in _built_in():
+        return _only_strategy(importlib.import_module(f"engine.strategies.{text}"), text)
     for point in entry_points(group=ENTRY_POINTS):
         if point.name == text:
             return _checked(point.load(), text)
-    if text in strategy_names():
-        return _only_strategy(importlib.import_module(f"engine.strategies.{text}"), text)
     names = strategy_names()
     fix = f"{nearest(text, names)} or name a file: path/to/file.py:Class"
     raise NotFoundError(f"there is no strategy '{text}'", fix=fix)
