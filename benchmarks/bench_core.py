@@ -20,7 +20,9 @@ from benchmarks.rivals.common import Ticks, generated_ticks
 from engine._core import NONE, Core, Program
 from engine.backtesting import make_strategy
 from engine.brokers.paper import PaperBroker
-from engine.kernel import Assignment, Kernel, MemoryJournal
+from engine.journal import MemoryJournal
+from engine.kernel import Kernel
+from engine.lanes import Assignment
 from engine.portfolio import Portfolio
 from engine.risk import RiskGate, RiskLimits
 from engine.sessions import calendar

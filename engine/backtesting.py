@@ -15,7 +15,9 @@ import numpy as np
 from engine import events
 from engine.brokers.paper import PaperBroker, VenueModel
 from engine.errors import ConfigError, DataError, nearest
-from engine.kernel import Assignment, Kernel, MemoryJournal
+from engine.journal import MemoryJournal
+from engine.kernel import Kernel
+from engine.lanes import Assignment
 from engine.model import Instrument, TickBlock
 from engine.plugins import find_strategy
 from engine.portfolio import Portfolio

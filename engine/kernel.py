@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
-from hashlib import blake2b
 
 from engine import _core
 from engine.compiler import CompiledRule, Compiler
@@ -21,7 +19,6 @@ from engine.events import (
     Command,
     CommandName,
     DayStarted,
-    Decision,
     End,
     FeedGap,
     FeedHealthy,
@@ -35,15 +32,15 @@ from engine.events import (
     SignalSkipped,
     TimePassed,
     TradingHalted,
-    encode,
 )
+from engine.lanes import Assignment, Lane, Moment, exit_bounds
 from engine.model import NO_PRICE, Instrument, Reason, Side, Signal, TickBlock
 from engine.orders import Order, OrderState
 from engine.portfolio import Portfolio, Trade
 from engine.ports import Broker, Fill, Journal
 from engine.risk import Approved, RiskGate
 from engine.sessions import DAY_NS, Calendar
-from engine.strategy import ExitPlan, Strategy, Tick
+from engine.strategy import Strategy, Tick
 
 Input = TickBlock | TimePassed | FeedGap | FeedHealthy | Command | End
 
@@ -53,51 +50,6 @@ EXIT_REASONS = {
     _core.TIME: Reason.TIME,
     _core.FLAT: Reason.FLAT,
 }
-NEVER_BELOW, NEVER_ABOVE = -1, (1 << 62)
-
-
-class MemoryJournal:
-    """Keeps decisions in a list."""
-
-    def __init__(self) -> None:
-        self.decisions: list[Decision] = []
-        self.append = self.decisions.append
-
-    @property
-    def decision_hash(self) -> str:
-        """Hash of every decision so far; equal hashes mean equal decisions."""
-        folded = blake2b(digest_size=16)
-        for decision in self.decisions:
-            folded.update(encode(decision))
-        return folded.hexdigest()
-
-
-@dataclass(slots=True)
-class Lane:
-    """One strategy on one instrument: what the kernel keeps about it beside the core's lane of the same number."""
-
-    number: int
-    strategy: Strategy
-    instrument: int
-    lots: int
-    plan: ExitPlan
-    rule: CompiledRule
-    asks_strategy: bool  # whether on_fire is the strategy's own
-    cooldown_left: int = 0
-    in_position: bool = False
-    stop_ticks: int = 0
-    target_ticks: int = 0
-    deadline_ns: int = 0
-    order: Order | None = None  # on its way to the venue
-
-
-@dataclass(slots=True)
-class Assignment:
-    """A strategy, the instruments it trades, and the size of its entries in units of the instrument."""
-
-    strategy: Strategy
-    instruments: Sequence[int]
-    size: Fraction
 
 
 @dataclass(slots=True)
@@ -106,31 +58,6 @@ class Counters:
 
     skipped: int = 0
     refusals: Counter[str] = field(default_factory=Counter)
-
-
-class Moment:
-    """The read-only market that a strategy sees while it decides (``engine.strategy.Context``)."""
-
-    __slots__ = ("_core", "_lane", "instrument", "price_ticks", "ts_ns")
-
-    def __init__(self, core: _core.Core, lane: Lane, instrument: Instrument) -> None:
-        self._core, self._lane, self.instrument = core, lane, instrument
-        self.ts_ns, self.price_ticks = core.event_ts_ns, core.price(lane.instrument)
-
-    @property
-    def bid_ticks(self) -> int:
-        """Last bid seen, 0 before the first."""
-        return self._core.quote(self._lane.instrument)[0]
-
-    @property
-    def ask_ticks(self) -> int:
-        """Last ask seen, 0 before the first."""
-        return self._core.quote(self._lane.instrument)[1]
-
-    def features(self) -> Mapping[str, float]:
-        """The declared comparisons' left sides by name, in display units; NaN while undefined."""
-        core, index = self._core, self._lane.instrument
-        return {view.name: view.values(core, index)[0] for view in self._lane.rule.views}
 
 
 class Kernel:
@@ -551,25 +478,3 @@ class Kernel:
     def trades(self) -> list[Trade]:
         """Closed trades, in order."""
         return self.portfolio.trades
-
-
-def exit_bounds(plan: ExitPlan, side: Side, entry: int | Fraction) -> tuple[int, int]:
-    """The nearest prices, in ticks, at which stop and target close: exact bounds of ``side * (p - e) / e``."""
-    if side is Side.LONG:
-        stop = NEVER_BELOW if plan.stop is None else at_most(entry, -plan.stop)
-        target = NEVER_ABOVE if plan.target is None else at_least(entry, plan.target)
-    else:
-        stop = NEVER_ABOVE if plan.stop is None else at_least(entry, plan.stop)
-        target = NEVER_BELOW if plan.target is None else at_most(entry, -plan.target)
-    return stop, target
-
-
-def at_most(entry: int | Fraction, ratio: Fraction) -> int:
-    """The largest integer not above ``entry * (1 + ratio)``."""
-    n, d = ratio.numerator, ratio.denominator
-    return entry.numerator * (d + n) // (entry.denominator * d)
-
-
-def at_least(entry: int | Fraction, ratio: Fraction) -> int:
-    """The smallest integer not below ``entry * (1 + ratio)``."""
-    return -at_most(-entry, ratio)

@@ -12,7 +12,8 @@ from typing import Any
 from engine.brokers.paper import VenueModel
 from engine.errors import MissingExtraError
 from engine.events import DayStarted, SignalRefused, SignalSkipped
-from engine.kernel import Kernel, MemoryJournal
+from engine.journal import MemoryJournal
+from engine.kernel import Kernel
 from engine.metrics import trade_metrics
 from engine.portfolio import Trade
 from engine.sessions import day_text

@@ -1,20 +1,21 @@
 """From the kernel's state to the picture that terminal and dashboard show: one ``Snapshot``, at most 30 times a second.
 
-Nothing here runs on the tick path: ``note`` is called after a block has been decided on, and keeps of it only what a
-screen can show (of many trades in one frame the highest, the lowest and the last).
+Nothing here runs on the tick path. ``note`` is called after a block has been decided on and only copies it; what a
+screen can show of it (of many trades in one frame the extremes and the last) is worked out when a picture is taken.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from math import nan
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.kernel import Kernel, Lane
-from engine.metrics import trade_metrics
-from engine.model import Kind, TickBlock
+from engine.kernel import Kernel
+from engine.lanes import Lane
+from engine.model import Kind, Reason, TickBlock
 from engine.portfolio import Trade
 from engine.ports import FeedHealth
 from engine.telemetry_wire import (
@@ -25,14 +26,24 @@ from engine.telemetry_wire import (
     Snapshot,
     SymbolView,
     TradeView,
+    keep_extremes,
 )
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 TAIL = 50
-POINTS_PER_BLOCK = 8
+POINTS_PER_FRAME = 16
+DIGEST_ROWS = 8192
+"""Rows that may wait for the next picture: beyond, they are reduced to what it will show of them."""
+
+RATE_NS = 1_000_000_000
+"""How often the feed's ticks per second are measured."""
+
 Point = tuple[int, float, float, float, float, float]
 TailRow = tuple[int, str, float, float, float, float]
 
-FLIPPED = {">=": "<=", ">": "<", "<=": ">=", "<": ">"}
+MIRRORED = {">=": ("<=", "<"), ">": ("<=", "<"), "<=": (">=", ">"), "<": (">=", ">")}
 
 
 class LatencyHistogram:
@@ -41,23 +52,24 @@ class LatencyHistogram:
     STEPS = 16
 
     def __init__(self) -> None:
-        self._counts = np.zeros(64 * self.STEPS, np.int64)
+        self.count = 0
+        self._counts = [0] * (64 * self.STEPS)
         self._largest = 0
 
-    def add(self, duration_ns: int) -> None:
-        """Count one duration."""
+    def add(self, duration_ns: int, times: int = 1) -> None:
+        """Count one duration that ``times`` ticks have taken."""
         duration_ns = max(duration_ns, 1)
         power = duration_ns.bit_length() - 1
         step = (duration_ns - (1 << power)) * self.STEPS >> power
-        self._counts[power * self.STEPS + step] += 1
+        self._counts[power * self.STEPS + step] += times
+        self.count += times
         self._largest = max(self._largest, duration_ns)
 
     def percentile_us(self, percent: float) -> float:
         """The duration that ``percent`` of all stay within, in microseconds; NaN before the first."""
-        total = int(self._counts.sum())
-        if not total:
+        if not self.count:
             return nan
-        bucket = int(np.searchsorted(np.cumsum(self._counts), total * percent / 100))
+        bucket = int(np.searchsorted(np.cumsum(self._counts), self.count * percent / 100))
         power, step = divmod(bucket, self.STEPS)
         upper = (1 << power) * (self.STEPS + step + 1) / self.STEPS
         return min(upper, self._largest) / 1_000
@@ -68,102 +80,125 @@ class ViewBuilder:
 
     def __init__(self, kernel: Kernel, *, mode: str, session_id: str, strategy: str, started_ts_ns: int) -> None:
         self._kernel = kernel
-        self._fixed = {"mode": mode, "session_id": session_id, "strategy": strategy}
-        self._started_ts_ns = started_ts_ns
+        self._mode, self._session_id, self._strategy = mode, session_id, strategy
+        self.started_ts_ns = started_ts_ns
         self.latency = LatencyHistogram()
-        self.feed_detail = ""
         self._seq = 0
-        self._shown_trades = 0
+        self._scales = [10**instrument.price_precision for instrument in kernel.instruments]
+        self._size_scales = [10**instrument.size_precision for instrument in kernel.instruments]
+        self._noted: list[TickBlock] = []
+        self._noted_rows = 0
         self._points: list[list[Point]] = [[] for _ in kernel.instruments]
-        self._tail: deque[TailRow] = deque(maxlen=TAIL)
+        self._tail: list[TailRow] = []
         self._ticks = [0] * len(kernel.instruments)
         self._last_ts = [0] * len(kernel.instruments)
+        self._tally = Tally()
         self._rate = (0, 0, 0.0)  # when it was last taken (ns), ticks then, ticks per second
 
     # -- after each block
 
     def note(self, block: TickBlock) -> None:
-        """Keep what a screen needs of a block that has been decided on."""
+        """Keep a block that has been decided on; its arrays are copied, because the feed will use them again."""
+        self._noted.append(copied(block))
+        self._noted_rows += len(block)
+        if self._noted_rows > DIGEST_ROWS:
+            self._digest()
+
+    def _digest(self) -> None:
+        """Reduce what was noted to points, ticks and counts."""
+        if not self._noted:
+            return
+        block = joined(self._noted)
+        self._noted, self._noted_rows = [], 0
         trades = np.arange(len(block)) if block.kind is None else np.flatnonzero(block.kind == Kind.TRADE)
-        for row in trades[-TAIL:]:
-            self._tail.append(self._tail_row(block, int(row)))
+        self._tail = [*self._tail, *(self._tail_row(block, row) for row in trades[-TAIL:].tolist())][-TAIL:]
         if block.instrument is None:
-            self._note_trades(0, block, trades)
+            self._digest_trades(0, block, trades)
             return
         owners = block.instrument[trades]
-        for index in np.unique(owners):
-            self._note_trades(int(index), block, trades[owners == index])
+        for index in range(len(self._points)):
+            self._digest_trades(index, block, trades[owners == index])
 
-    def _note_trades(self, index: int, block: TickBlock, rows: np.ndarray) -> None:
+    def _digest_trades(self, index: int, block: TickBlock, rows: NDArray[np.intp]) -> None:
         if not len(rows):
             return
         self._ticks[index] += len(rows)
         self._last_ts[index] = int(block.ts_ns[rows[-1]])
-        prices = block.price_ticks[rows]
-        shown = (
-            rows
-            if len(rows) <= POINTS_PER_BLOCK
-            else rows[sorted({int(prices.argmin()), int(prices.argmax()), -1 % len(rows)})]
-        )
+        while len(rows) > POINTS_PER_FRAME:
+            kept = keep_extremes(block.price_ticks[rows[:-1]].astype(np.float64))
+            rows = np.append(rows[kept], rows[-1])
         vwap, sd = self._vwap(index)
-        scale = 10.0 ** -self._kernel.instruments[index].price_precision
-        for row in shown:
-            bid, ask = self._quote(block, int(row), scale)
-            self._points[index].append((int(block.ts_ns[row]), int(block.price_ticks[row]) * scale, bid, ask, vwap, sd))
+        for row in rows.tolist():
+            bid, ask = self._quote(block, row, index)
+            price = int(block.price_ticks[row]) / self._scales[index]
+            self._points[index].append((int(block.ts_ns[row]), price, bid, ask, vwap, sd))
 
-    def _quote(self, block: TickBlock, row: int, scale: float) -> tuple[float, float]:
+    def _quote(self, block: TickBlock, row: int, index: int) -> tuple[float, float]:
         if block.bid_ticks is None or block.ask_ticks is None:
             return 0.0, 0.0
-        return int(block.bid_ticks[row]) * scale, int(block.ask_ticks[row]) * scale
+        return int(block.bid_ticks[row]) / self._scales[index], int(block.ask_ticks[row]) / self._scales[index]
 
     def _tail_row(self, block: TickBlock, row: int) -> TailRow:
-        instrument = self._kernel.instruments[0 if block.instrument is None else int(block.instrument[row])]
-        scale = 10.0**-instrument.price_precision
-        bid, ask = self._quote(block, row, scale)
-        size = int(block.size_lots[row]) * 10.0**-instrument.size_precision
-        return int(block.ts_ns[row]), instrument.symbol, int(block.price_ticks[row]) * scale, size, bid, ask
+        index = 0 if block.instrument is None else int(block.instrument[row])
+        price = int(block.price_ticks[row]) / self._scales[index]
+        size = int(block.size_lots[row]) / self._size_scales[index]
+        return (
+            int(block.ts_ns[row]),
+            self._kernel.instruments[index].symbol,
+            price,
+            size,
+            *self._quote(block, row, index),
+        )
 
     def _vwap(self, index: int) -> tuple[float, float]:
         """The session's VWAP and its deviation, in currency; NaN before the first trade."""
         mean, sd = self._kernel.vwap[index]
-        core, scale = self._kernel.core, 10.0 ** -self._kernel.instruments[index].price_precision
+        core, scale = self._kernel.core, self._scales[index]
         (numerator,), (denominator,) = mean.numerator, mean.denominator
         total, weighted = core.value(index, denominator[0].index), core.value(index, numerator[0].index)
         deviation = core.value(index, sd.column)
         if not total or weighted is None or deviation is None:
             return nan, nan
-        return weighted / total * scale, float(deviation) * scale
+        return weighted / total / scale, float(deviation) / scale
 
     # -- at the rate of a screen
 
-    def snapshot(self, health: FeedHealth, now_ns: int, ended: str = "") -> Snapshot:
-        """Return the present picture; points, trades and ticks are those since the previous one."""
+    def snapshot(self, health: FeedHealth, now_ns: int, *, detail: str = "", ended: str = "") -> Snapshot:
+        """Return the present picture; points, trades and ticks are those since the previous one.
+
+        Args:
+            health: the feed's counters.
+            now_ns: monotonic time, for the rate of ticks.
+            detail: why the feed is in its state.
+            ended: why the session is over, or "".
+        """
         kernel = self._kernel
+        self._digest()
         self._seq += 1
-        trades = kernel.trades[self._shown_trades :]
-        first = self._shown_trades
-        self._shown_trades += len(trades)
-        tail, self._tail = list(self._tail), deque(maxlen=TAIL)
+        first = self._tally.seen
+        trades = self._tally.take(kernel.trades)
+        tail, self._tail = self._tail, []
         return Snapshot(
             seq=self._seq,
-            **self._fixed,
+            mode=self._mode,
+            session_id=self._session_id,
+            strategy=self._strategy,
             engine_ts_ns=max(kernel.core.engine_ts_ns, 0),
-            started_ts_ns=self._started_ts_ns,
+            started_ts_ns=self.started_ts_ns,
             symbols=[self._symbol(index) for index in range(len(kernel.instruments))],
             account=self._account(),
-            feed=self._feed(health, now_ns),
+            feed=self._feed(health, now_ns, detail),
             latency_p50_us=self.latency.percentile_us(50),
             latency_p99_us=self.latency.percentile_us(99),
             refusals=dict(kernel.counters.refusals),
             skipped_signals=kernel.counters.skipped,
-            new_trades=[trade_view(first + n + 1, trade) for n, trade in enumerate(trades)],
+            new_trades=[trade_view(number, trade) for number, trade in enumerate(trades, start=first + 1)],
             ticks_tail=tail,
             ended=ended,
         )
 
     def _symbol(self, index: int) -> SymbolView:
-        core, instrument = self._kernel.core, self._kernel.instruments[index]
-        scale = 10.0**-instrument.price_precision
+        core, instrument, scale = self._kernel.core, self._kernel.instruments[index], self._scales[index]
         bid, ask = core.quote(index)
         vwap, sd = self._vwap(index)
         lanes = [lane for lane in self._kernel.lanes if lane.instrument == index]
@@ -171,9 +206,9 @@ class ViewBuilder:
         return SymbolView(
             symbol=instrument.symbol,
             price_precision=instrument.price_precision,
-            price=core.price(index) * scale,
-            bid=bid * scale,
-            ask=ask * scale,
+            price=core.price(index) / scale,
+            bid=bid / scale,
+            ask=ask / scale,
             ticks=self._ticks[index],
             last_ts_ns=self._last_ts[index],
             warm=all(self._warm(lane) for lane in lanes),
@@ -191,42 +226,43 @@ class ViewBuilder:
         return bool(trades) and self._last_ts[lane.instrument] - first_ts >= warm_up.ns and trades >= warm_up.trades
 
     def _features(self, lane: Lane) -> Iterator[FeatureView]:
-        """One line per declared comparison; a mirrored pair (long and short) is shown as the side it leans to."""
+        """One line per declared comparison; of two sides that exclude each other, the one that is nearer."""
         core, warm = self._kernel.core, self._warm(lane)
-        shown: dict[str, FeatureView] = {}
+        shown: list[FeatureView] = []
         for view in lane.rule.views:
             value, threshold, passed = view.values(core, lane.instrument)
+            if view.unit == "%":  # viewers write the percent sign themselves
+                value, threshold = value / 100, threshold / 100
             feature = FeatureView(view.name, value if warm else nan, view.op, threshold, passed and warm, view.unit)
-            other = shown.get(view.name)
-            if other is None or other.op != FLIPPED.get(view.op):
-                shown[view.name if other is None else f"{view.name} {view.op}"] = feature
-            elif abs(value - threshold) < abs(other.value - other.threshold):
-                shown[view.name] = feature
-        return iter(shown.values())
+            place = next((n for n, other in enumerate(shown) if excludes(feature, other)), None)
+            if place is None:
+                shown.append(feature)
+            elif abs(value - threshold) < abs(value - shown[place].threshold):
+                shown[place] = feature
+        return iter(shown)
 
     def _position(self, lane: Lane) -> PositionView | None:
-        position = self._kernel.portfolio.positions[lane.instrument]
+        kernel, index = self._kernel, lane.instrument
+        position = kernel.portfolio.positions[index]
         if position is None or not lane.in_position:
             return None
-        kernel = self._kernel
-        instrument = kernel.instruments[lane.instrument]
-        scale = 10.0**-instrument.price_precision
-        moved = (kernel.core.price(lane.instrument) - position.entry_ticks) * position.side * position.lots
+        instrument, scale = kernel.instruments[index], self._scales[index]
+        moved = (kernel.core.price(index) - position.entry_ticks) * position.side * position.lots
+        open_units = round(moved * kernel.portfolio.units[index]) - position.slippage - position.fees
         return PositionView(
             side=position.side.word,
             qty=float(instrument.size(position.lots)),
             entry_ts_ns=position.entry_ts_ns,
-            entry_price=float(position.entry_ticks) * scale,
-            stop_price=lane.stop_ticks * scale if 0 < lane.stop_ticks < 1 << 60 else 0.0,
-            target_price=lane.target_ticks * scale if 0 < lane.target_ticks < 1 << 60 else 0.0,
+            entry_price=float(position.entry_ticks / scale),
+            stop_price=level(lane.stop_ticks, scale),
+            target_price=level(lane.target_ticks, scale),
             deadline_ts_ns=lane.deadline_ns,
-            open_pnl=float(kernel.portfolio.money(round(moved * kernel.portfolio.units[lane.instrument]))),
+            open_pnl=float(kernel.portfolio.money(open_units)),
         )
 
     def _account(self) -> AccountView:
-        kernel = self._kernel
+        kernel, tally = self._kernel, self._tally
         portfolio, core, risk = kernel.portfolio, kernel.core, kernel.risk
-        found = trade_metrics(kernel.trades)
 
         def money(units: int) -> float:
             return float(portfolio.money(units))
@@ -240,10 +276,10 @@ class ViewBuilder:
             open_pnl=money(core.equity - portfolio.starting - portfolio.realised),
             max_drawdown=money(core.drawdown),
             current_drawdown=money(core.peak - core.equity),
-            trades=found["trades"],
-            wins=found["wins"],
-            losses=found["losses"],
-            win_rate=nan if found["win_rate"] is None else found["win_rate"],
+            trades=tally.trades,
+            wins=tally.wins,
+            losses=tally.losses,
+            win_rate=tally.wins / tally.trades if tally.trades else nan,
             gross=money(portfolio.gross),
             spread_cost=money(portfolio.spread),
             slippage_cost=money(portfolio.slippage),
@@ -251,15 +287,15 @@ class ViewBuilder:
             halted=halted or (risk.feed_refusal.value if risk.feed_refusal else ""),
         )
 
-    def _feed(self, health: FeedHealth, now_ns: int) -> FeedView:
+    def _feed(self, health: FeedHealth, now_ns: int, detail: str) -> FeedView:
         then, ticks, rate = self._rate
-        if now_ns - then >= 1_000_000_000:
+        if now_ns - then >= RATE_NS:
             rate = (health.accepted - ticks) * 1e9 / (now_ns - then) if then else 0.0
             self._rate = (now_ns, health.accepted, rate)
         return FeedView(
             state=health.state.value,
             address=health.address,
-            detail=self.feed_detail,
+            detail=detail,
             accepted=health.accepted,
             rejected=dict(health.rejected),
             bad_frames=dict(health.bad_frames),
@@ -270,6 +306,66 @@ class ViewBuilder:
             age_ms=health.age_ms,
             ticks_per_s=rate,
         )
+
+
+class Tally:
+    """Counts closed trades as ``engine.metrics`` defines them, without going through all of them for each picture."""
+
+    def __init__(self) -> None:
+        self.seen = self.trades = self.wins = self.losses = 0
+
+    def take(self, trades: Sequence[Trade]) -> Sequence[Trade]:
+        """Count the trades that are new since the last call, and return them."""
+        new = trades[self.seen :]
+        self.seen += len(new)
+        for trade in new:
+            if trade.reason is not Reason.END:
+                self.trades += 1
+                self.wins += trade.net > 0
+                self.losses += trade.net < 0
+        return new
+
+
+def copied(block: TickBlock) -> TickBlock:
+    """Return the columns that a screen shows of a block, in arrays of their own."""
+
+    def copy(column: NDArray[Any] | None) -> Any:
+        return None if column is None else column.copy()
+
+    return TickBlock(
+        block.ts_ns.copy(),
+        block.price_ticks.copy(),
+        block.size_lots.copy(),
+        copy(block.bid_ticks),
+        copy(block.ask_ticks),
+        instrument=copy(block.instrument),
+        kind=copy(block.kind),
+    )
+
+
+def joined(blocks: Sequence[TickBlock]) -> TickBlock:
+    """Return the blocks of one feed, which have the same columns, as one."""
+    if len(blocks) == 1:
+        return blocks[0]
+
+    def join(name: str) -> Any:
+        parts = [getattr(block, name) for block in blocks]
+        return None if parts[0] is None else np.concatenate(parts)
+
+    return TickBlock(**{column.name: join(column.name) for column in fields(TickBlock)})
+
+
+def excludes(one: FeatureView, other: FeatureView) -> bool:
+    """Whether two comparisons of one feature cannot both hold, as those of a long and a short entry."""
+    if one.name != other.name or other.op not in MIRRORED[one.op]:
+        return False
+    low, high = (one, other) if one.op.startswith("<") else (other, one)
+    return low.threshold <= high.threshold
+
+
+def level(ticks: int, scale: int) -> float:
+    """Return a protective level as a price; 0 when it is none that a price can reach."""
+    return ticks / scale if 0 < ticks < 1 << 60 else 0.0
 
 
 def trade_view(number: int, trade: Trade) -> TradeView:

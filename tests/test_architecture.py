@@ -40,7 +40,7 @@ LAYERS = {
     "words": Layer(engine("errors", "quantities", "model", "events", "telemetry_wire"), ("hot", "words")),
     "language": Layer(engine("rules", "compiler"), ("hot", "words", "language")),
     "domain": Layer(
-        engine("strategy", "orders", "portfolio", "risk", "metrics", "sessions", "ports"),
+        engine("strategy", "lanes", "orders", "portfolio", "risk", "metrics", "sessions", "ports"),
         ("hot", "words", "language", "domain"),
     ),
     "shells": Layer(engine("strategies", "strategies.*"), (), engine("strategies.*", "strategy", "rules", "model")),
@@ -65,7 +65,7 @@ LAYERS = {
         ("hot", "words", "language", "domain"),
     ),
     "compositions": Layer(
-        engine("session", "views", "results", "backtesting", "results", "replay", "tools", "tools.*"),
+        engine("session", "views", "backtesting", "results", "replay", "tools", "tools.*"),
         ("hot", "words", "language", "domain", "shells", "core", "adapters", "compositions"),
     ),
     "entry": Layer(

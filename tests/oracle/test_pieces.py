@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import engine
 from engine import BacktestResult, events
 from engine.backtesting import make_kernel, make_strategy
-from engine.kernel import MemoryJournal
+from engine.journal import MemoryJournal
 from engine.model import TickBlock
 from tests.oracle.momentum_burst import Params, run
 from tests.oracle.parameter_sets import PARAMETER_SETS

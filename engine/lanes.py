@@ -1,0 +1,90 @@
+"""A lane is one strategy on one instrument: what the kernel keeps about it beside the core's lane of its number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from engine import _core
+from engine.compiler import CompiledRule
+from engine.model import Instrument, Side
+from engine.orders import Order
+from engine.strategy import ExitPlan, Strategy
+
+NEVER_BELOW, NEVER_ABOVE = -1, (1 << 62)
+
+
+@dataclass(slots=True)
+class Lane:
+    """One strategy on one instrument: what the kernel keeps about it beside the core's lane of the same number."""
+
+    number: int
+    strategy: Strategy
+    instrument: int
+    lots: int
+    plan: ExitPlan
+    rule: CompiledRule
+    asks_strategy: bool  # whether on_fire is the strategy's own
+    cooldown_left: int = 0
+    in_position: bool = False
+    stop_ticks: int = 0
+    target_ticks: int = 0
+    deadline_ns: int = 0
+    order: Order | None = None  # on its way to the venue
+
+
+@dataclass(slots=True)
+class Assignment:
+    """A strategy, the instruments it trades, and the size of its entries in units of the instrument."""
+
+    strategy: Strategy
+    instruments: Sequence[int]
+    size: Fraction
+
+
+class Moment:
+    """The read-only market that a strategy sees while it decides (``engine.strategy.Context``)."""
+
+    __slots__ = ("_core", "_lane", "instrument", "price_ticks", "ts_ns")
+
+    def __init__(self, core: _core.Core, lane: Lane, instrument: Instrument) -> None:
+        self._core, self._lane, self.instrument = core, lane, instrument
+        self.ts_ns, self.price_ticks = core.event_ts_ns, core.price(lane.instrument)
+
+    @property
+    def bid_ticks(self) -> int:
+        """Last bid seen, 0 before the first."""
+        return self._core.quote(self._lane.instrument)[0]
+
+    @property
+    def ask_ticks(self) -> int:
+        """Last ask seen, 0 before the first."""
+        return self._core.quote(self._lane.instrument)[1]
+
+    def features(self) -> Mapping[str, float]:
+        """The declared comparisons' left sides by name, in display units; NaN while undefined."""
+        core, index = self._core, self._lane.instrument
+        return {view.name: view.values(core, index)[0] for view in self._lane.rule.views}
+
+
+def exit_bounds(plan: ExitPlan, side: Side, entry: int | Fraction) -> tuple[int, int]:
+    """The nearest prices, in ticks, at which stop and target close: exact bounds of ``side * (p - e) / e``."""
+    if side is Side.LONG:
+        stop = NEVER_BELOW if plan.stop is None else at_most(entry, -plan.stop)
+        target = NEVER_ABOVE if plan.target is None else at_least(entry, plan.target)
+    else:
+        stop = NEVER_ABOVE if plan.stop is None else at_least(entry, plan.stop)
+        target = NEVER_BELOW if plan.target is None else at_most(entry, -plan.target)
+    return stop, target
+
+
+def at_most(entry: int | Fraction, ratio: Fraction) -> int:
+    """The largest integer not above ``entry * (1 + ratio)``."""
+    n, d = ratio.numerator, ratio.denominator
+    return entry.numerator * (d + n) // (entry.denominator * d)
+
+
+def at_least(entry: int | Fraction, ratio: Fraction) -> int:
+    """The smallest integer not below ``entry * (1 + ratio)``."""
+    return -at_most(-entry, ratio)
