@@ -178,7 +178,9 @@ class Link:
         while not self._closing.is_set():
             endpoint = self._find()
             detail = "no engine is running"
-            if endpoint is not None:
+            if endpoint is None:
+                attempt = 0  # looking costs nothing, so there is nothing to hold back
+            else:
                 detail = self._talk(endpoint)
                 if self._status.phase in (Phase.ENDED, Phase.REFUSED):
                     return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import json
 import os
 import stat
@@ -33,6 +34,9 @@ from engine.telemetry_wire import (
     read_endpoints,
 )
 from tests.gui.publisher import SyntheticSession
+
+# pytest-asyncio's newer way needs a hook in a conftest of the whole directory.
+pytestmark = pytest.mark.filterwarnings("ignore:Overriding the .event_loop_policy. fixture")
 
 Running = tuple[TelemetryServer, Endpoint]
 
@@ -69,6 +73,20 @@ async def connect(endpoint: Endpoint, token: str | None = None, version: int = V
     reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port, limit=MAX_FRAME_BYTES)
     writer.write(encode(Hello(version, endpoint.token if token is None else token)))
     return Viewer(reader, writer)
+
+
+def _policies() -> list[asyncio.AbstractEventLoopPolicy]:
+    """Both event loops that the engine runs on; their transports differ in detail."""
+    policies = [asyncio.DefaultEventLoopPolicy()]
+    if importlib.util.find_spec("uvloop") is not None:
+        policies.append(importlib.import_module("uvloop").EventLoopPolicy())
+    return policies
+
+
+@pytest.fixture(params=_policies(), ids=lambda policy: type(policy).__module__.split(".")[0])
+def event_loop_policy(request: pytest.FixtureRequest) -> asyncio.AbstractEventLoopPolicy:
+    policy: asyncio.AbstractEventLoopPolicy = request.param
+    return policy
 
 
 @pytest.fixture
