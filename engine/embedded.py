@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+from fractions import Fraction
 
 from engine.errors import UnreachableError
 
@@ -20,13 +21,14 @@ class EmbeddedMarket:
         self.address = ""
         self._process: asyncio.subprocess.Process | None = None
 
-    async def start(self) -> str:
-        """Start the market and return its address.
+    async def start(self, rate: Fraction) -> str:
+        """Start the market, at so many trades per second, and return its address.
 
         Raises:
             UnreachableError: it did not come up; with its last line.
         """
-        command = (sys.executable, "-m", "mock_server", "--port", "0", "--quiet", "--exit-with-parent")
+        command = [sys.executable, "-m", "mock_server", "--port", "0", "--rate", f"{float(rate):g}"]
+        command += ["--quiet", "--exit-with-parent"]
         self._process = await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.PIPE,

@@ -1,7 +1,12 @@
 """A paper session: the kernel on a live feed, with a pacer for its timers and a picture for its viewers.
 
-Everything happens on one thread. A batch is decided on as soon as it arrives; the pacer wakes the kernel at its next
-deadline, so a time stop fires without a tick; pictures are taken at most 30 times a second, after decisions.
+Everything happens on one thread. The feed calls the session with each frame it has decoded, and the kernel decides on
+it before anything else runs; the pacer wakes the kernel at its next deadline, so a time stop fires without a tick;
+pictures are taken after decisions, 30 times a second while somebody watches and five times while nobody does.
+
+A receive stamp only says when the data was read. If this process was held up (a busy or sleeping machine, a suspended
+terminal), what it reads next may have waited as long: then nothing is opened for a moment, and after a longer pause
+the windows begin anew, because what comes in at once did not happen at once.
 """
 
 from __future__ import annotations
@@ -9,8 +14,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
@@ -21,43 +26,71 @@ from engine.config import AUTO_FEED
 from engine.embedded import EmbeddedMarket
 from engine.errors import ExitCode, UnreachableError
 from engine.events import Command, CommandName, End, FeedGap, FeedHealthy, Refusal, TimePassed
-from engine.kernel import Kernel, MemoryJournal
+from engine.journal import MemoryJournal
+from engine.kernel import Kernel
 from engine.model import Clock, TickBlock
 from engine.ports import FeedBatch, FeedState
 from engine.results import Settings
 from engine.telemetry import TelemetryServer
 from engine.telemetry_wire import Snapshot
 from engine.views import ViewBuilder
+from feeds.base import SystemTiming, Timing
 from feeds.guard import FeedLimits
 from feeds.ws import WebSocketFeed
 
 if TYPE_CHECKING:
     from engine.config import Config
 
-USUAL_MOCK = ("127.0.0.1", 8765)
-FRAME_S = 1 / 30
+USUAL_HOST, USUAL_PORT = "127.0.0.1", 8765
+"""Where ``python -m mock_server`` listens when it is told nothing else."""
+
+HELLO_S = 2.0
+"""How long whoever listens there may take to say that it is a market."""
+
+WATCHED_FRAME_S = 1 / 30
+UNWATCHED_FRAME_S = 1 / 5
+
 OLD_NS = 250_000_000
-"""Data that waited longer than this before it was looked at opens nothing."""
+"""Held up for longer than this, the session opens nothing on what it reads during the next ``SETTLE_S``."""
+
+SETTLE_S = 1.0
+GAP_NS = 1_000_000_000
+"""Held up for longer than this, the windows begin anew as well."""
+
+Result = TypeVar("Result")
 
 log = structlog.get_logger("session")
 
 
-def wall_ns() -> int:
-    """The pacer's clock: the one place in the engine that reads wall time."""
-    return time.time_ns()
-
-
 class PaperSession:
-    """One run of the kernel on one feed."""
+    """One run of the kernel on one feed.
+
+    Args:
+        config: the settings; telemetry, account, risk, venue and strategy are taken from it.
+        feed: a feed that is connected.
+        mode: the word viewers show: PAPER, DEMO or REPLAY.
+        on_snapshot: is called with each picture; the last one has ``ended`` set.
+        timing: the clocks; tests bring their own, the same as the feed's.
+    """
 
     def __init__(
-        self, config: Config, feed: WebSocketFeed, *, mode: str, on_snapshot: Callable[[Snapshot], None]
+        self,
+        config: Config,
+        feed: WebSocketFeed,
+        *,
+        mode: str,
+        on_snapshot: Callable[[Snapshot], None],
+        timing: Timing | None = None,
     ) -> None:
         self._config, self._feed, self._mode, self._on_snapshot = config, feed, mode, on_snapshot
+        self._timing = timing or SystemTiming()
         self._loop = asyncio.get_running_loop()
         self._due_ns = _core.FOREVER_NS
         self._timer: asyncio.TimerHandle | None = None
-        self._healthy = True
+        self._seen_ns = self._wall_seen_ns = 0  # when the clocks were last looked at
+        self._settling: asyncio.TimerHandle | None = None
+        self._restart_windows = False  # once settled
+        self._fresh: Refusal | None = None  # why the feed itself is not to be traded on
         self.journal = MemoryJournal()
         self.telemetry: TelemetryServer | None = None
         self.stop = asyncio.Event()
@@ -72,31 +105,41 @@ class PaperSession:
             mode=self._mode,
             session_id=session_id,
             strategy=self._config.strategy.name,
-            started_ts_ns=wall_ns(),
+            started_ts_ns=self._wall_ns(),
         )
         if self._config.telemetry.enabled:
             self.telemetry = TelemetryServer(self._on_command)
             await self.telemetry.start(session_id, self._mode)
         gc.collect()
         gc.freeze()  # what exists now lives as long as the session: the collector need not look at it again
-        consumer = asyncio.create_task(self._consume())
+        self._seen_ns, self._wall_seen_ns = self._clocks()
+        self._began_ns = self._seen_ns
+        consumer = asyncio.create_task(self._feed.deliver(self._take))
         painter = asyncio.create_task(self._paint())
         stopper = asyncio.create_task(self.stop.wait())
+        tasks = {consumer, painter, stopper}
         try:
-            await asyncio.wait({consumer, stopper}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    task.result()
             if consumer.done():
-                consumer.result()
                 self.ended = self.ended or "the feed ended"
             self._finish()
         finally:
-            for task in (consumer, painter, stopper):
+            self.stop.set()  # from here on nothing is decided any more
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(consumer, painter, stopper, return_exceptions=True)
-            if self._timer is not None:
-                self._timer.cancel()
-            self._publish()
-            if self.telemetry is not None:
-                await self.telemetry.close()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for timer in (self._timer, self._settling):
+                if timer is not None:
+                    timer.cancel()
+            gc.unfreeze()
+            try:
+                self._publish()
+            finally:
+                if self.telemetry is not None:
+                    await self.telemetry.close()
 
     def _make_kernel(self) -> Kernel:
         paper, risk = self._config.paper, self._config.risk
@@ -119,33 +162,36 @@ class PaperSession:
         strategy = make_strategy(self._config.strategy.name, self._config.strategy.params)
         return make_kernel(self._feed.instruments, strategy, settings, self.journal, show_vwap=True)
 
-    # ------------------------------------------------------------ inputs
+    def _clocks(self) -> tuple[int, int]:
+        """Monotonic and wall time: with the feed's receive stamp the only place where the engine asks for them."""
+        return self._timing.receive_stamp()
 
-    async def _consume(self) -> None:
-        async for batch in self._feed.batches():
-            self._take(batch)
+    def _wall_ns(self) -> int:
+        return self._clocks()[1]
+
+    # ------------------------------------------------------------ inputs
 
     def _take(self, batch: FeedBatch) -> None:
         """Decide on one batch, then note what viewers will want to know of it."""
+        if self.stop.is_set():
+            return
         if batch.state is not None:
             self._feed_changed(batch)
-        if batch.block is not None and len(batch.block):
-            self._decide(batch.block, batch.received_ns)
-            self.view.note(batch.block)
+        block = batch.block
+        if block is not None:
+            if self._paced and batch.received_ns - self._seen_ns > OLD_NS:
+                self._look_at_clocks()
+            self._decide(block, batch.received_ns)
         self._pace()
 
     def _decide(self, block: TickBlock, received_ns: int) -> None:
-        old = self._paced and self._healthy and time.monotonic_ns() - received_ns > OLD_NS
-        if old:
-            self.kernel.process(FeedHealthy(False, Refusal.DATA_OLD))
         self.kernel.process(block)
-        self.view.latency.add(time.monotonic_ns() - received_ns)
-        if old:
-            self.kernel.process(FeedHealthy(True))
+        if received_ns >= self._began_ns:  # what came before had to wait for the session, not for the decision
+            self.view.latency.add(self._timing.monotonic_ns() - received_ns, len(block))
+        self.view.note(block)
 
     def _feed_changed(self, batch: FeedBatch) -> None:
         state = batch.state
-        self.view.feed_detail = batch.detail
         log.info("feed", state=str(state), detail=batch.detail)
         if state is FeedState.GAP:
             self.kernel.process(FeedGap(batch.gap_instruments))
@@ -153,21 +199,51 @@ class PaperSession:
             self.ended = "the feed ended"
             if self._feed.clock is Clock.RECORD:
                 self.kernel.process(End())
-        self._healthy = state in (FeedState.LIVE, FeedState.GAP, FeedState.END)
-        self.kernel.process(FeedHealthy(self._healthy, None if self._healthy else Refusal.FEED_STALE))
+        healthy = state in (FeedState.LIVE, FeedState.GAP, FeedState.END)
+        self._fresh = None if healthy else Refusal.FEED_STALE
+        self._say_health()
+
+    def _say_health(self) -> None:
+        """Tell the kernel whether positions may be opened on what the feed says."""
+        reason = self._fresh or (None if self._settling is None else Refusal.DATA_OLD)
+        self.kernel.process(FeedHealthy(reason is None, reason))
 
     def _on_command(self, name: str) -> None:
         log.info("command", name=name)
         if name == "stop":
             self.ended = "stopped from the dashboard"
             self.stop.set()
-            return
-        self.kernel.process(Command(CommandName(name), self._now_ns()))
-        self._pace()
+        elif not self.stop.is_set():
+            self.kernel.process(Command(CommandName(name), self._now_ns()))
+            self._pace()
 
     def _now_ns(self) -> int:
         """Engine time: the wall clock, or for a recording the time of its newest record."""
-        return wall_ns() if self._paced else self.kernel.core.engine_ts_ns
+        return self._wall_ns() if self._paced else self.kernel.core.engine_ts_ns
+
+    # ------------------------------------------------------------ old data
+
+    def _look_at_clocks(self) -> None:
+        """Notice that this process was held up: what it reads next has waited somewhere."""
+        now_ns, wall_ns = self._clocks()
+        held_up_ns = max(now_ns - self._seen_ns, wall_ns - self._wall_seen_ns) - int(UNWATCHED_FRAME_S * 1e9)
+        self._seen_ns, self._wall_seen_ns = now_ns, wall_ns
+        if not self._paced or held_up_ns <= OLD_NS:
+            return
+        log.warning("held up", ms=held_up_ns // 1_000_000)
+        self._restart_windows |= held_up_ns > GAP_NS
+        if self._settling is not None:
+            self._settling.cancel()
+        self._settling = self._loop.call_later(SETTLE_S, self._settled)
+        self._say_health()
+
+    def _settled(self) -> None:
+        """What had waited has been read by now."""
+        self._settling = None
+        if self._restart_windows:
+            self._restart_windows = False
+            self.kernel.process(FeedGap(range(len(self._feed.instruments))))
+        self._say_health()
 
     # ------------------------------------------------------------ the pacer
 
@@ -183,26 +259,28 @@ class PaperSession:
             self._timer.cancel()
             self._timer = None
         if due_ns != _core.FOREVER_NS:
-            self._timer = self._loop.call_later(max(0.0, (due_ns - wall_ns()) / 1e9), self._time_passed)
+            self._timer = self._loop.call_later(max(0.0, (due_ns - self._wall_ns()) / 1e9), self._time_passed)
 
     def _time_passed(self) -> None:
         self._due_ns = _core.FOREVER_NS
-        if self._feed.health().queue_ticks:  # records that came first are decided on first; they bring the time along
-            self._loop.call_soon(self._pace)
-            return
-        self.kernel.process(TimePassed(wall_ns()))
+        self.kernel.process(TimePassed(self._wall_ns()))
         self._pace()
 
     # ------------------------------------------------------------ viewers
 
     async def _paint(self) -> None:
         while True:
+            self._look_at_clocks()
             self._publish()
-            await asyncio.sleep(FRAME_S)
+            watched = self.telemetry is not None and self.telemetry.viewers
+            await asyncio.sleep(WATCHED_FRAME_S if watched else UNWATCHED_FRAME_S)
 
     def _publish(self) -> None:
         snapshot = self.view.snapshot(
-            self._feed.health(), time.monotonic_ns(), self.ended if self.stop.is_set() else ""
+            self._feed.health(),
+            self._timing.monotonic_ns(),
+            detail=self._feed.detail,
+            ended=self.ended if self.stop.is_set() else "",
         )
         self._on_snapshot(snapshot)
         if self.telemetry is not None:
@@ -232,45 +310,88 @@ async def run_paper(
         UnreachableError: the feed has not connected within ``feed.connect_timeout`` or the duration.
     """
     market = EmbeddedMarket()
-    address, mode = config.feed.address, "PAPER"
+    feed: WebSocketFeed | None = None
     try:
-        if address == AUTO_FEED:
-            address = f"ws://{USUAL_MOCK[0]}:{USUAL_MOCK[1]}"
-            if await _answers(*USUAL_MOCK):
-                on_line(f"feed: the mock market at {address}")
-            else:
-                mode = "DEMO"
-                on_line(f"no market answers at {address}: starting an embedded mock market")
-                address = await market.start()
-                on_line(f"feed: embedded mock market at {address}, stopped at the end")
-        feed = WebSocketFeed(address, limits=FeedLimits(stale_after_s=config.feed.stale_after / 1e9))
-        try:
-            await _connect(feed, config, address)
-            mode = "REPLAY" if feed.clock is Clock.RECORD else mode
+        found = await unless(stop_event, _find_market(config, market, on_line))
+        if found is not None:
+            feed, mode = found
             session = PaperSession(config, feed, mode=mode, on_snapshot=on_snapshot)
             await _run_until(session, stop_event, config.session.duration)
-        finally:
-            await feed.close()
     finally:
+        if feed is not None:
+            await feed.close()
         await market.stop()
     return ExitCode.OK
 
 
-async def _connect(feed: WebSocketFeed, config: Config, address: str) -> None:
-    timeout_ns = config.feed.connect_timeout
-    if config.session.duration:
-        timeout_ns = min(timeout_ns, config.session.duration)
-    if not await feed.connected(timeout_ns / 1e9):
+async def unless(stop_event: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:
+    """Return the work's result, or None, having cancelled it, if ``stop_event`` is set first."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop_event.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        working.cancel()
+        stopping.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)
+
+
+async def _find_market(
+    config: Config, market: EmbeddedMarket, on_line: Callable[[str], None]
+) -> tuple[WebSocketFeed, str]:
+    """Return a connected feed and the session's mode: the feed asked for, the usual mock market, or an embedded one."""
+    timeout_s = config.feed.connect_timeout / 1e9
+    if config.feed.address != AUTO_FEED:
+        if config.session.duration:
+            timeout_s = min(timeout_s, config.session.duration / 1e9)
+        feed = await _connect(config, config.feed.address, timeout_s)
+        return feed, _mode(feed, "PAPER")
+    usual = f"ws://{USUAL_HOST}:{USUAL_PORT}"
+    why = f"no market answers at {usual}"
+    if await _listens(USUAL_HOST, USUAL_PORT):
+        try:
+            feed = await _connect(config, usual, min(timeout_s, HELLO_S))
+        except UnreachableError:
+            why = f"what listens at {usual} is not a mock market"
+        else:
+            on_line(f"feed: the mock market at {usual}")
+            return feed, _mode(feed, "PAPER")
+    on_line(f"{why}: starting an embedded mock market")
+    address = await market.start(config.feed.mock_rate)
+    feed = await _connect(config, address, timeout_s)
+    on_line(f"feed: embedded mock market at {address}, stopped at the end")
+    return feed, _mode(feed, "DEMO")
+
+
+def _mode(feed: WebSocketFeed, otherwise: str) -> str:
+    return "REPLAY" if feed.clock is Clock.RECORD else otherwise
+
+
+async def _connect(config: Config, address: str, timeout_s: float) -> WebSocketFeed:
+    """Return a feed whose market has introduced itself.
+
+    Raises:
+        UnreachableError: it has not within ``timeout_s``.
+    """
+    feed = WebSocketFeed(address, limits=FeedLimits(stale_after_s=config.feed.stale_after / 1e9))
+    connected = False
+    try:
+        connected = await feed.connected(timeout_s)
+        if connected:
+            return feed
         raise UnreachableError(
-            f"the feed did not answer within {timeout_ns / 1e9:g} s",
+            f"no market has answered within {timeout_s:g} s{f' ({feed.detail})' if feed.detail else ''}",
             where=address,
             fix="start one with: python -m mock_server; or leave out --feed to use an embedded one",
         )
+    finally:
+        if not connected:
+            await feed.close()
 
 
 async def _run_until(session: PaperSession, stop_event: asyncio.Event, duration_ns: int) -> None:
     """Run the session; the caller's event or the duration ends it gracefully."""
-    session_id = time.strftime("%Y%m%d-%H%M%S", time.gmtime(wall_ns() / 1e9))
+    session_id = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
 
     async def end() -> None:
         try:
@@ -289,7 +410,7 @@ async def _run_until(session: PaperSession, stop_event: asyncio.Event, duration_
         await asyncio.gather(ender, return_exceptions=True)
 
 
-async def _answers(host: str, port: int) -> bool:
+async def _listens(host: str, port: int) -> bool:
     """Whether anything listens there."""
     try:
         async with asyncio.timeout(1.0):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -98,11 +99,13 @@ def _at_end_of_stdin(call: Callable[[], object]) -> None:
     """Call back when standard input ends, which is when the process that holds its other end is gone."""
 
     def wait() -> None:
-        while sys.stdin.buffer.read(4096):
+        # Not sys.stdin, whose lock this thread would still hold while the interpreter shuts down.
+        while os.read(stdin, 4096):
             pass
         with contextlib.suppress(RuntimeError):  # the loop has closed in the meantime
             call()
 
+    stdin = sys.stdin.fileno()
     threading.Thread(target=wait, name="parent-watch", daemon=True).start()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -48,6 +49,9 @@ def run(
     duration: Annotated[
         str | None, typer.Option("--duration", metavar="TIME", help="Stop after this time, such as 60s or 10m.")
     ] = None,
+    mock_rate: Annotated[
+        str | None, typer.Option("--mock-rate", metavar="N", help="Trades per second of the embedded mock market.")
+    ] = None,
     strategy: StrategyFlag = None,
     parameters: SetFlag = None,
     config_file: ConfigFlag = None,
@@ -67,6 +71,7 @@ def run(
     Without --feed: on the mock market at ws://127.0.0.1:8765, or on an embedded one if nothing answers there.
 
     Ctrl-C or --duration ends it: open positions are closed at the last price (reason MANUAL) and the result is shown.
+    A second Ctrl-C ends it at once.
     """
     from engine.console import SessionConsole
 
@@ -74,6 +79,7 @@ def run(
         config_file,
         parameters,
         feed__address=feed,
+        feed__mock_rate=mock_rate,
         session__duration=duration,
         strategy__name=strategy,
         paper__fills=fills,

@@ -85,6 +85,7 @@ def load_config(config_file: Path | None, parameters: Sequence[str] | None = Non
 
 FLAG_NAMES = {
     "feed__address": "--feed",
+    "feed__mock_rate": "--mock-rate",
     "strategy__name": "--strategy",
     "session__duration": "--duration",
     "session__calendar": "--calendar",
