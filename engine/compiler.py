@@ -241,8 +241,16 @@ class Compiler:
 
     # -- whole rules
 
-    def rule(self, long: Condition | None, short: Condition | None, parameters: Parameters) -> CompiledRule:
+    def rule(
+        self,
+        long: Condition | None,
+        short: Condition | None,
+        parameters: Parameters,
+        warm_up: Window | None = None,
+    ) -> CompiledRule:
         """Compile a long and a short condition (None: that side is never taken) into a state column.
+
+        It may fire once ``warm_up``, or else every window of the rule, has been seen in full.
 
         Raises:
             RuleError: neither side is declared, or a declaration has no meaning.
@@ -254,7 +262,7 @@ class Compiler:
         for window in windows:  # all tails first: the core moves neighbouring ones together
             self.window(window)
         rule = CompiledRule(-1, WarmUp())
-        for window in windows:
+        for window in windows if warm_up is None else [self._window_quantity(warm_up, parameters)]:
             if window.kind is Kind.DURATION:
                 rule.warm_up.ns = max(rule.warm_up.ns, window.value)
             else:

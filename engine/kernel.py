@@ -93,11 +93,7 @@ class Kernel:
         self._waiting: list[tuple[int, int, Lane, Approved]] = []
         self.compilers = [Compiler(instrument) for instrument in self.instruments]
         compiled = [
-            (
-                assignment,
-                index,
-                self.compilers[index].rule(*assignment.strategy.conditions(), assignment.strategy.parameters),
-            )
+            (assignment, index, self._compile(assignment.strategy, index))
             for assignment in assignments
             for index in assignment.instruments
         ]
@@ -109,6 +105,9 @@ class Kernel:
         if self._ticking:
             self.core.set_callback(self._on_tick)
         self.core.set_account(portfolio.starting, risk.floor)
+
+    def _compile(self, strategy: Strategy, index: int) -> CompiledRule:
+        return self.compilers[index].rule(*strategy.conditions(), strategy.parameters, strategy.warm_up)
 
     def _add_lane(self, assignment: Assignment, index: int, rule: CompiledRule) -> None:
         strategy, instrument = assignment.strategy, self.instruments[index]

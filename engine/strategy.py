@@ -14,7 +14,20 @@ from typing import Any, ClassVar, Protocol
 from engine.errors import ConfigError, nearest
 from engine.model import Instrument, Side, Signal
 from engine.quantities import Number
-from engine.rules import Condition, Exit, Expr, Flat, Param, Quantity, RuleError, Stop, Target, TimeStop, condition
+from engine.rules import (
+    Condition,
+    Exit,
+    Expr,
+    Flat,
+    Param,
+    Quantity,
+    RuleError,
+    Stop,
+    Target,
+    TimeStop,
+    Window,
+    condition,
+)
 
 
 class Context(Protocol):
@@ -66,6 +79,9 @@ class Strategy:
     long: ClassVar[Condition | None] = None
     short: ClassVar[Condition | None] = None
     exits: ClassVar[tuple[Exit, ...] | Exit] = ()
+
+    warm_up: ClassVar[Window | None] = None
+    """The window that must have been seen in full before a signal may begin; None: the longest of the rule."""
 
     direction = Param("both", "sides that may be entered", choices=("both", "long", "short"))
     cooldown_signals = Param(0, "signals skipped after a losing trade", low=0)

@@ -29,4 +29,5 @@ class MomentumBurst(Strategy):
     long = (move >= entry_threshold) & awake
     short = (move <= -entry_threshold) & awake
 
+    warm_up = window
     exits = (Stop(stop_loss), Target(profit_target), TimeStop(time_stop), Flat(flat_candles))
