@@ -1,12 +1,15 @@
-"""From the mock market's socket: what it can push to one client, and what the feed can take and decode.
+"""From the mock market's socket: what it pushes to one client, what the feed takes, and how soon the kernel decides.
 
-The mock runs as a process of its own, at ``--speed max``, where it waits for its reader; so the figure is that of the
-slower of the two ends. Start-up and greeting are not timed.
+The mock runs as a process of its own. For throughput it runs at ``--speed max``, where it waits for its reader, so that
+the figure is that of the slower of the two ends; start-up and greeting are not timed. For latency it keeps its natural
+pace, and the time is that from the feed's receive stamp to the moment the kernel has taken the batch and decided.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
+from typing import Any
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -60,3 +63,52 @@ def bench_mock_throughput(benchmark: BenchmarkFixture, reader: object, symbols: 
         benchmark.pedantic(timed, rounds=3)
     seconds = benchmark.stats.stats.min
     benchmark.extra_info["ticks_per_second"] = round(TICKS / seconds)
+
+
+LATENCY_RATE = 5_000
+LATENCY_TICKS = 20_000
+
+
+async def decide(address: str, wanted: int) -> list[int]:
+    """Run momentum burst on so many live trades; return the nanoseconds from receipt to decision, batch by batch."""
+    from fractions import Fraction
+
+    from engine.backtesting import Settings, make_kernel, make_strategy
+    from engine.brokers.paper import VenueModel
+    from engine.journal import MemoryJournal
+    from feeds.ws import WebSocketFeed
+
+    feed = WebSocketFeed(address)
+    assert await feed.connected(10.0)
+    settings = Settings(
+        venue=VenueModel(fills="touch"),
+        calendar="always",
+        starting_cash=Fraction(10_000),
+        position_size=Fraction(1),
+        daily_loss_limit=Fraction("0.05"),
+    )
+    kernel = make_kernel(feed.instruments, make_strategy("momentum_burst", {}), settings, MemoryJournal())
+    delays, seen = [], 0
+    async for batch in feed.batches():
+        if batch.block is None:
+            continue
+        kernel.process(batch.block)
+        delays.append(time.monotonic_ns() - batch.received_ns)
+        seen += len(batch.block)
+        if seen >= wanted:
+            break
+    await feed.close()
+    return delays
+
+
+def bench_socket_to_decision(benchmark: BenchmarkFixture) -> None:
+    """At 5,000 trades a second: the latencies are in ``extra_info``; the time of the run is just its length."""
+    import uvloop
+
+    with mock_market("--rate", str(LATENCY_RATE)) as address:
+        delays: list[Any] = sorted(
+            benchmark.pedantic(lambda: uvloop.run(decide(address, LATENCY_TICKS)), rounds=1, warmup_rounds=0)
+        )
+    for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0)):
+        benchmark.extra_info[f"{name}_us"] = round(delays[min(int(len(delays) * share), len(delays) - 1)] / 1000, 1)
+    benchmark.extra_info["batches"] = len(delays)
