@@ -107,7 +107,7 @@ class Kernel:
         self.core.set_account(portfolio.starting, risk.floor)
 
     def _compile(self, strategy: Strategy, index: int) -> CompiledRule:
-        return self.compilers[index].rule(*strategy.conditions(), strategy.parameters, strategy.warm_up)
+        return self.compilers[index].rule(*strategy.conditions(), strategy.parameters, type(strategy).warm_up)
 
     def _add_lane(self, assignment: Assignment, index: int, rule: CompiledRule) -> None:
         strategy, instrument = assignment.strategy, self.instruments[index]

@@ -205,7 +205,7 @@ class Param(Expr):
         self.default = default if isinstance(default, Quantity) else self.parse(default)
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
+        self.name = self.name or name  # the first name counts; warm_up = window names the same parameter
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         """On a strategy's class the parameter itself, on an instance its value."""

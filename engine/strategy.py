@@ -92,7 +92,7 @@ class Strategy:
         super().__init_subclass__(**kwargs)
         cls.declared = dict(cls.declared)
         for name, value in vars(cls).items():
-            if isinstance(value, Param):
+            if isinstance(value, Param) and value.name == name:
                 cls.declared[name] = value
             elif isinstance(value, Expr | Condition) and not value.name and name not in ("long", "short"):
                 value.name = name
