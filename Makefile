@@ -40,7 +40,7 @@ test: $(STAMP)/dev $(STAMP)/built  ## run the whole test suite, in less than 10 
 	@QT_QPA_PLATFORM=offscreen $(PY) -m pytest -n $(JOBS) -q $(ARGS)
 
 long: $(STAMP)/dev $(STAMP)/built  ## run what takes longer, and record the result in docs/reference/long-run.md
-	@QT_QPA_PLATFORM=offscreen $(PY) -m pytest -m long --timeout=0 --junit-xml=build/long.xml $(ARGS); \
+	@QT_QPA_PLATFORM=offscreen $(PY) -m pytest -m long --timeout=0 -o junit_family=xunit1 --junit-xml=build/long.xml $(ARGS); \
 		status=$$?; $(PY) tests/record_long.py build/long.xml docs/reference/long-run.md; exit $$status
 
 bench: $(STAMP)/dev $(STAMP)/built  ## run the benchmarks

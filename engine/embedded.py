@@ -10,6 +10,7 @@ from fractions import Fraction
 from engine.errors import UnreachableError
 
 LISTENING = "listening "
+STOPPED = "stopped: "
 START_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = 3.0
 
@@ -28,7 +29,7 @@ class EmbeddedMarket:
             UnreachableError: it did not come up; with its last line.
         """
         command = [sys.executable, "-m", "mock_server", "--port", "0", "--rate", f"{float(rate):g}"]
-        command += ["--quiet", "--exit-with-parent"]
+        command += ["--exit-with-parent"]
         self._process = await asyncio.create_subprocess_exec(
             *command,
             stdin=asyncio.subprocess.PIPE,
@@ -40,26 +41,32 @@ class EmbeddedMarket:
         last = "it said nothing"
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
-                while line := (await self._process.stdout.readline()).decode(errors="replace").strip():
+                while line := (await self._process.stdout.readline()).decode(errors="replace"):
                     if line.startswith(LISTENING):
-                        self.address = line.removeprefix(LISTENING)
+                        self.address = line.removeprefix(LISTENING).strip()
                         return self.address
-                    last = line
+                    last = line.strip() or last
         except TimeoutError:
             pass
         await self.stop()
         raise UnreachableError(f"the embedded mock market did not start: {last}", fix="try: python -m mock_server")
 
-    async def stop(self) -> None:
-        """End the child, kindly first."""
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
+    async def stop(self) -> str:
+        """End the child, kindly first; return its own account of what it did, or "" if there is none."""
+        process, self._process = self._process, None
+        if process is None:
+            return ""
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         try:
             async with asyncio.timeout(STOP_TIMEOUT_S):
-                await process.communicate()
-        except TimeoutError:
-            process.kill()
+                said, _ = await process.communicate()
+        except BaseException as error:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
             await process.wait()
+            if isinstance(error, TimeoutError):
+                return ""
+            raise
+        lines = said.decode(errors="replace").splitlines()
+        return next((line for line in reversed(lines) if line.startswith(STOPPED)), "")

@@ -279,6 +279,7 @@ class PaperSession:
         snapshot = self.view.snapshot(
             self._feed.health(),
             self._timing.monotonic_ns(),
+            engine_ts_ns=self._now_ns(),
             detail=self._feed.detail,
             ended=self.ended if self.stop.is_set() else "",
         )
@@ -318,9 +319,12 @@ async def run_paper(
             session = PaperSession(config, feed, mode=mode, on_snapshot=on_snapshot)
             await _run_until(session, stop_event, config.session.duration)
     finally:
-        if feed is not None:
-            await feed.close()
-        await market.stop()
+        try:
+            if feed is not None:
+                await feed.close()
+        finally:
+            if account := await market.stop():
+                on_line(f"embedded mock market {account}")
     return ExitCode.OK
 
 

@@ -163,12 +163,15 @@ class ViewBuilder:
 
     # -- at the rate of a screen
 
-    def snapshot(self, health: FeedHealth, now_ns: int, *, detail: str = "", ended: str = "") -> Snapshot:
+    def snapshot(
+        self, health: FeedHealth, now_ns: int, *, engine_ts_ns: int = 0, detail: str = "", ended: str = ""
+    ) -> Snapshot:
         """Return the present picture; points, trades and ticks are those since the previous one.
 
         Args:
             health: the feed's counters.
             now_ns: monotonic time, for the rate of ticks.
+            engine_ts_ns: the present engine time, if it has passed the newest record's.
             detail: why the feed is in its state.
             ended: why the session is over, or "".
         """
@@ -183,7 +186,7 @@ class ViewBuilder:
             mode=self._mode,
             session_id=self._session_id,
             strategy=self._strategy,
-            engine_ts_ns=max(kernel.core.engine_ts_ns, 0),
+            engine_ts_ns=max(kernel.core.engine_ts_ns, engine_ts_ns, 0),
             started_ts_ns=self.started_ts_ns,
             symbols=[self._symbol(index) for index in range(len(kernel.instruments))],
             account=self._account(),

@@ -175,10 +175,10 @@ class Session:
         waiting = self.connection.transport.get_write_buffer_size()
         if self.pace.natural and waiting > self.pace.client_buffer:
             raise SlowClientError
+        await self.connection.send(frame, text=True)
         self.counters.records += records
         self.counters.frames += 1
         self.counters.bytes += len(frame)
-        await self.connection.send(frame, text=True)
 
     async def _beat(self) -> None:
         """Send a heartbeat at every interval, whatever else is sent."""

@@ -23,9 +23,12 @@ def main(report: Path, page: Path) -> None:
         "",
         f"Commit {head.stdout.strip()}, {machine}: {len(cases)} tests, {len(failed)} failed.",
         "",
-        "| test | result | seconds |",
-        "|---|---|---|",
-        *(f"| {case.get('name')} | {outcome(case)} | {float(case.get('time', 0)):.0f} |" for case in cases),
+        "| test | result | seconds | figures |",
+        "|---|---|---|---|",
+        *(
+            f"| {case.get('name')} | {outcome(case)} | {float(case.get('time', 0)):.0f} | {figures(case)} |"
+            for case in cases
+        ),
     ]
     page.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"wrote {page}")
@@ -36,6 +39,11 @@ def outcome(case: ElementTree.Element) -> str:
     if case.find("failure") is not None or case.find("error") is not None:
         return "failed"
     return "skipped" if case.find("skipped") is not None else "passed"
+
+
+def figures(case: ElementTree.Element) -> str:
+    """Return what the test noted with ``record_property``."""
+    return ", ".join(f"{noted.get('name')} {noted.get('value')}" for noted in case.iter("property"))
 
 
 if __name__ == "__main__":
