@@ -50,7 +50,7 @@ lint: $(STAMP)/dev $(STAMP)/built  ## check style, types, Cython sources and stu
 	@echo "==> ruff";        $(PY) -m ruff check . && $(PY) -m ruff format --check .
 	@echo "==> mypy";        $(PY) -m mypy
 	@echo "==> cython-lint"; PATH="$(CURDIR)/$(VENV)/bin:$$PATH" cython-lint $(wildcard engine/*.pyx engine/*.pxd)
-	@echo "==> stubtest $(STUBBED)"; $(PY) -m mypy.stubtest $(STUBBED)
+	@echo "==> stubtest $(STUBBED)"; $(PY) -m mypy.stubtest --mypy-config-file pyproject.toml $(STUBBED)
 
 wheel: $(STAMP)/dev  ## build dist/microburst-*.whl
 	@echo "==> building the wheel"
