@@ -1,0 +1,366 @@
+"""A paper session in a world without waiting: the clock is a variable, the market a script.
+
+The event loop's time only moves when there is nothing left to do, straight to the next timer; so hours pass in
+milliseconds, and always in the same way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import selectors
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from engine.config import Config, Found, load
+from engine.events import Refusal
+from engine.model import Reason
+from engine.session import PaperSession
+from engine.telemetry_wire import Snapshot
+from feeds.guard import FeedLimits
+from feeds.transport import ConnectionLostError, Transport
+from feeds.ws import WebSocketFeed
+
+WALL_NS = 1_700_000_000_000_000_000
+SECOND_NS = 1_000_000_000
+
+STRATEGY = """
+from engine.rules import Param, Stop, Target, TimeStop, change, pct, seconds
+from engine.strategy import Strategy
+
+
+class Rise(Strategy):
+    long = change(seconds(2)) >= pct("0.05")
+    exits = (Stop(pct(1)), Target(pct(1)), TimeStop(seconds(8)))
+"""
+
+
+class NoSelector(selectors.DefaultSelector):
+    """Never waits: what it was asked to wait is how far the loop's clock moves."""
+
+    loop: JumpingLoop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if not ready and timeout is None:
+            raise RuntimeError("nothing will ever happen again")
+        if not ready and timeout:
+            self.loop.now += timeout
+        return ready
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self.now = 1000.0
+        selector = NoSelector()
+        selector.loop = self
+        super().__init__(selector)
+
+    def time(self) -> float:
+        return self.now
+
+
+class LoopTiming:
+    """The feed's and the session's clocks: the loop's, and the wall clock that goes with it."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    def receive_stamp(self) -> tuple[int, int]:
+        now = self.monotonic_ns()
+        return now, WALL_NS + now
+
+    def monotonic_ns(self) -> int:
+        return round(self._loop.time() * 1e9)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+@dataclass
+class Line:
+    """A scripted connection: frames at times in seconds after it was opened; then it stays silent, or is cut."""
+
+    frames: Sequence[tuple[float, list[dict[str, object]] | str]]
+    cut_s: float | None = None
+    clock: str = "receive"
+
+    async def open(self, address: str, limits: FeedLimits) -> Transport:
+        hello = {"T": "hello", "v": 1, "clock": self.clock, "instruments": [{"S": "A", "pp": 2, "sp": 0}]}
+        return _Open(iter([(0.0, [hello]), *self.frames]), self.cut_s)
+
+
+class _Open:
+    def __init__(self, frames: Iterator[tuple[float, list[dict[str, object]] | str]], cut_s: float | None) -> None:
+        self._frames, self._cut_s = frames, cut_s
+        self._closed = asyncio.Event()
+        self._opened = asyncio.get_running_loop().time()
+
+    async def receive(self) -> bytes:
+        due, messages = next(self._frames, (self._cut_s, None))
+        await self._until(due)
+        if messages is None or self._closed.is_set():
+            raise ConnectionLostError("the line was cut")
+        return messages.encode() if isinstance(messages, str) else json.dumps(messages).encode()
+
+    async def _until(self, due: float | None) -> None:
+        try:
+            wait_s = None if due is None else self._opened + due - asyncio.get_running_loop().time()
+            async with asyncio.timeout(wait_s):
+                await self._closed.wait()
+        except TimeoutError:
+            pass
+
+    async def send(self, text: str) -> None: ...
+
+    async def close(self) -> None:
+        self._closed.set()
+
+
+def quote(price: float) -> dict[str, float]:
+    return {"b": round(price - 0.01, 2), "a": round(price + 0.01, 2)}
+
+
+def trade(number: int, price: float = 100.0) -> dict[str, object]:
+    return {"T": "t", "S": "A", "i": number, "t": WALL_NS, "p": price, "s": 1, **quote(price)}
+
+
+def heartbeats(first: int, last: int) -> list[tuple[float, list[dict[str, object]]]]:
+    return [(float(second), [{"T": "h", "t": WALL_NS, "n": 0}]) for second in range(first, last + 1)]
+
+
+def climb(start_s: float = 0.0, number: int = 1) -> list[tuple[float, list[dict[str, object]]]]:
+    """Five quiet trades in 2 s, then one 10 ticks higher: the condition begins with the last, at ``start_s + 2.5``."""
+    quiet = [(start_s + 0.5 * n, [trade(number + n)]) for n in range(5)]
+    return [*quiet, (start_s + 2.5, [trade(number + 5, 100.10)])]
+
+
+@dataclass
+class World:
+    """A finished session."""
+
+    session: PaperSession
+    feed: WebSocketFeed
+    snapshots: list[Snapshot]
+    began_s: float
+
+    @property
+    def last(self) -> Snapshot:
+        return self.snapshots[-1]
+
+    def at(self, ts_ns: int) -> float:
+        """Engine time as seconds since the connection."""
+        return round((ts_ns - WALL_NS) / 1e9 - self.began_s, 6)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    (tmp_path / "rise.py").write_text(STRATEGY)
+    flags = {
+        "strategy.name": f"{tmp_path / 'rise.py'}:Rise",
+        "telemetry.enabled": False,
+        "risk.daily_loss_limit": "100%",
+    }
+    return load({name: Found(value, "test") for name, value in flags.items()}).config
+
+
+def play(
+    config: Config, *lines: Line, seconds: float, meanwhile: Callable[[World, JumpingLoop], None] | None = None
+) -> World:
+    """Run a session on these connections, one after the other, for so long."""
+
+    async def main() -> World:
+        loop = asyncio.get_running_loop()
+        timing = LoopTiming()
+        waiting = iter(lines)
+
+        async def connect(address: str, limits: FeedLimits) -> Transport:
+            line = next(waiting, None)
+            if line is None:
+                raise ConnectionLostError("nobody there")
+            return await line.open(address, limits)
+
+        limits = FeedLimits(stale_after_s=2.0, silence_s=60.0, backoff_first_s=0.5, backoff_cap_s=0.5)
+        feed = WebSocketFeed("ws://127.0.0.1:1", connect=connect, timing=timing, limits=limits, random=Random(1))
+        assert await feed.connected(10.0)
+        snapshots: list[Snapshot] = []
+        session = PaperSession(config, feed, mode="PAPER", on_snapshot=snapshots.append, timing=timing)
+        world = World(session, feed, snapshots, began_s=loop.time())
+        loop.call_later(seconds, session.stop.set)
+        if meanwhile is not None:
+            meanwhile(world, loop)  # type: ignore[arg-type]
+        await session.run("test")
+        await feed.close()
+        return world
+
+    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        return runner.run(main())
+
+
+def test_a_time_stop_fires_without_a_tick(config: Config) -> None:
+    """The pacer alone lets time pass: after the entry only heartbeats come."""
+    world = play(config, Line([*climb(), *heartbeats(3, 20)]), seconds=20)
+    (trade,) = world.session.kernel.trades
+    assert trade.reason is Reason.TIME
+    assert world.at(trade.entry_ts_ns) == 2.5
+    assert trade.exit_ts_ns - trade.entry_ts_ns == pytest.approx(8 * SECOND_NS, abs=1000)
+    closed = [snapshot for snapshot in world.snapshots if snapshot.new_trades]
+    assert len(closed) == 1
+    assert world.at(closed[0].engine_ts_ns) == pytest.approx(10.5, abs=0.21)
+
+
+def test_a_time_stop_fires_while_nobody_is_connected(config: Config) -> None:
+    world = play(config, Line(climb(), cut_s=3.0), seconds=20)
+    (trade,) = world.session.kernel.trades
+    assert trade.reason is Reason.TIME
+    assert world.last.feed.state == "reconnecting"
+    assert world.last.feed.reconnects > 10
+    assert "nobody there" in world.last.feed.detail
+
+
+def test_nothing_is_opened_on_a_stale_feed(config: Config) -> None:
+    """Silence for longer than ``stale_after``; the frame that ends it already carries a signal."""
+    quiet = [(0.5 * n, [trade(n + 1)]) for n in range(6)]
+    world = play(config, Line([*quiet, (6.0, [trade(7), trade(8, 100.10)]), *heartbeats(7, 9)]), seconds=9)
+    assert world.session.kernel.trades == []
+    assert world.last.refusals == {Refusal.FEED_STALE: 1}
+    states = {round(world.at(snapshot.engine_ts_ns), 1): snapshot for snapshot in world.snapshots}
+    assert states[5.0].feed.state == "stale"
+    assert states[5.0].account.halted == Refusal.FEED_STALE
+    assert states[6.2].feed.state == "live"
+    assert states[6.2].account.halted == ""
+
+
+def test_windows_begin_anew_after_a_reconnect(config: Config) -> None:
+    """A rise between the last trade before the cut and the first after it is no move that anybody has seen."""
+    before = Line([(0.5 * n, [trade(n + 1)]) for n in range(6)], cut_s=2.6)
+    after = Line([(0.1, [trade(1, 100.10)]), (0.5, [trade(2, 100.10)])])
+    world = play(config, before, after, seconds=4.5)
+    assert world.session.journal.decisions[1:] == []
+    assert world.last.feed.gaps == 1
+    assert world.last.feed.reconnects == 1
+    assert any(snapshot.symbols[0].warm for snapshot in world.snapshots)
+    assert not world.last.symbols[0].warm
+    again = play(config, before, Line(climb()), seconds=10)
+    assert [trade.reason for trade in again.session.kernel.trades] == [Reason.MANUAL]
+
+
+def held_up(at_s: float, for_s: float) -> Callable[[World, JumpingLoop], None]:
+    def meanwhile(world: World, loop: JumpingLoop) -> None:
+        def stall() -> None:
+            loop.now += for_s
+
+        loop.call_later(at_s, stall)
+
+    return meanwhile
+
+
+def test_nothing_is_opened_on_what_waited_while_we_were_held_up(config: Config) -> None:
+    """The loop stands still for 0.9 s, during which the signal's frame arrives."""
+    world = play(config, Line([*climb(), *heartbeats(3, 9)]), seconds=9, meanwhile=held_up(2.3, 0.9))
+    assert world.session.kernel.trades == []
+    assert world.last.refusals == {Refusal.DATA_OLD: 1}
+    assert world.last.account.halted == ""
+    assert world.last.symbols[0].warm
+
+
+def test_a_short_pause_is_no_reason(config: Config) -> None:
+    world = play(config, Line([*climb(), *heartbeats(3, 9)]), seconds=9, meanwhile=held_up(2.3, 0.3))
+    assert world.last.refusals == {}
+    assert len(world.session.kernel.trades) == 1
+
+
+def test_windows_begin_anew_after_a_long_pause(config: Config) -> None:
+    line = Line([*climb(), *((3.0 + n, [trade(7 + n)]) for n in range(7))])
+    world = play(config, line, seconds=7.5, meanwhile=held_up(1.45, 1.5))
+    assert world.last.refusals == {Refusal.DATA_OLD: 1}
+    warm = [(world.at(snapshot.engine_ts_ns), snapshot.symbols[0].warm) for snapshot in world.snapshots]
+    assert {since for at, since in warm if 3.2 < at < 3.8} == {True}
+    assert {since for at, since in warm if 4.2 < at < 5.8} == {False}
+    assert world.last.symbols[0].warm
+
+
+def test_the_end_closes_what_is_open(config: Config) -> None:
+    world = play(config, Line([*climb(), *heartbeats(3, 9)]), seconds=5)
+    (trade,) = world.session.kernel.trades
+    assert trade.reason is Reason.MANUAL
+    assert world.at(trade.exit_ts_ns) == 5.0
+    assert world.last.ended == "stopped"
+    assert [view.reason for view in world.last.new_trades] == ["MANUAL"]
+    assert world.last.symbols[0].position is None
+
+
+def test_the_end_waits_for_orders_on_their_way(config: Config) -> None:
+    slow = config.model_copy(update={"paper": config.paper.model_copy(update={"latency_order": SECOND_NS})})
+    world = play(slow, Line([*climb(), *heartbeats(3, 9)]), seconds=5)
+    (trade,) = world.session.kernel.trades
+    assert trade.reason is Reason.MANUAL
+    assert world.at(trade.entry_ts_ns) == 3.5
+    assert world.at(trade.exit_ts_ns) == 6.0
+
+
+def test_an_entry_on_its_way_is_called_back_at_the_end(config: Config) -> None:
+    slow = config.model_copy(update={"paper": config.paper.model_copy(update={"latency_order": SECOND_NS})})
+    world = play(slow, Line(climb()), seconds=3)
+    assert world.session.kernel.trades == []
+    assert world.session.kernel.portfolio.positions == [None]
+
+
+def test_a_recording_ends_by_itself(config: Config) -> None:
+    """On record time the records' own times count; the position that the data leaves open is valued, not traded."""
+    ticks = [{**trade(n + 1, 100.0 if n < 5 else 100.10), "t": WALL_NS + n * SECOND_NS // 2} for n in range(8)]
+    world = play(
+        config, Line([(0.0, ticks), (0.1, [{"T": "end", "t": WALL_NS, "n": 8}])], clock="record"), seconds=1000
+    )
+    (closed,) = world.session.kernel.trades
+    assert closed.reason is Reason.END
+    assert closed.exit_ts_ns == WALL_NS + 7 * SECOND_NS // 2
+    assert world.last.ended == "the feed ended"
+    assert world.last.engine_ts_ns == closed.exit_ts_ns
+
+
+def test_pause_flatten_resume_and_stop_come_from_a_viewer(config: Config) -> None:
+    def meanwhile(world: World, loop: JumpingLoop) -> None:
+        for at_s, name in ((4.0, "flatten"), (4.1, "pause"), (9.5, "resume"), (16.0, "stop"), (16.1, "flatten")):
+            loop.call_later(at_s, world.session._on_command, name)
+
+    line = Line([*climb(0, 1), *climb(5, 7), *climb(10, 13), *heartbeats(13, 20)])
+    world = play(config, line, seconds=1000, meanwhile=meanwhile)
+    first, second = world.session.kernel.trades
+    assert (world.at(first.entry_ts_ns), world.at(first.exit_ts_ns), first.reason) == (2.5, 4.0, Reason.MANUAL)
+    assert (world.at(second.entry_ts_ns), world.at(second.exit_ts_ns), second.reason) == (12.5, 16.0, Reason.MANUAL)
+    assert world.last.refusals == {Refusal.PAUSED: 1}
+    assert world.last.ended == "stopped from the dashboard"
+
+
+def test_garbage_between_good_frames_changes_nothing(config: Config) -> None:
+    clean = play(config, Line([*climb(), *heartbeats(3, 12)]), seconds=12)
+    garbage = [(0.01 + 0.5 * n, text) for n, text in enumerate(("nonsense", "[[[[", '[{"T":"t"}]', "[1e999]", "[]"))]
+    frames = sorted([*climb(), *heartbeats(3, 12), *garbage], key=lambda frame: frame[0])
+    dirty = play(config, Line(frames), seconds=12)
+    assert dirty.session.journal.decision_hash == clean.session.journal.decision_hash
+    health = dirty.feed.health()
+    assert sum(health.bad_frames.values()) == 3
+    assert health.offered == health.accepted + sum(health.rejected.values()) == 7
+    assert dirty.session.kernel.core.trades_seen == health.accepted == 6
+
+
+def test_pictures_are_few_while_nobody_watches(config: Config) -> None:
+    world = play(config, Line(heartbeats(1, 60)), seconds=60)
+    assert 295 <= len(world.snapshots) <= 305
+    assert [snapshot.seq for snapshot in world.snapshots] == list(range(1, len(world.snapshots) + 1))
+
+
+def test_a_failing_viewer_of_the_session_ends_it_in_order(config: Config) -> None:
+    def meanwhile(world: World, loop: JumpingLoop) -> None:
+        def full(_: Snapshot) -> None:
+            raise BrokenPipeError
+
+        loop.call_later(4.0, setattr, world.session, "_on_snapshot", full)
+
+    with pytest.raises(BrokenPipeError):
+        play(config, Line([*climb(), *heartbeats(3, 12)]), seconds=12, meanwhile=meanwhile)
