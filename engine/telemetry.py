@@ -221,7 +221,7 @@ class _SessionHistory:
         for symbol in snapshot.symbols:
             _append_thinning(self._points.setdefault(symbol.symbol, []), symbol.points, capacity)
         total = snapshot.account.total_pnl
-        if not self._pnl or self._pnl[-1][1] != total:
+        if snapshot.engine_ts_ns > 0 and (not self._pnl or self._pnl[-1][1] != total):  # engine time starts with a tick
             _append_thinning(self._pnl, [(snapshot.engine_ts_ns, total)], HISTORY_PNL)
         self._trades.extend(snapshot.new_trades)
         self._trades_seen += len(snapshot.new_trades)

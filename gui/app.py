@@ -48,7 +48,16 @@ def run(demo: bool, chosen: Endpoint | None) -> int:
             signal.signal(getattr(signal, name), close)
     window.show()
     window.open_session(demo, chosen)
-    return application.exec()
+    code = application.exec()
+    _take_down(application, window)
+    return code
+
+
+def _take_down(application: QtWidgets.QApplication, window: MainWindow) -> None:
+    """Destroy the window while Qt is still whole; left to the interpreter's exit, their order would be chance."""
+    window.deleteLater()
+    application.sendPostedEvents(None, QtCore.QEvent.Type.DeferredDelete)
+    QtCore.qInstallMessageHandler(None)
 
 
 def _require_display() -> None:

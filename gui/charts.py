@@ -15,7 +15,7 @@ import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6 import QtCore, QtGui, QtWidgets
 
-from engine.telemetry_wire import PositionView, TradeView
+from engine.telemetry_wire import PositionView, TradeView, keep_extremes
 from gui import words
 from gui.axes import AXIS_WIDTH_PX, AxisTag, PriceAxis, TimeAxis
 from gui.bands import BandFill, stride
@@ -31,6 +31,7 @@ FIRST_SPAN_S = 60.0
 SHORTEST_SPAN_S, LONGEST_SPAN_S = 0.05, 7 * 86_400.0
 RIGHT_MARGIN = 0.06  # of the span, kept free beyond the newest point
 Y_MARGIN = 0.12
+POINTS_PER_PIXEL = 3
 
 
 class ChartStack(QtWidgets.QWidget):
@@ -234,7 +235,7 @@ class ChartStack(QtWidgets.QWidget):
         part = state.series.between(left, right)
         times, prices = state.series.column(TIME)[part], state.series.column(PRICE)[part]
         vwap, sd = state.series.column(VWAP)[part], state.series.column(VWAP_SD)[part]
-        self._price_curve.setData(times, prices)
+        self._draw_price(times, prices)
         self._draw_bands(times, vwap, sd)
         self._place_levels(state.view.position)
         self._fit_price(prices, vwap, sd, state.view.position)
@@ -242,6 +243,14 @@ class ChartStack(QtWidgets.QWidget):
         self._price_tag.place(state.view.price, self._price_axis.text(state.view.price))
         self._refresh_crosshair()
         self.legend.set_following(self._follow)
+
+    def _draw_price(self, times: Column, prices: Column) -> None:
+        """Draw at most a few points per pixel column: the lowest and highest, so that no spike is lost."""
+        enough = POINTS_PER_PIXEL * max(self._graphics.width(), 1)
+        while len(times) > enough:
+            kept = keep_extremes(prices[:-1])
+            times, prices = np.append(times[kept], times[-1]), np.append(prices[kept], prices[-1])
+        self._price_curve.setData(times, prices)
 
     def _draw_bands(self, times: Column, vwap: Column, sd: Column) -> None:
         known = np.isfinite(vwap) & np.isfinite(sd)

@@ -191,12 +191,12 @@ class Dashboard(QtWidgets.QWidget):
             row = list(self._state.symbols).index(self.symbol)
             if self.watch_table.currentIndex().row() != row:
                 self.watch_table.selectRow(row)
-        empty = self.trades.rowCount() == 0
-        self.no_trades.setVisible(empty)
-        self.trades_table.setVisible(not empty)
         for table in (self.trades_table, self.ticks_table):
             table.setColumnHidden(1, not several)
         self._fit_columns()
+        empty = self.trades.rowCount() == 0
+        self.no_trades.setVisible(empty)
+        self.trades_table.setVisible(not empty)
 
     # ------------------------------------------------------------------------------------------------- appearance
 
@@ -211,8 +211,8 @@ class Dashboard(QtWidgets.QWidget):
 
     def _fit_columns(self) -> None:
         """Widen the trades columns to what they show. They only ever grow, so nothing jumps while numbers change."""
-        kind = (self._theme.name, len(self._state.symbols), len(str(self.trades.rowCount())))
-        if kind == self._fitted:
+        kind = (self._theme.name, len(self._state.symbols), self.trades.rowCount())
+        if kind == self._fitted or not self.trades_table.isVisible():  # fonts are only known once it was shown
             return
         self._fitted = kind
         header = self.trades_table.horizontalHeader()

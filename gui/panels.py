@@ -22,6 +22,12 @@ def label(kind: str, text: str = "", right: bool = False) -> QtWidgets.QLabel:
     return made
 
 
+def yielding(made: QtWidgets.QLabel) -> QtWidgets.QLabel:
+    """Let a label with words from outside be cut, rather than push its neighbours out of the window."""
+    made.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Preferred)
+    return made
+
+
 def set_tone(widget: QtWidgets.QWidget, tone: str) -> None:
     """Give a label one of the style sheet's tones: up, down, amber, danger, muted or ""."""
     if widget.property("tone") != tone:
@@ -116,8 +122,8 @@ class ExplainCard(Card):
 
     def __init__(self) -> None:
         super().__init__("explain")
-        self.summary = label("muted")
-        self.head.addWidget(self.summary)
+        self.summary = yielding(label("muted", right=True))
+        self.head.addWidget(self.summary, 100)
         self._grid = QtWidgets.QGridLayout()
         self._grid.setHorizontalSpacing(10)
         self._grid.setVerticalSpacing(5)
@@ -155,6 +161,7 @@ class ExplainCard(Card):
         mark.setText((words.PASSED if feature.passed else words.FAILED) if known else words.UNKNOWN)
         set_tone(mark, "up" if feature.passed and known else "muted")
         name.setText(feature.name)
+        name.setToolTip(feature.name)
         value.setText(words.measure(feature.value, feature.unit, precision))
         set_tone(value, "" if feature.passed else "muted")
         sign = words.OPERATORS.get(feature.op, feature.op)
@@ -163,6 +170,7 @@ class ExplainCard(Card):
     def _add_row(self) -> None:
         cells = label("value"), label("value"), label("value", right=True), label("muted", right=True)
         cells[0].setFixedWidth(16)
+        yielding(cells[1])
         for column, cell in enumerate(cells):
             self._grid.addWidget(cell, len(self._rows), column)
         self._rows.append(cells)

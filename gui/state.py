@@ -59,7 +59,8 @@ class SessionState:
         self.mode = snapshot.mode
         for view in snapshot.symbols:
             self._symbol(view).series.append(view.points)
-        self.pnl.append([(snapshot.engine_ts_ns, snapshot.account.total_pnl)])
+        if snapshot.engine_ts_ns > 0:  # before the first tick there is no time to draw it at
+            self.pnl.append([(snapshot.engine_ts_ns, snapshot.account.total_pnl)])
         self.trades.extend(snapshot.new_trades)
         self.ticks.extend(snapshot.ticks_tail)
 

@@ -15,8 +15,9 @@ import pytest
 from PySide6 import QtCore, QtWidgets
 from pytestqt.qtbot import QtBot
 
-from engine.telemetry_wire import Endpoint, endpoint_path, read_endpoints
+from engine.telemetry_wire import Endpoint, FeatureView, endpoint_path, read_endpoints
 from gui import words
+from gui.dashboard import SIDE_WIDTH_PX
 from gui.state import POINTS
 from gui.theme import make_theme
 from gui.window import MainWindow
@@ -390,6 +391,31 @@ def test_nothing_is_cut_off_at_the_usual_sizes(
     for column in range(panel.trades.columnCount()):
         if not panel.trades_table.isColumnHidden(column):
             assert header.sectionSize(column) >= panel.trades_table.sizeHintForColumn(column)
+
+
+def test_words_from_outside_do_not_widen_the_side_column(
+    watched: tuple[MainWindow, ThreadedEngine], qtbot: QtBot
+) -> None:
+    window, engine = watched
+    symbol = dataclasses.replace(snapshot().symbols[0], warm=False)
+    symbol.features = [FeatureView("w" * 200, 1.0, ">", 2.0, False)]
+    engine.publish(snapshot(2, symbols=[symbol], new_trades=[]))
+    explain = window.dashboard.explain
+    qtbot.waitUntil(lambda: explain.summary.text() == words.WARMING, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: explain._rows[0][1].text() == "w" * 200, timeout=PATIENCE_MS)
+    assert explain.minimumSizeHint().width() <= SIDE_WIDTH_PX
+    assert explain.summary.width() >= explain.summary.fontMetrics().horizontalAdvance(words.WARMING)
+
+
+def test_before_the_first_tick_there_is_no_profit_to_draw(
+    window: MainWindow, start_engine: Start, qtbot: QtBot
+) -> None:
+    engine = start_engine()
+    engine.publish(snapshot(1, symbols=[], engine_ts_ns=0, new_trades=[]))
+    window.open_session(demo=False)
+    wait_for_page(qtbot, window, window.dashboard)
+    assert len(window.state.pnl) == 0
+    window.draw_frame()
 
 
 def test_stale_data_greys_the_price(watched: tuple[MainWindow, ThreadedEngine], qtbot: QtBot) -> None:
