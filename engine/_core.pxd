@@ -79,6 +79,7 @@ cdef class Core:
     cdef void finish_block(self) noexcept nogil
     cdef int fill_block(self) noexcept nogil
     cdef int next_event(self, int64_t before) noexcept nogil
+    cdef int64_t alarm_key(self) noexcept nogil
     cdef int next_block(self) noexcept nogil
     cdef int come_to_cut(self) noexcept nogil
     cdef void begin_time_block(self, int64_t ts) noexcept nogil

@@ -582,7 +582,7 @@ cdef class Core:
         cdef int event
         if self.block_open or self.in_next < self.in_count:
             raise RuntimeError("the previous input is not finished: call advance() until it returns NONE")
-        if ts_ns >= self.cut_ns:
+        if self.cut_ns <= ts_ns <= TIME_BOUND and 0 <= instrument < self.n_instruments:
             # A boundary lies before this trade: hand it over as one-record columns, which wait for the boundary.
             return self.push_after_boundary(instrument, ts_ns, price_ticks, size_lots, bid_ticks, ask_ticks)
         self.begin_block()
@@ -606,6 +606,9 @@ cdef class Core:
         """Let the clock reach ``ts_ns`` without a record: timers up to it fire. Returns as ``push`` does."""
         if self.block_open or self.in_next < self.in_count:
             raise RuntimeError("the previous input is not finished: call advance() until it returns NONE")
+        if ts_ns < 0 or ts_ns > TIME_BOUND:
+            self.rejected_time += 1
+            return EVENT_NONE
         self.in_time = ts_ns
         return self.run()
 
@@ -704,7 +707,9 @@ cdef class Core:
             if self.append_plain_trades() < 0:
                 return -1
         i = self.in_next
-        while i < self.in_count and self.block.records < BLOCK and self.in_ts[i] < self.cut_ns:
+        while i < self.in_count and self.block.records < BLOCK:
+            if self.cut_ns <= self.in_ts[i] <= TIME_BOUND:  # a time beyond the bound is no time: append refuses it
+                break
             status = self.append(
                 self.in_ts[i],
                 self.in_instrument[i] if self.in_instrument != NULL else 0,
@@ -811,7 +816,7 @@ cdef class Core:
 
     cdef int next_event(self, int64_t before) noexcept nogil:
         """Take the earliest event of the block whose key lies below ``before``; EVENT_NONE when there is none."""
-        cdef int i, best = -1, record
+        cdef int i, best = -1, record, alarm_first
         cdef int64_t key = before, deadline = NEVER, alarm
         cdef Lane* lane
         for i in range(self.n_lanes):
@@ -820,22 +825,19 @@ cdef class Core:
                 best = i
                 key = lane.key
                 deadline = lane.deadline if key % PHASES == PHASE_TIMER else NEVER
-        if self.alarm_ns != NEVER:
-            record = first_at_or_after(&self.block, self.alarm_ns, 0)
-            alarm = <int64_t>record * PHASES + PHASE_TIMER
-            if alarm <= self.event_key:  # set while handling a later event: due before the next record
-                alarm = (self.event_key / PHASES + 1) * PHASES + PHASE_TIMER
-            if alarm < <int64_t>self.block.times * PHASES and (
-                alarm < key or (alarm == key and self.alarm_ns <= deadline)
-            ):
-                self.take(EVENT_ALARM, -1, alarm, self.alarm_ns)
-                self.alarm_ns = NEVER
-                return EVENT_ALARM
+        alarm = self.alarm_key()
+        alarm_first = alarm < key or (alarm == key and alarm != NEVER and self.alarm_ns <= deadline)
+        if alarm_first:
+            key = alarm
         if self.account.open_positions > 0:
             record = mark_account(&self.account, self.holdings, self.tapes, &self.block, key)
             if record >= 0:
                 self.take(EVENT_RISK, -1, <int64_t>record * PHASES + PHASE_RISK, self.block.ts[record])
                 return EVENT_RISK
+        if alarm_first:
+            self.take(EVENT_ALARM, -1, alarm, self.alarm_ns)
+            self.alarm_ns = NEVER
+            return EVENT_ALARM
         if best < 0:
             return EVENT_NONE
         lane = &self.lanes[best]
@@ -846,6 +848,16 @@ cdef class Core:
             lane.mode = MODE_HELD
         self.research(best)
         return self.event
+
+    cdef int64_t alarm_key(self) noexcept nogil:
+        """The key of the alarm, or NEVER when this block does not reach it."""
+        cdef int64_t key
+        if self.alarm_ns == NEVER:
+            return NEVER
+        key = <int64_t>first_at_or_after(&self.block, self.alarm_ns, 0) * PHASES + PHASE_TIMER
+        if key < self.event_key:  # set for a time that has passed: due before the next record
+            key = (self.event_key / PHASES + 1) * PHASES + PHASE_TIMER
+        return key if key < <int64_t>self.block.times * PHASES else NEVER
 
     cdef int next_block(self) noexcept nogil:
         """Close the block that is worked through and begin the next. 1 ready, 0 input ended, 2 boundary, -1 no memory."""
@@ -862,7 +874,7 @@ cdef class Core:
                 return 1
             self.event = EVENT_NONE
             return 0
-        if self.in_ts[self.in_next] >= self.cut_ns:
+        if self.cut_ns <= self.in_ts[self.in_next] <= TIME_BOUND:
             return self.come_to_cut()
         return -1 if self.fill_block() != 0 else 1
 

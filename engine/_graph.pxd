@@ -19,6 +19,7 @@ from engine._int128 cimport (
     i128_add,
     i128_double,
     i128_hi,
+    i128_lo,
     i128_make,
     i128_mul,
     i128_mul64,
@@ -29,7 +30,7 @@ from engine._int128 cimport (
 
 cdef enum:
     BLOCK = 512  # trades evaluated together; large enough to amortise dispatch, small enough for the L1 cache
-    SENTINELS = 4  # cells beyond the head whose time is "never", so that tails may look four cells ahead
+    SENTINELS = 6  # cells beyond the head whose time is "never", so that tails may look six cells ahead
     MAX_FACTORS = 3
 
 # Columns every tape has; the compiled nodes' columns follow.
@@ -310,7 +311,7 @@ cdef inline void seal_tape(Tape* tape) noexcept nogil:
     """Mark the cells after the head as "never", once per block, before tails are moved."""
     cdef int i
     for i in range(SENTINELS):
-        tape.ts[(tape.head + i) & tape.mask] = INT64_MAX
+        tape.ts[(tape.head + i) & tape.mask] = <int64_t>1 << 62
 
 
 cdef inline void restart_windows(Tape* tape) noexcept nogil:
@@ -346,26 +347,46 @@ cdef inline void flag_truncated(Tape* tape, int k, int m) noexcept nogil:
     tape.truncations += 1
 
 
-cdef inline int64_t expired_of_four(const int64_t* ts, int64_t mask, int64_t tail, int64_t cut) noexcept nogil:
-    """How many of the four trades from ``tail`` on have left the window. Times never fall, so they are the first ones.
-
-    Comparing four at once without a branch is deliberate: how many expire on one tick is unpredictable, and a
-    mispredicted branch costs more than three spare comparisons.
-    """
-    return (
-        (<int64_t>(ts[tail & mask] <= cut) + <int64_t>(ts[(tail + 1) & mask] <= cut))
-        + (<int64_t>(ts[(tail + 2) & mask] <= cut) + <int64_t>(ts[(tail + 3) & mask] <= cut))
-    )
+cdef inline int64_t before(int64_t ts, int64_t limit) noexcept nogil:
+    """1 when ``ts < limit``, else 0, by the sign of the difference: no branch. Neither leaves +-2**62."""
+    return <int64_t>(<uint64_t>(ts - limit) >> 63)
 
 
-cdef inline int64_t next_tail(const int64_t* ts, int64_t mask, int64_t tail, int64_t cut) noexcept nogil:
-    """The first position from ``tail`` on with ``ts > cut``."""
-    cdef int64_t expired = expired_of_four(ts, mask, tail, cut)
-    tail += expired
+cdef inline int64_t next_tail(const int64_t* ts, int64_t mask, int64_t tail, int64_t limit) noexcept nogil:
+    """The first position from ``tail`` on with ``ts >= limit``, four cells at a time."""
+    cdef int64_t expired = 4
     while expired == 4:
-        expired = expired_of_four(ts, mask, tail, cut)
+        expired = (
+            (before(ts[tail & mask], limit) + before(ts[(tail + 1) & mask], limit))
+            + (before(ts[(tail + 2) & mask], limit) + before(ts[(tail + 3) & mask], limit))
+        )
         tail += expired
     return tail
+
+
+cdef inline int64_t next_two_tails(
+    const int64_t* ts, int64_t mask, int64_t tail, int64_t limit, int64_t next_limit, int64_t* first
+) noexcept nogil:
+    """The tails of two successive trades: writes the first, returns the second.
+
+    How many trades expire on one tick is unpredictable, and a mispredicted branch costs more than a few spare
+    comparisons. So the next six cells are compared at once (four for the first tick) and the hits counted; times never
+    fall, so the hits come first. Only when all are hits, or the ring wraps within them, is it done one by one.
+    """
+    cdef const int64_t* cell = ts + (tail & mask)
+    cdef int64_t one, two
+    if (tail & mask) + SENTINELS <= mask:
+        one = (before(cell[0], limit) + before(cell[1], limit)) + (before(cell[2], limit) + before(cell[3], limit))
+        two = (
+            (before(cell[0], next_limit) + before(cell[1], next_limit))
+            + (before(cell[2], next_limit) + before(cell[3], next_limit))
+            + (before(cell[4], next_limit) + before(cell[5], next_limit))
+        )
+        if one < 4 and two < 6:
+            first[0] = tail + one
+            return tail + two
+    first[0] = next_tail(ts, mask, tail, limit)
+    return next_tail(ts, mask, first[0], next_limit)
 
 
 cdef inline void move_tail_by_time(Tape* tape, Slot* slot, int64_t window, int64_t* out, int m) noexcept nogil:
@@ -377,7 +398,7 @@ cdef inline void move_tail_by_time(Tape* tape, Slot* slot, int64_t window, int64
     cdef int64_t position = tape.head - m, tail = slot.tail
     cdef int k
     for k in range(m):
-        tail = next_tail(tape.ts, tape.mask, tail, now[k] - window)
+        tail = next_tail(tape.ts, tape.mask, tail, now[k] - window + 1)
         if position + k - tail >= tape.max_window:
             tail = position + k + 1 - tape.max_window
             flag_truncated(tape, k, m)
@@ -395,10 +416,16 @@ cdef inline void move_two_tails_by_time(
     cdef const int64_t* now = fixed_column(tape, COL_TS)
     cdef const int64_t* ts = tape.ts
     cdef int64_t mask = tape.mask, tail_a = slot_a.tail, tail_b = slot_b.tail
-    cdef int k
-    for k in range(m):
-        tail_a = next_tail(ts, mask, tail_a, now[k] - window_a)
-        tail_b = next_tail(ts, mask, tail_b, now[k] - window_b)
+    cdef int k = 0
+    while k + 1 < m:
+        tail_a = next_two_tails(ts, mask, tail_a, now[k] - window_a + 1, now[k + 1] - window_a + 1, &out_a[k])
+        tail_b = next_two_tails(ts, mask, tail_b, now[k] - window_b + 1, now[k + 1] - window_b + 1, &out_b[k])
+        out_a[k + 1] = tail_a
+        out_b[k + 1] = tail_b
+        k += 2
+    if k < m:
+        tail_a = next_tail(ts, mask, tail_a, now[k] - window_a + 1)
+        tail_b = next_tail(ts, mask, tail_b, now[k] - window_b + 1)
         out_a[k] = tail_a
         out_b[k] = tail_b
     slot_a.tail = tail_a
@@ -459,7 +486,10 @@ cdef inline int add_overflows(i128 a, i128 b, i128* total) noexcept nogil:
 
 
 cdef inline void session_totals(Tape* tape, int64_t* size, i128* price_size, i128* dev, i128* dev_squared, int m) noexcept nogil:
-    """Running totals since the session began. A total that leaves its bound flags the session: its VWAP reads NaN."""
+    """Running totals since the session began.
+
+    Once a total has left its bound the size reads 0, so that VWAP and deviation read NaN, and every trade is flagged.
+    """
     cdef const int64_t* prices = fixed_column(tape, COL_PRICE)
     cdef const int64_t* sizes = fixed_column(tape, COL_SIZE)
     cdef int64_t d
@@ -482,19 +512,33 @@ cdef inline void session_totals(Tape* tape, int64_t* size, i128* price_size, i12
                 tape.session_dev_squared, i128_mul(weighted, d), &tape.session_dev_squared
             )
         size[k] = tape.session_size
+        if tape.session_overflow:
+            size[k] = 0
+            flag_truncated(tape, k, m)
         price_size[k] = tape.session_price_size
         dev[k] = tape.session_dev
         dev_squared[k] = tape.session_dev_squared
 
 
 cdef inline double volume_weighted_sd(int64_t size, i128 dev, i128 dev_squared) noexcept nogil:
-    """Population standard deviation of price weighted by size, in ticks, from exact sums about a reference price."""
-    cdef double mean, variance
+    """Population standard deviation of price weighted by size, in ticks, from exact sums about a reference price.
+
+    The sums are moved, exactly, to the whole tick next to the mean; what is then left to doubles cannot cancel.
+    """
+    cdef int64_t middle
+    cdef i128 squared
+    cdef double about
     if size <= 0:
         return NAN
-    mean = i128_double(dev) / <double>size
-    variance = i128_double(dev_squared) / <double>size - mean * mean
-    return sqrt(variance) if variance > 0 else 0.0
+    middle = <int64_t>(i128_double(dev) / <double>size)
+    # sum((d - middle)**2) = sum(d**2) - middle * (2*sum(d) - middle*size), each d weighted
+    squared = i128_sub(dev_squared, i128_mul(i128_sub(i128_add(dev, dev), i128_mul64(middle, size)), middle))
+    dev = i128_sub(dev, i128_mul64(middle, size))  # less than 2**63 now
+    if i128_double(squared) * <double>size < 8e37:  # below 2**126
+        squared = i128_sub(i128_mul(squared, size), i128_mul(dev, <int64_t>i128_lo(dev)))
+        return sqrt(i128_double(squared)) / <double>size
+    about = i128_double(dev) / <double>size
+    return sqrt(i128_double(squared) / <double>size - about * about)
 
 
 cdef inline i128 sum_terms(const Tape* tape, const Term* terms, int n, int k) noexcept nogil:
@@ -643,7 +687,7 @@ cdef inline void evaluate_float(Tape* tape, const Node* node, int m) noexcept no
                 out[k] = i128_double(sum_terms(tape, node.terms, node.n_terms, k)) / i128_double(denominator)
     elif node.op == OP_SESSION_SD:
         for k in range(m):
-            out[k] = NAN if tape.session_overflow else volume_weighted_sd(
+            out[k] = volume_weighted_sd(
                 ints(tape, node.a)[k],
                 wides(tape, node.a + INT_BYTES + WIDE_BYTES)[k],
                 wides(tape, node.a + INT_BYTES + 2 * WIDE_BYTES)[k],
