@@ -119,7 +119,7 @@ class TelemetryServer:
             pid=os.getpid(),
             session_id=session_id,
             mode=mode,
-            started_ts_ns=time.time_ns(),
+            started_mono_ns=time.monotonic_ns(),
         )
         _write_private(endpoint_path(self._directory, self._endpoint.pid), self._endpoint.to_json())
         return self._endpoint

@@ -454,7 +454,7 @@ class Endpoint:
     pid: int
     session_id: str
     mode: str
-    started_ts_ns: int
+    started_mono_ns: int  # monotonic clock, which the processes of one machine share
 
     def to_json(self) -> bytes:
         """Return the rendezvous file's content."""
@@ -490,4 +490,4 @@ def read_endpoints(directory: Path) -> list[Endpoint]:
         except (OSError, ValueError):
             continue
         found.append(endpoint)
-    return sorted(found, key=lambda endpoint: endpoint.started_ts_ns, reverse=True)
+    return sorted(found, key=lambda endpoint: endpoint.started_mono_ns, reverse=True)

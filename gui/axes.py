@@ -90,8 +90,8 @@ class PriceAxis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph is untyped
         """Return one label."""
         text = f"{abs(value):,.{self.precision}f}"
         if not self._signed or not text.strip("0.,"):
-            return f"−{text}" if value < 0 and text.strip("0.,") else text  # noqa: RUF001
-        return f"+{text}" if value > 0 else f"−{text}"  # noqa: RUF001
+            return f"−{text}" if value < 0 and text.strip("0.,") else text
+        return f"+{text}" if value > 0 else f"−{text}"
 
 
 class AxisTag(QtWidgets.QGraphicsItem):

@@ -13,7 +13,7 @@ from gui.panels import label, set_tone
 from gui.theme import MODE_COLOURS, PALETTE_WORDS, Theme
 
 _TONES = {
-    "live": "up",
+    "live": "good",
     "connecting": "muted",
     "stale": "amber",
     "gap": "amber",

@@ -28,9 +28,9 @@ class EngineChild:
     """
 
     def __init__(self, command: Sequence[str] = DEMO_COMMAND) -> None:
-        self.started_ts_ns = time.time_ns()
+        self.started_mono_ns = time.monotonic_ns()
         self._last_lines: deque[str] = deque(maxlen=20)
-        self._process = subprocess.Popen(  # noqa: S603 - our own command line, no shell
+        self._process = subprocess.Popen(
             list(command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -61,7 +61,7 @@ class EngineChild:
 
     def owns(self, endpoint: Endpoint) -> bool:
         """Whether ``endpoint`` is this child's. On Windows a launcher may stand between, so its age decides too."""
-        return endpoint.pid == self.pid or (os.name == "nt" and endpoint.started_ts_ns >= self.started_ts_ns)
+        return endpoint.pid == self.pid or (os.name == "nt" and endpoint.started_mono_ns >= self.started_mono_ns)
 
     def stop(self, ask: Callable[[], bool] | None = None, timeout_s: float = STOP_TIMEOUT_S) -> int:
         """End it gracefully (it flattens its positions), by force after ``timeout_s``; return its exit code.

@@ -159,7 +159,7 @@ class ExplainCard(Card):
         mark, name, value, bound = row
         known = math.isfinite(feature.value)
         mark.setText((words.PASSED if feature.passed else words.FAILED) if known else words.UNKNOWN)
-        set_tone(mark, "up" if feature.passed and known else "muted")
+        set_tone(mark, "good" if feature.passed and known else "muted")
         name.setText(feature.name)
         name.setToolTip(feature.name)
         value.setText(words.measure(feature.value, feature.unit, precision))

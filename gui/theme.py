@@ -83,6 +83,7 @@ QLabel#muted, QLabel#name { color: $muted; }
 QLabel#value { color: $text; }
 QLabel[tone="up"] { color: $up_text; }
 QLabel[tone="down"] { color: $down_text; }
+QLabel[tone="good"] { color: $good; }
 QLabel[tone="amber"] { color: $amber; }
 QLabel[tone="danger"] { color: $danger; }
 QLabel[tone="muted"] { color: $muted; }
@@ -135,5 +136,9 @@ QScrollBar::add-page, QScrollBar::sub-page { background: transparent; }
 def style_sheet(theme: Theme, font_points: int = 10) -> str:
     """Return the application's style sheet for ``theme`` at a base font size."""
     colours = {slot: getattr(theme, slot) for slot in theme.__slots__}
+    # Health is green whatever the palette means by up and down; its icon and word carry it too.
+    good = "#2EBDB0" if theme.name == "dark" else "#00796B"
     on_accent = "#0B1020" if theme.name == "dark" else "#FFFFFF"
-    return _STYLE.substitute(colours, on_accent=on_accent, size=font_points, large=font_points + 3, big=font_points + 8)
+    return _STYLE.substitute(
+        colours, good=good, on_accent=on_accent, size=font_points, large=font_points + 3, big=font_points + 8
+    )

@@ -177,7 +177,7 @@ class MainWindow(QtWidgets.QMainWindow):
         try:
             child = self.child = EngineChild(self._demo_command)
         except OSError as error:
-            self.welcome.show_problem(words.CHILD_FAILED.format(code="–", line=error.strerror))  # noqa: RUF001
+            self.welcome.show_problem(words.CHILD_FAILED.format(code="–", line=error.strerror))
             return
         self._watch(lambda: next((one for one in running_engines() if child.owns(one)), None))
 

@@ -3,8 +3,6 @@
 Numbers become text here too, so the same quantity looks the same wherever it stands.
 """
 
-# ruff: noqa: RUF001 - typographic signs (minus, multiply, sigma, dashes) are meant
-
 from __future__ import annotations
 
 import html

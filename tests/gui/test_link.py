@@ -142,7 +142,7 @@ def test_a_directory_that_others_can_write_is_not_believed(runtime: Path) -> Non
 
 def test_the_newest_engine_comes_first(runtime: Path) -> None:
     older = Endpoint("127.0.0.1", 1, "t", os.getpid(), "older", "PAPER", 1)
-    newer = dataclasses.replace(older, pid=os.getppid(), session_id="newer", started_ts_ns=2)
+    newer = dataclasses.replace(older, pid=os.getppid(), session_id="newer", started_mono_ns=2)
     for one in (older, newer):
         endpoint_path(runtime, one.pid).write_bytes(one.to_json())
     assert [one.session_id for one in running_engines()] == ["newer", "older"]

@@ -1,7 +1,5 @@
 """The window as its user meets it: offscreen, fed through the real link by the real telemetry server."""
 
-# ruff: noqa: RUF001 - the typographic signs on the labels
-
 from __future__ import annotations
 
 import dataclasses

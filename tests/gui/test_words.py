@@ -1,7 +1,5 @@
 """Numbers as the dashboard writes them."""
 
-# ruff: noqa: RUF001 - typographic signs
-
 from __future__ import annotations
 
 import math

@@ -318,4 +318,4 @@ async def test_the_rendezvous_file_says_what_the_design_says(running: Running, t
     _, endpoint = running
     content = json.loads(endpoint_path(tmp_path, os.getpid()).read_text())
     assert content["port"] == endpoint.port
-    assert sorted(content) == ["host", "mode", "pid", "port", "session_id", "started_ts_ns", "token"]
+    assert sorted(content) == ["host", "mode", "pid", "port", "session_id", "started_mono_ns", "token"]
