@@ -765,8 +765,10 @@ cdef class Core:
                 market.records[k] = k
         memcpy(fixed_column(tape, COL_PRICE), in_price, n * sizeof(int64_t))
         memcpy(fixed_column(tape, COL_SIZE), in_size, n * sizeof(int64_t))
-        market.bid = carry_forward(fixed_column(tape, COL_BID), in_bid, market.bid, n)
-        market.ask = carry_forward(fixed_column(tape, COL_ASK), in_ask, market.ask, n)
+        if in_bid != NULL or market.bid != 0:  # without any quote the columns are still the zeros they began as
+            market.bid = carry_forward(fixed_column(tape, COL_BID), in_bid, market.bid, n)
+        if in_ask != NULL or market.ask != 0:
+            market.ask = carry_forward(fixed_column(tape, COL_ASK), in_ask, market.ask, n)
         self.late += run_clock(self.block.ts, in_ts, &self.reached, n)
         memcpy(fixed_column(tape, COL_TS), self.block.ts, n * sizeof(int64_t))
         append_trades(tape, 0, n)

@@ -326,7 +326,7 @@ class Kernel:
         core, position = self.core, self.portfolio.positions[lane.instrument]
         assert position is not None, "only an open position is left"
         ts_ns = core.event_ts_ns
-        side = Side(-position.side)
+        side = Side.SHORT if position.side is Side.LONG else Side.LONG
         order = Order(self._orders + 1, lane.number, lane.instrument, side, position.lots, ts_ns, reason)
         approved = self.risk.approve_exit(order)
         self._submit(lane, approved, reason)

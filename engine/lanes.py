@@ -70,21 +70,12 @@ class Moment:
 
 def exit_bounds(plan: ExitPlan, side: Side, entry: int | Fraction) -> tuple[int, int]:
     """The nearest prices, in ticks, at which stop and target close: exact bounds of ``side * (p - e) / e``."""
-    if side is Side.LONG:
-        stop = NEVER_BELOW if plan.stop is None else at_most(entry, -plan.stop)
-        target = NEVER_ABOVE if plan.target is None else at_least(entry, plan.target)
-    else:
-        stop = NEVER_ABOVE if plan.stop is None else at_least(entry, plan.stop)
-        target = NEVER_BELOW if plan.target is None else at_most(entry, -plan.target)
-    return stop, target
+    up, down = (plan.target, plan.stop) if side is Side.LONG else (plan.stop, plan.target)
+    above = NEVER_ABOVE if up is None else -part_of(-entry, up.denominator + up.numerator, up.denominator)
+    below = NEVER_BELOW if down is None else part_of(entry, down.denominator - down.numerator, down.denominator)
+    return (below, above) if side is Side.LONG else (above, below)
 
 
-def at_most(entry: int | Fraction, ratio: Fraction) -> int:
-    """The largest integer not above ``entry * (1 + ratio)``."""
-    n, d = ratio.numerator, ratio.denominator
-    return entry.numerator * (d + n) // (entry.denominator * d)
-
-
-def at_least(entry: int | Fraction, ratio: Fraction) -> int:
-    """The smallest integer not below ``entry * (1 + ratio)``."""
-    return -at_most(-entry, ratio)
+def part_of(price: int | Fraction, numerator: int, denominator: int) -> int:
+    """The largest integer not above ``price * numerator / denominator``."""
+    return price.numerator * numerator // (price.denominator * denominator)
