@@ -197,7 +197,9 @@ cdef inline uint8_t* bools(const Tape* tape, int64_t offset) noexcept nogil:
 
 # ---------------------------------------------------------------- the ring
 
-cdef inline int64_t* moved_ints(int64_t* old, int64_t old_mask, int64_t capacity, int64_t low, int64_t high) noexcept nogil:
+cdef inline int64_t* moved_ints(
+    int64_t* old, int64_t old_mask, int64_t capacity, int64_t low, int64_t high
+) noexcept nogil:
     """Return ``old``'s cells [low, high) in a new ring of ``capacity``, freeing ``old``; NULL without memory."""
     cdef int64_t* new = <int64_t*>malloc(capacity * sizeof(int64_t))
     cdef int64_t pos
@@ -208,7 +210,9 @@ cdef inline int64_t* moved_ints(int64_t* old, int64_t old_mask, int64_t capacity
     return new
 
 
-cdef inline i128* moved_wides(i128* old, int64_t old_mask, int64_t capacity, int64_t low, int64_t high) noexcept nogil:
+cdef inline i128* moved_wides(
+    i128* old, int64_t old_mask, int64_t capacity, int64_t low, int64_t high
+) noexcept nogil:
     cdef i128* new = <i128*>malloc(capacity * sizeof(i128))
     cdef int64_t pos
     if new != NULL and old != NULL:
@@ -441,27 +445,29 @@ cdef inline void move_tail_by_count(Tape* tape, Slot* slot, int64_t window, int6
     slot.tail = out[m - 1]
 
 
-cdef inline void extremes(Tape* tape, Slot* slot, const int64_t* tail, int64_t* high, int64_t* low, int m) noexcept nogil:
+cdef inline void extremes(
+    Tape* tape, Slot* slot, const int64_t* tail, int64_t* high, int64_t* low, int m
+) noexcept nogil:
     """Highest and lowest price of each trade's window, by the two-stack sliding aggregate.
 
     Unlike the monotonic deque, whose pops are unpredictable, its only branch is taken once per window length.
     """
     cdef const int64_t* price = fixed_column(tape, COL_PRICE)
-    cdef int64_t mask = tape.mask, position = tape.head - m, pos, h, l, p
+    cdef int64_t mask = tape.mask, position = tape.head - m, pos, highest, lowest, p
     cdef int64_t mid = slot.mid, back_high = slot.back_high, back_low = slot.back_low
     cdef int k
     for k in range(m):
         p = price[k]
         if tail[k] >= mid:
-            h = p
-            l = p
+            highest = p
+            lowest = p
             pos = position + k
             while pos >= tail[k]:
                 p = tape.price[pos & mask]
-                h = p if p > h else h
-                l = p if p < l else l
-                slot.front_high[pos & mask] = h
-                slot.front_low[pos & mask] = l
+                highest = p if p > highest else highest
+                lowest = p if p < lowest else lowest
+                slot.front_high[pos & mask] = highest
+                slot.front_low[pos & mask] = lowest
                 pos -= 1
             mid = position + k + 1
             back_high = INT64_MIN
@@ -469,12 +475,12 @@ cdef inline void extremes(Tape* tape, Slot* slot, const int64_t* tail, int64_t* 
         else:
             back_high = p if p > back_high else back_high
             back_low = p if p < back_low else back_low
-            h = slot.front_high[tail[k] & mask]
-            l = slot.front_low[tail[k] & mask]
-            h = back_high if back_high > h else h
-            l = back_low if back_low < l else l
-        high[k] = h
-        low[k] = l
+            highest = slot.front_high[tail[k] & mask]
+            lowest = slot.front_low[tail[k] & mask]
+            highest = back_high if back_high > highest else highest
+            lowest = back_low if back_low < lowest else lowest
+        high[k] = highest
+        low[k] = lowest
     slot.mid = mid
     slot.back_high = back_high
     slot.back_low = back_low
@@ -485,7 +491,9 @@ cdef inline int add_overflows(i128 a, i128 b, i128* total) noexcept nogil:
     return (i128_hi(a) >= 0) == (i128_hi(b) >= 0) and (i128_hi(total[0]) >= 0) != (i128_hi(a) >= 0)
 
 
-cdef inline void session_totals(Tape* tape, int64_t* size, i128* price_size, i128* dev, i128* dev_squared, int m) noexcept nogil:
+cdef inline void session_totals(
+    Tape* tape, int64_t* size, i128* price_size, i128* dev, i128* dev_squared, int m
+) noexcept nogil:
     """Running totals since the session began.
 
     Once a total has left its bound the size reads 0, so that VWAP and deviation read NaN, and every trade is flagged.

@@ -223,7 +223,9 @@ cdef inline int scan_prices(Lane* lane, const Tape* tape, const int* records, in
     return -1
 
 
-cdef inline void find_exit(Lane* lane, const Tape* tape, const int* records, int trades, const Block* block) noexcept nogil:
+cdef inline void find_exit(
+    Lane* lane, const Tape* tape, const int* records, int trades, const Block* block
+) noexcept nogil:
     """Find the next stop, target, time stop or flat-market exit of an open lane, walking its candles as it goes."""
     cdef int64_t candle_end, deadline
     cdef int record, k
@@ -253,7 +255,9 @@ cdef inline void find_exit(Lane* lane, const Tape* tape, const int* records, int
         lane.candle_traded = 0
 
 
-cdef inline void search(Lane* lane, const Tape* tape, const int* records, int trades, const Block* block) noexcept nogil:
+cdef inline void search(
+    Lane* lane, const Tape* tape, const int* records, int trades, const Block* block
+) noexcept nogil:
     """Find the lane's next event in this block from ``from_record`` on; key NEVER when there is none."""
     lane.key = NEVER
     lane.event = EVENT_NONE
@@ -266,7 +270,10 @@ cdef inline void search(Lane* lane, const Tape* tape, const int* records, int tr
 cdef inline int mark_account(
     Account* account, Holding* holdings, const Tape* tapes, const Block* block, int64_t before
 ) noexcept nogil:
-    """Mark open positions on every trade whose risk phase comes before ``before``; the record that reaches the floor, or -1."""
+    """Mark open positions on every trade whose risk phase comes before ``before``.
+
+    Returns the record on which the equity reaches the floor, or -1.
+    """
     cdef int record = account.scanned, trade
     cdef int64_t price
     cdef Holding* held

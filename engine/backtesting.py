@@ -66,7 +66,7 @@ def backtest(
         spread: bid-ask spread in currency, assumed around the last trade instead of quotes.
         slippage_bps: cost of every fill in basis points of its value.
         fee: ``"5bps"``, ``"0.005/share"``, ``"2.25/contract"``.
-        latency_feed, latency_order: delays of the two legs; durations such as ``"2ms"``.
+        latency_feed, latency_order: delays of the two legs; durations such as ``"2ms"``, a bare number is seconds.
         calendar: trading sessions, ``"always"``, ``"us_equities"`` or ``"globex"``.
         starting_cash, position_size, daily_loss_limit: the account and its limit.
         parameters: parameters of the strategy by name, such as ``window="7s"``.
@@ -89,8 +89,8 @@ def backtest(
             spread=None if spread is None else positive("spread", parse_number(spread, where="spread")),
             slippage_bps=positive("slippage_bps", parse_number(slippage_bps, where="slippage_bps")),
             fee=fee if isinstance(fee, Fee) else parse_fee(fee, where="fee"),
-            latency_feed_ns=parse_duration_ns(as_duration(latency_feed), where="latency_feed"),
-            latency_order_ns=parse_duration_ns(as_duration(latency_order), where="latency_order"),
+            latency_feed_ns=parse_duration_ns(latency_feed, where="latency_feed"),
+            latency_order_ns=parse_duration_ns(latency_order, where="latency_order"),
         ),
         calendar=calendar,
         starting_cash=parse_number(starting_cash, where="starting_cash"),
@@ -178,11 +178,6 @@ def choose_fills(block: TickBlock, fills: str | None, spread: Number | None) -> 
             fix="add bid and ask columns or a quote file, assume a spread with --spread 0.01, or use --fills last",
         )
     return fills
-
-
-def as_duration(value: Number) -> Number:
-    """Whole nanoseconds from the configuration arrive as integers; people write text."""
-    return f"{value}ns" if isinstance(value, int) else value
 
 
 def positive(name: str, value: Fraction) -> Fraction:

@@ -176,7 +176,7 @@ class ConditionView:
     name: str
     op: str
     threshold_text: str
-    unit: str  # "%", "x", "price", "size" or ""
+    unit: str  # "%" (a ratio that people read in percent), "x", "price", "size" or ""
     exact: bool
     column: int  # bool
     left: Value
@@ -535,8 +535,6 @@ class Compiler:
             word = "%" if quantity.kind is Kind.RATIO else "x"
         elif unit == NO_UNIT:
             word = "%"
-        if word == "%":
-            scale *= 100.0
         return ConditionView(str(part.left), part.op, str(part.right), word, exact, column, left, right, scale)
 
 

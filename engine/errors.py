@@ -84,7 +84,9 @@ class MissingExtraError(UserError):
     exit_code = ExitCode.CONFIG
 
     def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(f"{feature} needs the '{extra}' extra", fix=f"install it with: pip install 'microburst[{extra}]'")
+        super().__init__(
+            f"{feature} needs the '{extra}' extra", fix=f"install it with: pip install 'microburst[{extra}]'"
+        )
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

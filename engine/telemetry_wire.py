@@ -53,7 +53,7 @@ class FeatureView:
     op: str  # ">=", ">", "<=", "<"
     threshold: float
     passed: bool
-    unit: str = ""  # "%", "x", "price" or ""
+    unit: str = ""  # "%" (value and threshold are ratios, shown in percent), "x", "price" or ""
 
 
 @dataclass(slots=True)

@@ -234,8 +234,6 @@ class ViewBuilder:
         shown: list[FeatureView] = []
         for view in lane.rule.views:
             value, threshold, passed = view.values(core, lane.instrument)
-            if view.unit == "%":  # viewers write the percent sign themselves
-                value, threshold = value / 100, threshold / 100
             feature = FeatureView(view.name, value if warm else nan, view.op, threshold, passed and warm, view.unit)
             place = next((n for n, other in enumerate(shown) if excludes(feature, other)), None)
             if place is None:

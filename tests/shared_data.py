@@ -220,9 +220,7 @@ def load_btc_coinbase() -> SharedTicks:
 def load_btc_binance_futures() -> SharedTicks:
     """9,999 BTCUSDT perpetual trades of 2020-02-22 by exchange time (``timestamp``, microseconds). No quotes."""
     path = shared_file("crypto/btcusdt-binance-futures-trades-2020-02-22/trades.csv.gz")
-    rows = [
-        (int(row["timestamp"]) * 1000, whole(row["price"], 2), whole(row["amount"], 3)) for row in gzip_rows(path)
-    ]
+    rows = [(int(row["timestamp"]) * 1000, whole(row["price"], 2), whole(row["amount"], 3)) for row in gzip_rows(path)]
     return SharedTicks("BTCUSDT", 2, 3, *map(column, zip(*rows, strict=True)))
 
 
