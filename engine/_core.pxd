@@ -73,7 +73,9 @@ cdef class Core:
     cdef readonly int64_t rejected_instrument
     cdef readonly int64_t rejected_time
 
-    cdef int append(self, int64_t ts, int instrument, int kind, int64_t price, int64_t size, int64_t bid, int64_t ask) noexcept nogil
+    cdef int append(
+        self, int64_t ts, int instrument, int kind, int64_t price, int64_t size, int64_t bid, int64_t ask
+    ) noexcept nogil
     cdef int append_plain_trades(self) noexcept nogil
     cdef void begin_block(self) noexcept nogil
     cdef void finish_block(self) noexcept nogil

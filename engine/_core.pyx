@@ -11,7 +11,7 @@ All prices are ticks and all sizes lots of their instrument; all times are nanos
 
 cimport cython
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint16_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
 from engine._graph cimport (
@@ -26,7 +26,6 @@ from engine._graph cimport (
     COL_BID,
     COL_PRICE,
     COL_SIZE,
-    COL_TOTAL_SIZE,
     COL_TRUNCATED,
     COL_TS,
     FIXED_COLUMNS,
@@ -456,7 +455,9 @@ cdef class Core:
             tape.columns = <char*>calloc(program.graph.column_bytes, 1)
             tape.columns_before = <char*>calloc(program.graph.column_bytes, 1)
             self.markets[i].records = <int*>calloc(BLOCK, sizeof(int))
-            if tape.slots == NULL or tape.columns == NULL or tape.columns_before == NULL or self.markets[i].records == NULL:
+            if tape.slots == NULL or tape.columns == NULL or tape.columns_before == NULL:
+                raise MemoryError
+            if self.markets[i].records == NULL:
                 raise MemoryError
             if resize_tape(tape, FIRST_CAPACITY) != 0:
                 raise MemoryError
@@ -862,7 +863,10 @@ cdef class Core:
         return key if key < <int64_t>self.block.times * PHASES else NEVER
 
     cdef int next_block(self) noexcept nogil:
-        """Close the block that is worked through and begin the next. 1 ready, 0 input ended, 2 boundary, -1 no memory."""
+        """Close the block that is worked through and begin the next.
+
+        Returns 1 when one is ready, 0 when the input has ended, 2 at a boundary, -1 without memory.
+        """
         if self.block_open:
             self.block_open = 0
             self.engine_ts_ns = self.reached
