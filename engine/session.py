@@ -87,7 +87,7 @@ class PaperSession:
         self._loop = asyncio.get_running_loop()
         self._due_ns = _core.FOREVER_NS
         self._timer: asyncio.TimerHandle | None = None
-        self._seen_ns = self._wall_seen_ns = 0  # when the clocks were last looked at
+        self._seen_ns, self._wall_seen_ns = self._clocks()  # when they were last looked at
         self._settling: asyncio.TimerHandle | None = None
         self._restart_windows = False  # once settled
         self._fresh: Refusal | None = None  # why the feed itself is not to be traded on
@@ -112,7 +112,7 @@ class PaperSession:
             await self.telemetry.start(session_id, self._mode)
         gc.collect()
         gc.freeze()  # what exists now lives as long as the session: the collector need not look at it again
-        self._seen_ns, self._wall_seen_ns = self._clocks()
+        self._look_at_clocks()  # the feed has been running meanwhile
         self._began_ns = self._seen_ns
         consumer = asyncio.create_task(self._feed.deliver(self._take))
         painter = asyncio.create_task(self._paint())

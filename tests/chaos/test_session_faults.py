@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -69,24 +70,45 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., C
     return make
 
 
-async def calm(connection: ServerConnection) -> None:
-    """A market that is well: a rise, and then heartbeats for as long as anybody listens."""
-    await connection.send(json.dumps(HELLO))
-    for number in range(1, 7):
-        await connection.send(json.dumps([trade(number)]))
-    await connection.send(json.dumps([trade(7, 100.10)]))
-    await connection.wait_closed()
+class CalmMarket:
+    """A market that is well: a rise whenever the session looks ready for one, and silence in between."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self._wanted = asyncio.Event()
+
+    def look(self, snapshot: Snapshot) -> None:
+        """Rise again, until a trade has come of it; the first rise may have met a session that was still starting."""
+        idle = snapshot.symbols[0].position is None and not snapshot.account.trades
+        if snapshot.feed.state == "live" and not snapshot.account.halted and idle:
+            self._wanted.set()
+
+    async def __call__(self, connection: ServerConnection) -> None:
+        await connection.send(json.dumps(HELLO))
+        rising = asyncio.create_task(self._rise(connection))
+        await connection.wait_closed()
+        rising.cancel()
+
+    async def _rise(self, connection: ServerConnection) -> None:
+        number = 0
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            for price in (*[100.0] * 6, 100.10):
+                number += 1
+                await connection.send(json.dumps([trade(number, price)]))
+                self.sent += 1
 
 
 async def test_garbage_and_fifty_cuts_then_as_if_nothing_had_happened(settings: Callable[..., Config]) -> None:
     """Before each cut the price has moved enough to fire, had the windows reached across the cuts."""
     connections = bad_frames = bad_ticks = good_ticks = 0
+    calm = CalmMarket()
 
     async def handler(connection: ServerConnection) -> None:
         nonlocal connections, bad_frames, bad_ticks, good_ticks
         connections += 1
         if connections > CUTS:
-            good_ticks += 7
             await calm(connection)
             return
         await connection.send(json.dumps(HELLO))
@@ -109,6 +131,7 @@ async def test_garbage_and_fifty_cuts_then_as_if_nothing_had_happened(settings: 
 
         def look(snapshot: Snapshot) -> None:
             snapshots.append(snapshot)
+            calm.look(snapshot)
             if snapshot.account.trades:
                 session.stop.set()
 
@@ -116,6 +139,7 @@ async def test_garbage_and_fifty_cuts_then_as_if_nothing_had_happened(settings: 
         async with asyncio.timeout(100):
             await session.run("chaos")
         await feed.close()
+    good_ticks += calm.sent
     health = feed.health()
     assert (health.reconnects, health.gaps) == (CUTS, CUTS)
     assert health.accepted == session.kernel.core.trades_seen == good_ticks
@@ -129,35 +153,38 @@ async def test_garbage_and_fifty_cuts_then_as_if_nothing_had_happened(settings: 
     assert last.symbols[0].ticks == good_ticks
 
 
-async def test_a_viewer_that_never_reads_costs_nothing(settings: Callable[..., Config], tmp_path: Path) -> None:
+async def test_a_viewer_that_never_reads_costs_nothing(
+    settings: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is greeted, and then its socket fills: the session trades, paints and ends as ever."""
+    monkeypatch.setattr(sessions, "WATCHED_FRAME_S", 0.0005)
     snapshots: list[Snapshot] = []
-    async with serving(calm) as address:
-        feed = WebSocketFeed(address, limits=QUICK)
-        assert await feed.connected(10.0)
-        watching: list[asyncio.Task[object]] = []
+    calm = CalmMarket()
+    with socket.socket() as viewer:
+        viewer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        async with serving(calm) as address:
+            feed = WebSocketFeed(address, limits=QUICK)
+            assert await feed.connected(10.0)
 
-        async def watch() -> object:
-            (endpoint,) = read_endpoints(tmp_path / "run")
-            reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port, limit=1)
-            writer.write(encode(Hello(VERSION, endpoint.token)))
-            return reader, writer
+            def look(snapshot: Snapshot) -> None:
+                snapshots.append(snapshot)
+                calm.look(snapshot)
+                assert session.telemetry is not None
+                if len(snapshots) == 1:
+                    (endpoint,) = read_endpoints(tmp_path / "run")
+                    viewer.connect((endpoint.host, endpoint.port))
+                    viewer.sendall(encode(Hello(VERSION, endpoint.token)))
+                if snapshot.account.trades and session.telemetry.health.conflated > 100:
+                    session.stop.set()
 
-        def look(snapshot: Snapshot) -> None:
-            snapshots.append(snapshot)
-            if not watching:
-                watching.append(asyncio.create_task(watch()))
-            watched = session.telemetry is not None and session.telemetry.viewers
-            if snapshot.account.trades and watched and len(snapshots) > 100:
-                session.stop.set()
-
-        session = PaperSession(settings(), feed, mode="PAPER", on_snapshot=look)
-        async with asyncio.timeout(100):
-            await session.run("viewer")
-        await feed.close()
+            session = PaperSession(settings(), feed, mode="PAPER", on_snapshot=look)
+            async with asyncio.timeout(100):
+                await session.run("viewer")
+            await feed.close()
     assert [trade.reason for trade in session.kernel.trades] == [Reason.TIME]
     assert snapshots[-1].ended == "stopped"
-    assert list((tmp_path / "run").glob("*.json")) == []
+    assert session.kernel.core.trades_seen == calm.sent
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 # --- Whom a session finds -------------------------------------------------------------------------------------------
@@ -226,12 +253,11 @@ async def test_a_stranger_that_was_asked_for_is_refused(settings: Callable[..., 
 async def test_the_usual_market_is_used_when_it_is_there(
     settings: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with serving(calm) as address:
+    async with serving(CalmMarket()) as address:
         monkeypatch.setattr(sessions, "USUAL_PORT", int(address.rpartition(":")[2]))
         _, lines, snapshots = await paper(settings(session__duration="1s"))
     assert lines == [f"feed: the mock market at {address}"]
-    assert snapshots[-1].mode == "PAPER"
-    assert snapshots[-1].account.trades == 1
+    assert (snapshots[-1].mode, snapshots[-1].feed.address) == ("PAPER", address)
 
 
 async def test_a_stop_while_connecting_is_heard(settings: Callable[..., Config]) -> None:
