@@ -280,6 +280,7 @@ class Kernel:
             core.hold_lane(lane.number)
             self._submit(lane, approved, "entry")
             self._wait(lane, approved)
+            self.risk.entering.add(lane.instrument)
         elif (fill := self.broker.fill(approved, price, *core.quote(lane.instrument))) is not None:
             self._submit(lane, approved, "entry")
             self._open(lane, order, fill, ts_ns)
@@ -294,6 +295,7 @@ class Kernel:
         """The entry was filled: the position exists, and the core watches its exits."""
         core, side, index = self.core, order.side, lane.instrument
         order.become(OrderState.FILLED)
+        self.risk.entering.discard(index)
         lane.order = None
         lane.in_position = True
         price = fill.price_ticks
@@ -420,6 +422,7 @@ class Kernel:
         order = lane.order
         assert order is not None
         order.become(OrderState.CANCELLED)
+        self.risk.entering.discard(lane.instrument)
         lane.order = None
         self.journal.append(OrderCancelled(self.core.event_ts_ns, order.order_id, reason))
         self._rest(lane)

@@ -36,6 +36,7 @@ class RiskGate:
         self.day_halted = False
         self.paused = False
         self.feed_refusal: Refusal | None = None
+        self.entering: set[int] = set()  # instruments with an entry on its way: as good as a position
 
     def _floor(self) -> int:
         """Equity at which the day is over: the day's start less the limit, exactly."""
@@ -53,7 +54,7 @@ class RiskGate:
 
     def refusal(self, instrument: int) -> Refusal | None:
         """Why nothing may be opened on this instrument now, or None."""
-        if self._portfolio.positions[instrument] is not None:
+        if self._portfolio.positions[instrument] is not None or instrument in self.entering:
             return Refusal.POSITION_OPEN
         if self.day_halted:
             return Refusal.DAILY_LOSS
