@@ -7,8 +7,7 @@ A page is worked through from top to bottom in an empty directory. What a fenced
 * ``console``: each line after ``$`` is a command and runs; the lines below it are its output, of which ``...``
   leaves out any part
 * ``text`` right after a ``python`` block is what that block prints
-* ``sh``: commands to copy; each must exist with the flags it names, but is not run
-* anything else is a picture
+* ``sh``, or nothing: commands to copy, or a picture; our commands must exist with the flags they name, but are not run
 
 Commands that run until they are stopped stand in ``BACKGROUND``: they are started, and stopped at the end of the page.
 """
@@ -286,7 +285,7 @@ def make_targets() -> frozenset[str]:
 
 def check_flags(command: str) -> None:
     """Check that a command exists, with its verb and every flag it names."""
-    words = shlex.split(command.partition("  #")[0])
+    words = shlex.split(command, comments=True)
     while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
         words.pop(0)
     if words[0] == "make":
@@ -312,14 +311,12 @@ def check_flags(command: str) -> None:
 
 
 def named_commands(page: Path) -> list[str]:
-    """Every command that a page names without running it: in ``sh`` blocks and between single backticks."""
-    text = page.read_text(encoding="utf-8")
-    lines = [line for block in blocks(page) if block.kind == "sh" for line in block.body.splitlines() if line.strip()]
-    spans = SPAN.findall(FENCE.sub("", text))
-    return [
-        *lines,
-        *(span for span in spans if re.match(r"(microburst(-gui|-mock)?|python -m \w+|make [a-z]+)\b", span)),
-    ]
+    """Every command that a page names without running it: in ``sh`` and unmarked blocks, and between backticks."""
+    ours = re.compile(r"(microburst(-gui|-mock)?|python -m \w+|\.venv/bin/python -m \w+|make [a-z]+)\b")
+    still = [block.body for block in blocks(page) if block.kind in ("sh", "")]
+    lines = [line.strip() for body in still for line in body.splitlines()]
+    spans = SPAN.findall(FENCE.sub("", page.read_text(encoding="utf-8")))
+    return [command for command in [*lines, *spans] if ours.match(command)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
@@ -327,6 +324,25 @@ def test_every_command_named_on_the_page_exists(page):
     for command in named_commands(page):
         if not re.search(r"[…|*]|\.\.\.|\bVERB\b", command):
             check_flags(command)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("microburst backtst --demo", "python -m engine --papr", "make tset", "microburst config show --orign"),
+        *("python -m mock_server --replays x.csv", "MICROBURST__X=1 python -m engine backtest --windw 7s"),
+    ],
+)
+def test_a_command_that_does_not_exist_is_found_out(command):
+    with pytest.raises(AssertionError, match="there is no"):
+        check_flags(command)
+
+
+@pytest.mark.parametrize("shown", [["b", "a"], ["a", "x"], ["a", "c"], ["a ... b"], ["a", "...", "d"]])
+def test_output_that_was_not_said_is_found_out(shown):
+    expect(["a", "...", "c"], "a\nb\nc\n", "here")
+    with pytest.raises(AssertionError, match="here: the page"):
+        expect(shown, "a\nb\nc\n", "here")
 
 
 # ---------------------------------------------------------------- links
@@ -377,9 +393,9 @@ def test_the_table_of_layers_is_the_one_that_is_checked():
     for number, modules in rows:
         for name in SPAN.findall(modules):
             module = name if name.startswith(("feeds", "engine")) else f"engine.{name}"
-            module = module.replace("_*", "_x").replace("*", "x")
+            module = module.replace("/", ".").replace("_*", "_x").replace("*", "x")
             assert layer_of(module) == names[number], f"{name} does not belong to layer {number}"
             listed.add(name)
     for path in (ROOT / "engine").glob("*.py"):
-        known = path.stem in listed or path.stem in ("__init__",) or re.match(r"store_", path.stem)
+        known = path.stem in listed or path.stem == "__init__" or path.stem.startswith("store_")
         assert known, f"{path.stem} is missing in the table of architecture.md"
