@@ -90,7 +90,7 @@ class PaperSession:
         self._seen_ns, self._wall_seen_ns = self._clocks()  # when they were last looked at
         self._settling: asyncio.TimerHandle | None = None
         self._restart_windows = False  # once settled
-        self._fresh: Refusal | None = None  # why the feed itself is not to be traded on
+        self._stale: Refusal | None = None  # why what the feed says is not to be traded on
         self.journal = MemoryJournal()
         self.telemetry: TelemetryServer | None = None
         self.stop = asyncio.Event()
@@ -105,7 +105,7 @@ class PaperSession:
             mode=self._mode,
             session_id=session_id,
             strategy=self._config.strategy.name,
-            started_ts_ns=self._wall_ns(),
+            started_ts_ns=self._wall_ns() if self._paced else 0,
         )
         if self._config.telemetry.enabled:
             self.telemetry = TelemetryServer(self._on_command)
@@ -128,12 +128,10 @@ class PaperSession:
             self._finish()
         finally:
             self.stop.set()  # from here on nothing is decided any more
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            for timer in (self._timer, self._settling):
+            for timer in (*tasks, self._timer, self._settling):
                 if timer is not None:
                     timer.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             gc.unfreeze()
             try:
                 self._publish()
@@ -185,6 +183,8 @@ class PaperSession:
         self._pace()
 
     def _decide(self, block: TickBlock, received_ns: int) -> None:
+        if not self.view.started_ts_ns:
+            self.view.started_ts_ns = int(block.ts_ns[0])  # a recording begins with its first record
         self.kernel.process(block)
         if received_ns >= self._began_ns:  # what came before had to wait for the session, not for the decision
             self.view.latency.add(self._timing.monotonic_ns() - received_ns, len(block))
@@ -199,13 +199,14 @@ class PaperSession:
             self.ended = "the feed ended"
             if self._feed.clock is Clock.RECORD:
                 self.kernel.process(End())
-        healthy = state in (FeedState.LIVE, FeedState.GAP, FeedState.END)
-        self._fresh = None if healthy else Refusal.FEED_STALE
+        # A recording is as good after a pause as before: what happens next is written in it.
+        fresh = not self._paced or state in (FeedState.LIVE, FeedState.GAP, FeedState.END)
+        self._stale = None if fresh else Refusal.FEED_STALE
         self._say_health()
 
     def _say_health(self) -> None:
         """Tell the kernel whether positions may be opened on what the feed says."""
-        reason = self._fresh or (None if self._settling is None else Refusal.DATA_OLD)
+        reason = self._stale or (None if self._settling is None else Refusal.DATA_OLD)
         self.kernel.process(FeedHealthy(reason is None, reason))
 
     def _on_command(self, name: str) -> None:

@@ -323,6 +323,19 @@ def test_a_recording_ends_by_itself(config: Config) -> None:
     assert world.last.engine_ts_ns == closed.exit_ts_ns
 
 
+def test_a_recording_that_pauses_is_traded_as_if_it_had_not(config: Config) -> None:
+    """Ten seconds of silence between two records that are half a second apart."""
+    ticks = [{**trade(n + 1, 100.0 if n < 5 else 100.10), "t": WALL_NS + n * SECOND_NS // 2} for n in range(6)]
+    frames = [(0.0, ticks[:5]), (10.0, ticks[5:]), (10.1, [{"T": "end", "t": WALL_NS, "n": 6}])]
+    world = play(config, Line(frames, clock="record"), seconds=1000, meanwhile=held_up(5.0, 3.0))
+    (closed,) = world.session.kernel.trades
+    assert closed.entry_ts_ns == WALL_NS + 5 * SECOND_NS // 2
+    assert world.last.refusals == {}
+    assert "stale" in {snapshot.feed.state for snapshot in world.snapshots}
+    assert world.last.started_ts_ns == WALL_NS
+    assert world.last.symbols[0].ticks == 6
+
+
 def test_pause_flatten_resume_and_stop_come_from_a_viewer(config: Config) -> None:
     def meanwhile(world: World, loop: JumpingLoop) -> None:
         for at_s, name in ((4.0, "flatten"), (4.1, "pause"), (9.5, "resume"), (16.0, "stop"), (16.1, "flatten")):
