@@ -824,7 +824,7 @@ cdef class Core:
         cdef Lane* lane
         for i in range(self.n_lanes):
             lane = &self.lanes[i]
-            if lane.key < key or (lane.key == key and lane.event >= EVENT_TIME and lane.deadline < deadline):
+            if lane.key < key or (lane.key == key and key % PHASES == PHASE_TIMER and lane.deadline < deadline):
                 best = i
                 key = lane.key
                 deadline = lane.deadline if key % PHASES == PHASE_TIMER else NEVER

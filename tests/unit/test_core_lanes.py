@@ -248,6 +248,23 @@ def test_an_alarm_does_not_hide_the_marks_before_it(how):
     assert (core.equity, core.peak, core.drawdown) == (1200, 1200, 150)
 
 
+def test_a_lane_held_while_its_timer_was_found_is_silent(how):
+    """The account's floor is reached before the time stop: the order that closes is on its way, the timer is off."""
+    core = make_core()
+    core.set_account(1000, 900)
+
+    def answer(core: Core, event: int) -> None:
+        opening(deadline_ns=50)(core, event)
+        if event == ENTRY:
+            core.set_holding(0, 10, 1, 100)
+        if event == RISK:
+            core.hold_lane(0)
+            core.set_account(core.equity, None)
+
+    events = feed(core, [(0, 100, LONG), (10, 90, 1), (20, 90, 1), (60, 90, 1)], how, answer)
+    assert events == [(ENTRY, 0, 0, 100), (RISK, -1, 10, 90)]
+
+
 # ---------------------------------------------------------------- alarms
 
 
