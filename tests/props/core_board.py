@@ -87,7 +87,7 @@ def float_columns(values: dict[str, Any], price: int, size: int) -> None:
         values[f"x/y {op} sqrt y"] = holds(values["x/y"], op, values["sqrt y"])
     for op in OPS:
         values[f"y {op} y"] = holds(y, op, y)
-    a, b = values["price >= first0"] if "price >= first0" in values else y > 0, values["y > y"] or y >= 0
+    a, b = y > 0, y >= 0 or x < 2
     values |= {"all": a and b, "any": a or b, "not": not a}
     values |= {"state": 1 if a else 2 if b else 0, "long only": 1 if a else 0, "short only": 2 if b else 0}
 
@@ -137,9 +137,10 @@ def add_float_columns(program: _core.Program, columns: dict[str, int]) -> None:
     for op in OPS:
         columns[f"x/y {op} sqrt y"] = program.float_compare(columns["x/y"], columns["sqrt y"], _core.COMPARISONS[op])
         columns[f"y {op} y"] = program.float_compare(y, y, _core.COMPARISONS[op])
-    zero = program.float_const(0.0)
-    a = columns.get("price >= first0", program.float_compare(y, zero, _core.COMPARISONS[">"]))
+    zero, two = program.float_const(0.0), program.float_const(2.0)
+    a = program.float_compare(y, zero, _core.COMPARISONS[">"])
     b = program.float_compare(y, zero, _core.COMPARISONS[">="])
+    b = program.any_of(b, program.float_compare(x, two, _core.COMPARISONS["<"]))
     columns["all"], columns["any"] = program.all_of(a, b), program.any_of(a, b)
     columns["not"] = program.negation(a)
     columns["state"] = program.state(a, b)

@@ -1,4 +1,4 @@
-"""The core at the edges of its inputs: what is refused is counted, what is accepted is exact, what is cut is flagged."""
+"""The core at the edges of its inputs: what is refused is counted, what is taken is exact, what is cut is flagged."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ def test_bounds_of_programs():
         lambda: program.ratio([(1, (99,))], []),
         lambda: program.float_compare(window, window, 0),
     ):
-        with pytest.raises(ValueError, match="column|factors|state"):
+        with pytest.raises(ValueError, match=r"column|factors|state"):
             build()
     with pytest.raises(OverflowError):
         program.compare([(2**63, (window,))], 0)
