@@ -15,6 +15,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
+from engine import rules
 from engine.errors import ConfigError, NotFoundError, UserError, nearest
 from engine.strategy import Strategy
 
@@ -83,8 +84,22 @@ def _load(path: Path) -> ModuleType:
     except SyntaxError as error:
         raise ConfigError(f"{type(error).__name__}: {error.msg}", where=f"{error.filename}:{error.lineno}") from None
     except Exception as error:
-        raise ConfigError(f"{type(error).__name__}: {error}", where=_place(path, error)) from None
+        what, fix = f"{type(error).__name__}: {error}", _correction(error, module)
+        raise ConfigError(what, where=_place(path, error), fix=fix) from None
     return module
+
+
+def _correction(error: Exception, module: ModuleType) -> str:
+    """Name the nearest existing word for a name that does not exist, when it is the engine's or the file's own."""
+    wrong, known = "", []
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("engine."):
+        package, _, wrong = (error.name or "").rpartition(".")
+        known = [found.name for found in pkgutil.iter_modules(getattr(sys.modules.get(package), "__path__", []))]
+    elif isinstance(error, ImportError) and error.name in sys.modules and error.name.startswith("engine"):
+        wrong, known = str(error).partition("'")[2].partition("'")[0], dir(sys.modules[error.name])
+    elif isinstance(error, NameError):
+        wrong, known = error.name or "", [*vars(module), *dir(rules)]
+    return nearest(wrong, [name for name in known if not name.startswith("_")]) if wrong else ""
 
 
 def _place(path: Path, error: BaseException) -> str:
