@@ -26,7 +26,7 @@ from engine.results import BacktestResult, Settings
 from engine.risk import RiskGate, RiskLimits
 from engine.sessions import calendar as find_calendar
 from engine.store import OnBadRow, TickFile, from_frame, read_ticks
-from engine.store_rows import first_bad_row
+from engine.store_rows import columns_of, first_bad_row
 from engine.strategy import Strategy
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def backtest(
         strategy: a built-in name, ``path/to/file.py:Class``, a strategy class, or an instance.
         symbol, price_precision, size_precision, quotes, on_bad_row: how the ticks are read (``engine.store``).
         fills: ``"last"`` or ``"touch"``; None: touch where there are quotes or a spread is given, else last.
-        spread: bid-ask spread in currency, assumed around the last trade instead of quotes.
+        spread: bid-ask spread in currency, centred on the last trade; it is used instead of the data's own quotes.
         slippage_bps: cost of every fill in basis points of its value.
         fee: ``"5bps"``, ``"0.005/share"``, ``"2.25/contract"``.
         latency_feed, latency_order: delays of the two legs; durations such as ``"2ms"``, a bare number is seconds.
@@ -124,6 +124,8 @@ def make_kernel(
 
 def load_ticks(ticks: Any, *, symbol: str | None = None, **options: Any) -> TickFile:
     """Take ticks in any of the accepted forms."""
+    if options.get("quotes") is not None and not isinstance(ticks, str | Path):
+        raise ConfigError("a quote file goes with a tick file", where="quotes", fix="give ticks bid and ask columns")
     if isinstance(ticks, TickFile):
         return ticks
     if isinstance(ticks, str | Path):
@@ -137,6 +139,7 @@ def load_ticks(ticks: Any, *, symbol: str | None = None, **options: Any) -> Tick
             raise DataError(f"the column '{missing[0]}' is missing")
         ticks = TickBlock(**{name: integers(name, values) for name, values in ticks.items() if values is not None})
     if isinstance(ticks, TickBlock):
+        check_lengths(ticks)
         instruments = 1 if ticks.instrument is None else int(ticks.instrument.max(initial=0)) + 1
         price, size = options.get("price_precision"), options.get("size_precision")
         names = [symbol or "ticks"] if instruments == 1 else [f"{symbol or 'ticks'}{i}" for i in range(instruments)]
@@ -144,6 +147,13 @@ def load_ticks(ticks: Any, *, symbol: str | None = None, **options: Any) -> Tick
         return TickFile(ticks, made, source="arrays")
     options.pop("quotes", None)
     return from_frame(ticks, symbol=symbol, **options)
+
+
+def check_lengths(block: TickBlock) -> None:
+    """Refuse columns that do not belong together."""
+    for name, values in columns_of(block).items():
+        if len(values) != len(block):
+            raise DataError(f"the column '{name}' has {len(values):,} rows and 'ts_ns' {len(block):,}")
 
 
 def integers(name: str, values: Any) -> Any:
@@ -170,6 +180,8 @@ def choose_fills(block: TickBlock, fills: str | None, spread: Number | None) -> 
     quoted = block.bid_ticks is not None and block.ask_ticks is not None and bool(block.bid_ticks.any())
     if fills is None:
         return "touch" if quoted or spread is not None else "last"
+    if fills == "last" and spread is not None:
+        raise ConfigError("fills at the last price have no spread", where="spread", fix="use fills touch, or no spread")
     if fills not in ("last", "touch"):
         raise ConfigError(f"there is no fill model '{fills}'", where="fills", fix=nearest(fills, ("last", "touch")))
     if fills == "touch" and not quoted and spread is None:

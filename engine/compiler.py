@@ -248,16 +248,14 @@ class Compiler:
         parameters: Parameters,
         warm_up: Window | None = None,
     ) -> CompiledRule:
-        """Compile a long and a short condition (None: that side is never taken) into a state column.
+        """Compile a long and a short condition into a state column; a side that is None is never taken.
 
         It may fire once ``warm_up``, or else every window of the rule, has been seen in full.
 
         Raises:
-            RuleError: neither side is declared, or a declaration has no meaning.
+            RuleError: a declaration has no meaning.
         """
         sides = [side for side in (long, short) if side is not None]
-        if not sides:
-            raise RuleError("the strategy declares neither long nor short", fix="add: long = (feature >= threshold)")
         windows = list(dict.fromkeys(window for side in sides for window in self._windows_of(side, parameters)))
         for window in windows:  # all tails first: the core moves neighbouring ones together
             self.window(window)
@@ -267,9 +265,27 @@ class Compiler:
                 rule.warm_up.ns = max(rule.warm_up.ns, window.value)
             else:
                 rule.warm_up.trades = max(rule.warm_up.trades, window.value)
-        columns = [-1 if side is None else self.condition(side, parameters, rule.views) for side in (long, short)]
-        rule.state = self._node("state", *columns)
+        columns = [-1 if side is None else self._side(side, parameters, rule) for side in (long, short)]
+        never = self._node("compare", [], _core.COMPARISONS[">"], False) if not sides else -1
+        rule.state = self._node("state", max(columns[0], never), columns[1])
         return rule
+
+    def _side(self, side: Condition, parameters: Parameters, rule: CompiledRule) -> int:
+        """A side's condition; one that mentions bid or ask waits for the first quote, however it is joined."""
+        column = self.condition(side, parameters, rule.views)
+        for guard in sorted(self._guards_of(side, parameters), key=lambda guard: guard.index):
+            column = self._node("all_of", self._known(guard), column)
+        return column
+
+    def _guards_of(self, part: Condition | Expr, parameters: Parameters) -> frozenset[Column]:
+        if isinstance(part, Joined | Comparison | Binary):
+            return self._guards_of(part.left, parameters) | self._guards_of(part.right, parameters)
+        if isinstance(part, Negation):
+            return self._guards_of(part.inner, parameters)
+        return self.value(part, parameters).guards if isinstance(part, Feature) else frozenset()
+
+    def _known(self, quote: Column) -> int:
+        return self._node("compare", [(1, (quote.index,))], _core.COMPARISONS[">"], True)
 
     def _windows_of(self, part: Condition | Expr, parameters: Parameters) -> Iterable[Quantity]:
         if isinstance(part, Joined | Comparison | Binary):
@@ -490,8 +506,7 @@ class Compiler:
         left, right = self._same_unit(self.value(part.left, parameters), self.value(part.right, parameters), part)
         column, exact = self._compare(left, right, part.op)
         for guard in sorted(left.guards | right.guards, key=lambda guard: guard.index):
-            known = self._node("compare", [(1, (guard.index,))], _core.COMPARISONS[">"], True)
-            column = self._node("all_of", known, column)
+            column = self._node("all_of", self._known(guard), column)
         view = self._view(part, column, exact, left, right, parameters)
         if all((view.column, view.op) != (other.column, other.op) for other in views):
             views.append(view)

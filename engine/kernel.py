@@ -39,8 +39,9 @@ from engine.orders import Order, OrderState
 from engine.portfolio import Portfolio, Trade
 from engine.ports import Broker, Fill, Journal
 from engine.risk import Approved, RiskGate
+from engine.rules import RuleError
 from engine.sessions import DAY_NS, Calendar
-from engine.strategy import Strategy, Tick
+from engine.strategy import Strategy, Tick, call
 
 Input = TickBlock | TimePassed | FeedGap | FeedHealthy | Command | End
 
@@ -107,7 +108,11 @@ class Kernel:
         self.core.set_account(portfolio.starting, risk.floor)
 
     def _compile(self, strategy: Strategy, index: int) -> CompiledRule:
-        return self.compilers[index].rule(*strategy.conditions(), strategy.parameters, type(strategy).warm_up)
+        try:
+            return self.compilers[index].rule(*strategy.conditions(), strategy.parameters, type(strategy).warm_up)
+        except RuleError as error:
+            place = f"{type(strategy).__name__}: {error.where}" if error.where else type(strategy).__name__
+            raise RuleError(error.what, where=place, fix=error.fix) from None
 
     def _add_lane(self, assignment: Assignment, index: int, rule: CompiledRule) -> None:
         strategy, instrument = assignment.strategy, self.instruments[index]
@@ -213,6 +218,7 @@ class Kernel:
                 core.restart_windows(instrument)
                 core.restart_session(instrument)
             if session < 0:
+                self._flatten(Reason.SESSION)
                 self._close_session()
             else:
                 self._open_session()
@@ -255,10 +261,13 @@ class Kernel:
         core = self.core
         ts_ns, price = core.event_ts_ns, core.price(lane.instrument)
         if signal is None and lane.asks_strategy:
-            signal = lane.strategy.on_fire(Moment(core, lane, self.instruments[lane.instrument]), side)
+            signal = call(
+                lane.strategy, lane.strategy.on_fire, Moment(core, lane, self.instruments[lane.instrument]), side
+            )
             if signal is None:
-                self.journal.append(SignalDeclined(ts_ns, lane.number, side, price))
+                self.journal.append(SignalDeclined(ts_ns, lane.number, int(side), price))
                 return
+            side = signal.side
         refusal = self.risk.refusal(lane.instrument)  # before the cooldown, which a refused signal does not use up
         if refusal is not None:
             self._refuse(lane, side, price, refusal)
@@ -437,13 +446,15 @@ class Kernel:
         signals = [
             (lane, signal)
             for lane in self._ticking
-            if lane.instrument == instrument and (signal := lane.strategy.on_tick(tick)) is not None
+            if lane.instrument == instrument
+            and (signal := call(lane.strategy, lane.strategy.on_tick, tick)) is not None
         ]
         return signals or None
 
     def _ticked(self, signals: list[tuple[Lane, Signal]]) -> None:
         for lane, signal in signals:
-            if not lane.in_position and lane.order is None and self._session >= 0:
+            free = not lane.in_position and lane.order is None and self._session >= 0
+            if free and lane.strategy.may_enter(signal.side):
                 self._consider(lane, signal.side, signal)
 
     def _command(self, command: Command) -> None:

@@ -53,7 +53,7 @@ class Reason(StrEnum):
     TIME = "TIME"
     FLAT = "FLAT"
     RISK = "RISK"
-    SESSION = "SESSION"  # flattened because the trading session ends
+    SESSION = "SESSION"  # the trading session ended
     MANUAL = "MANUAL"  # flattened by a command or at a graceful stop
     END = "END"  # the data ended with the position open
 

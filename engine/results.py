@@ -22,6 +22,23 @@ from engine.strategy import Strategy
 
 SCHEMA = "microburst.backtest/1"
 
+TRADE_FIELDS = (
+    "symbol",
+    "side",
+    "entry_ts_ns",
+    "exit_ts_ns",
+    "entry_price",
+    "exit_price",
+    "qty",
+    "reason",
+    "gross",
+    "spread_cost",
+    "slippage_cost",
+    "fees",
+    "net",
+)
+"""What a result says of each trade, in this order."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -122,7 +139,11 @@ class BacktestResult:
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        """Figures of the run; definitions in ``engine.metrics``. Drawdowns are marked at every trade print."""
+        """Figures of the run; definitions in ``engine.metrics``. Drawdowns are marked at every trade print.
+
+        ``truncated_ticks`` counts the ticks on which a window would have held more than the core can keep; the rule
+        is silent there.
+        """
         core, portfolio = self.kernel.core, self.kernel.portfolio
         days = self.daily_pnl
         return {
@@ -134,12 +155,15 @@ class BacktestResult:
             "current_drawdown": portfolio.money(core.peak - core.equity),
             "days": days,
             "late_ticks": core.late,
+            "truncated_ticks": sum(core.ring(index)[2] for index in range(len(self.kernel.instruments))),
         }
 
     @cached_property
     def daily_pnl(self) -> dict[str, Decimal]:
         """Result of each trading day, open positions marked at its end, by ISO date."""
         starts = [d for d in self.journal.decisions if isinstance(d, DayStarted)]
+        if not starts:
+            return {}
         ends = [start.equity for start in starts[1:]] + [self.kernel.core.equity]
         money = self.kernel.portfolio.money
         return {day_text(start.day): money(end - start.equity) for start, end in zip(starts, ends, strict=True)}
@@ -153,24 +177,7 @@ class BacktestResult:
             "ticks": len(block),
             "first_ts_ns": int(block.ts_ns[0]) if len(block) else None,
             "last_ts_ns": int(block.ts_ns.max()) if len(block) else None,
-            "trades": [
-                {
-                    "symbol": trade.symbol,
-                    "side": trade.side,
-                    "entry_ts_ns": trade.entry_ts_ns,
-                    "exit_ts_ns": trade.exit_ts_ns,
-                    "entry_price": float(trade.entry_price),
-                    "exit_price": float(trade.exit_price),
-                    "qty": float(trade.qty),
-                    "reason": trade.reason.value,
-                    "gross": float(trade.gross),
-                    "spread_cost": float(trade.spread_cost),
-                    "slippage_cost": float(trade.slippage_cost),
-                    "fees": float(trade.fees),
-                    "net": float(trade.net),
-                }
-                for trade in self.trades
-            ],
+            "trades": [{name: plain(getattr(trade, name)) for name in TRADE_FIELDS} for trade in self.trades],
             "skipped_signals": [self._note(note) for note in self.skipped_signals],
             "refusals": [self._note(note) for note in self.refusals],
             "metrics": plain(self.metrics),
@@ -193,7 +200,10 @@ class BacktestResult:
             import polars as pl
         except ImportError:
             raise MissingExtraError("a frame of trades", "data") from None
-        return pl.DataFrame(self.to_json()["trades"]).with_columns(
+        text, number, whole = pl.String, pl.Float64, pl.Int64
+        kinds = {"symbol": text, "side": text, "reason": text, "entry_ts_ns": whole, "exit_ts_ns": whole}
+        rows = self.to_json()["trades"]
+        return pl.DataFrame(rows, {name: kinds.get(name, number) for name in TRADE_FIELDS}).with_columns(
             pl.from_epoch(pl.col("entry_ts_ns", "exit_ts_ns"), time_unit="ns").name.replace("_ts_ns", "_time")
         )
 

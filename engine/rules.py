@@ -43,8 +43,53 @@ class Kind(StrEnum):
     CHOICE = "choice"
 
 
+class Operators:
+    """Arithmetic makes new expressions, a comparison makes a condition."""
+
+    __slots__ = ()
+
+    def __add__(self, other: Operand) -> Binary:
+        return Binary("+", operand(self), operand(other))
+
+    def __radd__(self, other: Operand) -> Binary:
+        return Binary("+", operand(other), operand(self))
+
+    def __sub__(self, other: Operand) -> Binary:
+        return Binary("-", operand(self), operand(other))
+
+    def __rsub__(self, other: Operand) -> Binary:
+        return Binary("-", operand(other), operand(self))
+
+    def __mul__(self, other: Operand) -> Binary:
+        return Binary("*", operand(self), operand(other))
+
+    def __rmul__(self, other: Operand) -> Binary:
+        return Binary("*", operand(other), operand(self))
+
+    def __truediv__(self, other: Operand) -> Binary:
+        return Binary("/", operand(self), operand(other))
+
+    def __rtruediv__(self, other: Operand) -> Binary:
+        return Binary("/", operand(other), operand(self))
+
+    def __neg__(self) -> Binary:
+        return Binary("*", Constant(Quantity(Kind.NUMBER, Fraction(-1))), operand(self))
+
+    def __ge__(self, other: Operand) -> Comparison:
+        return Comparison(">=", operand(self), operand(other))
+
+    def __gt__(self, other: Operand) -> Comparison:
+        return Comparison(">", operand(self), operand(other))
+
+    def __le__(self, other: Operand) -> Comparison:
+        return Comparison("<=", operand(self), operand(other))
+
+    def __lt__(self, other: Operand) -> Comparison:
+        return Comparison("<", operand(self), operand(other))
+
+
 @dataclass(frozen=True, slots=True)
-class Quantity:
+class Quantity(Operators):
     """A constant with its kind: nanoseconds, trades, a ratio, a number, a count or one of several words."""
 
     kind: Kind
@@ -95,49 +140,10 @@ def bps(number: Number) -> Quantity:
 # ---------------------------------------------------------------- expressions
 
 
-class Expr:
-    """Something with a value on every trade. Arithmetic makes new expressions, a comparison makes a condition."""
+class Expr(Operators):
+    """Something with a value on every trade."""
 
     name: str = ""
-
-    def __add__(self, other: Operand) -> Binary:
-        return Binary("+", self, operand(other))
-
-    def __radd__(self, other: Operand) -> Binary:
-        return Binary("+", operand(other), self)
-
-    def __sub__(self, other: Operand) -> Binary:
-        return Binary("-", self, operand(other))
-
-    def __rsub__(self, other: Operand) -> Binary:
-        return Binary("-", operand(other), self)
-
-    def __mul__(self, other: Operand) -> Binary:
-        return Binary("*", self, operand(other))
-
-    def __rmul__(self, other: Operand) -> Binary:
-        return Binary("*", operand(other), self)
-
-    def __truediv__(self, other: Operand) -> Binary:
-        return Binary("/", self, operand(other))
-
-    def __rtruediv__(self, other: Operand) -> Binary:
-        return Binary("/", operand(other), self)
-
-    def __neg__(self) -> Binary:
-        return Binary("*", Constant(Quantity(Kind.NUMBER, Fraction(-1))), self)
-
-    def __ge__(self, other: Operand) -> Comparison:
-        return Comparison(">=", self, operand(other))
-
-    def __gt__(self, other: Operand) -> Comparison:
-        return Comparison(">", self, operand(other))
-
-    def __le__(self, other: Operand) -> Comparison:
-        return Comparison("<=", self, operand(other))
-
-    def __lt__(self, other: Operand) -> Comparison:
-        return Comparison("<", self, operand(other))
 
     def __eq__(self, other: object) -> Comparison:  # type: ignore[override]
         return Comparison("==", self, operand(other))
@@ -270,6 +276,8 @@ def operand(value: object) -> Expr:
         raise RuleError(
             f"{value!r} cannot stand in a rule", fix="use a number, a quantity such as pct('0.05'), or a feature"
         )
+    if isinstance(value, str) and value.rstrip().endswith("%"):
+        return Constant(Quantity(Kind.RATIO, parse_ratio(value)))
     return Constant(Quantity(Kind.NUMBER, parse_number(value)))
 
 
@@ -321,6 +329,11 @@ class Condition:
 
     def __invert__(self) -> Negation:
         return Negation(self)
+
+    def __gt__(self, other: object) -> Never:
+        raise RuleError(f"({self}) is a condition, not a value", fix="join conditions with &, | and ~")
+
+    __ge__ = __lt__ = __le__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __gt__
 
     def __bool__(self) -> Never:
         raise RuleError(
@@ -485,11 +498,32 @@ def __getattr__(name: str) -> Never:
 # ---------------------------------------------------------------- exits
 
 
+def exit_value(exit_name: str, value: object, kind: Kind, example: str) -> Param | Quantity:
+    """Return what an exit was given, when it is of the right kind and not negative.
+
+    Raises:
+        RuleError: anything else; the sentence shows how to write it.
+    """
+    fix = f"write {exit_name}({example})"
+    if kind is Kind.COUNT and isinstance(value, int) and not isinstance(value, bool):
+        value = Quantity(kind, value)
+    if not isinstance(value, Param | Quantity):
+        raise RuleError(f"{exit_name}({value!r}) has no unit", fix=fix)
+    if value.kind is not kind:
+        raise RuleError(f"{exit_name}({value}) takes a {kind}, not a {value.kind}", fix=fix)
+    if isinstance(value, Quantity) and value.value < 0:
+        raise RuleError(f"{exit_name}({value}) is negative", fix=fix)
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Stop:
     """Close when the price has moved against the position by ``ratio`` of the entry price or more."""
 
     ratio: Param | Quantity
+
+    def __post_init__(self) -> None:
+        exit_value("Stop", self.ratio, Kind.RATIO, "pct('0.05')")
 
 
 @dataclass(frozen=True, slots=True)
@@ -498,6 +532,9 @@ class Target:
 
     ratio: Param | Quantity
 
+    def __post_init__(self) -> None:
+        exit_value("Target", self.ratio, Kind.RATIO, "pct('0.15')")
+
 
 @dataclass(frozen=True, slots=True)
 class TimeStop:
@@ -505,12 +542,18 @@ class TimeStop:
 
     after: Param | Quantity
 
+    def __post_init__(self) -> None:
+        exit_value("TimeStop", self.after, Kind.DURATION, "seconds(8)")
+
 
 @dataclass(frozen=True, slots=True)
 class Flat:
     """Close after ``candles`` consecutive one-second candles that end where they began; zero switches it off."""
 
     candles: Param | Quantity | int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "candles", exit_value("Flat", self.candles, Kind.COUNT, "2"))
 
 
 Exit = Stop | Target | TimeStop | Flat

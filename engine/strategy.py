@@ -6,12 +6,13 @@ only when a signal begins. A strategy that needs Python on every trade defines `
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from types import MethodType
 from typing import Any, ClassVar, Protocol
 
-from engine.errors import ConfigError, nearest
+from engine.errors import ConfigError, UserError, nearest
 from engine.model import Instrument, Side, Signal
 from engine.quantities import Number
 from engine.rules import (
@@ -121,9 +122,10 @@ class Strategy:
             if name not in self.declared:
                 raise ConfigError(f"{type(self).__name__} has no parameter {name!r}", fix=nearest(name, self.declared))
             self.parameters[name] = self.declared[name].parse(value, where=name)
-        if self.parameters["direction"].value != "both" and self.conditions() == (None, None):
+        if self.conditions() == (None, None) and type(self).on_tick is None:
             side = self.parameters["direction"].value
-            raise ConfigError(f"{type(self).__name__} declares no {side} condition", where="direction")
+            what = "neither a long nor a short condition" if side == "both" else f"no {side} condition"
+            raise RuleError(f"{type(self).__name__} declares {what}", fix="add: long = (feature >= threshold)")
 
     def conditions(self) -> tuple[Condition | None, Condition | None]:
         """The long and short conditions that ``direction`` leaves in force."""
@@ -131,20 +133,51 @@ class Strategy:
         cls = type(self)
         return (cls.long if side != "short" else None, cls.short if side != "long" else None)
 
+    def may_enter(self, side: Side) -> bool:
+        """Whether ``direction`` leaves this side in force."""
+        return self.parameters["direction"].value in ("both", side.word)
+
     def exit_plan(self) -> ExitPlan:
         """The declared exits with this instance's values."""
         found: dict[type, Any] = {}
         exits = self.exits if isinstance(self.exits, tuple) else (self.exits,)
         for item in exits:
             source = next(getattr(item, slot) for slot in item.__slots__)
-            if isinstance(source, Param):
-                source = self.parameters[source.name]
-            found[type(item)] = source.value if isinstance(source, Quantity) else source
+            found[type(item)] = (self.parameters[source.name] if isinstance(source, Param) else source).value
         return ExitPlan(found.get(Stop), found.get(Target), found.get(TimeStop, 0), found.get(Flat, 0))
 
     def on_fire(self, context: Context, side: Side) -> Signal | None:
-        """Answer a beginning signal: return what to enter, or None to let it pass. Called once per signal."""
+        """Answer a beginning signal: return what to enter, or None to let it pass. Called once per signal.
+
+        The signal returned may differ from the one declared: another side, a stop or a target of its own.
+        """
         return Signal(side, context.price_ticks)
 
     on_tick: ClassVar[Any] = None
     """Define ``def on_tick(self, tick: Tick) -> Signal | None`` to be called on every trade: the slow path."""
+
+
+def call(strategy: Strategy, method: Callable[..., object], *arguments: object) -> Signal | None:
+    """Call a strategy's own code, and answer its mistakes with one sentence that says where.
+
+    Raises:
+        ConfigError: it raised, or returned neither a signal nor None.
+    """
+    name = f"{type(strategy).__name__}.{method.__name__}"
+    code = method.__code__ if isinstance(method, MethodType) else None
+    try:
+        answer = method(*arguments)
+    except UserError:
+        raise
+    except Exception as error:
+        line, trace = 0, error.__traceback__
+        while trace is not None:
+            if code is not None and trace.tb_frame.f_code.co_filename == code.co_filename:
+                line = trace.tb_lineno
+            trace = trace.tb_next
+        where = f"{code.co_filename}:{line}" if code is not None and line else name
+        raise ConfigError(f"{name} raised {type(error).__name__}: {error}", where=where) from error
+    if answer is not None and not isinstance(answer, Signal):
+        where = f"{code.co_filename}:{code.co_firstlineno}" if code is not None else name
+        raise ConfigError(f"{name} returned {answer!r}", where=where, fix="return a Signal, or None to let it pass")
+    return answer

@@ -65,7 +65,7 @@ LAYERS = {
         ("hot", "words", "language", "domain"),
     ),
     "compositions": Layer(
-        engine("session", "views", "backtesting", "results", "replay", "tools", "tools.*"),
+        engine("session", "views", "backtesting", "results", "tools", "tools.*"),
         ("hot", "words", "language", "domain", "shells", "core", "adapters", "compositions"),
     ),
     "entry": Layer(
