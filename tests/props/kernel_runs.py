@@ -60,13 +60,16 @@ class Ticker(Strategy):
         return None
 
 
+FREE = VenueModel()
+
+
 @dataclass(frozen=True)
 class Case:
     """What decides a run besides the records."""
 
     strategies: tuple[tuple[type[Strategy], tuple[int, ...]], ...]
     calendar: str = "always"
-    venue: VenueModel = VenueModel()
+    venue: VenueModel = FREE
     cash: int = 100_000
     limit: Fraction = Fraction(1, 20)
     show_vwap: bool = False

@@ -39,7 +39,7 @@ def test_the_cases_do_trade(name: str) -> None:
     for seed in range(4):
         rng = Random(seed)
         rows = [row for row in random_records(rng, 3_000, 3) if row[5] < len_instruments(name)]
-        _, kernel, journal = run(CASES[name], rows, "whole", rng)
+        _, _, journal = run(CASES[name], rows, "whole", rng)
         seen.update(str(d.reason) for d in journal.decisions if isinstance(d, PositionClosed))
         seen.update(type(d) for d in journal.decisions)
     assert sum(seen[reason] for reason in ("SL", "TP", "TIME", "FLAT", "RISK")) > 20, seen
