@@ -80,7 +80,9 @@ def _execute(given: Sequence[str]) -> int:
         return ExitCode.OK
     except Exception as error:
         if is_usage_error(error):
-            return _fail(f"{_sentence(error)}; see: {_help_for(given[0])}", ExitCode.USAGE)
+            sentence = _sentence(error)
+            joint = " See" if sentence.endswith("?") else "; see"
+            return _fail(f"{sentence}{joint}: {_help_for(error)}", ExitCode.USAGE)
         return _unexpected(error)
 
 
@@ -93,9 +95,10 @@ def _sentence(error: Exception) -> str:
     return str(error.format_message()).rstrip(".")  # type: ignore[attr-defined]
 
 
-def _help_for(verb: str) -> str:
-    verbs = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
-    return f"microburst {verb} --help" if verb in verbs else "microburst --help"
+def _help_for(error: Exception) -> str:
+    """Return the command line that helps with the verb, or sub-verb, that the parser had reached."""
+    context = getattr(error, "ctx", None)
+    return f"{context.command_path if context else 'microburst'} --help"
 
 
 def _fail(line: str, code: ExitCode) -> int:

@@ -104,7 +104,7 @@ class FeedSettings(Section):
     """Where ticks come from."""
 
     address: str = setting(AUTO_FEED, "WebSocket address of the feed; auto: the mock market, embedded if none answers")
-    stale_after: Duration = setting("2s", "silence after which the feed counts as stale and nothing is opened", "time")
+    stale_after: Duration = setting("3s", "silence after which the feed counts as stale and nothing is opened", "time")
     connect_timeout: Duration = setting("10s", "how long the first connection may take before exit 6", "time")
     mock_rate: Amount = setting("200", "trades of the embedded mock market", "per second", gt=0, le=1_000_000)
 
@@ -113,9 +113,13 @@ class PaperSettings(Section):
     """The simulated venue, in paper trading and backtests alike."""
 
     fills: Literal["auto", "last", "touch"] = setting(
-        "auto", "fill price; auto: touch where there are quotes, else last"
+        "auto", "fill price; auto: touch where there are quotes or a spread is given, else last"
     )
-    spread: OptionalAmount = setting("", "bid-ask spread assumed where the data has no quotes; empty: none", "price")
+    spread: OptionalAmount = setting(
+        "",
+        "bid-ask spread centred on the last trade, used instead of quotes; refused with last fills; empty: none",
+        "price",
+    )
     slippage_bps: Amount = setting("0", "added against you on every fill", "basis points", ge=0)
     fee: FeeText = setting("0", "per fill: 5bps, 0.005/share, 2.25/contract", "fee")
     latency_feed: Duration = setting("0s", "delay of market data on its way to the engine", "time")

@@ -5,17 +5,19 @@ No folder is searched. A file is loaded only when it is named, and what is wrong
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.util
 import pkgutil
+import re
 import sys
 import traceback
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
-from engine import rules
 from engine.errors import ConfigError, NotFoundError, UserError, nearest
 from engine.strategy import Strategy
 
@@ -52,9 +54,9 @@ def find_strategy(text: str) -> type[Strategy]:
     for point in entry_points(group=ENTRY_POINTS):
         if point.name == text:
             return _checked(point.load(), text)
-    names = strategy_names()
-    fix = f"{nearest(text, names)} or name a file: path/to/file.py:Class"
-    raise NotFoundError(f"there is no strategy '{text}'", fix=fix)
+    fix = nearest(text, strategy_names())
+    fix += " Or" if fix.endswith("?") else "; or"
+    raise NotFoundError(f"there is no strategy '{text}'", fix=f"{fix} name a file: path/to/file.py:Class")
 
 
 def _in_file(path: Path, class_name: str) -> type[Strategy]:
@@ -82,31 +84,82 @@ def _load(path: Path) -> ModuleType:
         what = f"{error.where}: {error.what}" if error.where else error.what
         raise ConfigError(what, where=_place(path, error), fix=error.fix) from None
     except SyntaxError as error:
-        raise ConfigError(f"{type(error).__name__}: {error.msg}", where=f"{error.filename}:{error.lineno}") from None
+        file = path if error.filename is None or _is_same(error.filename, path) else error.filename
+        where = f"{file}:{error.lineno}" if error.lineno else str(file)
+        raise ConfigError(f"{type(error).__name__}: {error.msg}", where=where) from None
     except Exception as error:
-        what, fix = f"{type(error).__name__}: {error}", _correction(error, module)
-        raise ConfigError(what, where=_place(path, error), fix=fix) from None
+        fix = _hint(error, module)
+        raise ConfigError(f"{type(error).__name__}: {error}", where=_place(path, error), fix=fix) from None
     return module
 
 
-def _correction(error: Exception, module: ModuleType) -> str:
-    """Name the nearest existing word for a name that does not exist, when it is the engine's or the file's own."""
-    wrong, known = "", []
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").startswith("engine."):
-        package, _, wrong = (error.name or "").rpartition(".")
-        known = [found.name for found in pkgutil.iter_modules(getattr(sys.modules.get(package), "__path__", []))]
-    elif isinstance(error, ImportError) and error.name in sys.modules and error.name.startswith("engine"):
-        wrong, known = str(error).partition("'")[2].partition("'")[0], dir(sys.modules[error.name])
-    elif isinstance(error, NameError):
-        wrong, known = error.name or "", [*vars(module), *dir(rules)]
-    return nearest(wrong, [name for name in known if not name.startswith("_")]) if wrong else ""
-
-
 def _place(path: Path, error: BaseException) -> str:
-    """Return ``file:line`` of the deepest frame of ``error`` that lies in the file itself."""
+    """Return ``file:line`` of the deepest frame of ``error`` that lies in the file itself; the file as it was typed."""
     frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+    lines = [frame.lineno for frame in frames if _is_same(frame.filename, path)]
     return f"{path}:{lines[-1]}" if lines else str(path)
+
+
+def _is_same(filename: str, path: Path) -> bool:
+    """Whether Python's name of a source file, which is absolute, is the file that was typed."""
+    return Path(filename).resolve() == path.resolve()
+
+
+# --- Hints for what people mistype ------------------------------------------------------------------------------------
+
+OURS = ("engine", "engine.rules", "engine.strategy")
+"""The modules that a strategy file imports from."""
+
+_MISSING_IMPORT = re.compile(r"cannot import name '(\w+)' from '([\w.]+)'")
+
+
+def _hint(error: Exception, module: ModuleType) -> str:
+    """Return how to mend ``error``, raised while ``module`` was loaded; empty when that cannot be told."""
+    match error:
+        case ModuleNotFoundError() if str(error.name).startswith("engine."):
+            return nearest(str(error.name).rpartition(".")[2], [name.rpartition(".")[2] for name in OURS[1:]])
+        case ImportError():
+            missing = _MISSING_IMPORT.match(str(error))
+            return _nearest_in(missing[2], missing[1]) if missing and missing[2] in OURS else ""
+        case AttributeError() if isinstance(error.obj, ModuleType) and error.obj.__name__ in OURS:
+            return _nearest_in(error.obj.__name__, error.name or "")
+        case NameError():
+            return _missing_name(error.name or "", module)
+        case TypeError() if "'function'" in str(error):
+            return "a feature needs its brackets: change(seconds(15))"
+    return ""
+
+
+def _nearest_in(source: str, name: str) -> str:
+    """Return the nearest name that the module called ``source`` offers; if it lacks it, the module that has it."""
+    for other in OURS:
+        if other != source and name in _offered(other):
+            return f"it is in {other}: from {other} import {name}"
+    return _did_you_mean(name, _offered(source)) or f"see what there is with: python -m pydoc {source}"
+
+
+def _missing_name(name: str, module: ModuleType) -> str:
+    for source in OURS:
+        if name in _offered(source):
+            return f"add: from {source} import {name}"
+    return _did_you_mean(name, {*vars(module), *(found for source in OURS for found in _offered(source))})
+
+
+def _did_you_mean(name: str, names: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(names), n=1)
+    return f"did you mean '{close[0]}'?" if close else ""
+
+
+def _offered(source: str) -> set[str]:
+    """Return the names that one of our modules defines for others, not those that it imports."""
+    module = importlib.import_module(source)
+    listed = getattr(module, "__all__", None)
+    return set(listed or (n for n, v in vars(module).items() if n[0] != "_" and _is_home(v, source)))
+
+
+def _is_home(value: object, source: str) -> bool:
+    """Whether ``value`` was made in the module ``source``: a function or class of it, or an instance of its classes."""
+    return getattr(value, "__module__", None) == source
 
 
 def _strategies_of(module: ModuleType) -> list[type[Strategy]]:

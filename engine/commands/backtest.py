@@ -41,6 +41,12 @@ if TYPE_CHECKING:
 DEMO_TICKS = 200_000
 DEMO_SYMBOL = "AAPL"
 
+TRADE_COLUMNS = (
+    *("symbol", "side", "entry_ts_ns", "exit_ts_ns", "entry_price", "exit_price", "qty", "reason"),
+    *("gross", "spread_cost", "slippage_cost", "fees", "net"),
+)
+"""The header of ``--report x.csv``: the fields of a trade, whether there is one or not."""
+
 
 def backtest(
     ticks: Annotated[
@@ -133,7 +139,10 @@ def backtest(
     if as_json:
         write_json(found)
     else:
-        _show(found, "--demo" if ticks is None else f"--ticks {ticks}")
+        _show(found)
+        if not quiet:
+            source = "--demo" if ticks is None else f"--ticks {ticks}"
+            print(f"\nnext: microburst backtest {source} --set window=7s --json", file=sys.stderr)
 
 
 def _check_usage(ticks: Path | None, *, demo: bool, on_bad_row: str, report: Path | None) -> None:
@@ -197,15 +206,15 @@ def _write_report(path: Path, result: BacktestResult) -> None:
         else:
             with path.open("w", newline="", encoding="utf-8") as file:
                 file.write(f"# run {found['run_id']}\n")
-                table = csv.DictWriter(file, list(found["trades"][0]) if found["trades"] else [], lineterminator="\n")
+                table = csv.DictWriter(file, TRADE_COLUMNS, lineterminator="\n")
                 table.writeheader()
                 table.writerows(found["trades"])
     except OSError as error:
         raise ConfigError(f"cannot write the report: {error.strerror}", where=str(path)) from None
 
 
-def _show(found: dict[str, Any], source: str) -> None:
-    """Write the human result: figures, trades by reason, and what to try next."""
+def _show(found: dict[str, Any]) -> None:
+    """Write the human result: figures, and trades by reason."""
     figures = plain_table("result", "value", right=["value"])
     for name, value in _figures(found):
         figures.add_row(name, value)
@@ -215,7 +224,6 @@ def _show(found: dict[str, Any], source: str) -> None:
         gross, net = (sum(trade[name] for trade in trades) for name in ("gross", "net"))
         reasons.add_row(reason, str(len(trades)), _money(gross), _money(net))
     write_table(figures, "", *([reasons] if found["trades"] else ["no trades"]))
-    print(f"\nnext: microburst backtest {source} --set window=7s --json", file=sys.stderr)
 
 
 def _figures(found: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -50,7 +50,12 @@ FillsFlag = Annotated[
     str | None, typer.Option("--fills", metavar="last|touch", help="Fill at the last price, or at the touch.")
 ]
 SpreadFlag = Annotated[
-    str | None, typer.Option("--spread", metavar="PRICE", help="Bid-ask spread to assume where the data has no quotes.")
+    str | None,
+    typer.Option(
+        "--spread",
+        metavar="PRICE",
+        help="Bid-ask spread centred on the last trade, used instead of quotes; refused with --fills last.",
+    ),
 ]
 SlippageFlag = Annotated[str | None, typer.Option("--slippage-bps", metavar="BPS", help="Slippage of every fill.")]
 FeeFlag = Annotated[

@@ -52,7 +52,8 @@ def show(
     rules = plain_table("rule", "declared as")
     for rule, text in found["rules"].items():
         rules.add_row(rule, text)
-    write_table(f"{found['strategy']}: {found['summary']}", "", parameters, "", rules)
+    title = ": ".join(filter(None, (found["strategy"], found["summary"])))
+    write_table(title, "", parameters, "", rules)
 
 
 def describe(strategy: type[Strategy]) -> dict[str, Any]:
@@ -97,4 +98,5 @@ def _bounds(param: Param) -> str:
 
 
 def _summary(strategy: type[Strategy]) -> str:
-    return (inspect.getdoc(strategy) or "").partition("\n")[0]
+    """Return the first line of the class's own docstring; one that it inherits is about something else."""
+    return inspect.cleandoc(strategy.__doc__ or "").partition("\n")[0]

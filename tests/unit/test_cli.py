@@ -43,6 +43,9 @@ def test_version_and_help(capsys):
         (["bogus"], "No such command 'bogus'; see: microburst --help"),
         (["--qqq"], "No such option"),
         (["config"], "Missing command; see: microburst config --help"),
+        (["config", "shw"], "No such command 'shw'"),
+        (["strategy", "show"], "Missing argument 'NAME|FILE:CLASS'; see: microburst strategy show --help"),
+        (["doctor", "--jsn"], "No such option: --jsn"),
         (["backtest"], "one of --ticks FILE and --demo is needed; first result: microburst backtest --demo"),
         (["backtest", "--demo", "--ticks", "x"], "one of --ticks FILE and --demo is needed"),
         (["backtest", "--demo", "--price-precision", "two"], "Invalid value for '--price-precision'"),
@@ -55,6 +58,62 @@ def test_wrong_usage_is_one_line_and_exit_2(capsys, arguments, said):
     assert (code, out) == (2, "")
     assert err.startswith(f"error: {said}")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "help_for"),
+    [
+        (["bogus"], "microburst"),
+        (["--qqq"], "microburst run"),
+        (["backtest", "--tick", "x"], "microburst backtest"),
+        (["config", "shw"], "microburst config"),
+        (["config", "show", "--orgin"], "microburst config show"),
+        (["config", "init", "a", "b"], "microburst config init"),
+        (["strategy", "show"], "microburst strategy show"),
+    ],
+)
+def test_a_usage_error_points_to_the_help_of_the_verb_that_was_reached(capsys, arguments, help_for):
+    code, _, err = leaves(capsys, *arguments)
+    assert code == 2
+    assert re.search(rf"(; see|\? See): {help_for} --help\n$", err)
+
+
+NO_DOCSTRING = """
+from engine.rules import Stop, change, pct, seconds
+from engine.strategy import Strategy
+
+class Mine(Strategy):
+    long = change(seconds(5)) > pct(50)
+    exits = Stop(pct(1))
+"""
+
+
+def test_a_strategy_without_a_docstring_has_no_borrowed_one(capsys):
+    Path("mine.py").write_text(NO_DOCSTRING)
+    code, out, _ = leaves(capsys, "strategy", "show", "mine.py")
+    assert (code, out.splitlines()[0]) == (0, "Mine")
+    _, out, _ = leaves(capsys, "strategy", "show", "mine.py", "--json")
+    assert json.loads(out)["summary"] == ""
+    _, out, _ = leaves(capsys, "strategy", "show", "momentum_burst")
+    assert out.startswith("MomentumBurst: ")
+
+
+def test_a_report_without_trades_has_its_header_all_the_same(capsys):
+    Path("mine.py").write_text(NO_DOCSTRING)
+    code, out, err = leaves(capsys, "backtest", "--demo", "-q", "--strategy", "mine.py", "--report", "none.csv")
+    assert (code, err) == (0, "")
+    assert "no trades" in out
+    assert leaves(capsys, "backtest", "--demo", "-q", "--report", "some.csv")[0] == 0
+    none, some = (Path(name).read_text().splitlines() for name in ("none.csv", "some.csv"))
+    assert len(none) == 2 < len(some)
+    assert none[1] == some[1] != ""
+
+
+def test_quiet_leaves_the_next_command_out(capsys):
+    assert "next: microburst backtest" in leaves(capsys, "backtest", "--demo")[2]
+    code, out, err = leaves(capsys, "backtest", "--demo", "--quiet")
+    assert (code, err) == (0, "")
+    assert "trades" in out
 
 
 @pytest.mark.parametrize(

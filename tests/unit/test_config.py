@@ -11,6 +11,7 @@ import pytest
 from engine.config import Found, load, sections, template, user_file
 from engine.errors import ConfigError, ExitCode
 from engine.quantities import Fee
+from feeds.guard import FeedLimits
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +40,7 @@ def test_defaults_are_exact():
     assert config.paper.starting_cash == 10_000
     assert config.paper.spread is None
     assert config.paper.fee == Fee()
-    assert config.feed.stale_after == 2_000_000_000
+    assert config.feed.stale_after == FeedLimits().stale_after_s * 1e9 == 3_000_000_000
     assert all(origin == "default" for _, _, origin in load().rows())
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 
 from engine import plugins
@@ -52,8 +56,9 @@ def test_by_entry_point(monkeypatch):
     [
         (
             "momentm",
-            "there is no strategy 'momentm'; did you mean 'momentum_burst'? or name a file: path/to/file.py:Class",
+            "there is no strategy 'momentm'; did you mean 'momentum_burst'? Or name a file: path/to/file.py:Class",
         ),
+        ("x", "there is no strategy 'x'; valid names: momentum_burst; or name a file: path/to/file.py:Class"),
         ("none.py:X", "none.py: there is no such strategy file"),
         ("engine/strategies/momentum_burst.py:MomentumBrst", "did you mean 'MomentumBurst'?"),
     ],
@@ -73,6 +78,8 @@ def test_what_is_not_there_ends_with_exit_5(monkeypatch, request, name, line):
         ("x = 1\n\ny = 1 / 0\n", ":3: ZeroDivisionError: division by zero"),
         ("import no_such_library\n", ":1: ModuleNotFoundError: No module named 'no_such_library'"),
         (GOOD.replace("seconds(5)", "5"), ":6: change(5) has no unit; write change(seconds(15))"),
+        (GOOD.replace("change,", "chnge,"), ":1: ImportError: cannot import name 'chnge' from 'engine.rules'"),
+        ("\0", ": SyntaxError: source code string cannot contain null bytes"),
         (GOOD.replace("(Strategy)", ""), ": there is no strategy in it; write a class that derives from Strategy"),
         (GOOD + "class Other(Drift): pass\n", ": more than one strategy: Drift, Other; name one: "),
     ],
@@ -82,6 +89,48 @@ def test_what_is_wrong_in_a_file_ends_with_exit_3(tmp_path, text, line):
     with pytest.raises(ConfigError) as caught:
         find_strategy(file)
     assert caught.value.line().startswith(file + line)
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        (GOOD.replace("change,", "chnge,"), "; did you mean 'change'?"),
+        (GOOD.replace("import Strategy", "import Stratgy"), "; did you mean 'Strategy'?"),
+        (GOOD.replace("engine.strategy", "engine"), None),
+        ("from engine import Stratgy\n", "; did you mean 'Strategy'?"),
+        ("from engine.strategy import seconds\n", "; it is in engine.rules: from engine.rules import seconds"),
+        ("from engine.rules import zzz\n", "; see what there is with: python -m pydoc engine.rules"),
+        ("import engine.ruels\n", "; did you mean 'rules'?"),
+        ("import engine\n\nclass S(engine.Stratgy): pass\n", "; did you mean 'Strategy'?"),
+        (GOOD.replace("change(", "chnage("), "; did you mean 'change'?"),
+        (GOOD.replace(", seconds", ""), "; add: from engine.rules import seconds"),
+        (GOOD.replace("change(seconds(5))", "change * 2"), "; a feature needs its brackets: change(seconds(15))"),
+        ("from json import dmps\n", "(" + json.__file__ + ")"),
+        ("undefined_thing\n", "is not defined"),
+        ("1 + ''\n", "'int' and 'str'"),
+    ],
+)
+def test_what_is_mistyped_is_answered_with_what_was_meant(tmp_path, text, fix):
+    file = written(tmp_path, text)
+    if fix is None:
+        assert find_strategy(file).__name__ == "Drift"
+        return
+    with pytest.raises(ConfigError) as caught:
+        find_strategy(file)
+    assert re.match(rf"{re.escape(file)}:\d: \w+Error: ", caught.value.line())
+    assert caught.value.line().endswith(fix)
+
+
+@pytest.mark.parametrize("typed", ["mine.py", "./mine.py", "../{}/mine.py"])
+@pytest.mark.parametrize(
+    ("text", "line"), [(GOOD.replace("seconds(5)", "5"), 6), ("1 / 0\n", 1), ("x = 1\ndef f(:\n", 2)]
+)
+def test_a_relative_path_gets_its_line_too(tmp_path, monkeypatch, typed, text, line):
+    written(tmp_path, text)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        find_strategy(typed.format(tmp_path.name))
+    assert caught.value.where == f"{Path(typed.format(tmp_path.name))}:{line}"
 
 
 def test_a_class_that_is_no_strategy(tmp_path):
