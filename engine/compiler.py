@@ -297,7 +297,7 @@ class Compiler:
             yield self._window_quantity(part.window, parameters)
 
     def _window_quantity(self, window: Window, parameters: Parameters) -> Quantity:
-        quantity = parameters[window.name] if isinstance(window, Param) else window
+        quantity = setting(window, parameters) if isinstance(window, Param) else window
         longest = _core.MAX_WINDOW_TRADES
         if quantity.value < 1:
             raise RuleError(
@@ -349,13 +349,15 @@ class Compiler:
             RuleError: units that do not agree, or a feature that does not exist.
         """
         if isinstance(expr, Param):
-            return self._constant(parameters[expr.name], str(expr))
+            return self._constant(setting(expr, parameters), str(expr))
         if isinstance(expr, Constant):
             return self._constant(expr.quantity, str(expr))
         if isinstance(expr, Feature):
             return self._feature(expr, parameters)
         if isinstance(expr, Binary):
             left, right = self.value(expr.left, parameters), self.value(expr.right, parameters)
+            if expr.op == "/" and isinstance(right, Exact) and not right.numerator:
+                raise RuleError(f"{expr} divides by zero", fix="divide by something that is not always zero")
             if expr.op in "+-":
                 left, right = self._same_unit(left, right, expr)
             return self._combine(expr.op, left, right)
@@ -472,8 +474,6 @@ class Compiler:
         else:
             top = poly_sum(poly_product(a, d), poly_product(c, b), 1 if op == "+" else -1)
             bottom = poly_product(b, d)
-        if not bottom:
-            raise RuleError("a division by zero is written into the rule")
         top, bottom = common_factor(top, bottom)
         return Exact(
             top, bottom, unit, guards, bare=left.unit == right.unit == NO_UNIT and is_bare(left) and is_bare(right)
@@ -551,6 +551,17 @@ class Compiler:
         elif unit == NO_UNIT:
             word = "%"
         return ConditionView(str(part.left), part.op, str(part.right), word, exact, column, left, right, scale)
+
+
+def setting(param: Param, parameters: Parameters) -> Quantity:
+    """The value of a parameter.
+
+    Raises:
+        RuleError: the strategy does not declare it.
+    """
+    if param.name not in parameters:
+        raise RuleError(f"{param} is not declared by the strategy", fix="name it in the class body: x = Param(...)")
+    return parameters[param.name]
 
 
 def has_feature(expr: Expr) -> bool:

@@ -43,6 +43,15 @@ class Kind(StrEnum):
     CHOICE = "choice"
 
 
+def refusing(what: str, fix: str) -> Any:
+    """Return a method that refuses an operation which the rule language does not have."""
+
+    def refuse(self: object, *_: object) -> Never:
+        raise RuleError(f"({self}) {what}", fix=fix)
+
+    return refuse
+
+
 class Operators:
     """Arithmetic makes new expressions, a comparison makes a condition."""
 
@@ -86,6 +95,13 @@ class Operators:
 
     def __lt__(self, other: Operand) -> Comparison:
         return Comparison("<", operand(self), operand(other))
+
+    __pow__ = __rpow__ = __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = __abs__ = __round__ = refusing(
+        "cannot be computed with like that", "the rule language has + - * / and comparisons"
+    )
+    __float__ = __int__ = __len__ = __getitem__ = __call__ = refusing(
+        "has no value while the rule is being written", "the rule language has + - * / and comparisons"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +182,9 @@ class Expr(Operators):
 
     __or__ = __rand__ = __ror__ = __and__
 
+    def __invert__(self) -> Never:
+        self.__and__(self)
+
 
 class Constant(Expr):
     """A fixed quantity in an expression."""
@@ -208,7 +227,7 @@ class Param(Expr):
             self.kind = Kind.NUMBER
         self.low = None if low is None else self._read(low, "low").value
         self.high = None if high is None else self._read(high, "high").value
-        self.default = default if isinstance(default, Quantity) else self.parse(default)
+        self.default = self.parse(default)
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = self.name or name  # the first name counts; warm_up = window names the same parameter
@@ -330,10 +349,15 @@ class Condition:
     def __invert__(self) -> Negation:
         return Negation(self)
 
-    def __gt__(self, other: object) -> Never:
-        raise RuleError(f"({self}) is a condition, not a value", fix="join conditions with &, | and ~")
+    def __rand__(self, other: object) -> Condition:
+        return condition(other)  # only what is none comes here
 
-    __ge__ = __lt__ = __le__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __gt__
+    __ror__ = __rand__
+
+    __lt__ = __le__ = __gt__ = __ge__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = refusing(
+        "is a condition, not a value", "join conditions with &, | and ~"
+    )
+    __truediv__ = __rtruediv__ = __neg__ = __xor__ = __rxor__ = __lt__
 
     def __bool__(self) -> Never:
         raise RuleError(
@@ -342,7 +366,7 @@ class Condition:
         )
 
 
-def condition(value: object) -> Condition:
+def condition(value: object, where: str = "") -> Condition:
     """Return ``value`` when it is a condition.
 
     Raises:
@@ -350,7 +374,7 @@ def condition(value: object) -> Condition:
     """
     if isinstance(value, Condition):
         return value
-    raise RuleError(f"{value} is not a condition", fix="compare it first, in brackets: (x > 1) & (y > 2)")
+    raise RuleError(f"{value} is not a condition", where=where, fix="compare it first, in brackets: (x > 1) & (y > 2)")
 
 
 class Comparison(Condition):

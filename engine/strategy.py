@@ -100,7 +100,7 @@ class Strategy:
         for side in ("long", "short"):
             declared = vars(cls).get(side)
             if declared is not None:
-                condition(declared)
+                condition(declared, where=f"{cls.__name__}.{side}")
         exits = cls.exits if isinstance(cls.exits, tuple) else (cls.exits,)
         for item in exits:
             if not isinstance(item, Stop | Target | TimeStop | Flat):
@@ -109,7 +109,7 @@ class Strategy:
                 )
         kinds = [type(item) for item in exits]
         if len(set(kinds)) != len(kinds):
-            raise RuleError("an exit is declared twice", where=f"{cls.__name__}.exits")
+            raise RuleError("an exit is declared twice", where=f"{cls.__name__}.exits", fix="declare each kind once")
 
     def __init__(self, **values: Quantity | Number) -> None:
         """Take parameter values by name; the rest keep their defaults.
