@@ -1,6 +1,6 @@
 """The account adds up at every step: money in, marks, costs and results, whatever is traded.
 
-A stateful machine drives a kernel whose strategy is told, tick by tick, what to do. After each record the core's equity,
+A stateful machine drives a kernel whose strategy is told, tick by tick, what to do. After each record the equity,
 peak and drawdown are computed afresh from the decisions in the journal and the last prices, with fractions.
 """
 
