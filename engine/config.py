@@ -240,6 +240,12 @@ def load(flags: Mapping[str, Found] | None = None, config_file: Path | None = No
         config = Config(**_nest(found))
     except ValidationError as error:
         raise _config_error(error, found) from None
+    if config.paper.spread is not None and config.paper.fills == "last":
+        raise ConfigError(
+            "fills at the last price have no spread",
+            where=found["paper", "spread"].origin,
+            fix=f"leave out the spread, or the fills = last ({found['paper', 'fills'].origin})",
+        )
     return Loaded(config, {path: value.origin for path, value in found.items()})
 
 

@@ -46,10 +46,10 @@ def mock_server(
         Path | None, typer.Option(metavar="FILE", help="Push this tick file (.csv, .csv.gz) instead of a market.")
     ] = None,
     price_precision: Annotated[
-        int | None, typer.Option(metavar="N", help="Decimals of the file's prices. [as written]")
+        int | None, typer.Option(metavar="N", help="Decimals of the file's prices. [as many as they need]")
     ] = None,
     size_precision: Annotated[
-        int | None, typer.Option(metavar="N", help="Decimals of the file's sizes. [as written]")
+        int | None, typer.Option(metavar="N", help="Decimals of the file's sizes. [as many as they need]")
     ] = None,
     speed: Annotated[str, typer.Option(metavar="X|max", help="Market time per wall time.")] = "1",
     epoch: Annotated[

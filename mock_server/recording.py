@@ -2,17 +2,19 @@
 
 The file is read and checked before the server listens: a bad row is an error with its file and line, never something
 skipped. Decimal text becomes integers of the instrument's precision without passing through a float; where the
-precision is not given, it is the largest number of decimals that the file writes.
+precision is not given, it is the largest number of decimals that the file needs: trailing zeros do not count.
 """
 
 from __future__ import annotations
 
 import csv
 import gzip
+import re
 import zlib
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Context, Decimal
 from itertools import islice
 from pathlib import Path
 from typing import NoReturn, TextIO
@@ -29,7 +31,20 @@ Int64s = NDArray[np.int64]
 
 _REQUIRED = ("timestamp", "price", "size")
 _OPTIONAL = ("bid", "ask", "symbol")
-_ALIASES = {"time": "timestamp", "quantity": "size", "qty": "size", "volume": "size"}
+_NAMES = {
+    "timestamp": "timestamp time ts datetime date date_time ts_event event_time trade_time transact_time",
+    "price": "price px last last_price trade_price",
+    "size": "size qty quantity volume amount vol shares last_size trade_size",
+    "bid": "bid bid_price bid_px best_bid best_bid_price",
+    "ask": "ask ask_price ask_px best_ask best_ask_price offer",
+    "symbol": "symbol ticker instrument sym",
+}
+"""What columns are called (docs/reference/tick-files.md): those of a backtest. Spaces, hyphens, dots and underscores in
+a name do not matter."""
+
+_COLUMN_OF = {name.replace("_", ""): column for column, names in _NAMES.items() for name in names.split()}
+_DECIMAL = re.compile(r"\+?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,2})?", re.ASCII)
+_EXACT = Context(prec=csv.field_size_limit())
 _MAX_PRECISION = 12
 _MAX_SPELLINGS = 1 << 16
 _BATCH = 4096  # rows taken at a time
@@ -118,21 +133,19 @@ class _Amounts(dict[str, int]):
         text = text.strip()
         if not text and self._optional:
             return 0
-        whole, _, fraction = text.partition(".")
-        if not (text.isascii() and (whole + fraction).isdecimal()):
+        value = _EXACT.normalize(Decimal(text)) if _DECIMAL.fullmatch(text) else None  # without trailing zeros
+        if value is None or not (value or self._optional):
             raise ValueError(f"{self._name} {text!r} is not a positive decimal number")
-        if fraction[self._limit :].strip("0"):
+        decimals = max(0, -int(value.as_tuple().exponent))
+        if decimals > self._limit:
             raise ValueError(f"{self._name} {text} has more than {self._limit} decimals")
-        fraction = fraction[: self._limit]
-        units = int(whole + fraction)
-        if units == 0 and not self._optional:
-            raise ValueError(f"{self._name} {text!r} is not a positive decimal number")
+        units = value.scaleb(decimals)
         if units > _MAX_UNITS:
             raise ValueError(f"{self._name} {text} is above 2^40 - 1 units of its precision")
-        return units * 16 + len(fraction)
+        return int(units) * 16 + decimals
 
     def decimals(self) -> Int64s:
-        """Return the number of decimals that each row writes; nothing for a column the file does not have."""
+        """Return the number of decimals that each row needs; nothing for a column the file does not have."""
         return np.array(self._packed, np.int64) & 15
 
     def units(self, precision: Int64s) -> tuple[Int64s, NDArray[np.bool_]]:
@@ -163,8 +176,7 @@ class _Reader:
 
     def header(self, row: Sequence[str]) -> None:
         """Find the columns by their names."""
-        lowered = [name.strip().lower() for name in row]
-        names = [_ALIASES.get(name, name) for name in lowered]
+        names = _columns_of(row)
         missing = [name for name in _REQUIRED if name not in names]
         if missing:
             self._refuse(
@@ -172,7 +184,9 @@ class _Reader:
             )
         twice = next((name for name in (*_REQUIRED, *_OPTIONAL) if names.count(name) > 1), None)
         if twice:
-            self._refuse(1, f"the header names the column {twice!r} twice")
+            self._refuse(1, f"two columns look like the {twice}", f"name the one to use {twice!r}")
+        if ("bid" in names) != ("ask" in names):
+            self._refuse(1, "there is a bid or an ask column without the other", "give both or neither")
         self._names, self._width, self._time_column = names, len(names), names.index("timestamp")
         for name in ("price", "size", "bid", "ask"):
             precision = self._size_precision if name == "size" else self._price_precision
@@ -248,6 +262,10 @@ class _Reader:
             if too_large.any():
                 line = self._lines[int(too_large.argmax())]
                 self._refuse(line, f"the {name} is above 2^40 - 1 units of its precision")
+        bid, ask = table[3], table[4]
+        crossed = (bid > ask) & (ask > 0)
+        if crossed.any():
+            self._refuse(self._lines[int(crossed.argmax())], "the bid is above the ask")
         start_ns = int(table[0, 0])
         table[0] -= start_ns
         return Recording(self._path, instruments, start_ns, table, self._timestamps)
@@ -268,7 +286,14 @@ class _Reader:
         raise MockError(what, where=where, fix=fix if line else "", exit_code=ExitCode.DATA)
 
 
+def _columns_of(row: Sequence[str]) -> list[str]:
+    """Return our name of each column, or its own. Of two that look like the same, the one with our name is meant."""
+    written = [re.sub(r"[\s_.-]", "", name.lower()) for name in row]
+    found = [_COLUMN_OF.get(name, name) for name in written]
+    return ["" if column != name and column in written else column for name, column in zip(written, found, strict=True)]
+
+
 def _symbol_of(path: Path) -> str:
     """Return the file name up to its first full stop as a symbol, or RECORDING if it does not make one."""
-    name = path.name.split(".")[0].upper()
+    name = path.name.partition(".")[0]
     return name if SYMBOL.fullmatch(name) else "RECORDING"

@@ -136,6 +136,18 @@ def test_mistakes_elsewhere_name_the_variable_or_flag(monkeypatch):
     assert line_of() == "environment MICROBURST__FEED__ADRESS: unknown key 'adress' in [feed]; did you mean 'address'?"
 
 
+def test_a_spread_and_last_fills_exclude_each_other():
+    """An explicit spread stands instead of quotes: with fills that have no spread it would be silently ignored."""
+    write("[paper]\nfills = 'last'\n")
+    assert line_of(flags={"paper.spread": Found("0.02", "flag --spread")}) == (
+        "flag --spread: fills at the last price have no spread; "
+        "leave out the spread, or the fills = last (microburst.toml:2)"
+    )
+    for fills in ("auto", "touch"):
+        write(f"[paper]\nfills = '{fills}'\nspread = 0.02\n")
+        assert load().config.paper.spread == Fraction(1, 50)
+
+
 def test_the_template_names_every_key_and_loads_with_every_default():
     uncommented = "\n".join(
         line.removeprefix("# ") if "=" in line or line.startswith("# [") else line for line in template().splitlines()

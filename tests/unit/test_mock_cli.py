@@ -196,7 +196,7 @@ def test_a_recording_is_served_to_the_end(start, tmp_path):
     with connect(address) as connection:
         frames = [json.loads(frame) for frame in connection]
     assert frames[1] == [
-        {"T": "t", "S": "ACME", "i": 1, "t": 1704205800000000000, "p": 10.5, "s": 3, "b": 10.49, "a": 10.51}
+        {"T": "t", "S": "acme", "i": 1, "t": 1704205800000000000, "p": 10.5, "s": 3, "b": 10.49, "a": 10.51}
     ]
     assert frames[-1] == [{"T": "end", "t": 1704205800000000000, "n": 1}]
     process.terminate()

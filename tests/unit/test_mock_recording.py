@@ -5,6 +5,8 @@ import gzip
 import numpy as np
 import pytest
 
+from engine.store import read_ticks
+from engine.store_columns import COLUMN_NAMES
 from mock_server.errors import ExitCode, MockError
 from mock_server.recording import read_recording
 from mock_server.timestamps import recognise
@@ -32,15 +34,15 @@ def test_all_columns_in_any_order_with_optional_ones_left_empty(write):
     )
     recording = read_recording(path)
     assert [(i.symbol, i.price_precision, i.size_precision) for i in recording.instruments] == [
-        ("BTC", 2, 5),
+        ("BTC", 2, 4),
         ("ACME", 1, 0),
     ]
     assert recording.start_ns == BASE_NS
     assert recording.timestamps == "integer milliseconds"
     assert recording.table.T.tolist() == [
-        [0, 6500050, 10, 6500025, 6500050, 0, 0, 0, 0],
+        [0, 6500050, 1, 6500025, 6500050, 0, 0, 0, 0],
         [1_000_000, 100, 200, 99, 0, 0, 0, 1, 0],
-        [1_000_000, 6499975, 1_200_000, 0, 0, 0, 0, 0, 0],
+        [1_000_000, 6499975, 120_000, 0, 0, 0, 0, 0, 0],
     ]
 
 
@@ -50,9 +52,9 @@ def test_gzip_and_a_name_for_a_file_without_symbols(write):
     recording = read_recording(path, symbols=["LTC"], price_precision=4, size_precision=3)
     assert recording.instruments[0].symbol == "LTC"
     assert recording.table[1:3, 0].tolist() == [802300, 4700]
-    assert (
-        read_recording(write("timestamp,price,size\n1700000000,1,1\n", "spy.2024.csv")).instruments[0].symbol == "SPY"
-    )
+    for name in ("spy", "SPY", "Spy"):  # kept as it is written: the backtest's symbol
+        path = write("timestamp,price,size\n1700000000,1,1\n", f"{name}.2024.csv")
+        assert read_recording(path).instruments[0].symbol == read_ticks(path).instruments[0].symbol == name
 
 
 def test_symbols_select_rows(write):
@@ -72,6 +74,53 @@ def test_zeros_beyond_a_given_precision_do_no_harm(write):
     path = write("timestamp,price,size\n1700000000,585.3300,1.000\n")
     table = read_recording(path, price_precision=2, size_precision=0).table
     assert table[1:3, 0].tolist() == [58533, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "precisions"),
+    [
+        ("60000.00000000,0.00100000\n60001.00000000,0.01200000\n", (0, 3)),
+        ("60000.10000000,12\n60001.25000000,100\n", (2, 0)),
+        (".5,5.\n+1,1.25e-3\n1e3,12e1\n", (1, 5)),
+        ("10,1\n20,1.000\n", (0, 0)),
+    ],
+)
+def test_amounts_become_the_same_integers_as_in_a_backtest(write, text, precisions):
+    rows = "".join(f"{1_700_000_000 + n},{row}\n" for n, row in enumerate(text.splitlines()))
+    path = write("timestamp,price,size\n" + rows, "btc.csv")
+    recording, file = read_recording(path), read_ticks(path)
+    [mine], [theirs] = recording.instruments, file.instruments
+    assert (mine.price_precision, mine.size_precision) == (theirs.price_precision, theirs.size_precision) == precisions
+    assert recording.table[1].tolist() == file.block.price_ticks.tolist()
+    assert recording.table[2].tolist() == file.block.size_lots.tolist()
+
+
+def test_a_file_as_binance_writes_it(write):
+    path = write(
+        "agg_trade_id,price,quantity,first_trade_id,last_trade_id,transact_time,is_buyer_maker\n"
+        "1,60000.00000000,0.00100000,1,1,1700000000123,true\n"
+        "2,60000.50000000,2.00000000,2,3,1700000000124,false\n",
+        "BTCUSDT.csv",
+    )
+    recording, file = read_recording(path), read_ticks(path)
+    assert [(i.symbol, i.price_precision, i.size_precision) for i in recording.instruments] == [("BTCUSDT", 1, 3)]
+    assert recording.table[1].tolist() == file.block.price_ticks.tolist() == [600000, 600005]
+    assert (recording.table[0] + recording.start_ns).tolist() == file.block.ts_ns.tolist()
+
+
+@pytest.mark.parametrize("column", ["price", "size", "bid", "ask", "symbol", "timestamp"])
+def test_a_column_may_be_called_what_a_backtest_calls_it(write, column):
+    usual = {"timestamp": "1700000000", "price": "10", "size": "1", "bid": "9", "ask": "11", "symbol": "ACME"}
+    for name in COLUMN_NAMES[column]:
+        header = [name.upper().replace("_", " ") if key == column else key for key in usual]
+        path = write(",".join(header) + "\n" + ",".join(usual.values()) + "\n")
+        assert read_recording(path).table[1:5, 0].tolist() == [10, 1, 9, 11]
+        assert read_ticks(path).rows == 1
+
+
+def test_of_two_columns_for_one_field_the_one_with_its_own_name_is_used(write):
+    path = write("timestamp,volume,price,size\n1700000000,7,10,1\n")
+    assert read_recording(path).table[2].tolist() == read_ticks(path).block.size_lots.tolist() == [1]
 
 
 def test_blocks_are_slices_of_the_whole(write):
@@ -110,7 +159,11 @@ GOOD = "1700000000,10.5,1,10.4,10.6,ACME\n"
     [
         ("1700000001,nan,1,,,ACME", "price 'nan' is not a positive decimal number"),
         ("1700000001,-1,1,,,ACME", "price '-1' is not"),
-        ("1700000001,1e5,1,,,ACME", "price '1e5' is not"),
+        ("1700000001,1e,1,,,ACME", "price '1e' is not"),
+        ("1700000001,2e12,1,,,ACME", "price 2e12 is above 2^40 - 1 units"),
+        ("1700000001,1e-13,1,,,ACME", "price 1e-13 has more than 12 decimals"),
+        ("1700000001,0e5,1,,,ACME", "price '0e5' is not"),
+        ("1700000001,10,1,10.2,10.1,ACME", "the bid is above the ask"),
         ("1700000001,0.00,1,,,ACME", "price '0.00' is not"),
         ("1700000001,,1,,,ACME", "price '' is not"),
         ("1700000001,.,1,,,ACME", "price '.' is not"),
@@ -158,7 +211,8 @@ def test_a_timestamp_unlike_the_first_is_refused(write, first, second, what):
     [
         (b"", "the header has no column 'timestamp'"),
         (b"timestamp,price\n", "the header has no column 'size'"),
-        (b"timestamp,price,size,volume\n", "names the column 'size' twice"),
+        (b"timestamp,price,qty,volume\n", "two columns look like the size; name the one to use 'size'"),
+        (b"timestamp,price,size,bid\n", "a bid or an ask column without the other"),
         (b"timestamp,price,size\n", "there is no record in this file"),
         (b"timestamp,price,size\n12,1,1\n", "timestamp '12' is neither ISO"),
         (b"timestamp,price,size\n\xff\xfe,1,1\n", "can't decode"),
