@@ -34,7 +34,7 @@ from engine.events import (
     TradingHalted,
 )
 from engine.lanes import Assignment, Lane, Moment, exit_bounds
-from engine.model import NO_PRICE, Instrument, Reason, Side, Signal, TickBlock
+from engine.model import MAX_SIZE_LOTS, NO_PRICE, Instrument, Reason, Side, Signal, TickBlock
 from engine.orders import Order, OrderState
 from engine.portfolio import Portfolio, Trade
 from engine.ports import Broker, Fill, Journal
@@ -42,6 +42,9 @@ from engine.risk import Approved, RiskGate
 from engine.rules import RuleError
 from engine.sessions import DAY_NS, Calendar
 from engine.strategy import Strategy, Tick, call
+
+MAX_MONEY = 1 << 120
+"""Bound of the starting equity in money units: leaves room in 128 bits for every gain and loss."""
 
 Input = TickBlock | TimePassed | FeedGap | FeedHealthy | Command | End
 
@@ -105,6 +108,12 @@ class Kernel:
         self._ticking = [lane for lane in self.lanes if type(lane.strategy).on_tick is not None]
         if self._ticking:
             self.core.set_callback(self._on_tick)
+        if not 0 <= portfolio.starting < MAX_MONEY:
+            raise ConfigError(
+                f"an account of {float(portfolio.money(portfolio.starting)):g} cannot be kept",
+                where="risk.starting_cash",
+                fix=f"between 0 and {float(portfolio.money(MAX_MONEY)):g}",
+            )
         self.core.set_account(portfolio.starting, risk.floor)
 
     def _compile(self, strategy: Strategy, index: int) -> CompiledRule:
@@ -122,6 +131,12 @@ class Kernel:
                 f"a position of {float(assignment.size):g} is not a whole number of {instrument.symbol}'s lots",
                 where="risk.position_size",
                 fix=f"use a multiple of {instrument.size(1)}",
+            )
+        if lots > MAX_SIZE_LOTS:
+            raise ConfigError(
+                f"a position of {float(assignment.size):g} is too large",
+                where="risk.position_size",
+                fix=f"at most {instrument.size(MAX_SIZE_LOTS)}",
             )
         number = self.core.add_lane(index, rule.state, rule.warm_up.ns, rule.warm_up.trades)
         asks = type(strategy).on_fire is not Strategy.on_fire

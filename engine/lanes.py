@@ -73,6 +73,7 @@ def exit_bounds(plan: ExitPlan, side: Side, entry: int | Fraction) -> tuple[int,
     up, down = (plan.target, plan.stop) if side is Side.LONG else (plan.stop, plan.target)
     above = NEVER_ABOVE if up is None else -part_of(-entry, up.denominator + up.numerator, up.denominator)
     below = NEVER_BELOW if down is None else part_of(entry, down.denominator - down.numerator, down.denominator)
+    below, above = max(below, NEVER_BELOW), min(above, NEVER_ABOVE)
     return (below, above) if side is Side.LONG else (above, below)
 
 

@@ -144,7 +144,8 @@ class Strategy:
         for item in exits:
             source = next(getattr(item, slot) for slot in item.__slots__)
             found[type(item)] = (self.parameters[source.name] if isinstance(source, Param) else source).value
-        return ExitPlan(found.get(Stop), found.get(Target), found.get(TimeStop, 0), found.get(Flat, 0))
+        candles = min(found.get(Flat, 0), (1 << 31) - 1)  # 68 years of them are never reached
+        return ExitPlan(found.get(Stop), found.get(Target), found.get(TimeStop, 0), candles)
 
     def on_fire(self, context: Context, side: Side) -> Signal | None:
         """Answer a beginning signal: return what to enter, or None to let it pass. Called once per signal.

@@ -67,7 +67,9 @@ class PaperBroker:
             else:
                 return None
         if price <= 0:
-            return None
+            if order.reason is None:
+                return None
+            price = 0  # an assumed spread wider than the price: what must be sold is sold for nothing
         if self._costless:
             return Fill(price, reference, 0, 0)
         value = price * order.lots * self._portfolio.units[order.instrument]
