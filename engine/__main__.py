@@ -1,5 +1,13 @@
 """``python -m engine``: the command line."""
 
+import sys
+from pathlib import Path
+
+# Python looks for modules in the current directory first. A file there that is called like a library (a strategy in
+# signal.py, say) must not be taken for it, so that directory is left out, unless it is the one this package lies in.
+if not sys.flags.safe_path and Path(sys.path[0]).resolve() != Path(__file__).resolve().parents[1]:
+    del sys.path[0]
+
 from engine.cli import main
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def _optional_amount(value: Any) -> Fraction | None:
     """Read an amount that may be left open by an empty text."""
     amount = None if value == "" else parse_number(value)
     if amount is not None and amount < 0:
-        raise ConfigError(f"{value} is negative")
+        raise ConfigError(f"{value} is negative", fix="write 0 or more")
     return amount
 
 

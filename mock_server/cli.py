@@ -55,8 +55,10 @@ def mock_server(
     epoch: Annotated[
         str | None, typer.Option(metavar="TIME", help="Instant at which the market begins. [when a client connects]")
     ] = None,
-    host: Annotated[str, typer.Option(help="Loopback address to listen on; no other is possible.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8765,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Loopback address to listen on; no other is possible.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="N", help="Port to listen on; 0 takes a free one.")] = 8765,
     duration: Annotated[
         str | None, typer.Option(metavar="TIME", help="Stop after this long, for example 60s. [never]")
     ] = None,
@@ -111,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except typer.Abort:
         code = ExitCode.INTERRUPTED
     except _PARSER_ERROR as error:
-        code = _complain(error.format_message(), ExitCode.USAGE)
+        code = _complain(f"{error.format_message().rstrip('.')}; see: python -m mock_server --help", ExitCode.USAGE)
     sys.exit(int(code or 0))
 
 

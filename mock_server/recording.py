@@ -88,12 +88,17 @@ def read_recording(
     try:
         with _open(path) as file:
             rows = csv.reader(file)
-            reader.header(next(rows, []))
+            first = next(rows, None)
+            if first is None:
+                raise MockError("the file is empty", where=str(path), exit_code=ExitCode.DATA)
+            reader.header(first)
             while batch := [(row, rows.line_num) for row in islice(rows, _BATCH)]:
                 filled = [(row, line) for row, line in batch if row]  # leaves blank lines out
                 reader.rows([row for row, _ in filled], [line for _, line in filled])
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        if isinstance(error, UnicodeDecodeError):
+            reason = "the file is not text"
         raise MockError(
             reason, where=str(path), fix="give a readable .csv or .csv.gz file", exit_code=ExitCode.DATA
         ) from None
@@ -101,6 +106,12 @@ def read_recording(
 
 
 def _open(path: Path) -> TextIO:
+    with path.open("rb") as file:
+        if file.read(4) == b"PAR1":
+            fix = "write it as CSV first; engine.store.write_ticks does"
+            raise MockError(
+                "this is Parquet, and a replay reads CSV", where=str(path), fix=fix, exit_code=ExitCode.DATA
+            )
     if path.suffix == ".gz":
         return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
     return path.open(encoding="utf-8-sig", newline="")

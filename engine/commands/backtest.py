@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import os
+import shlex
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -37,6 +39,7 @@ from engine.errors import ConfigError, ExitCode, UserError
 if TYPE_CHECKING:
     from engine.results import BacktestResult
     from engine.store import TickFile
+    from engine.strategy import Strategy
 
 DEMO_TICKS = 200_000
 DEMO_SYMBOL = "AAPL"
@@ -59,10 +62,16 @@ def backtest(
     demo: Annotated[bool, typer.Option("--demo", help="Use a generated sample instead of a file.")] = False,
     symbol: Annotated[str | None, typer.Option("--symbol", help="Of several symbols in the file, only this.")] = None,
     price_precision: Annotated[
-        int | None, typer.Option("--price-precision", metavar="N", help="Decimals of a price; else as the file needs.")
+        int | None,
+        typer.Option(
+            "--price-precision", metavar="N", min=0, max=12, help="Decimals of a price; else as the file needs."
+        ),
     ] = None,
     size_precision: Annotated[
-        int | None, typer.Option("--size-precision", metavar="N", help="Decimals of a size; else as the file needs.")
+        int | None,
+        typer.Option(
+            "--size-precision", metavar="N", min=0, max=12, help="Decimals of a size; else as the file needs."
+        ),
     ] = None,
     on_bad_row: Annotated[
         str, typer.Option("--on-bad-row", metavar="stop|skip", help="Stop at a malformed row, or skip and count it.")
@@ -91,7 +100,15 @@ def backtest(
 
     A tick file has the columns timestamp,price,size[,bid,ask][,symbol], with or without a header.
     """
-    _check_usage(ticks, demo=demo, on_bad_row=on_bad_row, report=report)
+    of_a_file = {
+        "--quotes": quotes,
+        "--symbol": symbol,
+        "--price-precision": price_precision,
+        "--size-precision": size_precision,
+    }
+    _check_usage(ticks, demo=demo, on_bad_row=on_bad_row, report=report, of_a_file=of_a_file)
+    if report:
+        _check_report(report)
     loaded = load_config(
         config_file,
         parameters,
@@ -141,11 +158,13 @@ def backtest(
     else:
         _show(found)
         if not quiet:
-            source = "--demo" if ticks is None else f"--ticks {ticks}"
-            print(f"\nnext: microburst backtest {source} --set window=7s --json", file=sys.stderr)
+            source = ["--demo"] if ticks is None else ["--ticks", str(ticks)]
+            print(f"\nnext: {_next_command(source, config.strategy.name, chosen)}", file=sys.stderr)
 
 
-def _check_usage(ticks: Path | None, *, demo: bool, on_bad_row: str, report: Path | None) -> None:
+def _check_usage(
+    ticks: Path | None, *, demo: bool, on_bad_row: str, report: Path | None, of_a_file: Mapping[str, object]
+) -> None:
     """Refuse what the parser cannot see.
 
     Raises:
@@ -157,6 +176,9 @@ def _check_usage(ticks: Path | None, *, demo: bool, on_bad_row: str, report: Pat
 
     if demo == (ticks is not None):
         raise refuse("one of --ticks FILE and --demo is needed", "first result: microburst backtest --demo")
+    for flag, value in of_a_file.items():
+        if demo and value is not None:
+            raise refuse(f"{flag} says how a file is read, and --demo reads none", "use it with --ticks FILE")
     if on_bad_row not in ("stop", "skip"):
         raise refuse(f"--on-bad-row {on_bad_row} is neither stop nor skip", "write --on-bad-row stop, or skip")
     if report and report.suffix not in (".json", ".csv", ".html"):
@@ -191,6 +213,26 @@ def _tell_input(file: TickFile) -> None:
         print(f"skipped rows: {counts}; the first: {'; '.join(file.skipped_samples)}", file=sys.stderr)
     if file.late:
         print(f"late rows (earlier than one above, traded at its time): {file.late:,}", file=sys.stderr)
+
+
+def _check_report(path: Path) -> None:
+    """Refuse a report that could not be written, before the run rather than after it."""
+    fix = "name a file in a directory that exists and that you may write to"
+    if path.is_dir():
+        raise ConfigError("cannot write the report: this is a directory", where=str(path), fix=fix)
+    if not path.parent.is_dir():
+        raise ConfigError(f"cannot write the report: there is no directory {path.parent}", where=str(path), fix=fix)
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise ConfigError("cannot write the report: no permission", where=str(path), fix=fix)
+
+
+def _next_command(source: Sequence[str], name: str, strategy: type[Strategy]) -> str:
+    """Return what to try next: the same again, with one parameter changed if the strategy has the usual one."""
+    from engine.config import StrategySettings
+
+    given = [] if name == StrategySettings.model_fields["name"].default else ["--strategy", name]
+    change = ["--set", "window=7s"] if "window" in strategy.declared else []
+    return shlex.join(["microburst", "backtest", *source, *given, *change, "--json"])
 
 
 def _write_report(path: Path, result: BacktestResult) -> None:

@@ -50,9 +50,11 @@ def init(
         with file.open("w" if force else "x", encoding="utf-8") as out:
             out.write(template())
     except FileExistsError:
+        if file.is_dir():
+            raise ConfigError("this is a directory", where=str(file), fix="name a file in it") from None
         raise ConfigError("exists already", where=str(file), fix="add --force to replace it") from None
     except OSError as error:
-        raise ConfigError(f"cannot write: {error.strerror}", where=str(file)) from None
+        raise ConfigError(f"cannot be written: {error.strerror}", where=str(file), fix="choose another place") from None
     if as_json:
         write_json({"schema": "microburst.config/1", "written": str(file)})
     else:

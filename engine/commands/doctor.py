@@ -113,8 +113,8 @@ def _configuration(config_file: Path | None) -> Iterator[Check]:
     except UserError as error:
         yield Check("configuration", "broken", error.line(), "correct it, then look at: engine config show --origin")
         return
-    changed = len(loaded.origins)
-    yield Check("configuration", "ok", f"{changed} settings differ from the defaults" if changed else "defaults")
+    given = f"{len(loaded.origins)} set: {', '.join(map('.'.join, loaded.origins))}"
+    yield Check("configuration", "ok", given if loaded.origins else "defaults")
     log_file = Path(loaded.config.log.file) if loaded.config.log.file else default_file()
     yield _writable("log file", log_file.parent, str(log_file))
     if loaded.config.telemetry.enabled:

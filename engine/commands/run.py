@@ -92,10 +92,11 @@ def run(
     chosen_strategy(loaded)
     start_log(loaded, quiet=quiet, verbose=verbose)
     console = SessionConsole(as_json=as_json, quiet=quiet)
-    with console:
-        code = _run_loop(_session(loaded.config, console))
-    _show_summary(console, as_json=as_json)
-    return code
+    try:
+        with console:
+            return _run_loop(_session(loaded.config, console))
+    finally:  # what was traded is told even when the strategy's own code has failed
+        _show_summary(console, as_json=as_json)
 
 
 async def _session(config: Config, console: SessionConsole) -> int:

@@ -182,6 +182,47 @@ def test_touch_without_quotes_ends_with_4_unless_a_spread_is_given(backtest, tmp
     assert backtest("--ticks", file, "--fills", "touch", "--spread", "0.02").code == 0
 
 
+RAISES = """from engine.rules import Stop, change, milliseconds, pct
+from engine.strategy import Strategy
+
+class Mine(Strategy):
+    long = change(milliseconds(500)) > pct("0.001")
+    exits = Stop(pct(1))
+
+    def {method}:
+        return {what}
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "what", "said"),
+    [
+        ("on_fire(self, context, side)", "1 / 0", "9: Mine.on_fire raised ZeroDivisionError: division by zero"),
+        ("on_tick(self, tick)", "tick.prize", "9: Mine.on_tick raised AttributeError: 'Tick' object has no attribute"),
+        ("on_fire(self, context, side)", "'buy'", "8: Mine.on_fire returned 'buy'; return a Signal, or None"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["backtest", "run"])
+def test_a_strategy_that_fails_while_it_runs_names_its_line(run, tmp_path, verb, method, what, said):
+    file = tmp_path / "mine.py"
+    file.write_text(RAISES.format(method=method, what=what))
+    source = ["--demo"] if verb == "backtest" else ["--fills", "last", "--duration", "60s"]
+    done = run("engine", verb, *source, "--strategy", f"{file}:Mine")
+    assert done.code == 3
+    assert "Traceback" not in done.err + done.out
+    assert [line for line in done.err.splitlines() if line.startswith("error: ")] == [done.err.splitlines()[-1]]
+    assert f"error: {file}:{said}" in done.err
+
+
+@pytest.mark.parametrize("package", ["engine", "mock_server"])
+def test_a_file_here_that_is_called_like_a_library_is_not_taken_for_it(run, tmp_path, package):
+    """``python -m`` searches the current directory first; people name files as they like."""
+    for name in ("attr", "signal", "random", "rich", "orjson"):
+        (tmp_path / "empty" / f"{name}.py").write_text("raise SystemExit('this is not a library')\n")
+    assert run(package, "--help").code == 0
+    assert run("engine", "backtest", "--demo", "-q").code == 0
+
+
 def test_a_broken_strategy_file_names_its_line(backtest, tmp_path):
     file = tmp_path / "broken.py"
     file.write_text("import engine\nclass X(:\n")

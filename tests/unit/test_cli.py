@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import tomllib
 from pathlib import Path
 
@@ -49,6 +50,10 @@ def test_version_and_help(capsys):
         (["backtest"], "one of --ticks FILE and --demo is needed; first result: microburst backtest --demo"),
         (["backtest", "--demo", "--ticks", "x"], "one of --ticks FILE and --demo is needed"),
         (["backtest", "--demo", "--price-precision", "two"], "Invalid value for '--price-precision'"),
+        (["backtest", "--demo", "--price-precision", "13"], "Invalid value for '--price-precision'"),
+        (["backtest", "--demo", "--quotes", "q.csv"], "--quotes says how a file is read, and --demo reads none"),
+        (["backtest", "--demo", "--symbol", "X"], "--symbol says how a file is read, and --demo reads none"),
+        (["backtest", "--demo", "--size-precision", "0"], "--size-precision says how a file is read"),
         (["backtest", "--demo", "--on-bad-row", "ignore"], "--on-bad-row ignore is neither stop nor skip"),
         (["backtest", "--demo", "--report", "x.pdf"], "--report x.pdf does not end in .json, .csv or .html"),
     ],
@@ -109,8 +114,18 @@ def test_a_report_without_trades_has_its_header_all_the_same(capsys):
     assert none[1] == some[1] != ""
 
 
+def test_the_next_command_can_be_run_as_it_stands(capsys):
+    Path("my own.py").write_text(NO_DOCSTRING)
+    err = leaves(capsys, "backtest", "--demo", "--strategy", "my own.py:Mine")[2]
+    command = shlex.split(err.splitlines()[-1].removeprefix("next: "))
+    assert command == ["microburst", "backtest", "--demo", "--strategy", "my own.py:Mine", "--json"]
+    code, out, _ = leaves(capsys, *command[1:])
+    assert code == 0
+    assert json.loads(out)["passport"]["strategy"].endswith("Mine")
+
+
 def test_quiet_leaves_the_next_command_out(capsys):
-    assert "next: microburst backtest" in leaves(capsys, "backtest", "--demo")[2]
+    assert leaves(capsys, "backtest", "--demo")[2].endswith("next: microburst backtest --demo --set window=7s --json\n")
     code, out, err = leaves(capsys, "backtest", "--demo", "--quiet")
     assert (code, err) == (0, "")
     assert "trades" in out
@@ -123,10 +138,19 @@ def test_quiet_leaves_the_next_command_out(capsys):
         (["run", "--fills", "lst"], "flag --fills: paper.fills = lst: should be 'auto', 'last' or 'touch'"),
         (["run", "--set", "window"], "flag --set: 'window' is not KEY=VALUE"),
         (["run", "--config", "none.toml"], "none.toml: cannot read the configuration: No such file or directory"),
+        (
+            ["backtest", "--demo", "--report", "none/x.csv"],
+            "none/x.csv: cannot write the report: there is no directory",
+        ),
+        (["backtest", "--demo", "--report", "user.csv"], "user.csv: cannot write the report: this is a directory"),
+        (["backtest", "--demo", "--spread", "-1"], "flag --spread: paper.spread: -1 is negative; write 0 or more"),
+        (["backtest", "--demo", "--spread", "1", "--fills", "last"], "flag --spread: fills at the last price have no"),
+        (["config", "init", "user.csv"], "user.csv: this is a directory; name a file in it"),
         (["run", "--calendar", "us_equity"], "flag --calendar: session.calendar: there is no calendar 'us_equity'"),
     ],
 )
 def test_wrong_settings_are_one_line_and_exit_3(capsys, arguments, said):
+    Path("user.csv").mkdir()
     code, out, err = leaves(capsys, *arguments)
     assert (code, out) == (3, "")
     assert err.startswith(f"error: {said}")

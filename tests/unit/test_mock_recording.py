@@ -209,13 +209,14 @@ def test_a_timestamp_unlike_the_first_is_refused(write, first, second, what):
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (b"", "the header has no column 'timestamp'"),
+        (b"", "the file is empty"),
+        (b"PAR1\x15\x00", "this is Parquet, and a replay reads CSV; write it as CSV first"),
         (b"timestamp,price\n", "the header has no column 'size'"),
         (b"timestamp,price,qty,volume\n", "two columns look like the size; name the one to use 'size'"),
         (b"timestamp,price,size,bid\n", "a bid or an ask column without the other"),
         (b"timestamp,price,size\n", "there is no record in this file"),
         (b"timestamp,price,size\n12,1,1\n", "timestamp '12' is neither ISO"),
-        (b"timestamp,price,size\n\xff\xfe,1,1\n", "can't decode"),
+        (b"timestamp,price,size\n\xff\xfe,1,1\n", "the file is not text"),
         (b"timestamp,price,size\n1700000000,\x00,1\n", "price"),
     ],
 )
