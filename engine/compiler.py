@@ -11,9 +11,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import gcd, lcm, nan
+from math import nan
 
 from engine import _core
+from engine.algebra import (
+    INT64_MAX,
+    NO_UNIT,
+    PRICE,
+    RATE,
+    SIZE,
+    Column,
+    Exact,
+    Poly,
+    Real,
+    Unit,
+    Value,
+    common_factor,
+    constant_of,
+    evaluate,
+    is_bare,
+    is_positive,
+    poly_bound,
+    poly_product,
+    poly_sum,
+    terms_of,
+    whole,
+)
 from engine.model import MAX_PRICE_TICKS, MAX_SIZE_LOTS, SECOND_NS, Instrument
 from engine.rules import (
     Binary,
@@ -31,142 +54,9 @@ from engine.rules import (
     Window,
 )
 
-INT64_MAX = (1 << 63) - 1
-INT128_MAX = (1 << 127) - 1
 MAX_SESSION_LOTS = 1 << 62  # the core flags a session that trades more
 
 Parameters = Mapping[str, Quantity]
-Term = tuple[int, tuple[int, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """Dimensions as exponents of price, size and time; a bare number or ratio has none."""
-
-    price: int = 0
-    size: int = 0
-    time: int = 0
-
-    def times(self, other: Unit, sign: int = 1) -> Unit:
-        """The unit of a product (``sign`` 1) or quotient (-1)."""
-        return Unit(self.price + sign * other.price, self.size + sign * other.size, self.time + sign * other.time)
-
-    def __str__(self) -> str:
-        known = {Unit(): "a ratio", PRICE: "a price", SIZE: "a size", RATE: "a size per second"}
-        return known.get(self, f"price^{self.price} size^{self.size} time^{self.time}")
-
-
-NO_UNIT, PRICE, SIZE, RATE = Unit(), Unit(price=1), Unit(size=1), Unit(size=1, time=-1)
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """An integer column of the core: what bounds it and whether it can be zero or negative."""
-
-    index: int
-    bound: int
-    positive: bool = True
-    wide: bool = False
-
-
-Poly = dict[tuple[Column, ...], Fraction]
-"""A polynomial: sorted factors -> coefficient."""
-
-
-def poly_sum(a: Poly, b: Poly, sign: int = 1) -> Poly:
-    """``a + sign * b`` without terms that vanish."""
-    total = dict(a)
-    for factors, coefficient in b.items():
-        total[factors] = total.get(factors, Fraction(0)) + sign * coefficient
-    return {factors: coefficient for factors, coefficient in total.items() if coefficient}
-
-
-def poly_product(a: Poly, b: Poly) -> Poly:
-    """``a * b`` without terms that vanish."""
-    product: Poly = {}
-    for factors_a, x in a.items():
-        for factors_b, y in b.items():
-            factors = tuple(sorted(factors_a + factors_b, key=lambda column: column.index))
-            product[factors] = product.get(factors, Fraction(0)) + x * y
-    return {factors: coefficient for factors, coefficient in product.items() if coefficient}
-
-
-def is_positive(poly: Poly) -> bool:
-    """Whether the polynomial is positive whatever the columns hold."""
-    return bool(poly) and all(c > 0 and all(column.positive for column in factors) for factors, c in poly.items())
-
-
-def common_factor(a: Poly, b: Poly) -> tuple[Poly, Poly]:
-    """Divide both by the one-term factor they share, when it is positive: keeps comparisons narrow."""
-    if len(b) == 1 and len(next(iter(b))) == 1:
-        (column,) = next(iter(b))
-        if column.positive and a and all(column in factors for factors in a):
-            return {without(factors, column): c for factors, c in a.items()}, {(): next(iter(b.values()))}
-    return a, b
-
-
-def without(factors: tuple[Column, ...], column: Column) -> tuple[Column, ...]:
-    """``factors`` with one occurrence of ``column`` removed."""
-    place = factors.index(column)
-    return factors[:place] + factors[place + 1 :]
-
-
-def poly_bound(poly: Poly) -> int:
-    """The largest absolute value that an integer polynomial can take."""
-    total = 0
-    for factors, coefficient in poly.items():
-        size = abs(int(coefficient))
-        for column in factors:
-            size *= column.bound
-        total += size
-    return total
-
-
-def whole(*polys: Poly) -> list[Poly]:
-    """Scale the polynomials together by the smallest positive factor that makes all coefficients whole."""
-    values = [coefficient for poly in polys for coefficient in poly.values()]
-    up = lcm(*(value.denominator for value in values)) if values else 1
-    down = gcd(*(int(value * up) for value in values)) or 1
-    return [{factors: value * up / down for factors, value in poly.items()} for poly in polys]
-
-
-def terms_of(poly: Poly) -> list[Term] | None:
-    """The polynomial as the core takes it, or None when 128 bits or the core's term shape cannot hold it."""
-    if poly_bound(poly) > INT128_MAX:
-        return None
-    terms = []
-    for factors, coefficient in poly.items():
-        if len(factors) > 3 or sum(column.wide for column in factors) > 1 or abs(coefficient) > INT64_MAX:
-            return None
-        terms.append((int(coefficient), tuple(column.index for column in factors)))
-    return terms
-
-
-@dataclass(frozen=True, slots=True)
-class Exact:
-    """``numerator / denominator`` in ticks and lots; undefined while a column of ``guards`` is not positive."""
-
-    numerator: Poly
-    denominator: Poly
-    unit: Unit
-    guards: frozenset[Column] = frozenset()
-    bare: bool = False  # a number written without a unit: takes the unit of what it meets
-
-    def columns(self) -> set[Column]:
-        """Every column that the value is made of."""
-        return {column for poly in (self.numerator, self.denominator) for factors in poly for column in factors}
-
-
-@dataclass(frozen=True, slots=True)
-class Real:
-    """A column of doubles, in ticks and lots."""
-
-    column: int
-    unit: Unit
-    guards: frozenset[Column] = frozenset()
-
-
-Value = Exact | Real
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,17 +87,6 @@ class ConditionView:
             return nan
         top, bottom = (evaluate(poly, known) for poly in (value.numerator, value.denominator))
         return float(top / bottom) * self.scale if bottom else nan
-
-
-def evaluate(poly: Poly, known: Mapping[Column, int | float | bool | None]) -> Fraction:
-    """The polynomial's exact value for known integer columns."""
-    total = Fraction(0)
-    for factors, coefficient in poly.items():
-        product = coefficient
-        for column in factors:
-            product *= int(known[column] or 0)
-        total += product
-    return total
 
 
 @dataclass(slots=True)
@@ -569,13 +448,3 @@ def has_feature(expr: Expr) -> bool:
     if isinstance(expr, Binary):
         return has_feature(expr.left) or has_feature(expr.right)
     return isinstance(expr, Feature)
-
-
-def is_bare(value: Value) -> bool:
-    """Whether the value is a number written without a unit."""
-    return isinstance(value, Exact) and value.bare
-
-
-def constant_of(value: Exact) -> Fraction:
-    """The value of an expression without columns."""
-    return evaluate(value.numerator, {}) / evaluate(value.denominator, {})

@@ -33,7 +33,7 @@ from engine.events import (
     TimePassed,
     TradingHalted,
 )
-from engine.lanes import Assignment, Lane, Moment, exit_bounds
+from engine.lanes import Assignment, Lane, Moment, bounded, exit_bounds
 from engine.model import MAX_SIZE_LOTS, NO_PRICE, Instrument, Reason, Side, Signal, TickBlock
 from engine.orders import Order, OrderState
 from engine.portfolio import Portfolio, Trade
@@ -293,7 +293,7 @@ class Kernel:
             self.journal.append(SignalSkipped(ts_ns, lane.number, int(side), price, lane.cooldown_left))
             return
         if signal is not None:
-            lane.stop_ticks, lane.target_ticks = signal.stop_ticks, signal.target_ticks
+            lane.stop_ticks, lane.target_ticks = bounded(signal.stop_ticks), bounded(signal.target_ticks)
         else:
             lane.stop_ticks = lane.target_ticks = NO_PRICE
         order = Order(self._orders + 1, lane.number, lane.instrument, side, lane.lots, ts_ns)

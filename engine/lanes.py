@@ -73,8 +73,13 @@ def exit_bounds(plan: ExitPlan, side: Side, entry: int | Fraction) -> tuple[int,
     up, down = (plan.target, plan.stop) if side is Side.LONG else (plan.stop, plan.target)
     above = NEVER_ABOVE if up is None else -part_of(-entry, up.denominator + up.numerator, up.denominator)
     below = NEVER_BELOW if down is None else part_of(entry, down.denominator - down.numerator, down.denominator)
-    below, above = max(below, NEVER_BELOW), min(above, NEVER_ABOVE)
+    below, above = bounded(below), bounded(above)
     return (below, above) if side is Side.LONG else (above, below)
+
+
+def bounded(price_ticks: int) -> int:
+    """A strategy's own stop or target, within what a price may be; a price beyond is never reached."""
+    return min(max(int(price_ticks), NEVER_BELOW), NEVER_ABOVE)
 
 
 def part_of(price: int | Fraction, numerator: int, denominator: int) -> int:

@@ -38,7 +38,7 @@ def engine(*names: str) -> tuple[str, ...]:
 LAYERS = {
     "hot": Layer(engine("_*"), ("hot",)),
     "words": Layer(engine("errors", "quantities", "model", "events", "telemetry_wire"), ("hot", "words")),
-    "language": Layer(engine("rules", "compiler"), ("hot", "words", "language")),
+    "language": Layer(engine("rules", "algebra", "compiler"), ("hot", "words", "language")),
     "domain": Layer(
         engine("strategy", "lanes", "orders", "portfolio", "risk", "metrics", "sessions", "ports"),
         ("hot", "words", "language", "domain"),
