@@ -83,9 +83,45 @@ def backtest(
         on_bad_row=on_bad_row,
     )
     chosen = make_strategy(strategy, parameters)
-    settings = Settings(
+    settings = make_settings(
+        file.block,
+        fills=fills,
+        spread=spread,
+        slippage_bps=slippage_bps,
+        fee=fee,
+        latency_feed=latency_feed,
+        latency_order=latency_order,
+        calendar=calendar,
+        starting_cash=starting_cash,
+        position_size=position_size,
+        daily_loss_limit=daily_loss_limit,
+    )
+    journal = MemoryJournal()
+    kernel = make_kernel(file.instruments, chosen, settings, journal)
+    kernel.process(file.block)
+    kernel.process(events.End())
+    check_accepted(file, kernel)
+    return BacktestResult(file, chosen, settings, kernel, journal)
+
+
+def make_settings(
+    block: TickBlock,
+    *,
+    fills: str | None = None,
+    spread: Number | None = None,
+    slippage_bps: Number = 0,
+    fee: Number | Fee = 0,
+    latency_feed: Number = 0,
+    latency_order: Number = 0,
+    calendar: str = "always",
+    starting_cash: Number = 10_000,
+    position_size: Number = 1,
+    daily_loss_limit: Number = "5%",
+) -> Settings:
+    """Read the settings of ``backtest``; ``block`` decides the fills where they are left open."""
+    return Settings(
         venue=VenueModel(
-            fills=choose_fills(file.block, fills, spread),
+            fills=choose_fills(block, fills, spread),
             spread=None if spread is None else positive("spread", parse_number(spread, where="spread")),
             slippage_bps=positive("slippage_bps", parse_number(slippage_bps, where="slippage_bps")),
             fee=fee if isinstance(fee, Fee) else parse_fee(fee, where="fee"),
@@ -97,12 +133,6 @@ def backtest(
         position_size=parse_number(position_size, where="position_size"),
         daily_loss_limit=parse_ratio(daily_loss_limit, where="daily_loss_limit"),
     )
-    journal = MemoryJournal()
-    kernel = make_kernel(file.instruments, chosen, settings, journal)
-    kernel.process(file.block)
-    kernel.process(events.End())
-    check_accepted(file, kernel)
-    return BacktestResult(file, chosen, settings, kernel, journal)
 
 
 def make_kernel(

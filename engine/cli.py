@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from engine.commands import backtest, config, doctor, run, strategy
+from engine.commands import backtest, config, doctor, explain, run, strategy
 from engine.commands.shared import discard_output
 from engine.errors import ExitCode, UserError
 
@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("backtest")(backtest.backtest)
+app.command("explain")(explain.explain)
 app.add_typer(strategy.app, name="strategy")
 app.command("doctor")(doctor.doctor)
 app.add_typer(config.app, name="config")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,6 +106,12 @@ class TickBlock:
 
     def __len__(self) -> int:
         return len(self.ts_ns)
+
+    def part(self, start: int, stop: int) -> TickBlock:
+        """The records [start, stop) as a block that shares these columns' memory."""
+        columns: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
+        parts: dict[str, Any] = {name: None if of is None else of[start:stop] for name, of in columns.items()}
+        return TickBlock(**parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import SupportsIndex
@@ -19,6 +20,7 @@ Number = str | int | float | Decimal | Fraction
 """What the parsers take."""
 
 NS_PER_UNIT = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000}
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_DURATION_NS = 366 * 24 * NS_PER_UNIT["h"]
 """Longest accepted duration: a year. Longer ones are mistakes of unit."""
 
@@ -27,6 +29,7 @@ _DECIMAL = r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?"
 _NUMBER = re.compile(_DECIMAL)
 _FRACTION = re.compile(r"[+-]?\d{1,30}/[1-9]\d{0,29}")
 _DURATION = re.compile(rf"({_DECIMAL})\s*([a-zµ]*)")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?\s*(Z|[+-]\d\d:?\d\d)?")
 _FEE = re.compile(rf"({_DECIMAL})\s*(bps?|(?:/|per\s+)(?:share|contract|unit))?")
 
 
@@ -78,6 +81,26 @@ def parse_duration_ns(value: Number, *, where: str = "") -> int:
     if not 0 <= duration <= MAX_DURATION_NS:
         raise ConfigError(f"{value} is outside 0 to 366 days", where=where, fix="a bare number is seconds")
     return int(duration)
+
+
+def parse_time_ns(text: str, *, where: str = "") -> int:
+    """Return a moment in nanoseconds since 1970 UTC, from ISO text (no zone: UTC) or whole nanoseconds.
+
+    Raises:
+        ConfigError: neither.
+    """
+    if re.fullmatch(r"\d{1,19}", text.strip()):
+        return int(text)
+    match = _TIME.fullmatch(text.strip())
+    try:
+        if match is None:
+            raise ValueError
+        moment = datetime.fromisoformat(f"{match[1]}{match[3] or '+00:00'}")
+    except ValueError:
+        fix = "write it as 2024-01-02T14:30:05.123Z, or in whole nanoseconds since 1970"
+        raise ConfigError(f"{text!r} is not a time", where=where, fix=fix) from None
+    whole_seconds = (moment - EPOCH) // timedelta(seconds=1)
+    return whole_seconds * NS_PER_UNIT["s"] + int((match[2] or "").ljust(9, "0"))
 
 
 def parse_ratio(value: Number, *, where: str = "") -> Fraction:

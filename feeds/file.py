@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import fields
-from typing import Any
 
 from engine.model import Clock, Instrument, TickBlock
 from engine.ports import FeedBatch, FeedHealth, FeedState
@@ -57,7 +55,7 @@ class FileFeed:
             start = self._handed_over
             self._handed_over = min(start + self._batch_rows, len(self._block))
             self._last_ns = self._timing.monotonic_ns()
-            yield FeedBatch(self._last_ns, block=_rows(self._block, start, self._handed_over))
+            yield FeedBatch(self._last_ns, block=self._block.part(start, self._handed_over))
             await asyncio.sleep(0)  # let the rest of the program run: there is no socket to wait for
         if self._state is FeedState.LIVE:
             self._state = FeedState.END
@@ -82,10 +80,3 @@ class FileFeed:
     async def close(self) -> None:
         if self._state is not FeedState.END:
             self._state = FeedState.CLOSED
-
-
-def _rows(block: TickBlock, start: int, stop: int) -> TickBlock:
-    def rows(column: Any) -> Any:
-        return None if column is None else column[start:stop]
-
-    return TickBlock(*(rows(getattr(block, column.name)) for column in fields(block)))

@@ -27,6 +27,7 @@ from engine.commands.shared import (
     SpreadFlag,
     StrategyFlag,
     VerboseFlag,
+    account_of,
     chosen_strategy,
     load_config,
     plain_table,
@@ -138,16 +139,7 @@ def backtest(
     result = run(
         file,
         chosen,
-        fills=None if config.paper.fills == "auto" else config.paper.fills,
-        spread=config.paper.spread,
-        slippage_bps=config.paper.slippage_bps,
-        fee=config.paper.fee,
-        latency_feed=f"{config.paper.latency_feed}ns",
-        latency_order=f"{config.paper.latency_order}ns",
-        starting_cash=config.paper.starting_cash,
-        position_size=config.risk.position_size,
-        daily_loss_limit=config.risk.daily_loss_limit,
-        calendar=config.session.calendar,
+        **account_of(config),
         **config.strategy.params,
     )
     found = result.to_json()

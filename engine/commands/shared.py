@@ -19,7 +19,7 @@ from engine.errors import ConfigError, nearest
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from engine.config import Found, Loaded
+    from engine.config import Config, Found, Loaded
     from engine.strategy import Strategy
 
 PIPE_WIDTH = 1000
@@ -167,3 +167,19 @@ def plain_table(*columns: str, right: Sequence[str] = ()) -> Table:
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return table
+
+
+def account_of(config: Config) -> dict[str, Any]:
+    """Return what the configuration says of venue, account and sessions, as ``engine.backtest`` takes it."""
+    return {
+        "fills": None if config.paper.fills == "auto" else config.paper.fills,
+        "spread": config.paper.spread,
+        "slippage_bps": config.paper.slippage_bps,
+        "fee": config.paper.fee,
+        "latency_feed": f"{config.paper.latency_feed}ns",
+        "latency_order": f"{config.paper.latency_order}ns",
+        "starting_cash": config.paper.starting_cash,
+        "position_size": config.risk.position_size,
+        "daily_loss_limit": config.risk.daily_loss_limit,
+        "calendar": config.session.calendar,
+    }

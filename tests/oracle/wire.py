@@ -1,4 +1,4 @@
-"""What a frame of the mock market means, by other means: orjson for the structure, ``json`` with Decimal for the values.
+"""What a frame of the mock market means, by other means: orjson for structure, ``json`` with Decimal for values.
 
 Written from docs/reference/mock-wire.md, with none of the scanner's code or tricks.
 """

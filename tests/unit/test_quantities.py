@@ -21,6 +21,7 @@ from engine.quantities import (
     parse_fee,
     parse_number,
     parse_ratio,
+    parse_time_ns,
 )
 
 
@@ -140,3 +141,23 @@ def test_a_float_is_taken_at_the_decimal_it_prints_as(number):
     text = repr(number)
     if "e" not in text or len(text.partition("e")[2]) <= 3:
         assert parse_number(number) == Fraction(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "ns"),
+    [
+        ("1970-01-01T00:00:01Z", 1_000_000_000),
+        ("2024-01-02 14:30:05.123456789", 1_704_205_805_123_456_789),
+        ("2024-01-02T09:30:05.5-05:00", 1_704_205_805_500_000_000),
+        ("1704205805123456789", 1_704_205_805_123_456_789),
+        ("1969-12-31T23:59:59.25Z", -750_000_000),
+    ],
+)
+def test_times(text, ns):
+    assert parse_time_ns(text) == ns
+
+
+@pytest.mark.parametrize("text", ["banana", "2024-13-02T00:00:00Z", "2024-01-02", "12:30", "2024-01-02T25:00:00", ""])
+def test_what_is_no_time(text):
+    with pytest.raises(ConfigError, match="is not a time"):
+        parse_time_ns(text, where="flag --at")

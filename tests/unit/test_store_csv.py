@@ -355,7 +355,7 @@ def test_nothing_but_bad_rows_is_an_error_that_counts_them(tick_file) -> None:
         (HEADER + FIRST, "x.csv.gz", "the file is named .gz and is not gzip"),
         (HEADER + FIRST, "x.parquet", "the file is named .parquet and is not Parquet"),
         (gzip.compress((HEADER + FIRST).encode(), mtime=0)[:-9], "x.csv.gz", "the compressed data is damaged or cut"),
-        (gzip.compress((HEADER + FIRST * 99).encode(), mtime=0)[:40], "x.csv.gz", "the compressed data is damaged or cut"),
+        (gzip.compress((HEADER + FIRST * 99).encode(), mtime=0)[:40], "x.csv.gz", "compressed data is damaged or cut"),
         (b"\x1f\x8b\x08\0broken", "x.csv.gz", "the compressed data is damaged or cut"),
         (HEADER + "1" * (2 * CHUNK), "x.csv", "a line is longer than 1 MiB"),
     ],
