@@ -1,8 +1,8 @@
 """The simulated venue: fills by name, latency, slippage and fees.
 
 ``last`` fills at the last trade price, without cost: the reference for comparing implementations. ``touch`` buys at the
-ask and sells at the bid of the last quote seen when the order arrives; an assumed spread, centred
-on the last trade price, takes the place of quotes. Slippage and fees are costs of their own and do not move the fill price.
+ask and sells at the bid of the last quote seen when the order arrives; an assumed spread, centred on the last trade
+price, takes the place of quotes. Slippage and fees are costs of their own and do not move the fill price.
 """
 
 from __future__ import annotations
