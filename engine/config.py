@@ -140,7 +140,7 @@ class StrategySettings(Section):
     """What to trade by."""
 
     name: str = setting("momentum_burst", "a built-in strategy, or path/to/file.py:Class")
-    params: dict[str, Any] = setting({}, "parameters of the strategy; see: engine strategy show NAME")
+    params: dict[str, Any] = setting({}, "parameters of the strategy; see: microburst strategy show NAME")
 
 
 class SessionSettings(Section):

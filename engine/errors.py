@@ -85,7 +85,8 @@ class MissingExtraError(UserError):
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(
-            f"{feature} needs the '{extra}' extra", fix=f"install it with: pip install 'microburst[{extra}]'"
+            f"{feature} needs the '{extra}' extra",
+            fix=f"install it with: pip install -e '.[{extra}]' (in the project's folder)",
         )
 
 

@@ -202,7 +202,7 @@ class Param(Expr):
     Args:
         default: a quantity (``seconds(15)``, ``pct("0.05")``), an ``int`` (a count), another number, or a word when
             ``choices`` are given.
-        doc: one line for ``engine strategy show``.
+        doc: one line for ``microburst strategy show``.
         low, high: inclusive bounds, in the parameter's own kind.
         choices: the words allowed.
     """

@@ -1,4 +1,4 @@
-"""``engine backtest``: what a strategy would have done on recorded ticks, by the same kernel that trades."""
+"""``microburst backtest``: what a strategy would have done on recorded ticks, by the same kernel that trades."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``engine config``: what is set, by whom, and a file to start from."""
+"""``microburst config``: what is set, by whom, and a file to start from."""
 
 from __future__ import annotations
 

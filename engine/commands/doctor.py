@@ -1,4 +1,4 @@
-"""``engine doctor``: is everything here that the engine needs, and how to get what is not."""
+"""``microburst doctor``: is everything here that the engine needs, and how to get what is not."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _compiled() -> Iterator[Check]:
             module = importlib.import_module(f"engine.{name}")
         except ImportError as error:
             yield Check(
-                f"engine.{name}", "broken", " ".join(str(error).split()), "build it: make build, or pip install ."
+                f"engine.{name}", "broken", " ".join(str(error).split()), "build it: make build, or in the project's folder: pip install -e ."
             )
         else:
             yield Check(f"engine.{name}", "ok", Path(str(module.__file__)).name)
@@ -85,7 +85,7 @@ def _libraries() -> Iterator[Check]:
         try:
             yield Check(name, "ok", version(name))
         except PackageNotFoundError:
-            yield Check(name, "broken", "not installed", "pip install microburst")
+            yield Check(name, "broken", "not installed", "in the project's folder: pip install -e .")
 
 
 def _extras() -> Iterator[Check]:
@@ -94,7 +94,7 @@ def _extras() -> Iterator[Check]:
             try:
                 yield Check(name, "ok", f"{version(name)} (extra {extra})")
             except PackageNotFoundError:
-                yield Check(name, "missing", f"not installed (extra {extra})", f"pip install 'microburst[{extra}]'")
+                yield Check(name, "missing", f"not installed (extra {extra})", f"in the project's folder: pip install -e '.[{extra}]'")
 
 
 def _machine() -> Iterator[Check]:
@@ -111,7 +111,7 @@ def _configuration(config_file: Path | None) -> Iterator[Check]:
     try:
         loaded = load_config(config_file)
     except UserError as error:
-        yield Check("configuration", "broken", error.line(), "correct it, then look at: engine config show --origin")
+        yield Check("configuration", "broken", error.line(), "correct it, then look at: microburst config show --origin")
         return
     given = f"{len(loaded.origins)} set: {', '.join(map('.'.join, loaded.origins))}"
     yield Check("configuration", "ok", given if loaded.origins else "defaults")
@@ -134,6 +134,6 @@ def _writable(name: str, directory: Path, shown: str) -> Check:
 def _mock_port() -> Check:
     try:
         with socket.create_connection(("127.0.0.1", MOCK_PORT), timeout=0.5):
-            return Check("mock market", "ok", f"something answers on 127.0.0.1:{MOCK_PORT}; engine run will use it")
+            return Check("mock market", "ok", f"something answers on 127.0.0.1:{MOCK_PORT}; microburst run will use it")
     except OSError:
-        return Check("mock market", "ok", f"nothing on 127.0.0.1:{MOCK_PORT}; engine run will embed a market")
+        return Check("mock market", "ok", f"nothing on 127.0.0.1:{MOCK_PORT}; microburst run will embed a market")

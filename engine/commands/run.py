@@ -1,4 +1,4 @@
-"""``engine run``: trade on paper, on a live feed or on an embedded mock market."""
+"""``microburst run``: trade on paper, on a live feed or on an embedded mock market."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``engine strategy``: which strategies there are, and what each one declares."""
+"""``microburst strategy``: which strategies there are, and what each one declares."""
 
 from __future__ import annotations
 

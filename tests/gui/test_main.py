@@ -65,7 +65,7 @@ def test_a_missing_library_names_the_install_line(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else find(name))
     assert main([]) == 3
     assert capsys.readouterr().err == (
-        "the dashboard needs the 'gui' extra; install it with: pip install 'microburst[gui]'\n"
+        "the dashboard needs the 'gui' extra; install it with: pip install -e '.[gui]' (in the project's folder)\n"
     )
 
 

@@ -220,7 +220,7 @@ def test_doctor(capsys, monkeypatch):
     code, out, _ = leaves(capsys, "doctor", "--json")
     checks = {check["name"]: check for check in json.loads(out)["checks"]}
     assert code == 1
-    assert checks["no-such-library"]["fix"] == "pip install 'microburst[gui]'"
+    assert checks["no-such-library"]["fix"] == "in the project's folder: pip install -e '.[gui]'"
     assert checks["configuration"]["status"] == "broken"
     assert "microburst.toml:2" in checks["configuration"]["detail"]
 

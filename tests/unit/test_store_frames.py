@@ -290,5 +290,5 @@ def test_parquet_without_polars_names_the_extra(tmp_path: Path, monkeypatch: pyt
     path = tmp_path / "x.parquet"
     path.write_bytes(b"PAR1")
     monkeypatch.setitem(sys.modules, "polars", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'microburst\[data\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install -e '\.\[data\]'"):
         read_ticks(path)
