@@ -131,7 +131,7 @@ def make_settings(
         calendar=calendar,
         starting_cash=parse_number(starting_cash, where="starting_cash"),
         position_size=parse_number(position_size, where="position_size"),
-        daily_loss_limit=parse_ratio(daily_loss_limit, where="daily_loss_limit"),
+        daily_loss_limit=positive("daily_loss_limit", parse_ratio(daily_loss_limit, where="daily_loss_limit")),
     )
 
 
@@ -169,6 +169,7 @@ def load_ticks(ticks: Any, *, symbol: str | None = None, **options: Any) -> Tick
             raise DataError(f"the column '{missing[0]}' is missing")
         ticks = TickBlock(**{name: integers(name, values) for name, values in ticks.items() if values is not None})
     if isinstance(ticks, TickBlock):
+        ticks = TickBlock(**{name: integers(name, values) for name, values in columns_of(ticks).items()})
         check_lengths(ticks)
         instruments = 1 if ticks.instrument is None else int(ticks.instrument.max(initial=0)) + 1
         price, size = options.get("price_precision"), options.get("size_precision")
@@ -223,9 +224,9 @@ def choose_fills(block: TickBlock, fills: str | None, spread: Number | None) -> 
 
 
 def positive(name: str, value: Fraction) -> Fraction:
-    """Refuse a negative cost."""
+    """Refuse a negative cost or limit."""
     if value < 0:
-        raise ConfigError(f"{name} is negative", where=name, fix="costs are zero or more")
+        raise ConfigError(f"{name} is negative", where=name, fix="it must be zero or more")
     return value
 
 

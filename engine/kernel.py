@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from engine import _core
 from engine.compiler import CompiledRule, Compiler
-from engine.errors import ConfigError
+from engine.errors import ConfigError, UserError
 from engine.events import (
     Command,
     CommandName,
@@ -34,7 +34,7 @@ from engine.events import (
     TradingHalted,
 )
 from engine.lanes import Assignment, Lane, Moment, bounded, exit_bounds
-from engine.model import MAX_SIZE_LOTS, NO_PRICE, Instrument, Reason, Side, Signal, TickBlock
+from engine.model import MAX_PRICE_TICKS, MAX_SIZE_LOTS, NO_PRICE, Instrument, Reason, Side, Signal, TickBlock
 from engine.orders import Order, OrderState
 from engine.portfolio import Portfolio, Trade
 from engine.ports import Broker, Fill, Journal
@@ -45,6 +45,12 @@ from engine.strategy import Strategy, Tick, call
 
 MAX_MONEY = 1 << 120
 """Bound of the starting equity in money units: leaves room in 128 bits for every gain and loss."""
+
+MAX_UNIT = (1 << 63) - 1
+"""Bound of the money units in one tick and lot, as the core takes them."""
+
+LATEST_NS = 1 << 62
+"""The latest time the core takes."""
 
 Input = TickBlock | TimePassed | FeedGap | FeedHealthy | Command | End
 
@@ -95,6 +101,7 @@ class Kernel:
         self._begun = False
         self._orders = 0
         self._waiting: list[tuple[int, int, Lane, Approved]] = []
+        self._faults: list[UserError] = []
         self.compilers = [Compiler(instrument) for instrument in self.instruments]
         compiled = [
             (assignment, index, self._compile(assignment.strategy, index))
@@ -132,6 +139,13 @@ class Kernel:
                 where="risk.position_size",
                 fix=f"use a multiple of {instrument.size(1)}",
             )
+        unit = self.portfolio.units[index]
+        if lots * unit * MAX_PRICE_TICKS >= MAX_MONEY or unit > MAX_UNIT:
+            raise ConfigError(
+                f"a position of {float(assignment.size):g} {instrument.symbol} cannot be accounted for in 128 bits",
+                where="risk.position_size",
+                fix="use a smaller size, or instruments whose precisions are closer together",
+            )
         if lots > MAX_SIZE_LOTS:
             raise ConfigError(
                 f"a position of {float(assignment.size):g} is too large",
@@ -145,7 +159,12 @@ class Kernel:
     # ------------------------------------------------------------ inputs
 
     def process(self, event: Input) -> None:
-        """Take one input and make every decision that follows from it."""
+        """Take one input and make every decision that follows from it.
+
+        Raises:
+            ConfigError: a strategy's own code failed. The input has been worked through all the same: positions are
+                still watched, the failed strategy is asked nothing more, and the next input may be a flatten.
+        """
         if isinstance(event, TickBlock):
             self._ticks(event)
         elif isinstance(event, TimePassed):
@@ -160,12 +179,25 @@ class Kernel:
             self._command(event)
         else:
             self._end()
+        if self._faults:
+            raise self._faults.pop()
+
+    def _ask(self, lane: Lane, method: Callable[..., object], *arguments: object) -> Signal | None:
+        """Call a strategy's own code; when it fails, say nothing on its behalf from then on."""
+        if lane.failed:
+            return None
+        try:
+            return call(lane.strategy, method, *arguments)
+        except UserError as error:
+            lane.failed = True
+            self._faults.append(error)
+            return None
 
     def _ticks(self, block: TickBlock) -> None:
         if not len(block):
             return
         if not self._begun:
-            self._begin(int(block.ts_ns[0]))
+            self._begin(min(max(int(block.ts_ns[0]), 0), LATEST_NS))
         core = self.core
         core.load(
             block.ts_ns,
@@ -240,7 +272,9 @@ class Kernel:
         elif self._calendar.is_always:
             for instrument in range(len(self.instruments)):
                 core.restart_session(instrument)
-        if day != self._day:
+        if (
+            day != self._day and session >= 0
+        ):  # a day begins with its session: what is closed late belongs to the old one
             self._day = day
             equity = core.equity
             self.risk.start_day(equity)
@@ -276,10 +310,10 @@ class Kernel:
         core = self.core
         ts_ns, price = core.event_ts_ns, core.price(lane.instrument)
         if signal is None and lane.asks_strategy:
-            signal = call(
-                lane.strategy, lane.strategy.on_fire, Moment(core, lane, self.instruments[lane.instrument]), side
-            )
-            if signal is None:
+            moment = Moment(core, lane, self.instruments[lane.instrument])
+            signal = self._ask(lane, lane.strategy.on_fire, moment, side)
+            moment.close()
+            if signal is None or not lane.strategy.may_enter(signal.side):
                 self.journal.append(SignalDeclined(ts_ns, lane.number, int(side), price))
                 return
             side = signal.side
@@ -300,19 +334,19 @@ class Kernel:
         approved = self.risk.approve_entry(order)
         if isinstance(approved, Refusal):
             self._refuse(lane, side, price, approved)
+        elif (fill := self.broker.fill(approved, price, *core.quote(lane.instrument))) is None:
+            self._refuse(lane, side, price, Refusal.NO_QUOTE)
         elif self.broker.arrival_ns(approved) > ts_ns:
             core.hold_lane(lane.number)
             self._submit(lane, approved, "entry")
             self._wait(lane, approved)
             self.risk.entering.add(lane.instrument)
-        elif (fill := self.broker.fill(approved, price, *core.quote(lane.instrument))) is not None:
+        else:
             self._submit(lane, approved, "entry")
             self._open(lane, order, fill, ts_ns)
-        else:
-            self._refuse(lane, side, price, Refusal.NO_QUOTE)
 
     def _refuse(self, lane: Lane, side: Side, price_ticks: int, reason: Refusal) -> None:
-        self.counters.refusals[reason] += 1
+        self.counters.refusals[reason.value] += 1
         self.journal.append(SignalRefused(self.core.event_ts_ns, lane.number, int(side), price_ticks, reason))
 
     def _open(self, lane: Lane, order: Order, fill: Fill, ts_ns: int) -> None:
@@ -360,12 +394,12 @@ class Kernel:
             core.hold_lane(lane.number)
             self._wait(lane, approved)
         else:
-            self._close(lane, order, self._exit_fill(approved), ts_ns)
+            self._close(lane, order, self._sure_fill(approved), ts_ns)
 
-    def _exit_fill(self, approved: Approved) -> Fill:
+    def _sure_fill(self, approved: Approved) -> Fill:
         core, index = self.core, approved.order.instrument
         fill = self.broker.fill(approved, core.price(index), *core.quote(index))
-        assert fill is not None, "a market that was entered has a price"
+        assert fill is not None, "there was a price when the order was sent, and quotes do not vanish"
         return fill
 
     def _close(self, lane: Lane, order: Order, fill: Fill, ts_ns: int) -> None:
@@ -390,7 +424,7 @@ class Kernel:
         core.set_holding(index, 0, unit, 0)
         core.set_account(equity, None if self.risk.day_halted else self.risk.floor)
         self._rest(lane)
-        if not self.risk.day_halted and self.risk.floor_reached(equity):
+        if order.reason is not Reason.END and not self.risk.day_halted and self.risk.floor_reached(equity):
             self._halt_day()
 
     def _halt_day(self) -> None:
@@ -432,13 +466,9 @@ class Kernel:
             if order.state is not OrderState.SUBMITTED:
                 continue
             if order.reason is not None:
-                self._close(lane, order, self._exit_fill(approved), ts_ns)
+                self._close(lane, order, self._sure_fill(approved), ts_ns)
                 continue
-            fill = self.broker.fill(approved, self.core.price(lane.instrument), *self.core.quote(lane.instrument))
-            if fill is None:
-                self._cancel(lane, Refusal.NO_QUOTE)
-            else:
-                self._open(lane, order, fill, ts_ns)
+            self._open(lane, order, self._sure_fill(approved), ts_ns)
         if self._waiting:
             self.core.set_alarm(self._waiting[0][0])
 
@@ -461,8 +491,7 @@ class Kernel:
         signals = [
             (lane, signal)
             for lane in self._ticking
-            if lane.instrument == instrument
-            and (signal := call(lane.strategy, lane.strategy.on_tick, tick)) is not None
+            if lane.instrument == instrument and (signal := self._ask(lane, lane.strategy.on_tick, tick)) is not None
         ]
         return signals or None
 

@@ -10,6 +10,7 @@ from engine import _core
 from engine.compiler import CompiledRule
 from engine.model import Instrument, Side
 from engine.orders import Order
+from engine.rules import RuleError
 from engine.strategy import ExitPlan, Strategy
 
 NEVER_BELOW, NEVER_ABOVE = -1, (1 << 62)
@@ -32,6 +33,7 @@ class Lane:
     target_ticks: int = 0
     deadline_ns: int = 0
     order: Order | None = None  # on its way to the venue
+    failed: bool = False  # the strategy's own code raised: it is asked nothing more
 
 
 @dataclass(slots=True)
@@ -44,28 +46,29 @@ class Assignment:
 
 
 class Moment:
-    """The read-only market that a strategy sees while it decides (``engine.strategy.Context``)."""
+    """The read-only market that a strategy sees while it decides (``engine.strategy.Context``).
 
-    __slots__ = ("_core", "_lane", "instrument", "price_ticks", "ts_ns")
+    Its features can only be asked for during that decision: later they would be another moment's.
+    """
+
+    __slots__ = ("_core", "_lane", "ask_ticks", "bid_ticks", "instrument", "price_ticks", "ts_ns")
 
     def __init__(self, core: _core.Core, lane: Lane, instrument: Instrument) -> None:
-        self._core, self._lane, self.instrument = core, lane, instrument
+        self._core: _core.Core | None = core
+        self._lane, self.instrument = lane, instrument
         self.ts_ns, self.price_ticks = core.event_ts_ns, core.price(lane.instrument)
-
-    @property
-    def bid_ticks(self) -> int:
-        """Last bid seen, 0 before the first."""
-        return self._core.quote(self._lane.instrument)[0]
-
-    @property
-    def ask_ticks(self) -> int:
-        """Last ask seen, 0 before the first."""
-        return self._core.quote(self._lane.instrument)[1]
+        self.bid_ticks, self.ask_ticks = core.quote(lane.instrument)
 
     def features(self) -> Mapping[str, float]:
         """The declared comparisons' left sides by name, in display units; NaN while undefined."""
+        if self._core is None:
+            raise RuleError("a context's features are those of its own moment", fix="ask for them within on_fire")
         core, index = self._core, self._lane.instrument
         return {view.name: view.values(core, index)[0] for view in self._lane.rule.views}
+
+    def close(self) -> None:
+        """The decision is made: the market moves on."""
+        self._core = None
 
 
 def exit_bounds(plan: ExitPlan, side: Side, entry: int | Fraction) -> tuple[int, int]:

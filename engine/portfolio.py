@@ -87,27 +87,27 @@ class Trade(NamedTuple):
     @property
     def gross(self) -> Decimal:
         """Result before any cost."""
-        return Decimal(self.gross_units).scaleb(-self.scale)
+        return exact_money(self.gross_units, self.scale)
 
     @property
     def spread_cost(self) -> Decimal:
         """Cost of crossing the spread, twice."""
-        return Decimal(self.spread_units).scaleb(-self.scale)
+        return exact_money(self.spread_units, self.scale)
 
     @property
     def slippage_cost(self) -> Decimal:
         """Assumed slippage of both fills."""
-        return Decimal(self.slippage_units).scaleb(-self.scale)
+        return exact_money(self.slippage_units, self.scale)
 
     @property
     def fees(self) -> Decimal:
         """Fees of both fills."""
-        return Decimal(self.fee_units).scaleb(-self.scale)
+        return exact_money(self.fee_units, self.scale)
 
     @property
     def net(self) -> Decimal:
         """What the trade earned or lost."""
-        return Decimal(self.net_units).scaleb(-self.scale)
+        return exact_money(self.net_units, self.scale)
 
 
 class Portfolio:
@@ -125,7 +125,7 @@ class Portfolio:
 
     def money(self, units: int) -> Decimal:
         """Return an amount of money units as exact decimal currency."""
-        return Decimal(units).scaleb(-self.scale)
+        return exact_money(units, self.scale)
 
     def open(
         self,
@@ -187,6 +187,11 @@ class Portfolio:
         )
         self.trades.append(trade)
         return trade
+
+
+def exact_money(units: int, scale: int) -> Decimal:
+    """An amount of money units as a decimal, whatever its length (arithmetic on decimals keeps 28 digits)."""
+    return Decimal(f"{units}E-{scale}")
 
 
 def exact_price(instrument: Instrument, price_ticks: int | Fraction) -> Decimal:

@@ -24,7 +24,7 @@ from engine.backtesting import make_kernel, make_strategy
 from engine.brokers.paper import VenueModel
 from engine.config import AUTO_FEED
 from engine.embedded import EmbeddedMarket
-from engine.errors import ExitCode, UnreachableError
+from engine.errors import ExitCode, UnreachableError, UserError
 from engine.events import Command, CommandName, End, FeedGap, FeedHealthy, Refusal, TimePassed
 from engine.journal import MemoryJournal
 from engine.kernel import Kernel
@@ -120,12 +120,14 @@ class PaperSession:
         tasks = {consumer, painter, stopper}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in tasks:
-                if task.done():
-                    task.result()
-            if consumer.done():
+            failure = next((task.exception() for task in tasks if task.done() and task.exception()), None)
+            if failure is not None:
+                self.ended = "the strategy failed" if isinstance(failure, UserError) else "an unexpected error"
+            elif consumer.done():
                 self.ended = self.ended or "the feed ended"
             self._finish()
+            if failure is not None:
+                raise failure
         finally:
             self.stop.set()  # from here on nothing is decided any more
             for timer in (*tasks, self._timer, self._settling):

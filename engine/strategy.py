@@ -178,7 +178,17 @@ def call(strategy: Strategy, method: Callable[..., object], *arguments: object) 
             trace = trace.tb_next
         where = f"{code.co_filename}:{line}" if code is not None and line else name
         raise ConfigError(f"{name} raised {type(error).__name__}: {error}", where=where) from error
-    if answer is not None and not isinstance(answer, Signal):
-        where = f"{code.co_filename}:{code.co_firstlineno}" if code is not None else name
+    if answer is None:
+        return None
+    where = f"{code.co_filename}:{code.co_firstlineno}" if code is not None else name
+    if not isinstance(answer, Signal):
         raise ConfigError(f"{name} returned {answer!r}", where=where, fix="return a Signal, or None to let it pass")
+    if not isinstance(answer.side, Side):
+        raise ConfigError(
+            f"{name} returned a signal of side {answer.side!r}", where=where, fix="use Side.LONG or Side.SHORT"
+        )
+    for price_ticks in (answer.stop_ticks, answer.target_ticks):
+        if isinstance(price_ticks, bool) or not isinstance(price_ticks, int):
+            what = f"{name} returned a signal with a stop or target of {price_ticks!r}"
+            raise ConfigError(what, where=where, fix="these are whole ticks, and 0 for none")
     return answer

@@ -80,7 +80,7 @@ def test_results_add_up(trades):
         if half.denominator == 1:
             assert trade.net_units == exact
         assert trade.net == portfolio.money(trade.net_units)
-        assert trade.gross - trade.spread_cost - trade.slippage_cost - trade.fees == trade.net
+        assert trade.gross_units - trade.spread_units - trade.slippage_units - trade.fee_units == trade.net_units
         total += trade.net_units
     assert portfolio.realised == total == sum(trade.net_units for trade in portfolio.trades)
     assert portfolio.realised == portfolio.gross - portfolio.spread - portfolio.slippage - portfolio.fees

@@ -7,6 +7,7 @@ from math import isnan, sqrt
 from random import Random
 
 import numpy as np
+import orjson
 import pytest
 
 from engine import events
@@ -22,7 +23,7 @@ from engine.results import Settings
 from engine.rules import Param, Stop, Target, TimeStop, change, pct, seconds, trade_count
 from engine.strategies.momentum_burst import MomentumBurst
 from engine.strategy import Strategy
-from engine.telemetry_wire import FeatureView, Snapshot
+from engine.telemetry_wire import FeatureView, FrameReader, Snapshot, decode, encode
 from engine.views import DIGEST_ROWS, POINTS_PER_FRAME, TAIL, LatencyHistogram, ViewBuilder
 
 START_NS = 1_700_000_000_000_000_000
@@ -378,3 +379,14 @@ def test_a_frame_of_many_ticks_weighs_as_many() -> None:
     assert histogram.count == 100
     assert histogram.percentile_us(99) < 1.1
     assert histogram.percentile_us(100) == 1000.0
+
+
+def test_refusals_reach_viewers_in_other_processes():
+    kernel = kernel_of(Both())
+    kernel.process(events.FeedHealthy(False, events.Refusal.FEED_STALE))
+    kernel.process(walk(3, 4_000))
+    snapshot = view_of(kernel).snapshot(HEALTH, 1, engine_ts_ns=START_NS)
+    assert snapshot.refusals["FEED_STALE"] > 0
+    (body,) = FrameReader().feed(encode(snapshot))
+    assert decode(body).refusals == snapshot.refusals
+    assert orjson.loads(orjson.dumps(snapshot.refusals)) == snapshot.refusals
