@@ -10,6 +10,7 @@ import argparse
 import importlib.util
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from engine.errors import ExitCode, MissingExtraError, NotFoundError, UserError
 from engine.telemetry_wire import Endpoint
@@ -18,14 +19,22 @@ from gui.link import running_engines
 SYSTEM_LIBRARIES = "libegl1 libgl1 libdbus-1-3 libfontconfig1"
 
 
+class _Parser(argparse.ArgumentParser):
+    """Reports wrong usage like every other mistake: one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the command line."""
+        raise UserError(message, where=self.prog, fix="--help lists the options", exit_code=ExitCode.USAGE)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the dashboard; return the exit code."""
-    parser = argparse.ArgumentParser(prog="microburst-gui", description="Watch a running Microburst engine.")
+    parser = _Parser(prog="microburst-gui", description="Watch a running Microburst engine.")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--demo", action="store_true", help="start an engine on its simulated market, and watch it")
     which.add_argument("--session", metavar="ID", help="watch this engine: its session id, the start of it, or its pid")
-    options = parser.parse_args(arguments)
     try:
+        options = parser.parse_args(arguments)
         for library in ("PySide6", "pyqtgraph"):
             if importlib.util.find_spec(library) is None:
                 raise MissingExtraError("the dashboard", "gui")
