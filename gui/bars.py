@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Sequence
 
 from PySide6 import QtCore, QtWidgets
 
-from engine.telemetry_wire import Snapshot
+from engine.telemetry_wire import Endpoint, Snapshot
 from gui import words
 from gui.link import LinkStatus, Phase
 from gui.panels import label, set_tone
@@ -18,6 +20,7 @@ _TONES = {
     "stale": "amber",
     "gap": "amber",
     "reconnecting": "amber",
+    "gone": "danger",
     "refused": "danger",
 }
 
@@ -110,7 +113,9 @@ class TopBar(QtWidgets.QWidget):
         text = f"{icon} {word}"
         if state == "reconnecting" and link is not None and link.phase is Phase.RECONNECTING:
             wait = max(link.next_try_s - time.monotonic(), 0.0)
-            text = f"{text} ({link.attempt}) {wait:.0f} s"
+            text = f"{text} ({link.attempt}) {math.ceil(wait)} s"
+        elif state == "gone" and link is not None:
+            text = f"{text} (pid {link.gone_pid}) {time.monotonic() - link.gone_since_s:.0f} s"
         self.badge.setText(text)
         set_tone(self.badge, _TONES.get(state, "muted"))
         self.badge.setToolTip(words.connection_card(detail, link, snapshot, time.monotonic()))
@@ -150,6 +155,9 @@ class StatusBar(QtWidgets.QStatusBar):
         self.setSizeGripEnabled(False)
         self.feed = label("muted")
         self.addWidget(self.feed, 1)
+        self.engines = label("muted")
+        self.engines.hide()
+        self.addPermanentWidget(self.engines)
         self.figures = {
             name: label("muted") for name in ("ticks", "rate", "queue", "rejected", "latency", "refusals", "frame")
         }
@@ -174,6 +182,14 @@ class StatusBar(QtWidgets.QStatusBar):
         for name, text in texts.items():
             self.figures[name].setText(text)
         set_tone(self.figures["rejected"], "amber" if rejected else "")
+
+    def show_engines(self, engines: Sequence[Endpoint]) -> None:
+        """Say so when more than one engine runs, since only one of them is on screen."""
+        self.engines.setVisible(len(engines) > 1)
+        self.engines.setText(words.ENGINES_RUN.format(count=len(engines)))
+        lines = [f"python -m gui --session {one.session_id}   {one.mode}, process {one.pid}" for one in engines]
+        self.engines.setToolTip("\n".join(lines))
+        set_tone(self.engines, "amber")
 
     def clear_figures(self) -> None:
         """Show nothing while there is nothing to show."""

@@ -29,6 +29,7 @@ class EngineChild:
 
     def __init__(self, command: Sequence[str] = DEMO_COMMAND) -> None:
         self.started_mono_ns = time.monotonic_ns()
+        self.seen = False  # whether it has announced itself
         self._last_lines: deque[str] = deque(maxlen=20)
         self._process = subprocess.Popen(
             list(command),

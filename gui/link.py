@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -37,6 +38,7 @@ from engine.telemetry_wire import (
 CONNECT_TIMEOUT_S = 2.0
 SILENCE_S = 5.0  # an engine publishes many times a second; after this long its process hangs or is gone
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.25, 4.0
+LOOK_S = 1.0  # between two looks for a successor of an engine that is gone
 MAILBOX_SNAPSHOTS = 16
 
 
@@ -45,7 +47,8 @@ class Phase(StrEnum):
 
     CONNECTING = "connecting"
     LIVE = "live"
-    RECONNECTING = "reconnecting"
+    RECONNECTING = "reconnecting"  # the engine still announces itself and does not answer
+    GONE = "gone"  # the engine's process ended, or its announcement vanished, without a word
     REFUSED = "refused"
     ENDED = "ended"  # the engine said that its session is over
     CLOSED = "closed"
@@ -63,6 +66,9 @@ class LinkStatus:
     reconnects: int = 0
     frames: int = 0
     conflated: int = 0  # published snapshots that arrived merged into a later one
+    gone_pid: int = 0  # the engine that is gone, 0 while there is none
+    gone_ended: bool = False  # its process does not exist any more; otherwise only its announcement does not
+    gone_since_s: float = 0.0  # time.monotonic() when that was noticed
 
 
 class Mailbox:
@@ -110,16 +116,35 @@ def running_engines(where: Path | None = None) -> list[Endpoint]:
     return [endpoint for endpoint in read_endpoints(where) if _alive(endpoint.pid)]
 
 
-def _alive(pid: int) -> bool:
-    if os.name == "nt":
-        return True  # found out by connecting; os.kill would end the process there
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+if sys.platform == "win32":
+
+    def _alive(pid: int) -> bool:
+        import ctypes  # os.kill would end the process here
+
+        synchronize, still_running = 0x0010_0000, 0x102
+        kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+        kernel.OpenProcess.restype = ctypes.c_void_p
+        handle = kernel.OpenProcess(synchronize, False, pid)
+        if not handle:
+            return ctypes.get_last_error() == 5  # access denied: it exists
+        try:
+            return bool(kernel.WaitForSingleObject(ctypes.c_void_p(handle), 0) == still_running)
+        finally:
+            kernel.CloseHandle(ctypes.c_void_p(handle))
+
+else:
+
+    def _alive(pid: int) -> bool:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        try:  # one that ended and was not waited for by its parent still takes signals; Linux tells it apart
+            return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
+        except (OSError, IndexError):
+            return True
 
 
 class Link:
@@ -138,6 +163,7 @@ class Link:
         self._socket: socket.socket | None = None
         self._sending = threading.Lock()
         self._seen_seq = -1
+        self._watched: Endpoint | None = None  # the engine whose picture is on screen
         self._thread = threading.Thread(target=self._run, name="telemetry-link", daemon=True)
 
     @property
@@ -177,10 +203,10 @@ class Link:
         attempt = 0
         while not self._closing.is_set():
             endpoint = self._find()
+            if self._watched is not None and endpoint != self._watched:
+                self._notice_gone(self._watched)
             detail = "no engine is running"
-            if endpoint is None:
-                attempt = 0  # looking costs nothing, so there is nothing to hold back
-            else:
+            if endpoint is not None:
                 detail = self._talk(endpoint)
                 if self._status.phase in (Phase.ENDED, Phase.REFUSED):
                     return
@@ -190,9 +216,17 @@ class Link:
             attempt += 1
             # Full jitter: many viewers of one restarted engine do not return in step.
             pause = random.uniform(0.5, 1.0) * min(FIRST_RETRY_S * 2 ** min(attempt - 1, 8), LONGEST_RETRY_S)  # noqa: S311
+            if endpoint is None:  # looking costs nothing, so there is nothing to hold back
+                pause = LOOK_S if self._status.gone_pid else FIRST_RETRY_S
             phase = Phase.RECONNECTING if self._status.frames else Phase.CONNECTING
+            phase = Phase.GONE if self._status.gone_pid else phase
             self._set(phase=phase, detail=detail, attempt=attempt, next_try_s=time.monotonic() + pause)
             self._closing.wait(pause)
+
+    def _notice_gone(self, engine: Endpoint) -> None:
+        """Remember since when the watched engine is gone, and whether its process is, until another one answers."""
+        since_s = self._status.gone_since_s if self._status.gone_pid else time.monotonic()
+        self._set(gone_pid=engine.pid, gone_ended=not _alive(engine.pid), gone_since_s=since_s)
 
     def _talk(self, endpoint: Endpoint) -> str:
         """Hold one connection until it ends; return why it did."""
@@ -205,7 +239,7 @@ class Link:
             self._socket = connection
         try:
             connection.sendall(encode(Hello(VERSION, endpoint.token)))
-            return self._listen(connection)
+            return self._listen(connection, endpoint)
         except TimeoutError:
             return f"the engine has been silent for {SILENCE_S:.0f} s"
         except WireError as error:
@@ -217,7 +251,7 @@ class Link:
                 self._socket = None
                 connection.close()
 
-    def _listen(self, connection: socket.socket) -> str:
+    def _listen(self, connection: socket.socket, endpoint: Endpoint) -> str:
         frames = FrameReader()
         ended = ""
         while not self._closing.is_set():
@@ -232,6 +266,7 @@ class Link:
                     self._set(phase=Phase.REFUSED, detail=message.why)
                     return message.why
                 ended = self._accept(message) or ended
+                self._watched = endpoint
         return "closing"
 
     def _accept(self, message: object) -> str:
@@ -250,6 +285,7 @@ class Link:
             phase=Phase.LIVE,
             detail="",
             attempt=0,
+            gone_pid=0,
             last_message_s=time.monotonic(),
             frames=status.frames + 1,
             conflated=status.conflated + conflated,

@@ -13,11 +13,12 @@ from PySide6 import QtCore, QtGui, QtWidgets
 
 from engine.telemetry_wire import Endpoint
 from gui import words
+from gui.banner import Banner
 from gui.bars import StatusBar, TopBar
 from gui.child import DEMO_COMMAND, EngineChild
 from gui.dashboard import Dashboard
 from gui.link import Link, Phase, running_engines
-from gui.panels import label
+from gui.panels import label, set_tone
 from gui.state import SessionState
 from gui.tables import write_csv
 from gui.theme import MODE_COLOURS, PALETTES, make_theme, style_sheet
@@ -46,6 +47,7 @@ class MainWindow(QtWidgets.QMainWindow):
         self.state = SessionState()
         self.link: Link | None = None
         self.child: EngineChild | None = None
+        self._child_failure = ""
         self.frame_ms: deque[float] = deque(maxlen=300)
         self._frames = 0
         self._local_zone = _local_zone()
@@ -68,14 +70,7 @@ class MainWindow(QtWidgets.QMainWindow):
         self.top, self.status = TopBar(), StatusBar()
         self.welcome = WelcomePage()
         self.dashboard = Dashboard(make_theme(self._theme_name, self._palette))
-        self.banner = label("banner")
-        self.banner_button = QtWidgets.QPushButton(words.CHOOSE_ENGINE)
-        self._banner_row = QtWidgets.QWidget()
-        banner = QtWidgets.QHBoxLayout(self._banner_row)
-        banner.setContentsMargins(8, 0, 8, 8)
-        banner.addWidget(self.banner, 1)
-        banner.addWidget(self.banner_button)
-        self._banner_row.hide()
+        self.banner = Banner()
         self.pages = QtWidgets.QStackedWidget()
         self.pages.addWidget(self.welcome)
         self.pages.addWidget(self.dashboard)
@@ -85,7 +80,7 @@ class MainWindow(QtWidgets.QMainWindow):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self.top)
-        layout.addWidget(self._banner_row)
+        layout.addWidget(self.banner)
         layout.addWidget(self.pages, 1)
         self.setCentralWidget(self._frame)
         self.setStatusBar(self.status)
@@ -98,7 +93,8 @@ class MainWindow(QtWidgets.QMainWindow):
         self.dashboard.filter_problem.connect(self.notify)
         self.welcome.demo_clicked.connect(self.start_demo)
         self.welcome.engine_chosen.connect(self.attach)
-        self.banner_button.clicked.connect(self.show_welcome)
+        self.banner.demo_clicked.connect(self.start_demo)
+        self.banner.choose_clicked.connect(self.show_welcome)
 
     def _bind_keys(self) -> None:
         chart, legend = self.dashboard.chart, self.dashboard.chart.legend
@@ -170,8 +166,9 @@ class MainWindow(QtWidgets.QMainWindow):
 
     def start_demo(self) -> None:
         """Start an engine on its embedded mock market, and watch it."""
+        self._detach()
         self._stop_child()
-        self._hide_banner()
+        self.banner.hide()
         self.pages.setCurrentWidget(self.welcome)
         self.welcome.show_starting()
         try:
@@ -179,13 +176,22 @@ class MainWindow(QtWidgets.QMainWindow):
         except OSError as error:
             self.welcome.show_problem(words.CHILD_FAILED.format(code="–", line=error.strerror))
             return
-        self._watch(lambda: next((one for one in running_engines() if child.owns(one)), None))
+
+        def find() -> Endpoint | None:
+            engines = running_engines()
+            own = next((one for one in engines if child.owns(one)), None)
+            # Another one replaces it only once it was seen and is gone: a demo that cannot start has to say why.
+            successor = engines[0] if engines and child.seen and child.exit_code is not None else None
+            child.seen = child.seen or own is not None
+            return own or successor
+
+        self._watch(find)
 
     def show_welcome(self) -> None:
         """Leave the session on screen and offer others."""
         self._detach()
         self._stop_child()
-        self._hide_banner()
+        self.banner.hide()
         self.welcome.show_problem("")
         self.welcome.show_engines(running_engines())
         self.pages.setCurrentWidget(self.welcome)
@@ -193,7 +199,8 @@ class MainWindow(QtWidgets.QMainWindow):
 
     def _watch(self, find: Callable[[], Endpoint | None]) -> None:
         self._detach()
-        self._hide_banner()
+        self.banner.hide()
+        self._child_failure = ""
         self.link = Link(find)
         self.link.start()
 
@@ -218,6 +225,8 @@ class MainWindow(QtWidgets.QMainWindow):
         self._watch_child()
         visible = self.isVisible() and not self.isMinimized()
         panels = self._frames % FRAMES_PER_PANEL == 1
+        if self._frames % FRAMES_PER_SEARCH == 1:
+            self._look_around()
         if visible and self.pages.currentWidget() is self.dashboard:
             self.dashboard.draw_chart()
             if panels:
@@ -225,9 +234,14 @@ class MainWindow(QtWidgets.QMainWindow):
                 self._draw_bars()
         elif panels:
             self._draw_bars()
-            if self.link is None and self.child is None and self._frames % FRAMES_PER_SEARCH == 1:
-                self.welcome.show_engines(running_engines())
         self.frame_ms.append((time.perf_counter() - started) * 1e3)
+
+    def _look_around(self) -> None:
+        """See which engines run: the welcome page lists them, the status bar tells when there are several."""
+        engines = running_engines()
+        self.status.show_engines(engines)
+        if self.link is None and self.child is None:
+            self.welcome.show_engines(engines)
 
     def _take_messages(self) -> None:
         if self.link is None:
@@ -245,7 +259,7 @@ class MainWindow(QtWidgets.QMainWindow):
                 self.pages.setCurrentWidget(self.dashboard)
                 self.dashboard.chart.setFocus()
             if self.state.snapshot.ended:
-                self._show_banner(words.SESSION_OVER.format(reason=self.state.snapshot.ended))
+                self.banner.say(words.SESSION_OVER.format(reason=self.state.snapshot.ended))
 
     def _watch_child(self) -> None:
         """Say so when the engine that this window started has failed."""
@@ -261,13 +275,19 @@ class MainWindow(QtWidgets.QMainWindow):
                 self._detach()
                 self.welcome.show_problem(text)
             else:
-                self._show_banner(text)
+                self._child_failure = text
+                self.banner.say(text)
 
     def _draw_bars(self) -> None:
         status = self.link.status if self.link is not None else None
         snapshot = self.state.snapshot if self.pages.currentWidget() is self.dashboard else None
         shown = self.top.show_connection(status, snapshot)
         self.dashboard.chart.set_stale(shown != "live")
+        set_tone(self.dashboard.statistics.values["price"], "" if shown == "live" else "muted")
+        if status is not None and status.phase is Phase.GONE and snapshot is not None:
+            self.banner.say(f"{words.engine_gone(status, time.monotonic())} {self._child_failure}".strip(), gone=True)
+        else:
+            self.banner.found()
         live = status is not None and status.phase is Phase.LIVE
         halted = snapshot.account.halted if snapshot is not None else ""
         self.top.show_commands(self.state.commands, live and snapshot is not None and not snapshot.ended, halted)
@@ -287,13 +307,6 @@ class MainWindow(QtWidgets.QMainWindow):
         colour = MODE_COLOURS.get(mode, MODE_COLOURS["SHADOW"])
         self._frame.setStyleSheet(f"QFrame#modeframe {{ border: 3px solid {colour}; }}")
         self.setWindowTitle(f"{mode} · {self.state.session_id} · {words.TITLE}" if mode else words.TITLE)
-
-    def _show_banner(self, text: str) -> None:
-        self.banner.setText(text)
-        self._banner_row.show()
-
-    def _hide_banner(self) -> None:
-        self._banner_row.hide()
 
     def notify(self, text: str) -> None:
         """Show a short message in the status bar."""

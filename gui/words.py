@@ -40,6 +40,7 @@ CONNECTION = {
     "none": ("○", "Not connected"),
     "connecting": ("◌", "Connecting"),
     "reconnecting": ("↻", "Reconnecting"),
+    "gone": ("✕", "Engine gone"),
     "refused": ("✕", "Refused"),
     "live": ("●", "Live"),
     "stale": ("◐", "Stale"),
@@ -131,6 +132,10 @@ PAUSED = "paused"
 
 SESSION_OVER = "The session is over: {reason}. What it showed last stays on screen."
 CHOOSE_ENGINE = "Choose an engine"
+GONE_ENDED = "Engine gone (pid {pid} ended)"
+GONE_SILENT = "Engine gone (pid {pid} no longer announces itself)"
+GONE_LOOKING = "{what}, {seconds:.0f} s ago. Looking for another engine: try {attempt}. The last price stays, greyed."
+ENGINES_RUN = "{count} engines run: --session chooses"
 
 SESSION = "session"
 STATUS_TIPS = {
@@ -282,6 +287,12 @@ def trade_card(trade: TradeView, precision: int, zone: tzinfo) -> str:
     body = "".join(f"<tr><td>{name}&nbsp;&nbsp;</td><td align='right'>{text}</td></tr>" for name, text in rows)
     arrow = "▲ long" if trade.side == "long" else "▼ short"
     return f"<b>#{trade.number} {html.escape(trade.symbol)} {arrow}</b><table cellspacing='2'>{body}</table>"
+
+
+def engine_gone(link: LinkStatus, now_s: float) -> str:
+    """Return the banner over a session whose engine is gone, with how long ago that was noticed."""
+    what = (GONE_ENDED if link.gone_ended else GONE_SILENT).format(pid=link.gone_pid)
+    return GONE_LOOKING.format(what=what, seconds=max(now_s - link.gone_since_s, 0.0), attempt=link.attempt)
 
 
 def connection_card(detail: str, link: LinkStatus | None, snapshot: Snapshot | None, now_s: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -433,7 +434,8 @@ def test_a_lost_engine_is_found_again(
 ) -> None:
     window, engine = watched
     engine.close()
-    wait_for_badge(qtbot, window, "↻ Reconnecting")
+    wait_for_badge(qtbot, window, f"✕ Engine gone (pid {os.getpid()})")
+    assert "no longer announces itself" in window.banner.message.text()
     assert not window.top.pause.isEnabled()
     assert window.dashboard.statistics.values["equity"].text() == "10,009.50"
     successor = start_engine()
@@ -444,6 +446,42 @@ def test_a_lost_engine_is_found_again(
     assert window.dashboard.trades.rowCount() == 3
     assert window.link is not None
     assert window.link.status.reconnects >= 1
+    assert not window.banner.isVisible()
+
+
+def test_an_engine_that_dies_is_told_and_another_one_is_looked_for(
+    window: MainWindow, runtime: Path, start_engine: Start, qtbot: QtBot
+) -> None:
+    command = (sys.executable, "-m", "tests.gui.publisher", "--seed", "3", "--history", "60")
+    with subprocess.Popen(command) as process:
+        qtbot.waitUntil(lambda: bool(read_endpoints(runtime)), timeout=PATIENCE_MS)
+        window.open_session(demo=False)
+        wait_for_page(qtbot, window, window.dashboard)
+        process.kill()
+    assert read_endpoints(runtime)  # nobody took the announcement back
+    wait_for_badge(qtbot, window, f"✕ Engine gone (pid {process.pid})")
+    assert window.banner.message.text().startswith(f"Engine gone (pid {process.pid} ended), ")
+    assert window.banner.demo.isVisible()
+    assert window.banner.choose.text() == words.CONNECT
+    assert window.dashboard.chart._stale
+    first = window.banner.message.text()
+    qtbot.waitUntil(lambda: window.banner.message.text() != first, timeout=PATIENCE_MS)  # seconds and tries move on
+    start_engine().publish(snapshot())
+    wait_for_badge(qtbot, window, "● Live")
+    assert not window.banner.isVisible()
+    assert window.state.pid == os.getpid()
+
+
+def test_several_engines_are_pointed_out(
+    watched: tuple[MainWindow, ThreadedEngine], runtime: Path, qtbot: QtBot
+) -> None:
+    window, engine = watched
+    assert not window.status.engines.isVisible()
+    other = dataclasses.replace(engine.endpoint, pid=os.getppid(), session_id="other")
+    endpoint_path(runtime, other.pid).write_bytes(other.to_json())
+    qtbot.waitUntil(window.status.engines.isVisible, timeout=PATIENCE_MS)
+    assert window.status.engines.text() == "2 engines run: --session chooses"
+    assert "--session other" in window.status.engines.toolTip()
 
 
 def test_the_end_of_a_session_is_told_and_kept_on_screen(
@@ -453,9 +491,10 @@ def test_the_end_of_a_session_is_told_and_kept_on_screen(
     engine.publish(snapshot(2, ended="interrupted", new_trades=[]))
     engine.close()
     wait_for_badge(qtbot, window, "■ Session over")
-    assert window.banner.text() == "The session is over: interrupted. What it showed last stays on screen."
+    assert window.banner.message.text() == "The session is over: interrupted. What it showed last stays on screen."
     assert window.dashboard.trades.rowCount() == 3
-    qtbot.mouseClick(window.banner_button, Qt.MouseButton.LeftButton)
+    assert not window.banner.demo.isVisible()
+    qtbot.mouseClick(window.banner.choose, Qt.MouseButton.LeftButton)
     assert window.pages.currentWidget() is window.welcome
 
 
