@@ -1,7 +1,7 @@
 """C interface of the core, for modules that extend it."""
 
 cimport cython
-from libc.stdint cimport int64_t, uint8_t, uint16_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 
 from engine._graph cimport Graph, Node, Tape
 from engine._lanes cimport Account, Block, Holding, Lane, Market
@@ -12,17 +12,20 @@ cdef class Program:
     cdef Graph graph
     cdef int sealed
     cdef int64_t max_window
+    cdef int session_size  # the first column of the session totals, or -1
 
     cdef int add_node(self, int op, int type, int a=*, int b=*, int64_t k=*, double x=*) except -1
-    cdef int add_column(self, int type) except -1
+    cdef int add_column(self, int type, uint64_t sources=*) except -1
+    cdef uint64_t sources_of(self, int column) noexcept
     cdef Node* last_node(self) noexcept
     cdef set_terms(self, numerator, denominator)
+    cdef check_exists(self, int column)
     cdef check_column(self, int column, int type)
 
 
 @cython.final
 cdef class Core:
-    cdef readonly list programs
+    cdef readonly tuple programs
     cdef int n_instruments
     cdef Tape* tapes
     cdef Holding* holdings
@@ -73,6 +76,9 @@ cdef class Core:
     cdef readonly int64_t rejected_instrument
     cdef readonly int64_t rejected_time
 
+    cdef int64_t* objection(
+        self, int64_t ts, int instrument, int kind, int64_t price, int64_t size, int64_t bid, int64_t ask
+    ) noexcept nogil
     cdef int append(
         self, int64_t ts, int instrument, int kind, int64_t price, int64_t size, int64_t bid, int64_t ask
     ) noexcept nogil

@@ -63,7 +63,7 @@ class Program:
 class Core:
     """Runs programs over a stream of records and stops at each event."""
 
-    programs: list[Program]
+    programs: tuple[Program, ...]
     engine_ts_ns: int
     event: int
     event_lane: int

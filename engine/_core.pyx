@@ -26,7 +26,6 @@ from engine._graph cimport (
     COL_BID,
     COL_PRICE,
     COL_SIZE,
-    COL_TRUNCATED,
     COL_TS,
     FIXED_COLUMNS,
     INT_BYTES,
@@ -59,6 +58,7 @@ from engine._graph cimport (
     SHAPE_GENERAL,
     SHAPE_LINEAR,
     SHAPE_NARROW,
+    SOURCES,
     TYPE_BOOL,
     TYPE_FLOAT,
     TYPE_INT,
@@ -178,15 +178,17 @@ cdef class Program:
     """A feature graph under construction: each method adds a node and returns the column that holds its values.
 
     ``max_window`` bounds the trades that one window may hold; a time window that would hold more is cut short and its
-    trades are flagged, which keeps every rule that uses it silent.
+    trades are flagged, which keeps every rule that uses it silent. Each column knows the windows and session that it is
+    computed from, so other rules are not disturbed.
     """
 
     def __cinit__(self, int64_t max_window=MAX_WINDOW_TRADES):
+        self.session_size = -1
         if not 1 <= max_window <= MAX_WINDOW_TRADES:
             raise ValueError(f"max_window must be between 1 and {MAX_WINDOW_TRADES} trades, not {max_window}")
         self.max_window = max_window
-        for column in range(FIXED_COLUMNS):
-            self.add_column(TYPE_BOOL if column == COL_TRUNCATED else TYPE_INT)
+        for _ in range(FIXED_COLUMNS):
+            self.add_column(TYPE_INT)
 
     def __dealloc__(self):
         cdef int i
@@ -196,12 +198,14 @@ cdef class Program:
         free(self.graph.tails)
         free(self.graph.column_type)
         free(self.graph.column_offset)
+        free(self.graph.column_sources)
 
-    cdef int add_column(self, int type) except -1:
+    cdef int add_column(self, int type, uint64_t sources=0) except -1:
         cdef Graph* graph = &self.graph
         cdef int n = graph.n_columns
         cdef int* types = <int*>realloc(graph.column_type, (n + 1) * sizeof(int))
         cdef int64_t* offsets
+        cdef uint64_t* column_sources
         if types == NULL:
             raise MemoryError
         graph.column_type = types
@@ -209,6 +213,11 @@ cdef class Program:
         if offsets == NULL:
             raise MemoryError
         graph.column_offset = offsets
+        column_sources = <uint64_t*>realloc(graph.column_sources, (n + 1) * sizeof(uint64_t))
+        if column_sources == NULL:
+            raise MemoryError
+        graph.column_sources = column_sources
+        column_sources[n] = sources
         types[n] = type
         offsets[n] = graph.column_bytes
         graph.column_bytes += WIDE_BYTES if type == TYPE_WIDE else BLOCK if type == TYPE_BOOL else INT_BYTES
@@ -221,6 +230,7 @@ cdef class Program:
         cdef Node* node
         cdef int* tails
         cdef int column
+        cdef uint64_t source = 0
         if self.sealed:
             raise RuntimeError("this program already runs: build a new one")
         nodes = <Node*>realloc(graph.nodes, (graph.n_nodes + 1) * sizeof(Node))
@@ -230,7 +240,11 @@ cdef class Program:
         node = &nodes[graph.n_nodes]
         memset(node, 0, sizeof(Node))
         node.op = op
-        column = self.add_column(type)
+        if op == OP_TAIL_TIME or op == OP_SESSION:
+            source = <uint64_t>1 << (graph.n_sources if graph.n_sources < SOURCES else SOURCES - 1)
+            graph.n_sources += 1
+        node.source = source
+        column = self.add_column(type, source | self.sources_of(a) | self.sources_of(b))
         node.out = graph.column_offset[column]
         node.a = graph.column_offset[a] if a >= 0 else -1
         node.b = graph.column_offset[b] if b >= 0 else -1
@@ -249,14 +263,22 @@ cdef class Program:
     cdef Node* last_node(self) noexcept:
         return &self.graph.nodes[self.graph.n_nodes - 1]
 
+    cdef uint64_t sources_of(self, int column) noexcept:
+        return self.graph.column_sources[column] if column >= 0 else 0
+
+    cdef check_exists(self, int column):
+        if not 0 <= column < self.graph.n_columns:
+            raise ValueError(f"column {column} does not exist")
+
     cdef check_column(self, int column, int type):
-        if not 0 <= column < self.graph.n_columns or self.graph.column_type[column] != type:
-            raise ValueError(f"column {column} does not exist or has another type")
+        self.check_exists(column)
+        if self.graph.column_type[column] != type:
+            raise ValueError(f"column {column} has another type")
 
     cdef set_terms(self, numerator, denominator):
-        """Store ``[(coefficient, (column, …)), …]`` twice over, the wide column of each term first."""
+        """Give the last node ``[(coefficient, (column, …)), …]``, one list then the other, wide columns first."""
         cdef Node* node = self.last_node()
-        cdef int i = 0, j
+        cdef int i = 0, j, out = self.graph.n_columns - 1
         node.terms = <Term*>calloc(len(numerator) + len(denominator) or 1, sizeof(Term))
         if node.terms == NULL:
             raise MemoryError
@@ -265,6 +287,9 @@ cdef class Program:
         for coefficient, columns in [*numerator, *denominator]:
             if len(columns) > MAX_FACTORS:
                 raise ValueError(f"at most {MAX_FACTORS} factors in one term")
+            for column in columns:
+                self.check_exists(column)
+                self.graph.column_sources[out] |= self.sources_of(column)
             columns = sorted(columns, key=self.column_is_exact_int)
             node.terms[i].coef = coefficient
             node.terms[i].n_factors = len(columns)
@@ -330,16 +355,22 @@ cdef class Program:
         """Highest and lowest price in the window, ticks: returns the two columns."""
         self.check_column(window, TYPE_INT)
         high = self.add_node(OP_EXTREMES, TYPE_INT, window)
-        return high, self.add_column(TYPE_INT)
+        return high, self.add_column(TYPE_INT, self.sources_of(high))
 
     def session(self):
         """Session totals: returns the columns of size, price x size, and size-weighted deviation and its square."""
-        first = self.add_node(OP_SESSION, TYPE_INT)
-        return first, self.add_column(TYPE_WIDE), self.add_column(TYPE_WIDE), self.add_column(TYPE_WIDE)
+        cdef int first = self.session_size, _
+        if first < 0:  # a tape keeps one set of totals
+            first = self.add_node(OP_SESSION, TYPE_INT)
+            for _ in range(3):
+                self.add_column(TYPE_WIDE, self.sources_of(first))
+            self.session_size = first
+        return first, first + 1, first + 2, first + 3
 
     def session_sd(self, int session_size):
         """Volume-weighted standard deviation of the session's prices, ticks; ``session_size`` from ``session()``."""
-        self.check_column(session_size, TYPE_INT)
+        if session_size < 0 or session_size != self.session_size:
+            raise ValueError(f"column {session_size} is not the session's size: take the first that session() returns")
         return self.add_node(OP_SESSION_SD, TYPE_FLOAT, session_size)
 
     # values and conditions
@@ -431,7 +462,7 @@ cdef class Core:
         cdef Tape* tape
         if not 1 <= n <= 65536:
             raise ValueError("a core needs between 1 and 65,536 instruments")
-        self.programs = list(programs)
+        self.programs = tuple(programs)
         self.n_instruments = n
         self.tapes = <Tape*>calloc(n, sizeof(Tape))
         self.holdings = <Holding*>calloc(n, sizeof(Holding))
@@ -514,6 +545,7 @@ cdef class Core:
         memset(&lanes[self.n_lanes], 0, sizeof(Lane))
         lanes[self.n_lanes].instrument = instrument
         lanes[self.n_lanes].state = (<Program>self.programs[instrument]).graph.column_offset[state_column]
+        lanes[self.n_lanes].sources = (<Program>self.programs[instrument]).sources_of(state_column)
         lanes[self.n_lanes].warm_ns = warm_ns
         lanes[self.n_lanes].warm_trades = warm_trades
         lanes[self.n_lanes].mode = MODE_FLAT
@@ -580,15 +612,19 @@ cdef class Core:
     def push(self, int instrument, int64_t ts_ns, int64_t price_ticks, int64_t size_lots,
              int64_t bid_ticks=0, int64_t ask_ticks=0):
         """Take one trade; returns the event. After an event other than ``NONE``, call ``advance`` until ``NONE``."""
-        cdef int event
+        cdef int64_t* refused
         if self.block_open or self.in_next < self.in_count:
             raise RuntimeError("the previous input is not finished: call advance() until it returns NONE")
-        if self.cut_ns <= ts_ns <= TIME_BOUND and 0 <= instrument < self.n_instruments:
+        refused = self.objection(ts_ns, instrument, 0, price_ticks, size_lots, bid_ticks, ask_ticks)
+        if refused != NULL:
+            refused[0] += 1
+            self.event = EVENT_NONE
+            return EVENT_NONE
+        if ts_ns >= self.cut_ns:
             # A boundary lies before this trade: hand it over as one-record columns, which wait for the boundary.
             return self.push_after_boundary(instrument, ts_ns, price_ticks, size_lots, bid_ticks, ask_ticks)
         self.begin_block()
-        event = self.append(ts_ns, instrument, 0, price_ticks, size_lots, bid_ticks, ask_ticks)
-        if event < 0:
+        if self.append(ts_ns, instrument, 0, price_ticks, size_lots, bid_ticks, ask_ticks) != 0:
             raise MemoryError("no memory to enlarge the tick ring")
         self.finish_block()
         if self.callback is not None:
@@ -631,36 +667,40 @@ cdef class Core:
         self.callback_record = 0
         self.event_key = -1
 
+    cdef int64_t* objection(
+        self, int64_t ts, int instrument, int kind, int64_t price, int64_t size, int64_t bid, int64_t ask
+    ) noexcept nogil:
+        """The counter of the reason to refuse a record, or NULL when it is valid."""
+        if <unsigned int>instrument >= <unsigned int>self.n_instruments:
+            return &self.rejected_instrument
+        if ts > TIME_BOUND or ts < 0:
+            return &self.rejected_time
+        if <uint64_t>bid > <uint64_t>INPUT_BOUND or <uint64_t>ask > <uint64_t>INPUT_BOUND:
+            return &self.rejected_price
+        if kind == 0:
+            if <uint64_t>(<uint64_t>price - 1) >= <uint64_t>INPUT_BOUND:
+                return &self.rejected_price
+            if <uint64_t>(<uint64_t>size - 1) >= <uint64_t>INPUT_BOUND:
+                return &self.rejected_size
+        return NULL
+
     cdef int append(
         self, int64_t ts, int instrument, int kind, int64_t price, int64_t size, int64_t bid, int64_t ask
     ) noexcept nogil:
-        """Add one record to the block. Returns 1, 0 when it was refused and counted, or -1 without memory."""
+        """Add one valid record to the block. Returns 0, or -1 without memory: the record is then not taken."""
         cdef int record = self.block.records
-        cdef Tape* tape
-        cdef Market* market
-        cdef int trade
-        if <unsigned int>instrument >= <unsigned int>self.n_instruments:
-            self.rejected_instrument += 1
-            return 0
-        if ts > TIME_BOUND or ts < 0:
-            self.rejected_time += 1
-            return 0
-        if <uint64_t>bid > <uint64_t>INPUT_BOUND or <uint64_t>ask > <uint64_t>INPUT_BOUND:
-            self.rejected_price += 1
-            return 0
-        if kind == 0:
-            if <uint64_t>(<uint64_t>price - 1) >= <uint64_t>INPUT_BOUND:
-                self.rejected_price += 1
-                return 0
-            if <uint64_t>(<uint64_t>size - 1) >= <uint64_t>INPUT_BOUND:
-                self.rejected_size += 1
-                return 0
+        cdef Tape* tape = &self.tapes[instrument]
+        cdef Market* market = &self.markets[instrument]
+        cdef int trade = market.trades
+        if kind == 0 and trade == 0:
+            if make_room(tape, BLOCK) != 0:
+                return -1
+            tape.columns, tape.columns_before = tape.columns_before, tape.columns
         if ts >= self.reached:
             self.reached = ts
         else:
             self.late += 1
             ts = self.reached
-        market = &self.markets[instrument]
         if not market.touched:
             market.touched = 1
             self.touched[self.n_touched] = instrument
@@ -680,14 +720,8 @@ cdef class Core:
             self.block.bid[record] = bid
             self.block.ask[record] = ask
             self.quotes_seen += 1
-            return 1
+            return 0
         self.trades_seen += 1
-        tape = &self.tapes[instrument]
-        trade = market.trades
-        if trade == 0:
-            if make_room(tape, BLOCK) != 0:
-                return -1
-            tape.columns, tape.columns_before = tape.columns_before, tape.columns
         self.block.trade[record] = trade
         market.records[trade] = record
         market.trades = trade + 1
@@ -697,35 +731,39 @@ cdef class Core:
         fixed_column(tape, COL_BID)[trade] = bid
         fixed_column(tape, COL_ASK)[trade] = ask
         append_trades(tape, trade, trade + 1)
-        return 1
+        return 0
 
     cdef int fill_block(self) noexcept nogil:
-        """Move records from the input into a new block, up to a boundary. Returns 0, or -1 without memory."""
+        """Move valid records from the input into a new block, up to a boundary, and count those that are refused.
+
+        Returns 1 when the block is ready, 0 when the input or the boundary comes first, or -1 without memory.
+        """
         cdef int64_t i
-        cdef int status
+        cdef int64_t* refused
+        cdef int instrument, kind, status = 0
+        cdef int64_t bid, ask
         self.begin_block()
         if self.in_instrument == NULL and self.in_kind == NULL:
-            if self.append_plain_trades() < 0:
-                return -1
+            status = self.append_plain_trades()
         i = self.in_next
-        while i < self.in_count and self.block.records < BLOCK:
-            if self.cut_ns <= self.in_ts[i] <= TIME_BOUND:  # a time beyond the bound is no time: append refuses it
+        while status == 0 and i < self.in_count and self.block.records < BLOCK:
+            instrument = self.in_instrument[i] if self.in_instrument != NULL else 0
+            kind = self.in_kind[i] if self.in_kind != NULL else 0
+            bid = self.in_bid[i] if self.in_bid != NULL else 0
+            ask = self.in_ask[i] if self.in_ask != NULL else 0
+            refused = self.objection(self.in_ts[i], instrument, kind, self.in_price[i], self.in_size[i], bid, ask)
+            if refused != NULL:
+                refused[0] += 1
+            elif self.in_ts[i] >= self.cut_ns:
                 break
-            status = self.append(
-                self.in_ts[i],
-                self.in_instrument[i] if self.in_instrument != NULL else 0,
-                self.in_kind[i] if self.in_kind != NULL else 0,
-                self.in_price[i],
-                self.in_size[i],
-                self.in_bid[i] if self.in_bid != NULL else 0,
-                self.in_ask[i] if self.in_ask != NULL else 0,
-            )
-            if status < 0:
-                return -1
-            i += 1
+            else:
+                status = self.append(self.in_ts[i], instrument, kind, self.in_price[i], self.in_size[i], bid, ask)
+            i += status == 0
         self.in_next = i
-        self.finish_block()
-        return 0
+        if self.block.records == 0:
+            return status
+        self.finish_block()  # a record that found no memory is tried again with the next block
+        return 1
 
     cdef int append_plain_trades(self) noexcept nogil:
         """As ``append`` for the commonest input, trades of one instrument; stops at the first that is not plain.
@@ -739,8 +777,10 @@ cdef class Core:
         cdef const int64_t* in_size = self.in_size + self.in_next
         cdef const int64_t* in_bid = self.in_bid + self.in_next if self.in_bid != NULL else NULL
         cdef const int64_t* in_ask = self.in_ask + self.in_next if self.in_ask != NULL else NULL
-        cdef int64_t last = self.cut_ns - 1 if self.cut_ns <= TIME_BOUND else TIME_BOUND
+        cdef int64_t last = self.cut_ns - 1 if 0 < self.cut_ns <= TIME_BOUND else TIME_BOUND
         cdef int k, n = BLOCK
+        if self.cut_ns <= 0:
+            return 0
         if self.in_count - self.in_next < BLOCK:
             n = <int>(self.in_count - self.in_next)
         for k in range(n):
@@ -867,26 +907,29 @@ cdef class Core:
 
         Returns 1 when one is ready, 0 when the input has ended, 2 at a boundary, -1 without memory.
         """
+        cdef int status
         if self.block_open:
             self.block_open = 0
             self.engine_ts_ns = self.reached
             self.event_ts_ns = self.reached
             self.event_key = -1
-        if self.in_next >= self.in_count:
-            if self.in_time > self.reached:
-                if self.in_time >= self.cut_ns:
-                    return self.come_to_cut()
-                self.begin_time_block(self.in_time)
-                return 1
-            self.event = EVENT_NONE
-            return 0
-        if self.cut_ns <= self.in_ts[self.in_next] <= TIME_BOUND:
-            return self.come_to_cut()
-        return -1 if self.fill_block() != 0 else 1
+        if self.in_next < self.in_count:
+            status = self.fill_block()
+            if status != 0:
+                return status
+            if self.in_next < self.in_count:
+                return self.come_to_cut()
+        if self.in_time > self.reached:
+            if self.in_time >= self.cut_ns:
+                return self.come_to_cut()
+            self.begin_time_block(self.in_time)
+            return 1
+        self.event = EVENT_NONE
+        return 0
 
     cdef int come_to_cut(self) noexcept nogil:
         """Fire the timers that are due before the boundary, then the boundary. 1: timers to look at, 2: boundary."""
-        if self.reached < self.cut_ns - 1:
+        if self.cut_ns > 0 and self.reached < self.cut_ns - 1:  # no timer is due before the epoch
             self.begin_time_block(self.cut_ns - 1)
             return 1
         self.take(EVENT_BOUNDARY, -1, 0, self.cut_ns)
@@ -1157,6 +1200,9 @@ cdef class Core:
         return self.tapes[instrument].first_ts, self.tapes[instrument].head - self.tapes[instrument].base
 
     def ring(self, int instrument):
-        """How the instrument's ring stands: capacity, times grown, and trades whose windows were cut short."""
+        """How the instrument's ring stands: capacity, times grown, and trades at which something was cut short.
+
+        A trade counts once, whichever windows or session were cut short at it and whether or not a lane uses them.
+        """
         self.check_instrument(instrument)
         return self.tapes[instrument].capacity, self.tapes[instrument].grown, self.tapes[instrument].truncations

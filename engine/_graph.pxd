@@ -10,9 +10,9 @@ The scalar path is the same code with a block of one.
 """
 
 from libc.math cimport NAN, sqrt
-from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint16_t, uint64_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from engine._int128 cimport (
     i128,
@@ -32,6 +32,7 @@ cdef enum:
     BLOCK = 512  # trades evaluated together; large enough to amortise dispatch, small enough for the L1 cache
     SENTINELS = 6  # cells beyond the head whose time is "never", so that tails may look six cells ahead
     MAX_FACTORS = 3
+    SOURCES = 64  # windows and sessions told apart when one is cut short; those beyond share the last bit
 
 # Columns every tape has; the compiled nodes' columns follow.
 cdef enum:
@@ -41,7 +42,7 @@ cdef enum:
     COL_ASK
     COL_TS
     COL_TOTAL_SIZE  # size traded up to and including the trade, modulo 2**64
-    COL_TRUNCATED  # bool; valid only while the tape's block_truncated is set
+    COL_TRUNCATED  # bits of the sources that are cut short; valid only while the tape's block_truncated is set
     FIXED_COLUMNS
 
 cdef enum:
@@ -102,6 +103,7 @@ cdef struct Node:
     int64_t b
     int64_t k
     double x
+    uint64_t source  # the bit of a time window or session: what may be cut short
     int n_terms
     int n_denominator
     int shape  # of the terms: SHAPE_*
@@ -118,6 +120,8 @@ cdef struct Graph:
     int n_columns
     int* column_type
     int64_t* column_offset  # bytes from the start of a tape's columns
+    uint64_t* column_sources  # bits of the sources that a column is computed from
+    int n_sources
     int64_t column_bytes
     int* tails  # the nodes that hold a window's tail
     int n_tails
@@ -165,18 +169,14 @@ cdef struct Tape:
     i128 session_dev
     i128 session_dev_squared
     int64_t max_window  # trades; a time window that would hold more is cut short and its trades are flagged
-    int block_truncated  # whether any trade of this block is flagged in COL_TRUNCATED
-    int64_t truncations  # trades flagged so far
+    uint64_t block_truncated  # bits of all sources cut short in this block
+    int64_t truncations  # trades so far at which any source was cut short, each counted once
     int64_t grown  # times the ring was enlarged
 
 
 cdef inline int64_t* fixed_column(const Tape* tape, int column) noexcept nogil:
     """A fixed column of int64; these come first, so their place is known when compiling."""
     return <int64_t*>tape.columns + column * BLOCK
-
-
-cdef inline uint8_t* truncated_column(const Tape* tape) noexcept nogil:
-    return <uint8_t*>(<int64_t*>tape.columns + COL_TRUNCATED * BLOCK)
 
 
 cdef inline int64_t* ints(const Tape* tape, int64_t offset) noexcept nogil:
@@ -197,61 +197,62 @@ cdef inline uint8_t* bools(const Tape* tape, int64_t offset) noexcept nogil:
 
 # ---------------------------------------------------------------- the ring
 
-cdef inline int64_t* moved_ints(
-    int64_t* old, int64_t old_mask, int64_t capacity, int64_t low, int64_t high
-) noexcept nogil:
-    """Return ``old``'s cells [low, high) in a new ring of ``capacity``, freeing ``old``; NULL without memory."""
-    cdef int64_t* new = <int64_t*>malloc(capacity * sizeof(int64_t))
-    cdef int64_t pos
-    if new != NULL and old != NULL:
-        for pos in range(low, high):
-            new[pos & (capacity - 1)] = old[pos & old_mask]
-        free(old)
-    return new
+cdef inline void** ring_array(Tape* tape, int i, size_t* width) noexcept nogil:
+    """Where the tape keeps its ``i``-th array of ring cells, and their ``width`` in bytes; NULL for one it lacks.
 
-
-cdef inline i128* moved_wides(
-    i128* old, int64_t old_mask, int64_t capacity, int64_t low, int64_t high
-) noexcept nogil:
-    cdef i128* new = <i128*>malloc(capacity * sizeof(i128))
-    cdef int64_t pos
-    if new != NULL and old != NULL:
-        for pos in range(low, high):
-            new[pos & (capacity - 1)] = old[pos & old_mask]
-        free(old)
-    return new
+    The first six are the tape's own; each node has two more.
+    """
+    cdef Graph* graph = tape.graph
+    cdef Slot* slot
+    width[0] = sizeof(i128) if i == 4 or i == 5 else sizeof(int64_t)
+    if i == 0:
+        return <void**>&tape.ts
+    if i == 1:
+        return <void**>&tape.price
+    if i == 2:
+        return <void**>&tape.total_size
+    if i == 3:
+        return <void**>&tape.total_price if graph.needs_sum_price else NULL
+    if i == 4:
+        return <void**>&tape.total_price_size if graph.needs_sum_price_size else NULL
+    if i == 5:
+        return <void**>&tape.total_price_squared if graph.needs_sum_price_squared else NULL
+    if graph.nodes[(i - 6) >> 1].op != OP_EXTREMES:
+        return NULL
+    slot = &tape.slots[(i - 6) >> 1]
+    return <void**>&slot.front_high if i & 1 == 0 else <void**>&slot.front_low
 
 
 cdef inline int resize_tape(Tape* tape, int64_t capacity) noexcept nogil:
-    """Give the ring ``capacity`` cells, keeping what windows still need. Returns 0, or -1 without memory."""
-    cdef Graph* graph = tape.graph
-    cdef Slot* slot
-    cdef int64_t low = tape.oldest, high = tape.head, old_mask = tape.mask
-    cdef int i
-    tape.ts = moved_ints(tape.ts, old_mask, capacity, low, high)
-    tape.price = moved_ints(tape.price, old_mask, capacity, low, high)
-    tape.total_size = moved_ints(tape.total_size, old_mask, capacity, low, high)
-    if tape.ts == NULL or tape.price == NULL or tape.total_size == NULL:
+    """Give the ring ``capacity`` cells, keeping what windows still need.
+
+    Returns 0, or -1 without memory: the tape is then as it was.
+    """
+    cdef int arrays = 6 + 2 * tape.graph.n_nodes, i
+    cdef char** new = <char**>calloc(arrays, sizeof(char*))
+    cdef void** at
+    cdef char* old
+    cdef size_t width
+    cdef int64_t pos
+    cdef bint complete = new != NULL
+    for i in range(arrays):
+        if complete and ring_array(tape, i, &width) != NULL:
+            new[i] = <char*>malloc(capacity * width)
+            complete = new[i] != NULL
+    for i in range(arrays if complete else 0):
+        at = ring_array(tape, i, &width)
+        if at != NULL:
+            old = <char*>at[0]
+            at[0] = new[i]
+            new[i] = old  # freed below, as are the new arrays when they are not complete
+            for pos in range(tape.oldest, tape.head):
+                memcpy(<char*>at[0] + (pos & (capacity - 1)) * width, old + (pos & tape.mask) * width, width)
+    if new != NULL:
+        for i in range(arrays):
+            free(new[i])
+    free(new)
+    if not complete:
         return -1
-    if graph.needs_sum_price:
-        tape.total_price = moved_ints(tape.total_price, old_mask, capacity, low, high)
-        if tape.total_price == NULL:
-            return -1
-    if graph.needs_sum_price_size:
-        tape.total_price_size = moved_wides(tape.total_price_size, old_mask, capacity, low, high)
-        if tape.total_price_size == NULL:
-            return -1
-    if graph.needs_sum_price_squared:
-        tape.total_price_squared = moved_wides(tape.total_price_squared, old_mask, capacity, low, high)
-        if tape.total_price_squared == NULL:
-            return -1
-    for i in range(graph.n_nodes):
-        if graph.nodes[i].op == OP_EXTREMES:
-            slot = &tape.slots[i]
-            slot.front_high = moved_ints(slot.front_high, old_mask, capacity, low, high)
-            slot.front_low = moved_ints(slot.front_low, old_mask, capacity, low, high)
-            if slot.front_high == NULL or slot.front_low == NULL:
-                return -1
     tape.capacity = capacity
     tape.mask = capacity - 1
     return 0
@@ -260,7 +261,7 @@ cdef inline int resize_tape(Tape* tape, int64_t capacity) noexcept nogil:
 cdef inline int make_room(Tape* tape, int64_t trades) noexcept nogil:
     """Make sure that ``trades`` more fit, growing the ring when windows need it. Returns 0, or -1 without memory.
 
-    It always succeeds in keeping every window: tails stay within ``max_window`` trades of the head.
+    What windows need is bounded: tails stay within ``max_window`` trades of the head.
     """
     cdef int64_t needed = tape.head - tape.oldest + trades + SENTINELS
     cdef int64_t capacity = tape.capacity
@@ -268,8 +269,10 @@ cdef inline int make_room(Tape* tape, int64_t trades) noexcept nogil:
         return 0
     while capacity < needed:
         capacity *= 2
+    if resize_tape(tape, capacity) != 0:
+        return -1
     tape.grown += 1
-    return resize_tape(tape, capacity)
+    return 0
 
 
 cdef inline void append_trades(Tape* tape, int first, int last) noexcept nogil:
@@ -342,13 +345,14 @@ cdef inline void restart_session(Tape* tape) noexcept nogil:
 
 # ---------------------------------------------------------------- nodes
 
-cdef inline void flag_truncated(Tape* tape, int k, int m) noexcept nogil:
-    """Remember that a window at trade ``k`` of this block holds less than its declaration asks for."""
-    if not tape.block_truncated:
-        memset(truncated_column(tape), 0, m)
-        tape.block_truncated = 1
-    truncated_column(tape)[k] = 1
-    tape.truncations += 1
+cdef inline void flag_truncated(Tape* tape, uint64_t source, int k, int m) noexcept nogil:
+    """Remember that ``source`` holds less at trade ``k`` of this block than its declaration asks for."""
+    cdef int64_t* flags = fixed_column(tape, COL_TRUNCATED)
+    if tape.block_truncated == 0:
+        memset(flags, 0, m * sizeof(int64_t))
+    tape.block_truncated |= source
+    tape.truncations += flags[k] == 0
+    flags[k] |= <int64_t>source
 
 
 cdef inline int64_t before(int64_t ts, int64_t limit) noexcept nogil:
@@ -393,7 +397,9 @@ cdef inline int64_t next_two_tails(
     return next_tail(ts, mask, first[0], next_limit)
 
 
-cdef inline void move_tail_by_time(Tape* tape, Slot* slot, int64_t window, int64_t* out, int m) noexcept nogil:
+cdef inline void move_tail_by_time(
+    Tape* tape, Slot* slot, int64_t window, uint64_t source, int64_t* out, int m
+) noexcept nogil:
     """Write each trade's window tail: the first position with ``ts > now - window``.
 
     A window that would hold more than ``max_window`` trades is cut short, and its trade flagged.
@@ -405,7 +411,7 @@ cdef inline void move_tail_by_time(Tape* tape, Slot* slot, int64_t window, int64
         tail = next_tail(tape.ts, tape.mask, tail, now[k] - window + 1)
         if position + k - tail >= tape.max_window:
             tail = position + k + 1 - tape.max_window
-            flag_truncated(tape, k, m)
+            flag_truncated(tape, source, k, m)
         out[k] = tail
     slot.tail = tail
 
@@ -492,7 +498,7 @@ cdef inline int add_overflows(i128 a, i128 b, i128* total) noexcept nogil:
 
 
 cdef inline void session_totals(
-    Tape* tape, int64_t* size, i128* price_size, i128* dev, i128* dev_squared, int m
+    Tape* tape, uint64_t source, int64_t* size, i128* price_size, i128* dev, i128* dev_squared, int m
 ) noexcept nogil:
     """Running totals since the session began.
 
@@ -522,7 +528,7 @@ cdef inline void session_totals(
         size[k] = tape.session_size
         if tape.session_overflow:
             size[k] = 0
-            flag_truncated(tape, k, m)
+            flag_truncated(tape, source, k, m)
         price_size[k] = tape.session_price_size
         dev[k] = tape.session_dev
         dev_squared[k] = tape.session_dev_squared
@@ -636,7 +642,7 @@ cdef inline void evaluate_exact(Tape* tape, Slot* slot, const Node* node, int m)
     cdef const int64_t* total = fixed_column(tape, COL_TOTAL_SIZE)
     cdef int k
     if node.op == OP_TAIL_TIME:
-        move_tail_by_time(tape, slot, node.k, out, m)
+        move_tail_by_time(tape, slot, node.k, node.source, out, m)
     elif node.op == OP_TAIL_COUNT:
         move_tail_by_count(tape, slot, node.k, out, m)
     elif node.op == OP_FIRST_PRICE:
@@ -671,6 +677,7 @@ cdef inline void evaluate_exact(Tape* tape, Slot* slot, const Node* node, int m)
     elif node.op == OP_SESSION:
         session_totals(
             tape,
+            node.source,
             out,
             wides(tape, node.out + INT_BYTES),
             wides(tape, node.out + INT_BYTES + WIDE_BYTES),

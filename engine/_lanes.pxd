@@ -8,11 +8,11 @@ Events are ordered by *key*: the index of the record in its block, then the phas
 time has reached their deadline; on the record itself exits come first, then the account's loss floor, then entries.
 """
 
-from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint16_t
-from libc.string cimport memchr
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.string cimport memcpy
 
-from engine._graph cimport BLOCK, COL_PRICE, COL_TS, Tape, bools, fixed_column, truncated_column
-from engine._int128 cimport i128, i128_add, i128_less, i128_mul, i128_mul64, i128_of, i128_sub
+from engine._graph cimport BLOCK, COL_PRICE, COL_TRUNCATED, COL_TS, Tape, bools, fixed_column
+from engine._int128 cimport i128, i128_add, i128_less, i128_mul, i128_mul64, i128_sub
 
 cdef enum Phase:
     PHASE_TIMER
@@ -48,6 +48,7 @@ cdef extern from "stdint.h":
 cdef struct Lane:
     int instrument
     int64_t state  # the column's byte offset
+    uint64_t sources  # bits of the windows and sessions behind it: it is silent where one of them is cut short
     int64_t warm_ns
     int64_t warm_trades
     int mode
@@ -101,7 +102,7 @@ cdef struct Market:
 cdef struct Block:
     # the records being worked through, in stream order
     int records
-    int times  # records, or records + 1 when the block ends with a time that is an event of its own
+    int times  # entries of ts: as many as records, or 1 in a block without records, which only lets time pass
     int64_t ts[BLOCK + 1]
     int instrument[BLOCK + 1]
     int trade[BLOCK + 1]  # index in the instrument's block, or -1 for a quote
@@ -153,7 +154,8 @@ cdef inline int first_warm(const Lane* lane, const Tape* tape, int trades) noexc
 cdef inline void find_entry(Lane* lane, const Tape* tape, const int* records, int trades) noexcept nogil:
     """Find the trade on which the state becomes long or short from another state."""
     cdef const uint8_t* state = bools(tape, lane.state)
-    cdef const uint8_t* truncated = truncated_column(tape)
+    cdef const int64_t* truncated = fixed_column(tape, COL_TRUNCATED)
+    cdef uint64_t cut = tape.block_truncated & lane.sources, word = 0
     cdef int k = first_trade_from(records, trades, lane.from_record), warm
     cdef uint8_t now, previous = lane.previous
     lane.cursor = trades
@@ -165,7 +167,7 @@ cdef inline void find_entry(Lane* lane, const Tape* tape, const int* records, in
         k = warm
     while k < trades:
         now = state[k]
-        if tape.block_truncated and truncated[k]:
+        if cut != 0 and <uint64_t>truncated[k] & cut != 0:
             now = 0
         if now != previous:
             previous = now
@@ -177,7 +179,10 @@ cdef inline void find_entry(Lane* lane, const Tape* tape, const int* records, in
                 return
         k += 1
         if previous == 0:
-            while k + 8 <= trades and (<const int64_t*>(state + k))[0] == 0:
+            while k + 8 <= trades:
+                memcpy(&word, state + k, 8)
+                if word != 0:
+                    break
                 k += 8
     lane.previous = previous
 
@@ -223,6 +228,22 @@ cdef inline int scan_prices(Lane* lane, const Tape* tape, const int* records, in
     return -1
 
 
+cdef inline void skip_empty_candles(Lane* lane, const Tape* tape, int trades, const Block* block) noexcept nogil:
+    """Count at once the candles that end before the next trade, the time stop, and the one that would close."""
+    cdef int64_t until = block.ts[block.times - 1], candles
+    if lane.candle_traded or block.times == 0:
+        return
+    if lane.cursor < trades:
+        until = fixed_column(tape, COL_TS)[lane.cursor]
+    if lane.deadline_ns <= until:
+        until = lane.deadline_ns - 1
+    candles = (until - lane.candle_ns) / SECOND if until > lane.candle_ns else 0
+    if candles > lane.flat_candles - lane.flat_run - 1:
+        candles = lane.flat_candles - lane.flat_run - 1
+    lane.flat_run += <int>candles
+    lane.candle_ns += candles * SECOND
+
+
 cdef inline void find_exit(
     Lane* lane, const Tape* tape, const int* records, int trades, const Block* block
 ) noexcept nogil:
@@ -230,6 +251,8 @@ cdef inline void find_exit(
     cdef int64_t candle_end, deadline
     cdef int record, k
     while True:
+        if lane.flat_candles > 0:
+            skip_empty_candles(lane, tape, trades, block)
         candle_end = lane.candle_ns + SECOND if lane.flat_candles > 0 else NEVER
         deadline = lane.deadline_ns if lane.deadline_ns <= candle_end else candle_end
         record = first_at_or_after(block, deadline, lane.from_record) if deadline != NEVER else block.times
