@@ -6,9 +6,12 @@ the log file that holds its traceback.
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -64,6 +67,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or (given[0].startswith("-") and given[0] not in OWN_FLAGS):
         given.insert(0, "run")  # only options: the main job
+    if sys.stderr is None:  # closed by the caller; what is printed must not end up among the results
+        sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - lives as long as the process
+    if sys.stdout is None:
+        print("error: standard output is closed; send it to a file or to /dev/null", file=sys.stderr)
+        sys.exit(int(ExitCode.USAGE))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an encoding without µ or ✓ shows a question mark
     sys.exit(int(_execute(given)))
 
 

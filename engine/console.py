@@ -13,6 +13,7 @@ import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TextIO
@@ -118,6 +119,7 @@ class SessionConsole:
         self._switch_interval_s = sys.getswitchinterval()
         self.latest: Snapshot | None = None
         self.reasons: Counter[str] = Counter()
+        self.write_error: OSError | None = None  # why standard output cannot be written, when its reader is still there
         self.on_reader_gone: Callable[[], None] = lambda: None
 
     def __enter__(self) -> SessionConsole:
@@ -168,11 +170,17 @@ class SessionConsole:
             while self._lines:
                 self._out.write(self._lines.popleft() + "\n")
             self._out.flush()
-        except BrokenPipeError:
+        except OSError as error:
+            if not isinstance(error, BrokenPipeError):
+                self.write_error = error
             discard_output()
             self.on_reader_gone()
 
     def _draw(self) -> None:
+        with suppress(OSError):  # the terminal was closed: the session is told by a signal
+            self._draw_until_stopped()
+
+    def _draw_until_stopped(self) -> None:
         while not self._stop.wait(1 / DRAWS_PER_S):
             if self._live:
                 while self._lines:

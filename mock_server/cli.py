@@ -32,7 +32,7 @@ _PARSER_ERROR: type[typer.BadParameter] = typer.BadParameter.__mro__[2]
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-@app.command()
+@app.command(context_settings={"help_option_names": ["-h", "--help"]})
 def mock_server(
     symbols: Annotated[
         str | None, typer.Option(metavar="A,B", help="What is traded; with --replay, what to keep of the file. [AAPL]")

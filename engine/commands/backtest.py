@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import os
 import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from engine.commands.report import ENDINGS, check_report, write_report
 from engine.commands.shared import (
     CalendarFlag,
     ConfigFlag,
@@ -35,21 +35,14 @@ from engine.commands.shared import (
     write_json,
     write_table,
 )
-from engine.errors import ConfigError, ExitCode, UserError
+from engine.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
-    from engine.results import BacktestResult
     from engine.store import TickFile
     from engine.strategy import Strategy
 
 DEMO_TICKS = 200_000
 DEMO_SYMBOL = "AAPL"
-
-TRADE_COLUMNS = (
-    *("symbol", "side", "entry_ts_ns", "exit_ts_ns", "entry_price", "exit_price", "qty", "reason"),
-    *("gross", "spread_cost", "slippage_cost", "fees", "net"),
-)
-"""The header of ``--report x.csv``: the fields of a trade, whether there is one or not."""
 
 
 def backtest(
@@ -109,7 +102,7 @@ def backtest(
     }
     _check_usage(ticks, demo=demo, on_bad_row=on_bad_row, report=report, of_a_file=of_a_file)
     if report:
-        _check_report(report)
+        check_report(report, ticks, quotes)
     loaded = load_config(
         config_file,
         parameters,
@@ -143,14 +136,20 @@ def backtest(
         **config.strategy.params,
     )
     found = result.to_json()
+    symbols = [item.symbol for item in file.instruments]
     if report:
-        _write_report(report, result)
+        done = write_report(report, result, ", ".join(f"{name} {value}" for name, value in _made_with(found, symbols)))
+        if not quiet:
+            print(done, file=sys.stderr)
+    if not quiet and config.paper.fills == "auto" and found["passport"]["fills"] == "last":
+        print(_without_quotes(found["passport"]), file=sys.stderr)
     if as_json:
         write_json(found)
     else:
-        _show(found)
+        _show(found, symbols)
         if not quiet:
-            source = ["--demo"] if ticks is None else ["--ticks", str(ticks)]
+            how_read = [part for flag, value in of_a_file.items() if value is not None for part in (flag, str(value))]
+            source = ["--demo"] if ticks is None else ["--ticks", str(ticks), *how_read]
             print(f"\nnext: {_next_command(source, config.strategy.name, chosen)}", file=sys.stderr)
 
 
@@ -166,14 +165,16 @@ def _check_usage(
     def refuse(what: str, fix: str) -> UserError:
         return UserError(what, fix=fix, exit_code=ExitCode.USAGE)
 
-    if demo == (ticks is not None):
+    if demo and ticks is not None:
+        raise refuse("--ticks FILE and --demo: not both", "leave one of them out")
+    if not demo and ticks is None:
         raise refuse("one of --ticks FILE and --demo is needed", "first result: microburst backtest --demo")
     for flag, value in of_a_file.items():
         if demo and value is not None:
             raise refuse(f"{flag} says how a file is read, and --demo reads none", "use it with --ticks FILE")
     if on_bad_row not in ("stop", "skip"):
         raise refuse(f"--on-bad-row {on_bad_row} is neither stop nor skip", "write --on-bad-row stop, or skip")
-    if report and report.suffix not in (".json", ".csv", ".html"):
+    if report and report.suffix not in ENDINGS:
         raise refuse(f"--report {report} does not end in .json, .csv or .html", "the ending says what is written")
 
 
@@ -207,17 +208,6 @@ def _tell_input(file: TickFile) -> None:
         print(f"late rows (earlier than one above, traded at its time): {file.late:,}", file=sys.stderr)
 
 
-def _check_report(path: Path) -> None:
-    """Refuse a report that could not be written, before the run rather than after it."""
-    fix = "name a file in a directory that exists and that you may write to"
-    if path.is_dir():
-        raise ConfigError("cannot write the report: this is a directory", where=str(path), fix=fix)
-    if not path.parent.is_dir():
-        raise ConfigError(f"cannot write the report: there is no directory {path.parent}", where=str(path), fix=fix)
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise ConfigError("cannot write the report: no permission", where=str(path), fix=fix)
-
-
 def _next_command(source: Sequence[str], name: str, strategy: type[Strategy]) -> str:
     """Return what to try next: the same again, with one parameter changed if the strategy has the usual one."""
     from engine.config import StrategySettings
@@ -227,28 +217,36 @@ def _next_command(source: Sequence[str], name: str, strategy: type[Strategy]) ->
     return shlex.join(["microburst", "backtest", *source, *given, *change, "--json"])
 
 
-def _write_report(path: Path, result: BacktestResult) -> None:
-    """Write everything as .json, the trades as .csv, or the picture of price, trades and equity as .html."""
-    import orjson
-
-    found = result.to_json()
-    try:
-        if path.suffix == ".json":
-            path.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2))
-        elif path.suffix == ".html":
-            result.plot().write_html(path)
-        else:
-            with path.open("w", newline="", encoding="utf-8") as file:
-                file.write(f"# run {found['run_id']}\n")
-                table = csv.DictWriter(file, TRADE_COLUMNS, lineterminator="\n")
-                table.writeheader()
-                table.writerows(found["trades"])
-    except OSError as error:
-        raise ConfigError(f"cannot write the report: {error.strerror}", where=str(path)) from None
+def _without_quotes(passport: Mapping[str, Any]) -> str:
+    free = not passport["slippage_bps"] and passport["fee"].partition("/")[0] == "0"
+    result = "trades cost nothing" if free else "no spread is paid"
+    return f"no quotes in the data: fills are at the last price and {result}; assume a spread with --spread 0.01"
 
 
-def _show(found: dict[str, Any]) -> None:
-    """Write the human result: figures, and trades by reason."""
+def _made_with(found: dict[str, Any], symbols: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield what the result was made with: strategy, symbols, period and costs."""
+    passport = found["passport"]
+    parameters = ", ".join(f"{name}={value}" for name, value in passport["parameters"].items())
+    yield "strategy", f"{passport['strategy'].rpartition('.')[2]}({parameters})"
+    yield "symbols" if len(symbols) > 1 else "symbol", ", ".join(symbols)
+    if found["ticks"]:
+        yield "period", f"{_second(found['first_ts_ns'])} to {_second(found['last_ts_ns'])} UTC"
+    yield "fills", passport["fills"]
+    assumed, touch = passport["spread"], passport["fills"] == "touch"
+    yield "spread", f"{assumed:g}" if assumed is not None else "that of the quotes" if touch else "none"
+    yield "slippage", f"{passport['slippage_bps']:g} bps"
+    yield "fee", passport["fee"]
+
+
+def _second(ts_ns: int) -> str:
+    return f"{datetime.fromtimestamp(ts_ns // 1_000_000_000, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _show(found: dict[str, Any], symbols: Sequence[str]) -> None:
+    """Write the human result: what it was made with, figures, and trades by reason."""
+    settings = plain_table("setting", "value")
+    for name, value in _made_with(found, symbols):
+        settings.add_row(name, value)
     figures = plain_table("result", "value", right=["value"])
     for name, value in _figures(found):
         figures.add_row(name, value)
@@ -257,7 +255,7 @@ def _show(found: dict[str, Any]) -> None:
         trades = [trade for trade in found["trades"] if trade["reason"] == reason]
         gross, net = (sum(trade[name] for trade in trades) for name in ("gross", "net"))
         reasons.add_row(reason, str(len(trades)), _money(gross), _money(net))
-    write_table(figures, "", *([reasons] if found["trades"] else ["no trades"]))
+    write_table(settings, "", figures, "", *([reasons] if found["trades"] else ["no trades"]))
 
 
 def _figures(found: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,7 @@ from engine.errors import ExitCode, UserError
 MOCK_PORT = 8765
 EXTRAS = {"gui": ("pyqtgraph", "PySide6-Essentials"), "data": ("polars", "pyarrow", "plotly")}
 CORE = ("numpy", "orjson", "websockets", "uvloop", "typer", "rich", "structlog", "pydantic-settings")
+INSTALL = "in the project's folder: pip install -e ."
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,8 @@ def _compiled() -> Iterator[Check]:
         try:
             module = importlib.import_module(f"engine.{name}")
         except ImportError as error:
-            yield Check(
-                f"engine.{name}", "broken", " ".join(str(error).split()), "build it: make build, or in the project's folder: pip install -e ."
-            )
+            fix = f"build it: make build, or {INSTALL}"
+            yield Check(f"engine.{name}", "broken", " ".join(str(error).split()), fix)
         else:
             yield Check(f"engine.{name}", "ok", Path(str(module.__file__)).name)
 
@@ -85,7 +85,7 @@ def _libraries() -> Iterator[Check]:
         try:
             yield Check(name, "ok", version(name))
         except PackageNotFoundError:
-            yield Check(name, "broken", "not installed", "in the project's folder: pip install -e .")
+            yield Check(name, "broken", "not installed", INSTALL)
 
 
 def _extras() -> Iterator[Check]:
@@ -94,7 +94,8 @@ def _extras() -> Iterator[Check]:
             try:
                 yield Check(name, "ok", f"{version(name)} (extra {extra})")
             except PackageNotFoundError:
-                yield Check(name, "missing", f"not installed (extra {extra})", f"in the project's folder: pip install -e '.[{extra}]'")
+                fix = f"in the project's folder: pip install -e '.[{extra}]'"
+                yield Check(name, "missing", f"not installed (extra {extra})", fix)
 
 
 def _machine() -> Iterator[Check]:
@@ -111,7 +112,8 @@ def _configuration(config_file: Path | None) -> Iterator[Check]:
     try:
         loaded = load_config(config_file)
     except UserError as error:
-        yield Check("configuration", "broken", error.line(), "correct it, then look at: microburst config show --origin")
+        fix = "correct it, then look at: microburst config show --origin"
+        yield Check("configuration", "broken", error.line(), fix)
         return
     given = f"{len(loaded.origins)} set: {', '.join(map('.'.join, loaded.origins))}"
     yield Check("configuration", "ok", given if loaded.origins else "defaults")

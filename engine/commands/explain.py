@@ -1,4 +1,4 @@
-"""``microburst explain``: every condition at one moment, its value against its threshold, and what risk would have said."""
+"""``microburst explain``: every condition at one moment, value against threshold, and what risk would have said."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -25,7 +26,9 @@ from engine.commands.shared import (
     StrategyFlag,
     VerboseFlag,
     chosen_strategy,
+    discard_output,
     load_config,
+    output_error,
     start_log,
     write_json,
     write_table,
@@ -94,9 +97,12 @@ def run(
     console = SessionConsole(as_json=as_json, quiet=quiet)
     try:
         with console:
-            return _run_loop(_session(loaded.config, console))
+            code = _run_loop(_session(loaded.config, console))
     finally:  # what was traded is told even when the strategy's own code has failed
         _show_summary(console, as_json=as_json)
+    if console.write_error:
+        raise output_error(console.write_error)
+    return code
 
 
 async def _session(config: Config, console: SessionConsole) -> int:
@@ -129,8 +135,17 @@ async def _session(config: Config, console: SessionConsole) -> int:
 
 
 def _on_signals(ask: Callable[[ExitCode], None]) -> None:
-    """Call ``ask`` with the exit code of a signal, at Ctrl-C and SIGTERM."""
+    """Call ``ask`` with the exit code of a signal, at Ctrl-C, SIGTERM and when the terminal is closed."""
     loop = asyncio.get_running_loop()
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored: nohup
+        terminals = [stream for stream in (sys.stdout, sys.stderr) if stream.isatty()]
+
+        def hung_up() -> None:
+            if gone := [stream for stream in terminals if not os.isatty(stream.fileno())]:
+                discard_output(*gone)
+            ask(ExitCode.HUNG_UP)
+
+        loop.add_signal_handler(signal.SIGHUP, hung_up)
     for name, code in ((signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)):
         try:
             loop.add_signal_handler(name, ask, code)

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import orjson
 import typer
 
-from engine.errors import ConfigError, nearest
+from engine.errors import ConfigError, UserError, nearest
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -131,16 +132,41 @@ def start_log(loaded: Loaded, *, quiet: bool, verbose: int) -> None:
     log.configure(level=settings.level, terminal=settings.format, file=settings.file, verbosity=verbosity)
 
 
-def discard_output() -> None:
-    """Let standard output lead nowhere: the reader of the pipe has gone, and nobody is left to tell."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def discard_output(*streams: TextIO) -> None:
+    """Let standard output, or the given streams, lead nowhere: nobody is left to read, or nothing more fits."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams or (sys.stdout,):
+        os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Write to standard output. A reader that has gone is no mistake: ``| head`` has what it wanted.
+
+    Raises:
+        UserError: it cannot be written, for example on a full disk.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard_output()
+    except OSError as error:
+        discard_output()
+        raise output_error(error) from None
+
+
+def output_error(error: OSError) -> UserError:
+    """Return the error of a result that could not be written."""
+    return UserError(f"cannot write to standard output: {error.strerror}", fix="send it where there is room")
 
 
 def write_json(value: Mapping[str, Any]) -> None:
     """Write one JSON object on a line of standard output. NaN becomes null."""
     data = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY, default=str)
-    sys.stdout.write(data.decode() + "\n")
-    sys.stdout.flush()
+    with writing():
+        sys.stdout.write(data.decode() + "\n")
 
 
 def write_table(*parts: Table | str) -> None:
@@ -149,14 +175,14 @@ def write_table(*parts: Table | str) -> None:
 
     terminal = sys.stdout.isatty()
     console = Console(highlight=False, width=None if terminal else PIPE_WIDTH)
-    for part in parts:
-        if terminal:
-            console.print(part, markup=False)
-            continue
-        with console.capture() as captured:
-            console.print(part, markup=False)
-        sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
-    sys.stdout.flush()
+    with writing():
+        for part in parts:
+            if terminal:
+                console.print(part, markup=False)
+                continue
+            with console.capture() as captured:
+                console.print(part, markup=False)
+            sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def plain_table(*columns: str, right: Sequence[str] = ()) -> Table:

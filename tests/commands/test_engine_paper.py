@@ -39,7 +39,7 @@ def test_json_lines(run, market):
     assert summary["rejected"] == {}
 
 
-@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_it_in_order(start, market, how, code):
     engine = start("engine", "--feed", market)
     engine.line("OPEN")

@@ -37,7 +37,7 @@ def trading(start):
     return engine, embedded_market(engine)
 
 
-@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal(trading, how, code):
     engine, market = trading
     done = engine.end(how)

@@ -48,7 +48,7 @@ def test_version_and_help(capsys):
         (["strategy", "show"], "Missing argument 'NAME|FILE:CLASS'; see: microburst strategy show --help"),
         (["doctor", "--jsn"], "No such option: --jsn"),
         (["backtest"], "one of --ticks FILE and --demo is needed; first result: microburst backtest --demo"),
-        (["backtest", "--demo", "--ticks", "x"], "one of --ticks FILE and --demo is needed"),
+        (["backtest", "--demo", "--ticks", "x"], "--ticks FILE and --demo: not both; leave one of them out"),
         (["backtest", "--demo", "--price-precision", "two"], "Invalid value for '--price-precision'"),
         (["backtest", "--demo", "--price-precision", "13"], "Invalid value for '--price-precision'"),
         (["backtest", "--demo", "--quotes", "q.csv"], "--quotes says how a file is read, and --demo reads none"),
@@ -112,6 +112,40 @@ def test_a_report_without_trades_has_its_header_all_the_same(capsys):
     none, some = (Path(name).read_text().splitlines() for name in ("none.csv", "some.csv"))
     assert len(none) == 2 < len(some)
     assert none[1] == some[1] != ""
+
+
+TICKS = "".join(["timestamp,price,size\n", *(f"2024-01-02T14:30:0{n}Z,10{n}.5,1\n" for n in range(9))])
+
+
+def test_a_report_never_replaces_an_input(capsys):
+    Path("x.csv").write_text(TICKS)
+    Path("same.csv").hardlink_to("x.csv")
+    code, out, err = leaves(capsys, "backtest", "--ticks", "x.csv", "--report", "same.csv")
+    assert (code, out) == (3, "")
+    assert (
+        err == "error: same.csv: cannot write the report: this file is an input, and would be lost; name another file\n"
+    )
+    assert Path("x.csv").read_text() == TICKS
+
+
+def test_a_report_says_what_it_wrote(capsys):
+    for told in ("report: y.json\n", "report: y.json (replaced)\n"):
+        code, _, err = leaves(capsys, "backtest", "--demo", "--report", "y.json")
+        assert (code, told in err) == (0, True)
+
+
+def test_a_result_names_what_it_was_made_with(capsys):
+    Path("ACME.csv").write_text(TICKS)
+    given = ("backtest", "--ticks", "ACME.csv", "--symbol", "ACME")
+    _, out, err = leaves(capsys, *given)
+    rows = dict(line.split(None, 1) for line in out.partition("\n\n")[0].splitlines())
+    assert "window=15s" in rows["strategy"]
+    assert rows["symbol"] == "ACME"
+    assert rows["period"] == "2024-01-02 14:30:00 to 2024-01-02 14:30:08 UTC"
+    assert (rows["fills"], rows["spread"], rows["slippage"], rows["fee"]) == ("last", "none", "0 bps", "0/unit")
+    assert "fills are at the last price and trades cost nothing; assume a spread with --spread 0.01\n" in err
+    assert "--ticks ACME.csv --symbol ACME" in err.splitlines()[-1]
+    assert "trades cost nothing" not in leaves(capsys, *given, "--spread", "0.01")[2]
 
 
 def test_the_next_command_can_be_run_as_it_stands(capsys):
