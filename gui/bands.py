@@ -6,6 +6,7 @@ one polygon of a few hundred corners takes well below one.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,8 @@ class BandFill(pg.GraphicsObject):  # type: ignore[misc]  # pyqtgraph is untyped
 
     def __init__(self) -> None:
         super().__init__()
-        self._polygon = QtGui.QPolygonF()
+        self._polygons: list[QtGui.QPolygonF] = []
+        self._bounds = QtCore.QRectF()
         self._brush = QtGui.QBrush()
 
     def set_brush(self, brush: QtGui.QBrush) -> None:
@@ -35,19 +37,31 @@ class BandFill(pg.GraphicsObject):  # type: ignore[misc]  # pyqtgraph is untyped
         self._brush = brush
         self.update()
 
-    def set_data(self, times: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> None:
-        """Fill between ``low`` and ``high``, which are finite."""
+    def set_data(
+        self,
+        times: NDArray[np.float64],
+        low: NDArray[np.float64],
+        high: NDArray[np.float64],
+        first: NDArray[np.intp] | None = None,
+    ) -> None:
+        """Fill between ``low`` and ``high``, which are finite; the area starts anew at each index in ``first``."""
         self.prepareGeometryChange()
-        x, y = np.concatenate((times, times[::-1])), np.concatenate((low, high[::-1]))
-        self._polygon = pg.functions.arrayToQPolygonF(x, y)
+        self._polygons, self._bounds = [], QtCore.QRectF()
+        edges = [0, *(first.tolist() if first is not None else []), len(times)]
+        for start, end in pairwise(edges):
+            part = slice(start, end)
+            x, y = np.concatenate((times[part], times[part][::-1])), np.concatenate((low[part], high[part][::-1]))
+            self._polygons.append(pg.functions.arrayToQPolygonF(x, y))
+            self._bounds = self._bounds.united(self._polygons[-1].boundingRect())
         self.update()
 
     def boundingRect(self) -> QtCore.QRectF:
         """Return the area's bounds in data coordinates."""
-        return self._polygon.boundingRect()
+        return self._bounds
 
     def paint(self, painter: QtGui.QPainter, option: Any, widget: Any = None) -> None:
         """Draw the area without an outline."""
         painter.setPen(QtCore.Qt.PenStyle.NoPen)
         painter.setBrush(self._brush)
-        painter.drawPolygon(self._polygon)
+        for polygon in self._polygons:
+            painter.drawPolygon(polygon)

@@ -1,7 +1,7 @@
 """The chart stack: price with session VWAP, bands, order levels and trades above, total P/L below, one time axis.
 
 Drawn once per frame from the buffers of :mod:`gui.state`; nothing happens per tick. Only what is visible is handed
-to Qt, and pyqtgraph reduces that to the lowest and highest value of each pixel column.
+to Qt, reduced to a few points per pixel column, the lowest and highest among them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from gui import words
 from gui.axes import AXIS_WIDTH_PX, AxisTag, PriceAxis, TimeAxis
 from gui.bands import BandFill, stride
 from gui.buffers import Series
+from gui.gaps import broken, gap_cuts, starts
 from gui.legend import Legend
 from gui.markers import TradeMarkers
+from gui.pnl import steps
 from gui.state import ASK, BID, PRICE, TIME, VWAP, VWAP_SD, SymbolState
 from gui.theme import Theme
 
@@ -98,22 +100,23 @@ class ChartStack(QtWidgets.QWidget):
         self._price.vb.sigResized.connect(self._place_card)
 
     def _build_curves(self) -> None:
-        def curve(plot: pg.PlotItem, depth: int, **options: object) -> pg.PlotDataItem:
-            item = pg.PlotDataItem(**options)
-            item.setClipToView(True)
-            item.setDownsampling(auto=True, method="peak")
+        def curve(plot: pg.PlotItem, depth: int) -> pg.PlotDataItem:
+            # No clipping or downsampling by Qt: what arrives here is cut to the view and thinned already.
+            item = pg.PlotDataItem(connect="finite")
             item.setZValue(depth)
             plot.addItem(item, ignoreBounds=True)
             return item
 
-        self._price_curve = curve(self._price, 4, skipFiniteCheck=True)
-        self._vwap_curve = curve(self._price, 3, skipFiniteCheck=True)
-        self._bands = {sd: curve(self._price, 2, skipFiniteCheck=True) for sd in (-2, -1, 1, 2)}
+        self._price_curve = curve(self._price, 4)
+        self._vwap_curve = curve(self._price, 3)
+        self._bands = {sd: curve(self._price, 2) for sd in (-2, -1, 1, 2)}
         self._fills = {sd: BandFill() for sd in (2, 1)}
         for fill in self._fills.values():
             fill.setZValue(1)
             self._price.addItem(fill, ignoreBounds=True)
-        self._pnl_curve = curve(self._pnl, 4, skipFiniteCheck=True)
+        self._pnl_sides = {sign: (curve(self._pnl, 4), BandFill()) for sign in (-1, 1)}  # what is lost, what is won
+        for _, area in self._pnl_sides.values():
+            self._pnl.addItem(area, ignoreBounds=True)
         self._pnl_zero = pg.InfiniteLine(0.0, angle=0)
         self._pnl.addItem(self._pnl_zero, ignoreBounds=True)
         self._markers = TradeMarkers(self._price)
@@ -167,6 +170,11 @@ class ChartStack(QtWidgets.QWidget):
         violet.setAlpha(16)
         for fill in self._fills.values():
             fill.set_brush(pg.mkBrush(violet))
+        for sign, (line, area) in self._pnl_sides.items():
+            tint = QtGui.QColor(theme.up if sign > 0 else theme.down)
+            line.setPen(pg.mkPen(tint, width=1))
+            tint.setAlpha(40)
+            area.set_brush(pg.mkBrush(tint))
         self._pnl_zero.setPen(pg.mkPen(theme.border, width=1))
         for name, colour in (("entry", theme.accent), ("stop", theme.down), ("target", theme.up)):
             dashes = QtCore.Qt.PenStyle.DashLine
@@ -235,8 +243,9 @@ class ChartStack(QtWidgets.QWidget):
         part = state.series.between(left, right)
         times, prices = state.series.column(TIME)[part], state.series.column(PRICE)[part]
         vwap, sd = state.series.column(VWAP)[part], state.series.column(VWAP_SD)[part]
-        self._draw_price(times, prices)
-        self._draw_bands(times, vwap, sd)
+        cuts = np.concatenate((gap_cuts(times), state.cuts_s))
+        self._draw_price(times, prices, cuts)
+        self._draw_bands(times, vwap, sd, cuts)
         self._place_levels(state.view.position)
         self._fit_price(prices, vwap, sd, state.view.position)
         self._refresh_pnl(pnl, left, right)
@@ -244,52 +253,49 @@ class ChartStack(QtWidgets.QWidget):
         self._refresh_crosshair()
         self.legend.set_following(self._follow)
 
-    def _draw_price(self, times: Column, prices: Column) -> None:
+    def _draw_price(self, times: Column, prices: Column, cuts: Column) -> None:
         """Draw at most a few points per pixel column: the lowest and highest, so that no spike is lost."""
         enough = POINTS_PER_PIXEL * max(self._graphics.width(), 1)
         while len(times) > enough:
             kept = keep_extremes(prices[:-1])
             times, prices = np.append(times[kept], times[-1]), np.append(prices[kept], prices[-1])
-        self._price_curve.setData(times, prices)
+        self._price_curve.setData(*broken(times, prices, starts(times, cuts)))
 
-    def _draw_bands(self, times: Column, vwap: Column, sd: Column) -> None:
+    def _draw_bands(self, times: Column, vwap: Column, sd: Column, cuts: Column) -> None:
         known = np.isfinite(vwap) & np.isfinite(sd)
         times, vwap, sd = times[known], vwap[known], sd[known]
         # A step counted from the end keeps the newest point, so the lines reach the live edge.
         step = -stride(len(times)) if len(times) else -1
         times, vwap, sd = times[::step][::-1], vwap[::step][::-1], sd[::step][::-1]
+        first = starts(times, cuts)
         if self.legend.shows("vwap"):
-            self._vwap_curve.setData(times, vwap)
+            self._vwap_curve.setData(*broken(times, vwap, first))
         if self.legend.shows("bands"):
             for factor, band in self._bands.items():
-                band.setData(times, vwap + factor * sd)
+                band.setData(*broken(times, vwap + factor * sd, first))
             for factor, fill in self._fills.items():
-                fill.set_data(times, vwap - factor * sd, vwap + factor * sd)
+                fill.set_data(times, vwap - factor * sd, vwap + factor * sd, first)
 
     def _refresh_pnl(self, pnl: Series, left: float, right: float) -> None:
         if not len(pnl):
             return
         part = pnl.between(left, right)
-        # A value holds until the next one, so it is drawn as steps, and the newest reaches the live edge.
-        changes, levels = pnl.column(0)[part], pnl.column(1)[part]
-        times = np.append(np.repeat(changes, 2)[1:], max(self._now_s, float(changes[-1])))
-        values = np.repeat(levels, 2)
-        self._pnl_curve.setData(times, values)
+        levels = pnl.column(1)[part]
         newest = float(pnl.column(1)[-1])
-        colour = self._theme.up if newest >= 0 else self._theme.down
-        self._pnl_curve.setPen(pg.mkPen(colour, width=1))
         low, high = float(levels.min()), float(levels.max())
         span = max(high - low, 10.0**-self._pnl_axis.precision)
         # The area down to zero is only drawn while zero is in sight; otherwise it would exaggerate.
         zero = low - 3 * span <= 0 <= high + 3 * span
-        fill = QtGui.QColor(colour)
-        fill.setAlpha(40 if zero else 0)
-        self._pnl_curve.setFillLevel(0.0 if zero else None)
-        self._pnl_curve.setFillBrush(pg.mkBrush(fill))
+        times, values = steps(pnl.column(0)[part], levels, self._now_s)
+        for sign, (line, area) in self._pnl_sides.items():
+            line.setData(times, np.where(values * sign >= 0, values, np.nan))
+            side = np.maximum(values, 0.0) if sign > 0 else np.minimum(values, 0.0)
+            area.setVisible(zero)
+            area.set_data(times, np.zeros_like(side), side)
         low, high = (min(low, 0.0), max(high, 0.0)) if zero else (low, high)
         margin = max((high - low) * 0.2, span * 0.2)
         self._pnl.vb.setYRange(low - margin, high + margin, padding=0)
-        self._pnl_tag.colour(colour, self._theme.background)
+        self._pnl_tag.colour(self._theme.up if newest >= 0 else self._theme.down, self._theme.background)
         self._pnl_tag.place(newest, words.money(newest))
 
     def _place_levels(self, position: PositionView | None) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from engine.telemetry_wire import MAX_TICKS_TAIL, History, Snapshot, SymbolView, TradeView
-from gui.buffers import Series
+from gui.buffers import NS, Series
 
 POINTS = 1 << 16  # per symbol; beyond it old points thin out
 PNL_POINTS = 1 << 13
 TRADES = 10_000
+CUTS = 1000  # interruptions of the feed that are remembered per symbol
 
 TIME, PRICE, BID, ASK, VWAP, VWAP_SD = range(6)
 """Columns of a symbol's series."""
@@ -24,6 +26,15 @@ class SymbolState:
 
     view: SymbolView
     series: Series = field(default_factory=lambda: Series(columns=6, capacity=POINTS))
+    cuts_s: deque[float] = field(default_factory=lambda: deque(maxlen=CUTS))  # see gui.gaps
+    interrupted: bool = False  # the feed was lost since the newest point
+
+    def add(self, points: Sequence[tuple[int, float, float, float, float, float]], lost: bool) -> None:
+        """Append points; ``lost`` says that the feed was not live at the end of them."""
+        if points and self.interrupted:
+            self.cuts_s.append(points[0][0] * NS)
+        self.series.append(points)
+        self.interrupted = lost and not points if self.interrupted else lost
 
 
 class SessionState:
@@ -58,7 +69,7 @@ class SessionState:
         self.snapshot = snapshot
         self.mode = snapshot.mode
         for view in snapshot.symbols:
-            self._symbol(view).series.append(view.points)
+            self._symbol(view).add(view.points, lost=snapshot.feed.state != "live")
         if snapshot.engine_ts_ns > 0:  # before the first tick there is no time to draw it at
             self.pnl.append([(snapshot.engine_ts_ns, snapshot.account.total_pnl)])
         self.trades.extend(snapshot.new_trades)
