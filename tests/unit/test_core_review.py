@@ -49,9 +49,11 @@ def test_a_boundary_at_or_before_the_epoch_lets_nothing_past_the_checks(cut):
 REFUSED = [(0, 0, 1), (0, 5, 0), (0, MAX_INPUT + 1, 1), (0, 5, MAX_INPUT + 1), (7, 5, 1)]
 
 
-@pytest.mark.parametrize(("instrument", "price", "size"), REFUSED)
-@pytest.mark.parametrize("how", ["pushed", "plain columns", "columns"])
-def test_a_refused_record_neither_moves_time_nor_fires_a_boundary(instrument, price, size, how):
+@pytest.mark.parametrize(
+    ("how", "instrument", "price", "size"),
+    [(how, *row) for how in ("pushed", "columns", "plain columns") for row in REFUSED[: 4 if "plain" in how else 5]],
+)
+def test_a_refused_record_neither_moves_time_nor_fires_a_boundary(how, instrument, price, size):
     core = Core([Program()])
     core.set_cut(1000)
     assert core.push(0, 10, 5, 1) == NONE
@@ -59,10 +61,8 @@ def test_a_refused_record_neither_moves_time_nor_fires_a_boundary(instrument, pr
         seen = events(core, core.push(instrument, 2000, price, size))
     elif how == "columns":
         seen = loaded(core, (2000, price, size), instrument=[instrument])
-    elif instrument == 0:
-        seen = loaded(core, (2000, price, size))
     else:
-        return
+        seen = loaded(core, (2000, price, size))
     assert seen == []
     assert (core.engine_ts_ns, core.next_deadline_ns, core.price(0)) == (10, 1000, 5)
     assert core.rejected_price + core.rejected_size + core.rejected_instrument == 1
