@@ -155,7 +155,7 @@ class StatusBar(QtWidgets.QStatusBar):
         self.setSizeGripEnabled(False)
         self.feed = label("muted")
         self.addWidget(self.feed, 1)
-        self.engines = label("muted")
+        self.engines = label("value")
         self.engines.hide()
         self.addPermanentWidget(self.engines)
         self.figures = {
@@ -169,7 +169,9 @@ class StatusBar(QtWidgets.QStatusBar):
         """Show the newest figures."""
         feed = snapshot.feed
         rejected = sum(feed.rejected.values()) + sum(feed.bad_frames.values())
-        self.feed.setText(f"{feed.address}   {words.SESSION} {snapshot.session_id}")
+        # Among several engines the hint takes the session's place; the window's title names it too.
+        session = "" if self.engines.isVisible() else f"   {words.SESSION} {snapshot.session_id}"
+        self.feed.setText(f"{feed.address}{session}")
         texts = {
             "ticks": f"{words.count(feed.accepted)} ticks",
             "rate": f"{feed.ticks_per_s:,.0f} ticks/s",

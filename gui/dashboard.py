@@ -84,7 +84,7 @@ class Dashboard(QtWidgets.QWidget):
         below.addWidget(self._ticks_card())
         below.setStretchFactor(0, 3)
         below.setStretchFactor(1, 2)
-        below.setSizes([790, 470])
+        below.setSizes([880, 376])
         self.splitter = QtWidgets.QSplitter(Qt.Orientation.Vertical)
         self.splitter.addWidget(above)
         self.splitter.addWidget(below)

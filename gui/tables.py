@@ -102,7 +102,7 @@ TRADE_COLUMNS = (
     _Column("#", "number", lambda trade: trade.number),
     _Column("Symbol", "symbol", lambda trade: trade.symbol, left=True),
     _Column("Side", "side", lambda trade: trade.side, left=True),
-    _Column("Entry time", "entry_ts_ns", lambda trade: trade.entry_ts_ns),
+    _Column("Time", "entry_ts_ns", lambda trade: trade.entry_ts_ns),
     _Column("Held", "held_ns", lambda trade: trade.exit_ts_ns - trade.entry_ts_ns),
     _Column("Entry", "entry_price", lambda trade: trade.entry_price),
     _Column("Exit", "exit_price", lambda trade: trade.exit_price),
@@ -166,9 +166,9 @@ class TradesModel(_Model):
         if name == "qty":
             return words.quantity(value)
         if name == "entry_ts_ns":
-            return words.clock(value, self.zone)
+            return words.clock(value, self.zone, 0)  # to the millisecond in the tooltip
         if name == "held_ns":
-            return words.duration(value)
+            return words.held(value)
         if name in ("entry_price", "exit_price"):
             return words.price(value, self.precision(trade.symbol))
         if name == "reason":

@@ -80,7 +80,6 @@ QFrame#card { background: $surface; border: 1px solid $border; border-radius: 6p
 QLabel { background: transparent; }
 QLabel#title { color: $muted; font-weight: 600; }
 QLabel#muted, QLabel#name { color: $muted; }
-QLabel#value { color: $text; }
 QLabel[tone="up"] { color: $up_text; }
 QLabel[tone="down"] { color: $down_text; }
 QLabel[tone="good"] { color: $good; }
@@ -114,10 +113,11 @@ QComboBox QAbstractItemView { background: $raised; color: $text; selection-backg
   selection-color: $on_accent; border: 1px solid $border; }
 QTableView { background: $surface; alternate-background-color: $background; border: none; gridline-color: transparent;
   selection-background-color: $raised; selection-color: $text; }
-QTableView::item { padding: 0 6px; }
+QTableView::item { padding: 0 4px; }
 QHeaderView { background: $surface; }
 QHeaderView::section { background: $surface; color: $muted; border: none; border-bottom: 1px solid $border;
-  padding: 4px 6px; font-weight: 600; }
+  padding: 4px 4px; font-weight: 600; }
+QHeaderView::up-arrow, QHeaderView::down-arrow { width: 8px; }
 QTableCornerButton::section { background: $surface; border: none; }
 QStatusBar { background: $surface; border-top: 1px solid $border; }
 QStatusBar::item { border: none; }

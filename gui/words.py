@@ -253,6 +253,17 @@ def duration(span_ns: int) -> str:
     return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:02.0f} m"
 
 
+def held(span_ns: int) -> str:
+    """Return a holding time for a narrow column: ``7.4 s``, ``3:05`` or ``1:02:00``."""
+    seconds = span_ns // 1_000_000_000
+    if seconds < 60:
+        return f"{span_ns / 1e9:.1f} s"
+    minutes = (
+        f"{seconds // 60 % 60:02d}:{seconds % 60:02d}" if seconds >= 3600 else f"{seconds // 60}:{seconds % 60:02d}"
+    )
+    return f"{seconds // 3600}:{minutes}" if seconds >= 3600 else minutes
+
+
 def latency(microseconds: float) -> str:
     """Return a latency in µs, or ms from a thousand on."""
     if not math.isfinite(microseconds):

@@ -117,7 +117,7 @@ def test_tables_of_the_golden_snapshot(watched: tuple[MainWindow, ThreadedEngine
     trades, ticks = window.dashboard.trades, window.dashboard.ticks
     cells = [[trades.text(row, column) for column in range(trades.columnCount())] for row in range(trades.rowCount())]
     assert cells[0] == [
-        "3", "ACME", "▲ Long", "22:13:50.000", "1.23 s", "100.00", "100.00",
+        "3", "ACME", "▲ Long", "22:13:50", "1.2 s", "100.00", "100.00",
         "Time stop", "+0.50", "+1.00", "0.50", "100",
     ]  # fmt: skip
     assert [row[7] for row in cells] == ["Time stop", "Stop loss", "Profit target"]
@@ -184,12 +184,12 @@ def test_theme_palette_and_zone_change_everywhere(watched: tuple[MainWindow, Thr
         assert window.dashboard.trades.theme == make_theme("light", palette)
     window._local_zone = ZoneInfo("America/New_York")
     qtbot.mouseClick(window.top.zone, left)
-    assert window.dashboard.trades.text(0, 3) == "17:13:50.000"
+    assert window.dashboard.trades.text(0, 3) == "17:13:50"
     assert window.dashboard.ticks.text(0, 0) == "17:14:16.000"
     assert window.dashboard.chart._time_axis.text(T0 / 1e9, 3) == "17:13:20.000"
     assert window.top.zone.text() == "EST"
     qtbot.mouseClick(window.top.zone, left)
-    assert window.dashboard.trades.text(0, 3) == "22:13:50.000"
+    assert window.dashboard.trades.text(0, 3) == "22:13:50"
 
 
 def test_pause_is_one_click_and_turns_into_resume(watched: tuple[MainWindow, ThreadedEngine], qtbot: QtBot) -> None:
@@ -390,6 +390,17 @@ def test_nothing_is_cut_off_at_the_usual_sizes(
     for column in range(panel.trades.columnCount()):
         if not panel.trades_table.isColumnHidden(column):
             assert header.sectionSize(column) >= panel.trades_table.sizeHintForColumn(column)
+
+
+def test_the_trades_table_fits_at_the_default_size(window: MainWindow, start_engine: Start, qtbot: QtBot) -> None:
+    engine, session = start_engine(), SyntheticSession()
+    for _ in range(600):
+        engine.publish(session.advance(0.25))
+    window.open_session(demo=False)
+    table = window.dashboard.trades_table
+    qtbot.waitUntil(lambda: table.isVisible() and window.dashboard._fitted is not None, timeout=PATIENCE_MS)
+    assert window.width() == 1280
+    assert table.horizontalHeader().length() <= table.viewport().width()
 
 
 def test_words_from_outside_do_not_widen_the_side_column(
