@@ -36,6 +36,7 @@ cdef class Core:
     cdef int n_touched
     cdef Block block
     cdef Account account
+    cdef int64_t records_before  # accepted before this block
     cdef int block_open
     # input
     cdef const int64_t* in_ts

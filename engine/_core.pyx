@@ -662,6 +662,7 @@ cdef class Core:
                 market.trades_before = market.trades
             market.trades = 0
         self.n_touched = 0
+        self.records_before += self.block.records
         self.block.records = 0
         self.account.scanned = 0
         self.callback_record = 0
@@ -1098,6 +1099,13 @@ cdef class Core:
         """The price at which the account's position on the instrument is marked, ticks."""
         self.check_instrument(instrument)
         return self.holdings[instrument].mark_ticks
+
+    @property
+    def event_record_number(self):
+        """Number of the record on which the present event fell, counted from 0; -1 when it fell between records."""
+        if not self.block_open or not self.event_on_record or self.event_key < 0:
+            return -1
+        return self.records_before + self.event_record
 
     @property
     def next_deadline_ns(self):

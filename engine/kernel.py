@@ -102,6 +102,7 @@ class Kernel:
         self._orders = 0
         self._waiting: list[tuple[int, int, Lane, Approved]] = []
         self._faults: list[UserError] = []
+        self._closed_on = [-1] * len(self.instruments)  # the record on which each instrument's last position closed
         self.compilers = [Compiler(instrument) for instrument in self.instruments]
         compiled = [
             (assignment, index, self._compile(assignment.strategy, index))
@@ -317,6 +318,10 @@ class Kernel:
                 self.journal.append(SignalDeclined(ts_ns, lane.number, int(side), price))
                 return
             side = signal.side
+        record = core.event_record_number
+        if record >= 0 and record == self._closed_on[lane.instrument]:
+            self._refuse(lane, side, price, Refusal.POSITION_OPEN)  # it was open until this very trade
+            return
         refusal = self.risk.refusal(lane.instrument)  # before the cooldown, which a refused signal does not use up
         if refusal is not None:
             self._refuse(lane, side, price, refusal)
@@ -418,6 +423,7 @@ class Kernel:
         )
         lane.in_position = False
         lane.order = None
+        self._closed_on[index] = core.event_record_number
         if trade.net_units < 0:
             lane.cooldown_left = lane.strategy.parameters["cooldown_signals"].value
         self.journal.append(PositionClosed(ts_ns, lane.number, order.reason, trade.gross_units, trade.net_units))
