@@ -57,6 +57,7 @@ MAX_PRECISION = MAX_PRECISION_
 MAX_SYMBOLS = MAX_SYMBOLS_
 ISO = ISO_UNIT
 
+cdef int64_t TIME_LIMIT = <int64_t>1 << 62  # 2116-02-20; the core adds windows and deadlines to a time
 cdef int64_t LIMIT = (<int64_t>1 << 40) - 1  # engine.model.MAX_PRICE_TICKS and MAX_SIZE_LOTS
 
 
@@ -115,9 +116,9 @@ cdef inline int _problem(Row *row) noexcept nogil:
     if row.ask_size < 0 or row.ask_size > LIMIT:
         row.field = ASK_SIZE
         return _out_of_range(row.ask_size)
-    if row.ts_ns < 0:
+    if row.ts_ns < 0 or row.ts_ns > TIME_LIMIT:
         row.field = TIMESTAMP
-        return SCAN_NEGATIVE
+        return SCAN_NEGATIVE if row.ts_ns < 0 else SCAN_OUT_OF_BOUNDS
     return SCAN_OK
 
 

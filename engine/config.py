@@ -30,6 +30,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from engine.config_variables import ENV_FILE, ENV_PREFIX, check_variables
 from engine.errors import ConfigError, nearest
 from engine.quantities import (
     Fee,
@@ -43,7 +44,6 @@ from engine.quantities import (
 )
 from engine.sessions import calendar_names
 
-ENV_PREFIX = "MICROBURST__"
 PROJECT_FILE = Path("microburst.toml")
 AUTO_FEED = "auto"
 """The feed address that means: the mock market on its usual port, or an embedded one when nothing answers there."""
@@ -170,7 +170,7 @@ class Config(BaseSettings):
     """All settings. Read it with :func:`load`, which knows the places and their order."""
 
     model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, env_file=".env", env_file_encoding="utf-8", extra="forbid", frozen=True
+        env_prefix=ENV_PREFIX, env_file=ENV_FILE, env_file_encoding="utf-8", extra="forbid", frozen=True
     )
 
     feed: FeedSettings = FeedSettings()
@@ -231,6 +231,7 @@ def load(flags: Mapping[str, Found] | None = None, config_file: Path | None = No
         found |= _from_toml(user_file())
     if config_file or PROJECT_FILE.is_file():
         found |= _from_toml(config_file or PROJECT_FILE)
+    check_variables((name, key) for name, section in sections() for key in section.model_fields)
     found |= _from_variables(DotEnvSettingsSource(Config).env_vars, ".env ")
     found |= _from_variables(EnvSettingsSource(Config).env_vars, "environment ")
     found |= {tuple(key.split(".")): value for key, value in (flags or {}).items()}

@@ -19,12 +19,12 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 import orjson
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from engine.commands.shared import discard_output
+from engine.commands.shared import PIPE_WIDTH, discard_output
 from engine.telemetry_wire import AccountView, FeatureView, FeedView, PositionView, Snapshot, SymbolView, TradeView
 
 DRAWS_PER_S = 4
@@ -77,7 +77,7 @@ def trade_line(told: Opening | TradeView, precision: int) -> str:
         return f"OPEN  {clock(told.entry_ts_ns)} {what} {told.entry_price:.{precision}f}"
     digits = max(2, precision)
     held_s = (told.exit_ts_ns - told.entry_ts_ns) / 1e9
-    profit = f"P/L {told.net:+.{digits}f} (gross {told.gross:+.{digits}f}, costs {told.costs:.{digits}f})"
+    profit = f"P/L {signed(told.net, digits)} (gross {signed(told.gross, digits)}, costs {told.costs:.{digits}f})"
     close = f"CLOSE {clock(told.exit_ts_ns)} {what} {told.exit_price:.{precision}f}"
     return f"{close}  {told.reason:<5} {profit} after {held_s:.1f} s"
 
@@ -89,6 +89,12 @@ def trade_event(told: Opening | TradeView, precision: int) -> Event:
         if name in values:
             values[name] = round(values[name], precision)
     return {"event": "open" if isinstance(told, Opening) else "close", **values}
+
+
+def signed(amount: float, digits: int = 2) -> str:
+    """Return an amount with its sign; what rounds to nothing has none."""
+    text = f"{amount:+.{digits}f}"
+    return text if float(text) else text[1:]
 
 
 def clock(ts_ns: int) -> str:
@@ -194,7 +200,7 @@ class SessionConsole:
 
 def live_view(snapshot: Snapshot) -> Group:
     """Return the live table with the lines above and below it."""
-    return Group(_headline(snapshot), _symbols_table(snapshot), _account_line(snapshot.account), _feed_line(snapshot))
+    return Group(_headline(snapshot), SymbolsTable(snapshot), _account_line(snapshot.account), _feed_line(snapshot))
 
 
 def _headline(snapshot: Snapshot) -> Text:
@@ -206,29 +212,48 @@ def _headline(snapshot: Snapshot) -> Text:
     return text
 
 
-def _symbols_table(snapshot: Snapshot) -> Table:
+@dataclass(frozen=True, slots=True)
+class SymbolsTable:
+    """One row per symbol. A narrow terminal loses quotes, exit levels, then features: columns, never digits."""
+
+    snapshot: Snapshot
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
+        """Draw the fullest table that fits."""
+        features = len(self.snapshot.symbols[0].features) if self.snapshot.symbols else 0
+        details = [
+            (True, True, features),
+            (False, True, features),
+            *((False, False, n) for n in range(features, 0, -1)),
+        ]
+        for detail in details:
+            table = _symbols_table(self.snapshot, *detail)
+            if table.__rich_measure__(console, options.update(width=PIPE_WIDTH)).maximum <= options.max_width:
+                yield table
+                return
+        yield _symbols_table(self.snapshot, False, False, 0)
+
+
+def _symbols_table(snapshot: Snapshot, quotes: bool, levels: bool, features: int) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("symbol")
-    for name in ("price", "bid", "ask"):
-        table.add_column(name, justify="right")
-    first = snapshot.symbols[0].features if snapshot.symbols else []
-    for feature in first:
-        table.add_column(f"{feature.name} {feature.op} {measure(feature.threshold, feature.unit)}", justify="right")
-    table.add_column("position")
-    table.add_column("open P/L", justify="right")
+    table.add_column("symbol", no_wrap=True)
+    for name in ("price", "bid", "ask") if quotes else ("price",):
+        table.add_column(name, justify="right", no_wrap=True)
+    for feature in snapshot.symbols[0].features[:features] if features else []:
+        title = f"{feature.name} {feature.op} {measure(feature.threshold, feature.unit)}"
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("position", no_wrap=True)
+    table.add_column("open P/L", justify="right", no_wrap=True)
     for view in snapshot.symbols:
-        table.add_row(*_symbol_row(view, len(first)))
+        prices = [_price(price, view) for price in ((view.price, view.bid, view.ask) if quotes else (view.price,))]
+        cells = [_feature_cell(feature, view.warm) for feature in view.features[:features]]
+        cells += [Text("-")] * (features - len(cells))
+        table.add_row(Text(view.symbol), *prices, *cells, *_position_cells(view.position, view.price_precision, levels))
     return table
 
 
-def _symbol_row(view: SymbolView, features: int) -> list[Text]:
-    prices = [
-        Text("-" if math.isnan(p) or not p else f"{p:.{view.price_precision}f}")
-        for p in (view.price, view.bid, view.ask)
-    ]
-    cells = [_feature_cell(feature, view.warm) for feature in view.features[:features]]
-    cells += [Text("-")] * (features - len(cells))
-    return [Text(view.symbol), *prices, *cells, *_position_cells(view.position, view.price_precision)]
+def _price(price: float, view: SymbolView) -> Text:
+    return Text("-" if math.isnan(price) or not price else f"{price:.{view.price_precision}f}")
 
 
 def _feature_cell(feature: FeatureView, warm: bool) -> Text:
@@ -238,19 +263,19 @@ def _feature_cell(feature: FeatureView, warm: bool) -> Text:
     return Text(f"{measure(feature.value, feature.unit)} {mark}", "green" if feature.passed else "")
 
 
-def _position_cells(held: PositionView | None, precision: int) -> list[Text]:
+def _position_cells(held: PositionView | None, precision: int, with_levels: bool) -> list[Text]:
     if held is None:
         return [Text("flat", "dim"), Text("")]
     arrow = "▲" if held.side == "long" else "▼"
     levels = ""
-    if held.stop_price and held.target_price:
+    if with_levels and held.stop_price and held.target_price:
         levels = f"  stop {held.stop_price:.{precision}f}  target {held.target_price:.{precision}f}"
     where = Text(f"{arrow} {held.side} {held.qty:g} @ {held.entry_price:.{precision}f}{levels}")
     return [where, _money(held.open_pnl)]
 
 
 def _money(value: float) -> Text:
-    return Text(f"{value:+.2f}", "green" if value > 0 else "red" if value < 0 else "")
+    return Text(signed(value), "green" if value > 0 else "red" if value < 0 else "")
 
 
 def _account_line(account: AccountView) -> Text:
@@ -359,11 +384,11 @@ def summary_table(snapshot: Snapshot, reasons: Mapping[str, int]) -> Table:
         "rejected": _counts({**feed.rejected, **feed.bad_frames}) or "0",
         "trades": f"{account.trades} ({account.wins} won, {account.losses} lost)",
         "by reason": _counts(reasons) or "-",
-        "gross": f"{account.gross:+.2f}",
-        "spread": f"{-account.spread_cost:+.2f}",
-        "slippage": f"{-account.slippage_cost:+.2f}",
-        "fees": f"{-account.fees:+.2f}",
-        "net": f"{account.total_pnl:+.2f}",
+        "gross": signed(account.gross),
+        "spread cost": f"{account.spread_cost:.2f}",
+        "slippage cost": f"{account.slippage_cost:.2f}",
+        "fees": f"{account.fees:.2f}",
+        "net": signed(account.total_pnl),
         "max drawdown": f"{account.max_drawdown:.2f}",
         "signals skipped": str(snapshot.skipped_signals),
         "refused": _counts(snapshot.refusals) or "0",

@@ -159,12 +159,22 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def _refuse_other_separators(line: list[str], where: str) -> None:
+    """Refuse a first line whose columns are separated by something else than commas."""
+    text = ",".join(line)
+    for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")):
+        if text.count(separator) >= 2:
+            fix = "separate them by commas, with a point in decimals"
+            raise DataError(f"the columns are separated by {name}", where=where, fix=fix)
+
+
 def columns_without_header(first: list[str], where: str, *, quotes_only: bool) -> ColumnMap:
     """Tell the columns of a file without header by their number, and by whether the last one is a number."""
     order, lengths = ("timestamp,bid,ask,bid_size,ask_size" if quotes_only else "timestamp,price,size,bid,ask"), (3, 5)
     by_symbol = len(first) - 1 in lengths and not _is_number(first[-1])
     length = len(first) - by_symbol
     looks_like_time = ":" in first[0] or _is_number(first[0])
+    _refuse_other_separators(first, where)
     if length not in lengths or not looks_like_time or not any(map(_is_number, first[1:length])):
         # The line itself is not shown: a file passed by mistake may hold secrets.
         what = f"the first line has {len(first)} columns and none has a known name: cannot tell what they are"

@@ -103,7 +103,9 @@ class BadRows:
         reason = _csv.reason_name(field_index, code)
         what = describe(field_index, reason, text, hint)
         if self.policy == "stop":
-            fix = "mend the row, or leave such rows out and have them counted: --on-bad-row skip"
+            grid = PRECISION_FLAGS.get(reason, "")
+            stated = f"leave out {grid} if you gave it, " if grid else ""
+            fix = f"mend the row, {stated}or leave such rows out and have them counted: --on-bad-row skip"
             raise DataError(what, where=where, fix=fix)
         self.counts[reason] = self.counts.get(reason, 0) + count
         if len(self.samples) < SAMPLES:
@@ -114,6 +116,16 @@ class BadRows:
         return ", ".join(f"{count} {reason}" for reason, count in sorted(self.counts.items()))
 
 
+PRECISION_FLAGS = {
+    f"{name}_off_grid": flag
+    for flag, names in {
+        "--price-precision": ("price", "bid", "ask"),
+        "--size-precision": ("size", "bid_size", "ask_size"),
+    }.items()
+    for name in names
+}
+"""The flag that makes a number have too many decimals, by the reason that counts it."""
+
 ROW_SENTENCES = {
     "crossed_quote": "the bid is above the ask",
     "wrong_columns": "the row has not as many columns as the first",
@@ -123,7 +135,7 @@ ROW_SENTENCES = {
     "quote_with_price": "the row is a quote and has a price or a size",
     "timestamp_unit": "timestamp {text} is not in the unit of the first row",
     "timestamp_negative": "timestamp {text} is before 1970",
-    "timestamp_out_of_bounds": "timestamp {text} is after 2261",
+    "timestamp_out_of_bounds": "timestamp {text} is after 2116-02-20T23:53:38 UTC, the last second the engine can hold",
     "timestamp_off_grid": "timestamp {text} is finer than a nanosecond",
 }
 

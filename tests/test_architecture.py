@@ -57,6 +57,7 @@ LAYERS = {
                 "telemetry",
                 "calendars",
                 "config",
+                "config_*",
                 "log",
             ),
             *engine("plugins", "embedded"),
@@ -86,7 +87,7 @@ IMPURE_MODULES = {
 WALL_CLOCK = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "date.today", "datetime.today"}
 WALL_CLOCK_READERS = {"feeds": "receive_stamp", "engine.session": "wall_ns"}  # module prefix: function or class
 CORE_LIBRARIES = {"numpy", "orjson", "websockets", "uvloop", "typer", "click", "rich", "structlog", "pydantic",
-                  "pydantic_core", "pydantic_settings"}  # fmt: skip
+                  "dotenv", "pydantic_core", "pydantic_settings"}  # fmt: skip
 DANGEROUS_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib"}
 
 

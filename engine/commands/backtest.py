@@ -206,6 +206,10 @@ def _tell_input(file: TickFile) -> None:
         print(f"skipped rows: {counts}; the first: {'; '.join(file.skipped_samples)}", file=sys.stderr)
     if file.late:
         print(f"late rows (earlier than one above, traded at its time): {file.late:,}", file=sys.stderr)
+        if 2 * file.late > file.rows:
+            print(
+                "most rows are late: is the file sorted, oldest first? Sort it by time, then run again", file=sys.stderr
+            )
 
 
 def _next_command(source: Sequence[str], name: str, strategy: type[Strategy]) -> str:
@@ -283,4 +287,4 @@ def _by_reason(refusals: list[dict[str, Any]]) -> str:
 
 
 def _money(amount: float | None) -> str:
-    return "-" if amount is None else f"{amount:,.4f}"
+    return "-" if amount is None else f"{round(amount, 4) or 0:,.4f}"  # or 0: never -0.0000

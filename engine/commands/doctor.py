@@ -122,15 +122,26 @@ def _configuration(config_file: Path | None) -> Iterator[Check]:
     if loaded.config.telemetry.enabled:
         user = str(os.getuid()) if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
         directory = runtime_directory(os.environ, user)
-        yield _writable("telemetry", directory, str(directory))
+        yield _telemetry(directory)
 
 
-def _writable(name: str, directory: Path, shown: str) -> Check:
+def _telemetry(directory: Path) -> Check:
+    """Use the directory as the engine will: it refuses to start where it cannot announce itself."""
+    from engine.telemetry import make_private
+
+    try:
+        make_private(directory)
+    except UserError as error:
+        return Check("telemetry", "broken", f"{error.where}: {error.what}", error.fix)
+    return _writable("telemetry", directory, str(directory), otherwise="broken")
+
+
+def _writable(name: str, directory: Path, shown: str, otherwise: str = "missing") -> Check:
     """Say whether ``directory``, or the nearest one above it that exists, can be written."""
     existing = next(folder for folder in (directory, *directory.parents) if folder.exists())
     if existing.is_dir() and os.access(existing, os.W_OK):
         return Check(name, "ok", shown)
-    return Check(name, "missing", f"{existing} cannot be written", "change its owner, or choose another place")
+    return Check(name, otherwise, f"{existing} cannot be written", "change its owner, or choose another place")
 
 
 def _mock_port() -> Check:

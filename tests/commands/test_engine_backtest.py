@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,6 +87,25 @@ def test_a_file_settings_and_reports(backtest, tmp_path):
     assert [row["entry_ts_ns"] for row in rows] == [str(trade["entry_ts_ns"]) for trade in result["trades"]]
     changed = json.loads(backtest("--ticks", str(file), "--fills", "last", "--set", "direction=long", "--json").out)
     assert {trade["side"] for trade in changed["trades"]} == {"long"}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize(
+    ("shell", "code", "said"),
+    [
+        ("{} | head -2; exit ${{PIPESTATUS[0]}}", 0, ""),
+        ("{} --json | head -c 9; exit ${{PIPESTATUS[0]}}", 0, ""),
+        ("{} > /dev/full", 1, "error: cannot write to standard output: No space left on device"),
+        ("{} >&-", 2, "error: standard output is closed"),
+    ],
+)
+def test_an_output_that_does_not_take_it(environment, tmp_path, shell, code, said):
+    command = shell.format(f"{shlex.quote(sys.executable)} -m engine backtest --demo -q")
+    done = subprocess.run(
+        ["bash", "-c", command], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (code, 1 if said else 0), done.stderr
+    assert done.stderr.startswith(said)
 
 
 def test_costs_are_charged(backtest, tmp_path):

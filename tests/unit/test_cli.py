@@ -259,6 +259,16 @@ def test_doctor(capsys, monkeypatch):
     assert "microburst.toml:2" in checks["configuration"]["detail"]
 
 
+def test_doctor_tries_the_directory_without_which_nothing_starts(capsys, monkeypatch, tmp_path):
+    Path("occupied").write_text("")
+    monkeypatch.setenv("MICROBURST_RUNTIME_DIR", str(tmp_path / "occupied"))
+    code, out, _ = leaves(capsys, "doctor", "--json")
+    (check,) = (check for check in json.loads(out)["checks"] if check["name"] == "telemetry")
+    assert (code, check["status"]) == (1, "broken")
+    assert str(tmp_path / "occupied") in check["detail"]
+    assert "MICROBURST_RUNTIME_DIR" in check["fix"]
+
+
 def test_doctor_looks_for_exactly_the_declared_libraries():
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     assert tuple(name.split(">")[0] for name in project["dependencies"]) == doctor.CORE

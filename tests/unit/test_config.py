@@ -131,8 +131,20 @@ def test_mistakes_elsewhere_name_the_variable_or_flag(monkeypatch):
     assert line_of(flags={"paper.fee": Found("free", "flag --fee")}).startswith("flag --fee: paper.fee: 'free' is not")
     write("MICROBURST__RSK__X=1", Path(".env"))
     assert line_of() == ".env MICROBURST__RSK__X: unknown section 'rsk'; did you mean 'risk'?"
-    monkeypatch.setenv("MICROBURST__FEED__ADRESS", "x")
+    for text, line in (("# fine\n\nthis is not one\n", 3), ("A=1\nMICROBURST__RISK__POSITION_SIZE\n", 2)):
+        write(text, Path(".env"))
+        assert line_of() == f".env:{line}: not a line of the form NAME=value; correct the line or remove it"
+    write("A=1\nMICROBURST_FEED__ADDRESS=x\n", Path(".env"))
+    meant = "there is no variable MICROBURST_FEED__ADDRESS; did you mean 'MICROBURST__FEED__ADDRESS'?"
+    assert line_of() == f".env:2: {meant}"
+    Path(".env").write_bytes(b"A=\xff\n")
+    assert line_of() == ".env: not UTF-8 text"
     Path(".env").unlink()
+    monkeypatch.setenv("MICROBURST_FEED__ADDRESS", "x")
+    assert line_of() == f"environment MICROBURST_FEED__ADDRESS: {meant}"
+    monkeypatch.delenv("MICROBURST_FEED__ADDRESS")
+    monkeypatch.setenv("MICROBURST_SHARED", "x")
+    monkeypatch.setenv("MICROBURST__FEED__ADRESS", "x")
     assert line_of() == "environment MICROBURST__FEED__ADRESS: unknown key 'adress' in [feed]; did you mean 'address'?"
 
 

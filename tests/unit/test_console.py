@@ -17,6 +17,7 @@ from engine.console import (
     clock,
     live_view,
     measure,
+    signed,
     summary_event,
     summary_table,
     trade_line,
@@ -141,6 +142,22 @@ def test_the_live_view_shows_features_position_money_and_feed():
         assert part in text, part
 
 
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_a_narrow_terminal_loses_columns_and_no_digits(width):
+    console = Console(file=io.StringIO(), width=width, height=24, no_color=True)
+    view = replace(snapshot().symbols[0], symbol="BTCUSDT", price=43210.55)
+    console.print(live_view(snapshot(symbols=[view])))
+    (row,) = (line for line in console.file.getvalue().splitlines() if line.startswith("BTCUSDT"))
+    assert "43210.55" in row
+    assert "▲ long 1 @ 170.25" in row
+    assert row.rstrip().endswith("+0.04")
+    assert ("target" in row) == (width >= 200)
+
+
+def test_nothing_has_no_sign():
+    assert [signed(value) for value in (-0.0, -0.004, 0.004, -0.006, 2)] == ["0.00", "0.00", "0.00", "-0.01", "+2.00"]
+
+
 def test_the_live_view_of_nothing_yet():
     nothing = snapshot(
         symbols=[], account=replace(ACCOUNT, win_rate=math.nan, halted="daily loss"), latency_p50_us=math.nan
@@ -150,7 +167,16 @@ def test_the_live_view_of_nothing_yet():
 
 def test_the_summary():
     text = text_of(summary_table(snapshot(ended="duration"), {"TP": 3, "SL": 1}))
-    for part in ("duration", "1,234", "json 1 price 2", "4 (3 won, 1 lost)", "SL 1 TP 3", "+0.33", "-0.02", "+0.29"):
+    for part in (
+        "duration",
+        "1,234",
+        "json 1 price 2",
+        "4 (3 won, 1 lost)",
+        "SL 1 TP 3",
+        "+0.33",
+        "spread cost",
+        "+0.29",
+    ):
         assert part in text, part
     event = summary_event(snapshot(ended="duration"), {"TP": 3})
     assert (event["run_id"], event["ended"], event["seconds"], event["net"]) == ("s-1", "duration", 1.0, 0.29)

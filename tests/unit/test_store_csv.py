@@ -282,7 +282,9 @@ def test_a_bad_row_stops_with_its_line_or_is_counted(tick_file, row: str, reason
         read_ticks(path)
     line = str(caught.value)
     assert line.startswith(f"{path}:3: {words}")
-    assert line.endswith(f"[{reason}]; mend the row, or leave such rows out and have them counted: --on-bad-row skip")
+    assert f"[{reason}]; mend the row, " in line
+    assert line.endswith("or leave such rows out and have them counted: --on-bad-row skip")
+    assert ("leave out --price-precision" in line) == (reason == "price_off_grid")
     assert "\n" not in line
     assert caught.value.exit_code is ExitCode.DATA
     file = read_ticks(path, on_bad_row="skip")
@@ -438,3 +440,12 @@ def test_columns_written_as_csv_come_back(dataset: str, tmp_path: Path) -> None:
     file = read_ticks(wanted.write_csv(tmp_path / "x.csv.gz"), price_precision=wanted.price_precision)
     for name, column in wanted.columns().items():
         assert np.array_equal(getattr(file.block, name), column), name
+
+
+@pytest.mark.parametrize(("separator", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")])
+@pytest.mark.parametrize("first", [["timestamp", "price", "size"], ["2024-01-02T14:30:00Z", "1.5", "2"]])
+def test_other_separators_are_named(tmp_path: Path, separator: str, name: str, first: list[str]) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(f"{separator.join(first)}\n")
+    with pytest.raises(DataError, match=f"x.csv:1: the columns are separated by {name}; separate them by commas"):
+        read_ticks(path)
