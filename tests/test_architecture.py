@@ -57,7 +57,7 @@ LAYERS = {
                 "telemetry",
                 "calendars",
                 "config",
-                "config_*",
+                "config_variables",
                 "log",
             ),
             *engine("plugins", "embedded"),

@@ -1,6 +1,6 @@
 """The same rule on the same generated ticks, by us and by others, in one process.
 
-``python -m benchmarks.rivals`` prints the table. The peers are an optional extra (``pip install 'microburst[rivals]'``;
+``python -m benchmarks.rivals`` prints the table. The peers are an optional extra (``pip install -e '.[rivals]'``;
 it wants an environment of its own, since hftbacktest holds NumPy below 2.3) and a peer that is not installed is skipped
 with that line.
 

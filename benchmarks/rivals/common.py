@@ -12,7 +12,7 @@ Int64s = NDArray[np.int64]
 
 REASONS = ("SL", "TP", "TIME", "FLAT", "END", "RISK")
 
-INSTALL = "pip install 'microburst[rivals]'"
+INSTALL = "pip install -e '.[rivals]'"
 
 
 @dataclass(frozen=True, slots=True)
