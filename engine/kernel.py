@@ -180,6 +180,9 @@ class Kernel:
             self._command(event)
         else:
             self._end()
+        self._tell_faults()
+
+    def _tell_faults(self) -> None:
         if self._faults:
             raise self._faults.pop()
 
@@ -198,7 +201,7 @@ class Kernel:
         if not len(block):
             return
         if not self._begun:
-            self._begin(min(max(int(block.ts_ns[0]), 0), LATEST_NS))
+            self._begin(int(block.ts_ns[0]))
         core = self.core
         core.load(
             block.ts_ns,
@@ -220,6 +223,7 @@ class Kernel:
         event = self.core.push(instrument, ts_ns, price_ticks, size_lots, bid_ticks, ask_ticks)
         if event:
             self._run(event)
+        self._tell_faults()
 
     def _run(self, event: int) -> None:
         """Answer events until the core has worked through its input."""
@@ -242,8 +246,9 @@ class Kernel:
     # ------------------------------------------------------------ days and sessions
 
     def _begin(self, ts_ns: int) -> None:
-        """The first record: find out which day and session it is."""
+        """The first record: find out which day and session it is. A time that the core will refuse is no day's."""
         self._begun = True
+        ts_ns = min(max(ts_ns, 0), LATEST_NS)
         self._day = self._calendar.trading_day(ts_ns)
         self._session = self._calendar.session_index(ts_ns)
         self.journal.append(DayStarted(ts_ns, self._day, self.portfolio.starting))

@@ -113,3 +113,13 @@ def test_accounts_that_128_bits_cannot_hold_are_refused():
         make_kernel([Instrument("A", 0, 0), Instrument("B", 12, 12)], always(), settings, MemoryJournal())
     with pytest.raises(ConfigError, match="daily_loss_limit is negative"):
         engine.backtest(ticks([100]), always, daily_loss_limit="-5%")
+
+
+def test_a_pushed_trade_tells_the_fault_at_once():
+    kernel = make_kernel(
+        [Instrument("A")], answering(lambda *_: 1 / 0)(), make_settings(load_ticks(ticks([100])).block), MemoryJournal()
+    )
+    with pytest.raises(ConfigError, match="ZeroDivisionError"):
+        kernel.push(0, SECOND_NS, 100, 1)
+    kernel.push(0, 2 * SECOND_NS, 101, 1)
+    assert kernel.trades == []
