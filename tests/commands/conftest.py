@@ -72,6 +72,11 @@ def environment(tmp_path) -> dict[str, str]:
     }
 
 
+def heed_hang_up() -> None:
+    """Undo what ``nohup`` around the test run has done: a process inherits that it ignores the signal."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(tmp_path, environment) -> Iterator[Callable[..., Running]]:
     """Return a function that starts ``python -m`` with its arguments."""
@@ -88,6 +93,7 @@ def start(tmp_path, environment) -> Iterator[Callable[..., Running]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=heed_hang_up if hasattr(signal, "SIGHUP") else None,
         )
         running.append(process)
         return Running(process)
