@@ -20,6 +20,10 @@ NOW_NS = 1_800_000_000 * 10**9
 LARGEST = 2**40 - 1
 
 
+class Whole(Decimal):
+    """A number written without point and exponent: the only form of an integer (``15E0`` is not one)."""
+
+
 class Row(NamedTuple):
     ts_ns: int
     price_ticks: int
@@ -47,7 +51,7 @@ def messages(frame: bytes) -> list[dict[str, Any]] | None:
     try:
         orjson.loads(frame)
         parsed = json.loads(
-            frame.decode("utf-8", "strict"), parse_float=Decimal, parse_int=Decimal, object_pairs_hook=_no_duplicates
+            frame.decode("utf-8", "strict"), parse_float=Decimal, parse_int=Whole, object_pairs_hook=_no_duplicates
         )
     except (ValueError, RecursionError):
         return None
@@ -117,7 +121,7 @@ class Reader:
 
 def _integer(message: dict[str, Any], key: str) -> int:
     value = message.get(key)
-    if not isinstance(value, Decimal) or value.is_signed() or value.as_tuple().exponent != 0 or value > 2**62:
+    if not isinstance(value, Whole) or value.is_signed() or value > 2**62:
         raise _RefusedError
     return int(value)
 
