@@ -58,6 +58,7 @@ def explain(
     from engine.backtesting import make_settings
     from engine.quantities import parse_time_ns
     from engine.store import read_ticks
+    from engine.tools.explain import SCHEMA
     from engine.tools.explain import explain as run
 
     config = loaded.config
@@ -66,7 +67,7 @@ def explain(
     file = read_ticks(ticks, symbol=symbol)
     found = run(file, chosen, make_settings(file.block, **account_of(config)), at_ns)
     if as_json:
-        write_json({"schema": "microburst.explain/1", "at_ns": at_ns, "explanations": [one.to_json() for one in found]})
+        write_json({"schema": SCHEMA, "at_ns": at_ns, "explanations": [one.to_json() for one in found]})
         return
     for one in found:
         _show(one)

@@ -58,7 +58,7 @@ class Explanation:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
-        return {"schema": SCHEMA, **asdict(self)}
+        return asdict(self)
 
 
 def explain(file: TickFile, strategy: Strategy, settings: Settings, at_ns: int) -> list[Explanation]:
@@ -70,8 +70,8 @@ def explain(file: TickFile, strategy: Strategy, settings: Settings, at_ns: int) 
     clock = np.maximum.accumulate(file.block.ts_ns)
     rows = int(np.searchsorted(clock, at_ns, side="right"))
     if not rows:
-        first = int(clock[0]) if len(clock) else 0
-        raise DataError(f"no tick at or before {at_ns}", where=file.source, fix=f"the first is at {first}")
+        fix = f"the first is at {np.datetime64(int(clock[0]), 'ns')} UTC" if len(clock) else ""
+        raise DataError(f"no tick at or before {np.datetime64(at_ns, 'ns')} UTC", where=file.source, fix=fix)
     block = file.block.part(0, rows)
     journal = MemoryJournal()
     kernel = make_kernel(file.instruments, strategy, settings, journal)
