@@ -1,8 +1,8 @@
 """Trading sessions as plain arrays: when a market opens and closes, and which trading day a moment belongs to.
 
-A :class:`Calendar` is two sorted int64 arrays of UTC nanoseconds and one of days; a session is ``[open, close)``. Three
-calendars are built in, computed by rule for 2000 to 2035, so the engine needs neither a calendar library nor the time
-zone files of the machine:
+A :class:`Calendar` is sorted int64 arrays, three of UTC nanoseconds and one of days; a session is ``[open, close)``.
+Three calendars are built in, computed by rule for 2000 to 2035, so the engine needs neither a calendar library nor the
+time zone files of the machine:
 
 * ``always``: open around the clock; one endless session; the trading day is the UTC day.
 * ``us_equities``: NYSE and Nasdaq regular hours, 09:30 to 16:00 New York time, with holidays, half days, special
@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,18 +39,33 @@ EPOCH = date(1970, 1, 1)
 MONDAY, THURSDAY, FRIDAY, SATURDAY, SUNDAY = 0, 3, 4, 5, 6
 
 
+class SessionFacts(NamedTuple):
+    """What is fixed about one session: the anchors of everything that is counted from an opening, a day or a week."""
+
+    open_ns: int
+    close_ns: int
+    midnight_ns: int
+    """00:00 of the trading day on the exchange's clock. ``globex`` opens before it, the evening before."""
+    day: int
+    """The trading day, in days since 1970-01-01."""
+    week: int
+    """The week of the trading day: one more every Monday."""
+
+
 @dataclass(frozen=True, slots=True)
 class Calendar:
     """The sessions of one market.
 
-    ``opens_ns``, ``closes_ns`` and ``days`` have equal length and rise; ``days`` counts from 1970-01-01 and labels
-    each session with its trading day. With no session at all the calendar is ``always``. Times outside covered years
-    are refused with :class:`~engine.errors.DataError`, never taken for a closed market.
+    ``opens_ns``, ``closes_ns``, ``midnights_ns`` and ``days`` have equal length and rise; ``days`` counts from
+    1970-01-01 and labels each session with its trading day, ``midnights_ns`` is when that day begins on the exchange's
+    clock. With no session at all the calendar is ``always``. Times outside covered years are refused with
+    :class:`~engine.errors.DataError`, never taken for a closed market.
     """
 
     name: str
     opens_ns: NDArray[np.int64]
     closes_ns: NDArray[np.int64]
+    midnights_ns: NDArray[np.int64]
     days: NDArray[np.int64]
     _boundaries_ns: NDArray[np.int64] = field(init=False, repr=False, compare=False)
 
@@ -58,7 +74,7 @@ class Calendar:
         boundaries[0::2], boundaries[1::2] = self.opens_ns, self.closes_ns
         if len(boundaries) and not (boundaries[1:] >= boundaries[:-1]).all():
             raise ConfigError("sessions overlap or are out of order", where=f"calendar {self.name}")
-        for array in (self.opens_ns, self.closes_ns, self.days, boundaries):
+        for array in (self.opens_ns, self.closes_ns, self.midnights_ns, self.days, boundaries):
             array.setflags(write=False)
         object.__setattr__(self, "_boundaries_ns", boundaries)
 
@@ -101,6 +117,22 @@ class Calendar:
         """
         return ts_ns // DAY_NS if self.is_always else int(self.days[self._passed(ts_ns) // 2])
 
+    def facts(self, ts_ns: int) -> SessionFacts:
+        """Return what is fixed about the session open at ``ts_ns``, or about the next one while the market is closed.
+
+        ``always`` has one session a UTC day here, though its windows never begin anew.
+
+        Raises:
+            DataError: ``ts_ns`` is outside the years the calendar covers.
+        """
+        if self.is_always:
+            day = ts_ns // DAY_NS
+            return SessionFacts(day * DAY_NS, (day + 1) * DAY_NS, day * DAY_NS, day, week_of(day))
+        index = self._passed(ts_ns) // 2
+        opens, closes, midnights = self.opens_ns, self.closes_ns, self.midnights_ns
+        day = int(self.days[index])
+        return SessionFacts(int(opens[index]), int(closes[index]), int(midnights[index]), day, week_of(day))
+
     def _passed(self, ts_ns: int) -> int:
         """Return how many boundaries lie at or before ``ts_ns``; odd while a session is open."""
         passed = int(np.searchsorted(self._boundaries_ns, ts_ns, side="right"))
@@ -119,6 +151,11 @@ def day_text(day: int) -> str:
     return str(EPOCH + timedelta(days=day)) if -719_162 <= day <= 2_932_896 else f"day {day}"
 
 
+def week_of(day: int) -> int:
+    """Return the number of the week, Monday to Sunday, of a day since 1970-01-01, a Thursday; that week is 0."""
+    return (day + THURSDAY) // 7
+
+
 def calendar_names() -> tuple[str, ...]:
     """Return the names of the built-in calendars."""
     return tuple(_BUILDERS)
@@ -134,8 +171,7 @@ def calendar(name: str) -> Calendar:
     if name not in _BUILDERS:
         raise ConfigError(f"there is no calendar {name!r}", where="calendar", fix=nearest(name, _BUILDERS))
     sessions = list(_BUILDERS[name]())
-    opens, closes, days = (np.array([row[i] for row in sessions], np.int64) for i in range(3))
-    return Calendar(name, opens, closes, days)
+    return Calendar(name, *(np.array([row[i] for row in sessions], np.int64) for i in range(4)))
 
 
 # --- New York time ----------------------------------------------------------------------------------------------------
@@ -163,6 +199,12 @@ def new_york_ns(day: date, minute: int) -> int:
     begins, ends = daylight_saving(day.year)
     utc_offset_hours = 4 if begins <= day < ends else 5
     return (day - EPOCH).days * DAY_NS + (minute + 60 * utc_offset_hours) * MINUTE_NS
+
+
+def new_york_session(day: date, open_ns: int, close_ns: int) -> tuple[int, int, int, int]:
+    """Return a session: its opening, its close, the New York midnight that begins its trading day, and that day."""
+    midnight_ns = new_york_ns(day - timedelta(days=1), 24 * 60)  # the offset at 00:00 is the one of the evening before
+    return open_ns, close_ns, midnight_ns, (day - EPOCH).days
 
 
 # --- NYSE holidays ----------------------------------------------------------------------------------------------------
@@ -248,19 +290,19 @@ def _weekdays() -> Iterator[date]:
         day += timedelta(days=1)
 
 
-def _always() -> Iterator[tuple[int, int, int]]:
+def _always() -> Iterator[tuple[int, int, int, int]]:
     return iter(())
 
 
-def _us_equities() -> Iterator[tuple[int, int, int]]:
+def _us_equities() -> Iterator[tuple[int, int, int, int]]:
     for day in _weekdays():
         if day not in nyse_closures(day.year):
             opening = LATE_OPENINGS.get(day, 9 * 60 + 30)
             close = 13 * 60 if day in nyse_half_days(day.year) else 16 * 60
-            yield new_york_ns(day, opening), new_york_ns(day, close), (day - EPOCH).days
+            yield new_york_session(day, new_york_ns(day, opening), new_york_ns(day, close))
 
 
-def _globex() -> Iterator[tuple[int, int, int]]:
+def _globex() -> Iterator[tuple[int, int, int, int]]:
     for day in _weekdays():
         holiday = nyse_closures(day.year).get(day)
         if holiday in ("Christmas", "New Year", "Good Friday"):
@@ -271,7 +313,7 @@ def _globex() -> Iterator[tuple[int, int, int]]:
         elif day in nyse_half_days(day.year):
             close = 13 * 60 + 15
         evening_before = day - timedelta(days=1)
-        yield new_york_ns(evening_before, 18 * 60), new_york_ns(day, close), (day - EPOCH).days
+        yield new_york_session(day, new_york_ns(evening_before, 18 * 60), new_york_ns(day, close))
 
 
 _BUILDERS = {"always": _always, "us_equities": _us_equities, "globex": _globex}

@@ -147,6 +147,79 @@ def test_globex_holidays():
     assert GLOBEX.session_index(ns(date(2012, 10, 29), 12)) >= 0  # the storm closed the floor, not the futures
 
 
+# --- facts of a session -----------------------------------------------------------------------------------------------
+
+
+def monday_weeks(day: date) -> int:
+    """Return the weeks from Monday 1969-12-29 to the Monday of a day's week, by the weekday of the standard library."""
+    return ((day - timedelta(days=day.weekday())) - date(1969, 12, 29)).days // 7
+
+
+def facts_of(day: date, opens: tuple[date, int, int], closes: tuple[int, int]) -> tuple[int, int, int, int, int]:
+    """Return the facts of a New York session, by the time zone database."""
+    return ns(*opens), ns(day, *closes), ns(day, 0), (day - date(1970, 1, 1)).days, monday_weeks(day)
+
+
+@pytest.mark.parametrize(
+    ("day", "close"),
+    [
+        (date(2024, 3, 8), (16, 0)),  # the Friday before the clocks go forward, and the Monday after
+        (date(2024, 3, 11), (16, 0)),
+        (date(2024, 11, 1), (16, 0)),  # the Friday before they go back, and the Monday after
+        (date(2024, 11, 4), (16, 0)),
+        (date(2006, 4, 3), (16, 0)),  # by the rule of before 2007
+        (date(2006, 10, 30), (16, 0)),
+        (date(2024, 11, 29), (13, 0)),  # a half day
+        (date(2020, 12, 31), (16, 0)),  # the last session of a year of 53 weeks, and the first of the next
+        (date(2021, 1, 4), (16, 0)),
+    ],
+)
+def test_facts_of_us_equity_sessions(day, close):
+    expected = facts_of(day, (day, 9, 30), close)
+    for ts_ns in (ns(day, 0), ns(day, 9, 30) - 1, ns(day, 9, 30), ns(day, 11), ns(day, *close) - 1):
+        assert US.facts(ts_ns) == expected
+    assert US.facts(ns(day, *close)).day > US.facts(ns(day, 11)).day  # at the close the next session is meant
+
+
+def test_facts_between_us_equity_sessions_are_of_the_next_one():
+    friday, monday = date(2024, 3, 8), date(2024, 3, 11)  # the clocks change between them
+    closed, opened = US.facts(ns(friday, 16)), US.facts(ns(monday, 10))
+    assert closed == opened == facts_of(monday, (monday, 9, 30), (16, 0))
+    assert opened.week == US.facts(ns(friday, 10)).week + 1
+    assert opened.midnight_ns - US.facts(ns(friday, 10)).midnight_ns == 3 * DAY_NS - 60 * MINUTE_NS
+    new_year = US.facts(ns(date(2019, 12, 31), 16))  # over the year's end, within one week
+    assert (new_year.day, new_year.week) == ((date(2020, 1, 2) - EPOCH).days, US.facts(ns(date(2019, 12, 31), 10)).week)
+
+
+def test_facts_of_globex_sessions():
+    sunday, monday, tuesday = date(2024, 3, 10), date(2024, 3, 11), date(2024, 3, 12)
+    first = facts_of(monday, (sunday, 18, 0), (17, 0))
+    for ts_ns in (ns(date(2024, 3, 8), 17), ns(sunday, 17, 59), ns(sunday, 18), ns(monday, 0), ns(monday, 17) - 1):
+        assert GLOBEX.facts(ts_ns) == first  # from Friday's close, through the change of the clocks, to Monday's
+    for ts_ns in (ns(monday, 17), ns(monday, 17, 30), ns(monday, 18), ns(tuesday, 17) - 1):
+        assert GLOBEX.facts(ts_ns) == facts_of(tuesday, (monday, 18, 0), (17, 0))
+    assert GLOBEX.facts(ns(date(2024, 3, 8), 12)).week + 1 == GLOBEX.facts(ns(sunday, 18)).week  # Sunday evening is new
+    thanksgiving, day_after = date(2024, 11, 28), date(2024, 11, 29)
+    assert GLOBEX.facts(ns(day_after, 9)) == facts_of(day_after, (thanksgiving, 18, 0), (13, 15))
+
+
+@pytest.mark.parametrize(("name", "opening"), [("us_equities", (9, 30)), ("globex", (18, 0))])
+def test_midnight_and_week_of_every_session_agree_with_the_standard_library(name, opening):
+    cal = calendar(name)
+    for open_ns, number in zip(cal.opens_ns.tolist(), cal.days.tolist(), strict=True):
+        facts, day = cal.facts(open_ns), date(1970, 1, 1) + timedelta(days=number)
+        assert (facts.midnight_ns, facts.week) == (ns(day, 0), monday_weeks(day))
+        assert (facts.open_ns == ns(day - timedelta(days=name == "globex"), *opening)) or day == date(2002, 9, 11)
+
+
+@given(st.datetimes(datetime(1950, 1, 1), datetime(2100, 1, 1)))
+def test_facts_of_always_are_of_the_utc_day(moment):
+    since_1970 = moment - datetime(1970, 1, 1)
+    ts_ns = (since_1970 // timedelta(microseconds=1)) * 1000
+    begins, midnight = since_1970.days, since_1970.days * 86_400 * 10**9
+    assert ALWAYS.facts(ts_ns) == (midnight, midnight + DAY_NS, midnight, begins, monday_weeks(moment.date()))
+
+
 @given(st.integers(-(1 << 62), 1 << 62))
 def test_always_is_one_session_and_its_day_is_the_utc_day(ts_ns):
     assert ALWAYS.session_index(ts_ns) == 0
@@ -176,7 +249,12 @@ def test_queries_agree_with_a_naive_search(name, data):
 @pytest.mark.parametrize("day", [date(1998, 5, 5), date(2036, 2, 1)])
 def test_uncovered_years_are_refused_not_taken_for_closed(name, day):
     ts_ns = (day - EPOCH).days * DAY_NS
-    for query in (calendar(name).session_index, calendar(name).next_boundary_ns, calendar(name).trading_day):
+    for query in (
+        calendar(name).session_index,
+        calendar(name).next_boundary_ns,
+        calendar(name).trading_day,
+        calendar(name).facts,
+    ):
         with pytest.raises(DataError, match=f"calendar {name}: {day} is outside 2000-01-03 to 2035-12-31"):
             query(ts_ns)
     with pytest.raises(DataError):
@@ -193,7 +271,7 @@ def test_arrays_cannot_be_changed_or_overlap():
     with pytest.raises(ValueError, match="read-only"):
         US.opens_ns[0] = 0
     with pytest.raises(ConfigError, match="overlap"):
-        Calendar("x", *(np.array(a, np.int64) for a in ([0, 5], [6, 9], [0, 1])))
+        Calendar("x", *(np.array(a, np.int64) for a in ([0, 5], [6, 9], [0, 5], [0, 1])))
 
 
 def test_days_beyond_the_civil_calendar_are_plain_numbers():
