@@ -103,8 +103,9 @@ def bollinger(x: Sequence[Value], n: int = 20, k: Fraction | int = 2) -> Bands:
 
 
 def keltner(bars: Sequence[Bar], n: int = 20, k: Fraction | int = 2, atr_length: int = 10) -> Bands:
-    close = column(bars, "close")
-    return bands(close, ema(close, n), pointwise(lambda size: k * size, atr(bars, atr_length)))
+    """Keltner's centre line, an average of the typical price, with bands in average true ranges."""
+    middle = ema(column(bars, "typical"), n)
+    return bands(column(bars, "close"), middle, pointwise(lambda size: k * size, atr(bars, atr_length)))
 
 
 def donchian(bars: Sequence[Bar], n: int = 20) -> Bands:

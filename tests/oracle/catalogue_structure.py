@@ -1,4 +1,4 @@
-"""Reference: candle patterns, swings, and the zones built on them, each known when the bar it is given for has closed."""
+"""Reference: candle patterns, swings, and the zones built on them, each known once the bar it is given for closed."""
 
 from __future__ import annotations
 
