@@ -30,6 +30,8 @@ class Scanner:
     @property
     def late(self) -> int: ...
     @property
+    def empty_bars(self) -> int: ...
+    @property
     def field(self) -> int: ...
     @property
     def code(self) -> int: ...
@@ -67,6 +69,10 @@ class Scanner:
         ask_size: NDArray[np.int64] | None = None,
         instrument: NDArray[np.uint16] | None = None,
         kind: NDArray[np.uint8] | None = None,
+        open: NDArray[np.int64] | None = None,
+        high: NDArray[np.int64] | None = None,
+        low: NDArray[np.int64] | None = None,
+        lines: NDArray[np.int64] | None = None,
     ) -> int: ...
 
 def first_bad_row(
@@ -79,6 +85,9 @@ def first_bad_row(
     bid_size: NDArray[np.int64] | None = None,
     ask_size: NDArray[np.int64] | None = None,
     kind: NDArray[np.uint8] | None = None,
+    open: NDArray[np.int64] | None = None,
+    high: NDArray[np.int64] | None = None,
+    low: NDArray[np.int64] | None = None,
 ) -> tuple[int, int, int]: ...
 def count_late(ts_ns: NDArray[np.int64]) -> int: ...
 def format_rows(

@@ -1,5 +1,5 @@
 # cython: language_level=3, auto_pickle=False, autotestdict=False
-"""Tick rows as CSV text and as integer columns: the scanner, the formatter, and the rule for what a valid row is.
+"""Rows of ticks or bars as CSV text and as integer columns: the scanner, the formatter, and the rule of a valid row.
 
 The scanner runs over one chunk of bytes after the other without the GIL and writes each row straight into
 preallocated columns. It stops, and says so, whenever Python has something to decide: a bad row, a symbol it has not
@@ -20,9 +20,9 @@ from libc.stdint cimport int8_t, int32_t, uint8_t, uint16_t, uint32_t
 
 
 cdef enum:
-    TIMESTAMP, PRICE, SIZE, BID, ASK, BID_SIZE, ASK_SIZE, SYMBOL, FIELD_COUNT
+    TIMESTAMP, PRICE, SIZE, BID, ASK, BID_SIZE, ASK_SIZE, SYMBOL, OPEN, HIGH, LOW, FIELD_COUNT
 
-FIELDS = ("timestamp", "price", "size", "bid", "ask", "bid_size", "ask_size", "symbol")
+FIELDS = ("timestamp", "price", "size", "bid", "ask", "bid_size", "ask_size", "symbol", "open", "high", "low")
 
 cdef enum Stop:
     STOP_MORE      # the chunk is used up
@@ -42,10 +42,14 @@ cdef enum:  # reasons of rows, after those of ScanCode
     ROW_NO_PRICE
     ROW_UNIT
     ROW_QUOTE_PRICE
+    ROW_HIGH_LOW
+    ROW_OPEN
+    ROW_CLOSE
 
 cdef dict _ROW_REASONS = {
     ROW_CROSSED: "crossed_quote", ROW_COLUMNS: "wrong_columns", ROW_QUOTE: "unclosed_quote", ROW_CUT: "cut_row",
-    ROW_NO_PRICE: "no_price", ROW_UNIT: "timestamp_unit", ROW_QUOTE_PRICE: "quote_with_price"}
+    ROW_NO_PRICE: "no_price", ROW_UNIT: "timestamp_unit", ROW_QUOTE_PRICE: "quote_with_price",
+    ROW_HIGH_LOW: "high_below_low", ROW_OPEN: "open_outside", ROW_CLOSE: "close_outside"}
 
 cdef enum:
     MAX_PRECISION_ = 12
@@ -78,6 +82,10 @@ cdef struct Row:
     int64_t ask
     int64_t bid_size
     int64_t ask_size
+    int64_t open
+    int64_t high
+    int64_t low
+    bint bar
     bint quote
     int instrument
     int price_precision  # what this row needs, at least what its instrument has
@@ -85,8 +93,30 @@ cdef struct Row:
     int field            # the field that a problem is about
 
 
+cdef inline int _bar_problem(Row *row) noexcept nogil:
+    """What is wrong with the open, high and low of a bar whose close (its price) is valid."""
+    cdef int64_t values[3]
+    cdef int i
+    values[0], values[1], values[2] = row.open, row.high, row.low
+    for i in range(3):
+        if values[i] <= 0 or values[i] > LIMIT:
+            row.field = OPEN + i
+            return _out_of_range(values[i])
+    if row.high < row.low:
+        row.field = HIGH
+        return ROW_HIGH_LOW
+    if not row.low <= row.open <= row.high:
+        row.field = OPEN
+        return ROW_OPEN
+    if not row.low <= row.price <= row.high:
+        row.field = PRICE
+        return ROW_CLOSE
+    return SCAN_OK
+
+
 cdef inline int _problem(Row *row) noexcept nogil:
-    """What is wrong with a row of integers: this is the definition of a valid tick."""
+    """What is wrong with a row of integers: this is the definition of a valid tick, and of a valid bar."""
+    cdef int code
     if row.quote:
         if row.bid == 0 and row.ask == 0:
             row.field = BID
@@ -116,6 +146,10 @@ cdef inline int _problem(Row *row) noexcept nogil:
     if row.ask_size < 0 or row.ask_size > LIMIT:
         row.field = ASK_SIZE
         return _out_of_range(row.ask_size)
+    if row.bar:
+        code = _bar_problem(row)
+        if code != SCAN_OK:
+            return code
     if row.ts_ns < 0 or row.ts_ns > TIME_LIMIT:
         row.field = TIMESTAMP
         return SCAN_NEGATIVE if row.ts_ns < 0 else SCAN_OUT_OF_BOUNDS
@@ -129,20 +163,24 @@ cdef inline int _out_of_range(int64_t value) noexcept nogil:
 
 
 cdef int _check_lengths(Py_ssize_t count, const int64_t[::1] price, const int64_t[::1] size, const int64_t[::1] bid,
-                        const int64_t[::1] ask, const int64_t[::1] bid_size, const int64_t[::1] ask_size) except -1:
+                        const int64_t[::1] ask, const int64_t[::1] bid_size, const int64_t[::1] ask_size,
+                        const int64_t[::1] open, const int64_t[::1] high, const int64_t[::1] low) except -1:
     """Raise ValueError unless every column has ``count`` rows and bids come with asks. Absent columns are None."""
     if (bid is None) != (ask is None) or (bid_size is None) != (ask_size is None):
         raise ValueError("bid and ask come in pairs")
+    if (open is None) != (high is None) or (open is None) != (low is None):
+        raise ValueError("open, high and low come together")
     if (price.shape[0] != count or size.shape[0] != count
             or (bid is not None and (bid.shape[0] != count or ask.shape[0] != count))
-            or (bid_size is not None and (bid_size.shape[0] != count or ask_size.shape[0] != count))):
+            or (bid_size is not None and (bid_size.shape[0] != count or ask_size.shape[0] != count))
+            or (open is not None and (open.shape[0] != count or high.shape[0] != count or low.shape[0] != count))):
         raise ValueError("columns of different lengths")
     return 0
 
 
 @cython.final
 cdef class Scanner:
-    """Scans tick rows out of CSV bytes, chunk by chunk.
+    """Scans rows of ticks or bars out of CSV bytes, chunk by chunk. They are bars when there is an open, high or low.
 
     Args:
         columns: for each column of the file the index of its field in ``FIELDS``, or -1 to ignore it.
@@ -151,7 +189,7 @@ cdef class Scanner:
         line: number of the last line already read (the header), 0 when there was none.
     """
 
-    cdef readonly Py_ssize_t consumed, rows, line, other_rows, late
+    cdef readonly Py_ssize_t consumed, rows, line, other_rows, late, empty_bars
     cdef readonly int field, code, column, zones, instrument, price_precision, size_precision
     cdef readonly bytes text
     cdef readonly list symbols
@@ -162,7 +200,7 @@ cdef class Scanner:
     cdef int number_fields[FIELD_COUNT]  # the price and size fields that the file has
     cdef int number_count, columns, unit, last_symbol
     cdef int64_t earliest_ns, newest_ns
-    cdef bint fixed_price, fixed_size, by_symbol
+    cdef bint fixed_price, fixed_size, by_symbol, of_bars
     # The symbol table: names kept alive by ``symbols``, found by open addressing; a slot holds index + 1.
     cdef const char **name
     cdef Py_ssize_t *name_length
@@ -199,13 +237,14 @@ cdef class Scanner:
             self.field_of[i] = columns[i]
             if columns[i] >= 0:
                 self.column_of[<int>columns[i]] = i
-        for i in range(PRICE, SYMBOL):
-            if self.column_of[i] >= 0:
+        for i in range(PRICE, FIELD_COUNT):
+            if i != SYMBOL and self.column_of[i] >= 0:
                 self.number_fields[self.number_count] = i
                 self.number_count += 1
         self.unit, self.earliest_ns, self.line = unit, earliest_ns, line
         self.newest_ns = -1
         self.by_symbol = self.column_of[SYMBOL] >= 0
+        self.of_bars = self.column_of[OPEN] >= 0 or self.column_of[HIGH] >= 0 or self.column_of[LOW] >= 0
 
     def __dealloc__(self):
         free(self.name)
@@ -245,16 +284,19 @@ cdef class Scanner:
     def scan(self, const uint8_t[::1] chunk, Py_ssize_t start, Py_ssize_t stop, bint final, Py_ssize_t row,
              int64_t[::1] ts_ns, int64_t[::1] price, int64_t[::1] size,
              int64_t[::1] bid=None, int64_t[::1] ask=None, int64_t[::1] bid_size=None, int64_t[::1] ask_size=None,
-             uint16_t[::1] instrument=None, uint8_t[::1] kind=None):
+             uint16_t[::1] instrument=None, uint8_t[::1] kind=None,
+             int64_t[::1] open=None, int64_t[::1] high=None, int64_t[::1] low=None, int64_t[::1] lines=None):
         """Scan ``chunk[start:stop]`` into the columns from ``row`` on; return why it stopped.
 
         ``consumed`` is then the offset of the first byte not used, ``rows`` the next free row. ``final`` tells that
-        no bytes follow, so that a last line without newline is a row too. Columns of absent fields are None.
+        no bytes follow, so that a last line without newline is a row too. Columns of absent fields are None. Bars
+        come with ``lines``, which gets the number of each row's line.
         """
         cdef Py_ssize_t room = ts_ns.shape[0]
-        _check_lengths(room, price, size, bid, ask, bid_size, ask_size)
+        _check_lengths(room, price, size, bid, ask, bid_size, ask_size, open, high, low)
         if (bid is not None and (kind is None or kind.shape[0] != room)) or \
-                (self.by_symbol and (instrument is None or instrument.shape[0] != room)):
+                (self.by_symbol and (instrument is None or instrument.shape[0] != room)) or \
+                (self.of_bars and (open is None or lines is None or lines.shape[0] != room)):
             raise ValueError("a column is missing or of another length")
         cdef const char *base
         cdef const char *p
@@ -301,6 +343,9 @@ cdef class Scanner:
                         bid[row], ask[row], kind[row] = parsed.bid, parsed.ask, parsed.quote
                     if depths:
                         bid_size[row], ask_size[row] = parsed.bid_size, parsed.ask_size
+                    if self.of_bars:
+                        open[row], high[row], low[row] = parsed.open, parsed.high, parsed.low
+                        lines[row] = self.line + 1
                     if self.by_symbol:
                         instrument[row] = <uint16_t>parsed.instrument
                     row += 1
@@ -446,12 +491,16 @@ cdef class Scanner:
         cdef bint fixed
         precision[0] = self.price_precision_of[row.instrument]
         precision[1] = self.size_precision_of[row.instrument]
-        row.quote = self._is_empty(PRICE) and self._is_empty(SIZE)
+        row.bar = self.of_bars
+        if row.bar and self._is_zero(SIZE):
+            self.empty_bars += 1
+            return NO_ROW
+        row.quote = not row.bar and self._is_empty(PRICE) and self._is_empty(SIZE)
         for i in range(self.number_count):
             field = self.number_fields[i]
             number[i].digits = 0
             if self._is_empty(field):
-                if not row.quote and (field == PRICE or field == SIZE):
+                if not row.quote and (field == PRICE or field == SIZE or field >= OPEN):
                     row.field = field
                     return SCAN_EMPTY
                 continue
@@ -459,18 +508,18 @@ cdef class Scanner:
             if code != SCAN_OK:
                 row.field = field
                 return code
-            is_size = field == SIZE or field >= BID_SIZE
+            is_size = field == SIZE or field == BID_SIZE or field == ASK_SIZE
             if -number[i].exponent > precision[is_size]:
                 fixed = self.fixed_size if is_size else self.fixed_price
                 decimals = number_decimals(number[i])
                 if not fixed and precision[is_size] < decimals <= MAX_PRECISION_:
                     precision[is_size] = <int>decimals
-        for field in range(PRICE, SYMBOL):
+        for field in range(FIELD_COUNT):
             value[field] = 0
         for i in range(self.number_count):
             field = self.number_fields[i]
             if number[i].digits != 0:
-                is_size = field == SIZE or field >= BID_SIZE
+                is_size = field == SIZE or field == BID_SIZE or field == ASK_SIZE
                 code = number_to_grid(number[i], precision[is_size], LIMIT, &value[field])
                 if code != SCAN_OK:
                     row.field = field
@@ -478,14 +527,20 @@ cdef class Scanner:
         row.price_precision, row.size_precision = precision[0], precision[1]
         row.price, row.size, row.bid, row.ask = value[PRICE], value[SIZE], value[BID], value[ASK]
         row.bid_size, row.ask_size = value[BID_SIZE], value[ASK_SIZE]
+        row.open, row.high, row.low = value[OPEN], value[HIGH], value[LOW]
         return _problem(row)
+
+    cdef inline bint _is_zero(self, int field) noexcept nogil:
+        """Whether the field is the number zero, however written."""
+        cdef ScanNumber number
+        return scan_number(self.begin[field], self.end[field], &number) == SCAN_OK and number.digits == 0
 
     cdef inline bint _is_empty(self, int field) noexcept nogil:
         return self.begin[field] == self.end[field]  # of an absent column both are NULL
 
 
 cdef enum:
-    NO_ROW = -1              # a blank line, or a row of another symbol
+    NO_ROW = -1              # a blank line, a row of another symbol, or a bar in which nothing traded
     STOP_SYMBOL_NEEDED = -2
 
 
@@ -506,8 +561,9 @@ cdef inline bint _looks_cut(int code) noexcept nogil:
 
 def first_bad_row(Py_ssize_t start, const int64_t[::1] ts_ns, const int64_t[::1] price, const int64_t[::1] size,
                   const int64_t[::1] bid=None, const int64_t[::1] ask=None,
-                  const int64_t[::1] bid_size=None, const int64_t[::1] ask_size=None, const uint8_t[::1] kind=None):
-    """Return ``(row, field, code)`` of the first row from ``start`` on that is no valid tick; row -1 when all are.
+                  const int64_t[::1] bid_size=None, const int64_t[::1] ask_size=None, const uint8_t[::1] kind=None,
+                  const int64_t[::1] open=None, const int64_t[::1] high=None, const int64_t[::1] low=None):
+    """Return ``(row, field, code)`` of the first row from ``start`` on that is no valid tick or bar; row -1 for none.
 
     All columns have the length of ``ts_ns``; absent ones are None.
     """
@@ -515,11 +571,12 @@ def first_bad_row(Py_ssize_t start, const int64_t[::1] ts_ns, const int64_t[::1]
     cdef Row row
     cdef int code = SCAN_OK
     cdef bint quotes = bid is not None, depths = bid_size is not None, kinds = kind is not None
-    _check_lengths(count, price, size, bid, ask, bid_size, ask_size)
+    _check_lengths(count, price, size, bid, ask, bid_size, ask_size, open, high, low)
     if kinds and kind.shape[0] != count:
         raise ValueError("columns of different lengths")
     row.bid = row.ask = row.bid_size = row.ask_size = 0
-    row.quote, row.field = False, 0
+    row.open = row.high = row.low = 0
+    row.quote, row.bar, row.field = False, open is not None, 0
     with nogil:
         for i in range(start, count):
             row.ts_ns, row.price, row.size = ts_ns[i], price[i], size[i]
@@ -527,6 +584,8 @@ def first_bad_row(Py_ssize_t start, const int64_t[::1] ts_ns, const int64_t[::1]
                 row.bid, row.ask = bid[i], ask[i]
             if depths:
                 row.bid_size, row.ask_size = bid_size[i], ask_size[i]
+            if row.bar:
+                row.open, row.high, row.low = open[i], high[i], low[i]
             if kinds:
                 row.quote = kind[i] != 0
             code = _problem(&row)

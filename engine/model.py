@@ -92,6 +92,10 @@ class TickBlock:
     All arrays are C-contiguous. A trade print has ``price_ticks > 0``; its bid and ask are those known at that
     moment, or 0. A quote update (``kind`` 1) has price and size 0. Optional columns are ``None`` when the source
     has no such field: ``instrument`` None means index 0 throughout, ``kind`` None means all trades.
+
+    With ``open_ticks``, ``high_ticks``, ``low_ticks`` and ``start_ns``, all four, the records are *bars*: what traded
+    in ``[start_ns, ts_ns)``, known at its end ``ts_ns``, with the close as price and the volume as size. A block of
+    bars has neither bids and asks nor quote updates.
     """
 
     ts_ns: NDArray[np.int64]  # the clock the engine trades on
@@ -103,6 +107,10 @@ class TickBlock:
     ask_lots: NDArray[np.int64] | None = None
     instrument: NDArray[np.uint16] | None = None
     kind: NDArray[np.uint8] | None = None
+    open_ticks: NDArray[np.int64] | None = None
+    high_ticks: NDArray[np.int64] | None = None
+    low_ticks: NDArray[np.int64] | None = None
+    start_ns: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.ts_ns)

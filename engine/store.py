@@ -19,6 +19,7 @@ from engine import _csv
 from engine.errors import DataError, MissingExtraError
 from engine.model import MAX_PRICE_TICKS, Instrument, Kind, TickBlock
 from engine.store_arrays import from_arrays
+from engine.store_columns import Form
 from engine.store_csv import file_source, read_csv
 from engine.store_frames import from_frame, read_parquet
 from engine.store_rows import BadRows, OnBadRow, TickFile, clean_precision, columns_of, first_bad_row, join_precisions
@@ -64,24 +65,25 @@ def read_ticks(
     clean_precision("price precision", price_precision)
     clean_precision("size precision", size_precision)
     options = {"symbol": symbol, "price_precision": price_precision, "size_precision": size_precision}
-    trades = _read_one(Path(path), on_bad_row, quotes_only=False, **options)
+    trades = read_one(Path(path), on_bad_row, "trades", **options)
     if quotes is None:
         return trades
     if symbol is None and len(trades.instruments) == 1:
         options["symbol"] = trades.instruments[0].symbol
-    return _merge(trades, _read_one(Path(quotes), on_bad_row, quotes_only=True, **options))
+    return _merge(trades, read_one(Path(quotes), on_bad_row, "quotes", **options))
 
 
-def _read_one(path: Path, on_bad_row: OnBadRow, *, quotes_only: bool, **options: Any) -> TickFile:
+def read_one(path: Path, on_bad_row: OnBadRow, form: Form, **options: Any) -> TickFile:
+    """Read one file, whatever its format; see ``read_ticks`` and ``engine.store_bars.read_bars``."""
     try:
         if path.is_dir():
-            raise DataError("this is a directory", where=str(path), fix="name a tick file in it")
+            raise DataError("this is a directory", where=str(path), fix="name a file in it")
         if path.exists() and not path.is_file():  # a pipe can be read only once, and never again
-            raise DataError("this is not a regular file", where=str(path), fix="save the ticks to a file first")
+            raise DataError("this is not a regular file", where=str(path), fix="save it to a file first")
         with path.open("rb") as file:
             first = file.read(6)
     except FileNotFoundError:
-        raise DataError("no such file", where=str(path), fix="check the path of the tick file") from None
+        raise DataError("no such file", where=str(path), fix="check the path of the file") from None
     except PermissionError:
         raise DataError("no permission to read this file", where=str(path)) from None
     except OSError as error:
@@ -90,12 +92,12 @@ def _read_one(path: Path, on_bad_row: OnBadRow, *, quotes_only: bool, **options:
         if first.startswith(magic):
             raise DataError(f"this is {what}", where=str(path), fix="unpack it: expected CSV, CSV.gz or Parquet")
     if first.startswith(b"PAR1"):
-        return read_parquet(path, on_bad_row=on_bad_row, quotes_only=quotes_only, **options)
+        return read_parquet(path, on_bad_row=on_bad_row, form=form, **options)
     if path.suffix == ".parquet":
         raise DataError("the file is named .parquet and is not Parquet", where=str(path))
     try:
         name = path.name.partition(".")[0]
-        return read_csv(file_source(path), BadRows(on_bad_row), quotes_only=quotes_only, name=name, **options)
+        return read_csv(file_source(path), BadRows(on_bad_row, form), form=form, name=name, **options)
     except OSError as error:
         raise DataError(f"cannot be read ({error.strerror or error})", where=str(path)) from None
 
@@ -198,6 +200,8 @@ def write_ticks(path: str | Path, block: TickBlock, instruments: Sequence[Instru
     """
     path = Path(path)
     columns = columns_of(block)
+    if block.open_ticks is not None:
+        raise DataError("these are bars, not ticks", where=str(path))
     if block.instrument is not None and len(block) and int(block.instrument.max()) >= len(instruments):
         raise DataError("a row names an instrument that was not given", where=str(path))
     row, index, code = first_bad_row(block)

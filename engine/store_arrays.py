@@ -24,8 +24,9 @@ EMPTY, NOT_FINITE, OFF_GRID, OUT_OF_BOUNDS = 1, 3, 4, 5  # engine/_scan.pxd: Sca
 MAX_INT64 = (1 << 63) - 1
 UNIT_FACTORS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
-PRICES = (Field.PRICE, Field.BID, Field.ASK)
+PRICES = (Field.PRICE, Field.BID, Field.ASK, Field.OPEN, Field.HIGH, Field.LOW)
 SIZES = (Field.SIZE, Field.BID_SIZE, Field.ASK_SIZE)
+QUOTED = (Field.BID, Field.ASK, Field.BID_SIZE, Field.ASK_SIZE)
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -179,7 +180,7 @@ class Rows:
     def _from_floats(self, index: int, values: NDArray[Any], scales: NDArray[np.float64]) -> Ints:
         """Convert floats chunk by chunk; rows that cannot be converted are noted and become 0."""
         out = np.empty(self.count, np.int64)
-        optional = index not in (Field.PRICE, Field.SIZE)
+        optional = index in QUOTED
         for first in range(0, self.count, CHUNK_ROWS):
             rows = slice(first, first + CHUNK_ROWS)
             part = doubles(values[rows])
@@ -201,24 +202,39 @@ class Rows:
             out[rows] = steps
         return out
 
+    def leave_out_empty(self, volumes: NDArray[Any]) -> int:
+        """Leave out bars in which nothing traded, as if they were not there; return how many there are."""
+        empty = volumes == 0
+        if self.others is not None:
+            empty &= ~self.others
+        count = int(empty.sum())
+        if count == self.count:
+            raise DataError("not one bar has a volume", where=self.source)
+        if count:
+            self.others = empty if self.others is None else self.others | empty
+        return count
+
     def finish(self) -> TickFile:
         """Check every row, refuse or leave out the bad ones, and return the ticks."""
         block = self._block()
         self._find_bad(block)
         for row in sorted(self.problems):
             self.bad.add(f"{self.source}: row {row}", *self.problems[row])
+        rows = np.arange(self.count) if block.open_ticks is not None else None
         if self.problems or self.others is not None:
             keep = np.ones(self.count, np.bool_) if self.others is None else ~self.others
             keep[list(self.problems)] = False
             if not keep.any():
                 raise DataError(f"not one valid row; skipped: {self.bad.summary()}", where=self.source)
             block = TickBlock(**{name: values[keep] for name, values in columns_of(block).items()})
+            rows = None if rows is None else rows[keep]
         if block.kind is not None and not block.kind.any():
             block.kind = None
         precisions = zip(self.symbols, self.precisions[Field.PRICE], self.precisions[Field.SIZE], strict=True)
         instruments = [Instrument(*item) for item in precisions]
         facts, late = join_precisions(instruments), _csv.count_late(block.ts_ns)
-        return TickFile(block, instruments, self.source, facts, self.bad.counts, self.bad.samples, late)
+        place = None if rows is None else lambda row: f"{self.source}: row {rows[row]}"
+        return TickFile(block, instruments, self.source, facts, self.bad.counts, self.bad.samples, late, place=place)
 
     def _block(self) -> TickBlock:
         get = self.columns.get
@@ -233,6 +249,9 @@ class Rows:
             get(Field.ASK_SIZE),
             self.instrument,
             self.kind,
+            get(Field.OPEN),
+            get(Field.HIGH),
+            get(Field.LOW),
         )
 
     def _find_bad(self, block: TickBlock) -> None:

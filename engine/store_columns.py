@@ -1,19 +1,23 @@
-"""What the columns of a tick source are called, which field each holds, and the unit of its timestamps."""
+"""What the columns of a source are called, which field each holds, and the unit of its timestamps."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import IntEnum
+from typing import Literal
 
 from engine import _csv
 from engine.errors import DataError
 
+Form = Literal["trades", "quotes", "bars"]
+"""What the rows of a source are: trades (with quotes among them or beside them), quotes alone, or bars."""
+
 
 class Field(IntEnum):
-    """The fields of a tick row; the values index ``_csv.FIELDS``."""
+    """The fields of a row; the values index ``_csv.FIELDS``. The price of a bar is its close, the size its volume."""
 
     TIMESTAMP = 0
     PRICE = 1
@@ -23,6 +27,9 @@ class Field(IntEnum):
     BID_SIZE = 5
     ASK_SIZE = 6
     SYMBOL = 7
+    OPEN = 8
+    HIGH = 9
+    LOW = 10
 
 
 COLUMN_NAMES: dict[str, tuple[str, ...]] = {
@@ -36,7 +43,14 @@ COLUMN_NAMES: dict[str, tuple[str, ...]] = {
     "ask_size": ("ask_size", "ask_qty", "ask_quantity", "ask_volume", "ask_amount", "best_ask_size", "best_ask_qty"),
     "symbol": ("symbol", "ticker", "instrument", "sym"),
 }  # fmt: skip
-"""Names a column may have, its own first. Case, spaces, hyphens and underscores do not matter."""
+"""Names a column of ticks may have, its own first. Case, spaces, hyphens and underscores do not matter."""
+
+BAR_COLUMN_NAMES: dict[str, tuple[str, ...]] = {
+    "timestamp": COLUMN_NAMES["timestamp"], "symbol": COLUMN_NAMES["symbol"],
+    "price": ("close", "c", "close_price"), "size": ("volume", "vol", "v", "size", "qty", "quantity"),
+    "open": ("open", "o", "open_price"), "high": ("high", "h", "high_price"), "low": ("low", "l", "low_price"),
+}  # fmt: skip
+"""The same for bars."""
 
 UNITS = {"s": 0, "ms": 3, "us": 6, "ns": 9}
 """Decimals of a second that one unit of a numeric timestamp has."""
@@ -51,7 +65,24 @@ def _normal(name: str) -> str:
     return re.sub(r"[\s_\-.]", "", name.strip().lower())
 
 
-_FIELD_BY_NAME = {_normal(name): index for index, names in enumerate(COLUMN_NAMES.values()) for name in names}
+def _by_name(table: dict[str, tuple[str, ...]]) -> dict[str, Field]:
+    return {_normal(name): Field[own.upper()] for own, names in table.items() for name in names}
+
+
+_TICK_FIELDS, _BAR_FIELDS = _by_name(COLUMN_NAMES), _by_name(BAR_COLUMN_NAMES)
+
+ORDERS: dict[Form, str] = {
+    "trades": "timestamp,price,size[,bid,ask]",
+    "quotes": "timestamp,bid,ask[,bid_size,ask_size]",
+    "bars": "timestamp,open,high,low,close,volume",
+}
+"""The columns of each form as people are told of them; without a header ticks come in this order."""
+
+
+def field_word(field_index: int, form: Form) -> str:
+    """Return what a field is called: in bars the price is the close, and the size the volume."""
+    own = _csv.FIELDS[field_index]
+    return BAR_COLUMN_NAMES[own][0] if form == "bars" else own
 
 
 @dataclass(slots=True)
@@ -61,6 +92,7 @@ class ColumnMap:
     names: list[str]  # as the source spells them; empty for a file without header
     fields: list[int]  # for each column its index in ``_csv.FIELDS``, or -1: not used
     unit: int | None = None  # of the timestamp, when its name ends in it
+    form: Form = "trades"
 
     def column(self, field_index: int) -> int | None:
         """Return the column that holds a field, None when there is none."""
@@ -72,41 +104,41 @@ class ColumnMap:
 
     def describe(self) -> dict[str, str]:
         """Return what a reader should be told about the columns."""
-        used = [
-            f"{_csv.FIELDS[index]}={name}" for name, index in zip(self.names, self.fields, strict=True) if index >= 0
-        ]
-        ignored = [name for name, index in zip(self.names, self.fields, strict=True) if index < 0]
+        pairs = list(zip(self.names, self.fields, strict=True))
+        used = [f"{field_word(index, self.form)}={name}" for name, index in pairs if index >= 0]
+        ignored = [name for name, index in pairs if index < 0]
         facts = {"columns": ", ".join(used)}
         if ignored:
             facts["ignored columns"] = ", ".join(ignored)
         return facts
 
 
-def known_column(name: str) -> bool:
-    """Tell whether a name is one that a tick column may have."""
-    return _field_and_unit(name)[0] >= 0
+def known_column(name: str, form: Form) -> bool:
+    """Tell whether a name is one that a column of such a source may have."""
+    return _field_and_unit(name, form)[0] >= 0
 
 
-def _field_and_unit(name: str) -> tuple[int, int | None]:
+def _field_and_unit(name: str, form: Form) -> tuple[int, int | None]:
+    known = _BAR_FIELDS if form == "bars" else _TICK_FIELDS
     suffixed = re.fullmatch(r"(.+)_(s|ms|us|ns)", name.strip().lower())
-    if suffixed and _FIELD_BY_NAME.get(_normal(suffixed[1])) == Field.TIMESTAMP:
+    if suffixed and known.get(_normal(suffixed[1])) == Field.TIMESTAMP:
         return Field.TIMESTAMP, UNITS[suffixed[2]]
-    return _FIELD_BY_NAME.get(_normal(name), -1), None
+    return known.get(_normal(name), -1), None
 
 
-def map_columns(names: Sequence[str], source: str, *, quotes_only: bool = False) -> ColumnMap:
+def map_columns(names: Sequence[str], source: str, form: Form = "trades") -> ColumnMap:
     """Find the fields among column names.
 
     Raises:
         DataError: a needed field has no column, or two.
     """
     chosen: dict[int, int] = {}
-    found = [_field_and_unit(name) for name in names]
+    found = [_field_and_unit(name, form) for name in names]
     for column, (index, _) in enumerate(found):
-        if index < 0 or (quotes_only and index in (Field.PRICE, Field.SIZE)):
+        if index < 0 or (form == "quotes" and index in (Field.PRICE, Field.SIZE)):
             continue
         other = chosen.get(index)
-        own_name = _csv.FIELDS[index]
+        own_name = field_word(index, form)
         if other is not None and _normal(names[other]) == _normal(names[column]):
             raise DataError(f"two columns are named '{names[column]}'", where=source)
         if other is None or _normal(names[column]) == _normal(own_name):
@@ -121,20 +153,34 @@ def map_columns(names: Sequence[str], source: str, *, quotes_only: bool = False)
             present, absent = pair if pair[0] in chosen else pair[::-1]
             what = f"there is a column for the {_csv.FIELDS[present]} and none for the {_csv.FIELDS[absent]}"
             raise DataError(what, where=source, fix=f"its columns are: {', '.join(names)}")
-    needed = (
-        (Field.TIMESTAMP, Field.BID, Field.ASK)
-        if Field.BID in chosen and not {Field.PRICE, Field.SIZE} & chosen.keys()
-        else (Field.TIMESTAMP, Field.PRICE, Field.SIZE)
-    )
-    for index in (Field.TIMESTAMP, Field.BID, Field.ASK) if quotes_only else needed:
+    for index in _needed(form, chosen):
         if index not in chosen:
-            own_name = _csv.FIELDS[index]
-            fix = f"name it {', '.join(COLUMN_NAMES[own_name][:5])}; the columns are: {', '.join(names)[:200]}"
-            raise DataError(f"no column for the {own_name}", where=source, fix=fix)
+            raise _missing(index, names, source, form)
     fields = [-1] * len(names)
     for index, column in chosen.items():
         fields[column] = index
-    return ColumnMap(list(names), fields, found[chosen[Field.TIMESTAMP]][1])
+    return ColumnMap(list(names), fields, found[chosen[Field.TIMESTAMP]][1], form)
+
+
+def _needed(form: Form, chosen: Container[int]) -> Sequence[Field]:
+    """Return the fields that a source must have; one of ticks may hold quotes alone."""
+    if form == "bars":
+        return Field.TIMESTAMP, Field.OPEN, Field.HIGH, Field.LOW, Field.PRICE, Field.SIZE
+    if form == "quotes" or (Field.BID in chosen and Field.PRICE not in chosen and Field.SIZE not in chosen):
+        return Field.TIMESTAMP, Field.BID, Field.ASK
+    return Field.TIMESTAMP, Field.PRICE, Field.SIZE
+
+
+def _missing(index: Field, names: Sequence[str], source: str, form: Form) -> DataError:
+    """Return the error about a needed field without column; files of another form are told as such."""
+    given = {_normal(name) for name in names}
+    if form != "bars" and {"open", "high", "low", "close"} <= given:
+        return DataError("these are bars, not ticks", where=source, fix="read them with --bars FILE")
+    if form == "bars" and {"price", "size"} <= given and not {"open", "high", "low"} & given:
+        return DataError("these are ticks, not bars", where=source, fix="read them with --ticks FILE")
+    own, words = _csv.FIELDS[index], BAR_COLUMN_NAMES if form == "bars" else COLUMN_NAMES
+    fix = f"name it {', '.join(words[own][:5])}; the columns are: {', '.join(names)[:200]}"
+    return DataError(f"no column for the {field_word(index, form)}", where=source, fix=fix)
 
 
 def unit_of_magnitude(number: float | int) -> int | None:
@@ -168,9 +214,13 @@ def _refuse_other_separators(line: list[str], where: str) -> None:
             raise DataError(f"the columns are separated by {name}", where=where, fix=fix)
 
 
-def columns_without_header(first: list[str], where: str, *, quotes_only: bool) -> ColumnMap:
+def columns_without_header(first: list[str], where: str, form: Form) -> ColumnMap:
     """Tell the columns of a file without header by their number, and by whether the last one is a number."""
-    order, lengths = ("timestamp,bid,ask,bid_size,ask_size" if quotes_only else "timestamp,price,size,bid,ask"), (3, 5)
+    if form == "bars":
+        _refuse_other_separators(first, where)
+        fix = f"let the first line name the columns: {ORDERS[form]}"
+        raise DataError("the first line names no column of bars", where=where, fix=fix)
+    order, lengths = ORDERS[form].replace("[", "").replace("]", "").split(","), (3, 5)
     by_symbol = len(first) - 1 in lengths and not _is_number(first[-1])
     length = len(first) - by_symbol
     looks_like_time = ":" in first[0] or _is_number(first[0])
@@ -178,7 +228,6 @@ def columns_without_header(first: list[str], where: str, *, quotes_only: bool) -
     if length not in lengths or not looks_like_time or not any(map(_is_number, first[1:length])):
         # The line itself is not shown: a file passed by mistake may hold secrets.
         what = f"the first line has {len(first)} columns and none has a known name: cannot tell what they are"
-        wanted = "timestamp,bid,ask[,bid_size,ask_size]" if quotes_only else "timestamp,price,size[,bid,ask]"
-        raise DataError(what, where=where, fix=f"give a header line, or columns in the order {wanted}[,symbol]")
-    fields = [_csv.FIELDS.index(name) for name in order.split(",")[:length]]
-    return ColumnMap([], [*fields, Field.SYMBOL] if by_symbol else fields)
+        raise DataError(what, where=where, fix=f"give a header line, or columns in the order {ORDERS[form]}[,symbol]")
+    fields = [_csv.FIELDS.index(name) for name in order[:length]]
+    return ColumnMap([], [*fields, Field.SYMBOL] if by_symbol else fields, form=form)

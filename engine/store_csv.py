@@ -28,6 +28,7 @@ from engine.store_columns import (
     UNIT_NAMES,
     ColumnMap,
     Field,
+    Form,
     columns_without_header,
     known_column,
     map_columns,
@@ -80,7 +81,7 @@ class _Options:
     symbol: str | None
     price_precision: int | None
     size_precision: int | None
-    quotes_only: bool
+    form: Form
     name: str  # of the instrument when the file has no symbol column
     starts: dict[str, tuple[int, int]] = field(default_factory=dict)  # precisions known from an earlier pass
 
@@ -105,11 +106,11 @@ def read_csv(
     symbol: str | None,
     price_precision: int | None,
     size_precision: int | None,
-    quotes_only: bool = False,
+    form: Form = "trades",
     name: str = "",
 ) -> TickFile:
     """Read a CSV source into integer columns; see ``engine.store.read_ticks``."""
-    options = _Options(symbol, price_precision, size_precision, quotes_only, symbol or name)
+    options = _Options(symbol, price_precision, size_precision, form, symbol or name)
     while True:
         bad.clear()
         hashed = _Hashed(source.open())
@@ -199,10 +200,10 @@ class _Pass:
             self.begin = newline + 1
         names = _split(line)
         label = f"{self.source.label}:{line_number}"
-        if any(known_column(name) for name in names):
+        if any(known_column(name, self.options.form) for name in names):
             self.begin = stop if newline < 0 else newline + 1
-            return map_columns(names, label, quotes_only=self.options.quotes_only), line_number
-        return columns_without_header(names, label, quotes_only=self.options.quotes_only), line_number - 1
+            return map_columns(names, label, self.options.form), line_number
+        return columns_without_header(names, label, self.options.form), line_number - 1
 
     def _find_unit(self, columns: ColumnMap, header_line: int) -> tuple[int, int]:
         """Return the unit of the timestamps, from the first row that shows it, and the earliest time to accept."""
@@ -262,6 +263,8 @@ class _Pass:
             names += ["bid_size", "ask_size"]
         if self.map.has(Field.SYMBOL):
             names.append("instrument")
+        if self.options.form == "bars":
+            names += ["open", "high", "low", "lines"]
         kinds = {"kind": np.uint8, "instrument": np.uint16}
         self.columns = {name: np.empty(rows, kinds.get(name, np.int64)) for name in names}
 
@@ -294,7 +297,7 @@ class _Pass:
         old = self.precisions[index]
         mine = self.columns["instrument"][: self.rows] == index if "instrument" in self.columns else slice(None)
         for names, before, after in (
-            (("price", "bid", "ask"), old[0], new[0]),
+            (("price", "bid", "ask", "open", "high", "low"), old[0], new[0]),
             (("size", "bid_size", "ask_size"), old[1], new[1]),
         ):
             factor = 10 ** (after - before)
@@ -334,6 +337,9 @@ class _Pass:
             columns.get("ask_size"),
             instrument,
             kind if kind is not None and kind.any() else None,
+            columns.get("open"),
+            columns.get("high"),
+            columns.get("low"),
         )
         pairs = zip(self.symbols, self.precisions, strict=True)
         instruments = [Instrument(name, price, size) for name, (price, size) in pairs]
@@ -345,6 +351,8 @@ class _Pass:
             dict(self.bad.counts),
             list(self.bad.samples),
             self.scanner.late,
+            naive=unit == _csv.ISO and self.scanner.zones == ZONE_NONE,
+            place=None if "lines" not in columns else lambda row: f"{self.source.label}:{columns['lines'][row]}",
         )
 
     def _no_rows(self) -> None:
@@ -353,6 +361,8 @@ class _Pass:
             raise NotFoundError(what, where=self.source.label, fix=nearest(self.options.symbol, self.all_symbols))
         if self.bad.counts:
             raise DataError(f"not one valid row; skipped: {self.bad.summary()}", where=self.source.label)
+        if self.scanner.empty_bars:
+            raise DataError("not one bar has a volume", where=self.source.label)
         raise DataError("the file has a header and no rows", where=self.source.label)
 
     def _facts(self, unit: int) -> dict[str, str]:
@@ -372,6 +382,8 @@ class _Pass:
         else:
             stated = "stated by the column's name" if self.map.unit is not None else "by magnitude"
             facts |= {"timestamp": f"{UNIT_NAMES[unit]} since 1970 ({stated})", "zone": "UTC"}
+        if self.scanner.empty_bars:
+            facts["bars without volume left out"] = str(self.scanner.empty_bars)
         if self.scanner.other_rows:
             facts["rows of other symbols"] = str(self.scanner.other_rows)
         return facts

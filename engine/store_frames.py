@@ -30,7 +30,7 @@ from engine.store_arrays import (
     scale_times,
     times_from_datetimes,
 )
-from engine.store_columns import UNIT_NAMES, ColumnMap, Field, map_columns, unit_of_magnitude, unknown_unit
+from engine.store_columns import UNIT_NAMES, ColumnMap, Field, Form, map_columns, unit_of_magnitude, unknown_unit
 from engine.store_csv import Source, read_csv
 from engine.store_rows import BadRows, OnBadRow, TickFile, clean_precision
 
@@ -46,7 +46,7 @@ def from_frame(
     size_precision: int | None = None,
     on_bad_row: OnBadRow = "stop",
     source: str = "frame",
-    quotes_only: bool = False,
+    form: Form = "trades",
 ) -> TickFile:
     """Make ticks of a polars or pandas frame, or of a mapping from column names to arrays.
 
@@ -65,23 +65,26 @@ def from_frame(
         what = f"cannot take ticks from a {type(frame).__name__}"
         raise DataError(what, where=source, fix="give a polars or pandas frame, or a dict of columns")
     names = [str(name) for name in (frame.keys() if isinstance(frame, Mapping) else frame.columns)]
-    columns = map_columns(names, source, quotes_only=quotes_only)
+    columns = map_columns(names, source, form)
     pairs = zip(names, columns.fields, strict=True)
     given = {Field(index): _Column(frame[name]) for name, index in pairs if index >= 0}
-    bad = BadRows(on_bad_row)
+    bad = BadRows(on_bad_row, form)
     if any(column.values.dtype.kind not in "iufM" for index, column in given.items() if index != Field.SYMBOL):
         options = {"symbol": symbol, "price_precision": price_precision, "size_precision": size_precision}
-        return _through_csv(frame, columns, bad, source, quotes_only=quotes_only, **options)
+        return _through_csv(frame, columns, bad, source, form=form, **options)
     rows = Rows(len(given[Field.TIMESTAMP].values), source, bad, [])
     rows.check_shapes({index: column.values for index, column in given.items()})
     facts = {"format": "frame"} | columns.describe()
     _set_symbols(rows, given.pop(Field.SYMBOL, None), symbol)
+    if form == "bars" and (empty := rows.leave_out_empty(given[Field.SIZE].values)):
+        facts["bars without volume left out"] = str(empty)
     facts |= _set_times(rows, given[Field.TIMESTAMP], columns.unit)
     _set_kinds(rows, given)
     for fields, precision in ((PRICES, price_precision), (SIZES, size_precision)):
         mine = {index: given[index].values for index in fields if index in given}
         rows.convert(mine, fields[0], precision)
     result = rows.finish()
+    result.naive = given[Field.TIMESTAMP].naive
     result.detected = facts | result.detected
     return result
 
@@ -107,7 +110,7 @@ def read_parquet(path: Path, **options: Any) -> TickFile:
 class _Column:
     """One column of any kind of frame as a NumPy array, and where values are missing (None: nowhere).
 
-    Missing integers and times read as 0; missing floats as nan.
+    Missing integers and times read as 0; missing floats as nan. ``naive`` tells that it holds times without a zone.
     """
 
     def __init__(self, data: Any) -> None:
@@ -120,6 +123,9 @@ class _Column:
             self.values = np.asarray(data)
             if self.values.dtype.kind == "f" and np.isnan(self.values).any():
                 self.missing = np.isnan(self.values)
+        dtype = getattr(data, "dtype", None)
+        zone = getattr(dtype, "time_zone", None) or getattr(dtype, "tz", None)
+        self.naive = self.values.dtype.kind == "M" and zone is None
 
     def _of_polars(self, data: Any) -> NDArray[Any]:
         if data.dtype.is_float() and data.is_nan().any():

@@ -6,7 +6,7 @@ The parts of ``engine.store`` that its readers (CSV, frames and arrays) share.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from engine import _csv
 from engine.errors import ConfigError, DataError
 from engine.model import Instrument, TickBlock
+from engine.store_columns import Form, field_word
 
 OnBadRow = Literal["stop", "skip"]
 
@@ -38,6 +39,8 @@ class TickFile:
     skipped_samples: list[str] = field(default_factory=list)  # the first few of them: "file:line: what"
     late: int = 0  # rows kept although their time lies before that of a row above them
     file_sha256: str = ""
+    naive: bool = False  # the timestamps were written without a zone, and read as UTC
+    place: Callable[[int], str] | None = None  # of bars: where a row stands in its source
 
     @property
     def rows(self) -> int:
@@ -59,7 +62,7 @@ def columns_of(block: TickBlock) -> dict[str, NDArray[Any]]:
 
 
 def first_bad_row(block: TickBlock, start: int = 0) -> tuple[int, int, int]:
-    """Return ``(row, field, code)`` of the first row from ``start`` on that is no valid tick; row -1 when all are."""
+    """Return ``(row, field, code)`` of the first row from ``start`` on that is no valid record; row -1 when all are."""
     return _csv.first_bad_row(
         start,
         block.ts_ns,
@@ -70,6 +73,9 @@ def first_bad_row(block: TickBlock, start: int = 0) -> tuple[int, int, int]:
         block.bid_lots,
         block.ask_lots,
         block.kind,
+        block.open_ticks,
+        block.high_ticks,
+        block.low_ticks,
     )
 
 
@@ -87,10 +93,10 @@ def hash_columns(block: TickBlock, instruments: Iterable[Instrument]) -> str:
 class BadRows:
     """The choice made about bad rows: stop at the first, or leave them out and count them by reason."""
 
-    def __init__(self, policy: OnBadRow) -> None:
+    def __init__(self, policy: OnBadRow, form: Form = "trades") -> None:
         if policy not in ("stop", "skip"):
             raise ConfigError(f"on_bad_row is 'stop' or 'skip', not {policy!r}")
-        self.policy = policy
+        self.policy, self.form = policy, form
         self.clear()
 
     def clear(self) -> None:
@@ -100,8 +106,14 @@ class BadRows:
 
     def add(self, where: str, field_index: int, code: int, text: str, hint: str = "", count: int = 1) -> None:
         """Stop with one line about the row, or count it."""
-        reason = _csv.reason_name(field_index, code)
-        what = describe(field_index, reason, text, hint)
+        reason, name = _csv.reason_name(field_index, code), field_word(field_index, self.form)
+        fault = reason.removeprefix(f"{_csv.FIELDS[field_index]}_")
+        if fault in FIELD_SENTENCES:
+            reason = f"{name}_{fault}"
+        self.note(where, reason, describe(name, fault, reason, text, hint), count)
+
+    def note(self, where: str, reason: str, what: str, count: int = 1) -> None:
+        """As ``add``, for a reason that lies in how rows stand together."""
         if self.policy == "stop":
             grid = PRECISION_FLAGS.get(reason, "")
             stated = f"leave out {grid} if you gave it, " if grid else ""
@@ -119,8 +131,8 @@ class BadRows:
 PRECISION_FLAGS = {
     f"{name}_off_grid": flag
     for flag, names in {
-        "--price-precision": ("price", "bid", "ask"),
-        "--size-precision": ("size", "bid_size", "ask_size"),
+        "--price-precision": ("price", "bid", "ask", "open", "high", "low", "close"),
+        "--size-precision": ("size", "bid_size", "ask_size", "volume"),
     }.items()
     for name in names
 }
@@ -133,6 +145,9 @@ ROW_SENTENCES = {
     "cut_row": "the file ends in the middle of this row",
     "no_price": "the row has neither a price nor a bid or ask",
     "quote_with_price": "the row is a quote and has a price or a size",
+    "high_below_low": "the high is below the low",
+    "open_outside": "the open lies outside the low and the high",
+    "close_outside": "the close lies outside the low and the high",
     "timestamp_unit": "timestamp {text} is not in the unit of the first row",
     "timestamp_negative": "timestamp {text} is before 1970",
     "timestamp_out_of_bounds": "timestamp {text} is after 2116-02-20T23:53:38 UTC, the last second the engine can hold",
@@ -151,11 +166,10 @@ FIELD_SENTENCES = {
 }
 
 
-def describe(field_index: int, reason: str, text: str, hint: str = "") -> str:
-    """Return a sentence about a bad row, with the reason code that counts it."""
-    name = _csv.FIELDS[field_index]
+def describe(name: str, fault: str, reason: str, text: str, hint: str = "") -> str:
+    """Return a sentence about a bad row or its field ``name``, with the reason code that counts it."""
     quoted = repr(text if len(text) <= 40 else text[:37] + "...")
-    sentence = ROW_SENTENCES.get(reason) or f"{name} {FIELD_SENTENCES[reason.removeprefix(f'{name}_')]}"
+    sentence = ROW_SENTENCES.get(reason) or f"{name} {FIELD_SENTENCES[fault]}"
     tail = f" ({hint})" if hint else ""
     return f"{sentence.format(text=quoted)}{tail} [{reason}]"
 
