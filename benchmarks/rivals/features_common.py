@@ -19,7 +19,7 @@ from benchmarks.rivals.common import Ticks, generated_ticks
 
 Float64s = NDArray[np.float64]
 
-INSTALL = "pip install polars pandas river talipp TA-Lib"
+INSTALL = "pip install polars pandas river talipp 'TA-Lib>=0.8'"
 WINDOW_NS = 15_000_000_000
 PRICE_UNIT = 100
 """Price ticks in one of currency: all prices here have two decimals, all sizes none."""

@@ -19,19 +19,19 @@ NAN = float("nan")
 def by_definition(ticks: Ticks) -> list[tuple[Fraction, ...]]:
     """Return move, volume rate, count, range, vwap and variance of every window (t - 15 s, t], from its trades."""
     rows = list(zip(ticks.ts_ns.tolist(), ticks.price_ticks.tolist(), ticks.size_lots.tolist(), strict=True))
-    found = []
+    found: list[tuple[Fraction, ...]] = []
     for now, price, _ in rows:
         window = [(Fraction(p, 100), q) for ts, p, q in rows if now - 15 * 10**9 < ts <= now]
         prices, volume, last = [p for p, _ in window], sum(q for _, q in window), Fraction(price, 100)
-        mean = sum(prices) / len(prices)
+        mean = sum(prices, Fraction(0)) / len(prices)
         found.append(
             (
                 (last - prices[0]) / prices[0],
                 Fraction(volume, 15),
                 Fraction(len(window)),
                 (max(prices) - min(prices)) / last,
-                sum(p * q for p, q in window) / volume,
-                sum((p - mean) ** 2 for p in prices) / len(prices),
+                sum((p * q for p, q in window), Fraction(0)) / volume,
+                sum(((p - mean) ** 2 for p in prices), Fraction(0)) / len(prices),
             )
         )
     return found
