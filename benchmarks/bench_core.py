@@ -17,7 +17,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 import engine
 from benchmarks.rivals.common import Ticks, generated_ticks
-from engine._core import NONE, Core, Program
+from engine._core import NONE, Core
+from engine._program import Program
 from engine.backtesting import make_strategy
 from engine.brokers.paper import PaperBroker
 from engine.journal import MemoryJournal
@@ -26,6 +27,7 @@ from engine.lanes import Assignment
 from engine.portfolio import Portfolio
 from engine.risk import RiskGate, RiskLimits
 from engine.sessions import calendar
+from engine.strategy import Strategy
 
 TICKS = 2_000_000
 PUSHED = 300_000
@@ -92,12 +94,17 @@ def bench_whole_rule(benchmark: BenchmarkFixture, ticks: Ticks) -> None:
 
 def quiet_kernel(ticks: Ticks, parameters: list[dict[str, str]]) -> Kernel:
     """Return a kernel with one momentum burst for each set of parameters, none of which will fire."""
+    return kernel_of(ticks, [make_strategy("momentum_burst", QUIET | more) for more in parameters])
+
+
+def kernel_of(ticks: Ticks, strategies: list[Strategy]) -> Kernel:
+    """Return a kernel in which all of them trade the one instrument."""
     sample = backtest(ticks.head(1), **QUIET)
     instruments, settings = sample.file.instruments, sample.settings
     portfolio = Portfolio(instruments, settings.starting_cash)
     return Kernel(
         instruments,
-        [Assignment(make_strategy("momentum_burst", QUIET | more), range(1), Fraction(1)) for more in parameters],
+        [Assignment(strategy, range(1), Fraction(1)) for strategy in strategies],
         calendar=calendar("always"),
         portfolio=portfolio,
         risk=RiskGate(RiskLimits(settings.daily_loss_limit), portfolio),

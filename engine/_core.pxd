@@ -3,24 +3,24 @@
 cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 
-from engine._graph cimport Graph, Node, Tape
-from engine._lanes cimport Account, Block, Holding, Lane, Market
+from engine._lanes cimport Account, Block, Holding, Lane, Market, Record
+from engine._program cimport Program
+from engine._tape cimport Tape
 
 
-@cython.final
-cdef class Program:
-    cdef Graph graph
-    cdef int sealed
-    cdef int64_t max_window
-    cdef int session_size  # the first column of the session totals, or -1
+cdef struct Segment:
+    # nodes [first, last) of one instrument's program, in the order of evaluation
+    int instrument
+    int first
+    int last
 
-    cdef int add_node(self, int op, int type, int a=*, int b=*, int64_t k=*, double x=*) except -1
-    cdef int add_column(self, int type, uint64_t sources=*) except -1
-    cdef uint64_t sources_of(self, int column) noexcept
-    cdef Node* last_node(self) noexcept
-    cdef set_terms(self, numerator, denominator)
-    cdef check_exists(self, int column)
-    cdef check_column(self, int column, int type)
+cdef struct Tap:
+    # a column that is copied to an array as it is computed
+    int instrument
+    int width  # bytes of a value
+    int64_t offset
+    int64_t rows  # of the array
+    char* out
 
 
 @cython.final
@@ -37,6 +37,12 @@ cdef class Core:
     cdef Block block
     cdef Account account
     cdef int64_t records_before  # accepted before this block
+    cdef int block_limit  # records evaluated together, at most BLOCK
+    cdef Segment* segments  # the order of evaluation, where instruments depend on each other; else there are none
+    cdef int n_segments
+    cdef Tap* taps
+    cdef int n_taps
+    cdef object tap_owners
     cdef int block_open
     # input
     cdef const int64_t* in_ts
@@ -46,6 +52,8 @@ cdef class Core:
     cdef const int64_t* in_ask
     cdef const uint16_t* in_instrument
     cdef const uint8_t* in_kind
+    cdef const int64_t* in_bid_size
+    cdef const int64_t* in_ask_size
     cdef int64_t in_next
     cdef int64_t in_count
     cdef object in_owner
@@ -77,12 +85,13 @@ cdef class Core:
     cdef readonly int64_t rejected_instrument
     cdef readonly int64_t rejected_time
 
-    cdef int64_t* objection(
-        self, int64_t ts, int instrument, int kind, int64_t price, int64_t size, int64_t bid, int64_t ask
-    ) noexcept nogil
-    cdef int append(
-        self, int64_t ts, int instrument, int kind, int64_t price, int64_t size, int64_t bid, int64_t ask
-    ) noexcept nogil
+    cdef set_up_tapes(self, int instrument, Program program)
+    cdef plan_evaluation(self)
+    cdef int64_t* objection(self, const Record* record) noexcept nogil
+    cdef int append(self, const Record* record) noexcept nogil
+    cdef void read_record(self, int64_t i, Record* record) noexcept nogil
+    cdef void evaluate_graphs(self) noexcept nogil
+    cdef void copy_taps(self) noexcept nogil
     cdef int append_plain_trades(self) noexcept nogil
     cdef void begin_block(self) noexcept nogil
     cdef void finish_block(self) noexcept nogil

@@ -1,10 +1,9 @@
 # cython: auto_pickle=False, autotestdict=False
 """The tick core: integer tick records in, the few moments at which a rule fires out.
 
-``Program`` is a compiled feature graph (``engine.rules`` writes it); ``Core`` runs one or several of them over a stream
-of records of many instruments. ``load`` and ``advance`` work through columns, ``push`` takes one trade; both
-run the same C body without the GIL, and no Python object is touched until something fires. How a stream is cut into
-blocks never changes a result.
+``Core`` runs one program, a compiled feature graph, for each instrument over a stream of records of many.
+``load`` and ``advance`` work through columns, ``push`` takes one trade; both run the same C body without the GIL, and no
+Python object is touched until something fires. How a stream is cut into blocks never changes a result.
 
 All prices are ticks and all sizes lots of their instrument; all times are nanoseconds since the Unix epoch.
 """
@@ -14,69 +13,8 @@ from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint16_t, uint6
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
-from engine._graph cimport (
-    BLOCK,
-    CMP_EQ,
-    CMP_GE,
-    CMP_GT,
-    CMP_LE,
-    CMP_LT,
-    CMP_NE,
-    COL_ASK,
-    COL_BID,
-    COL_PRICE,
-    COL_SIZE,
-    COL_TS,
-    FIXED_COLUMNS,
-    INT_BYTES,
-    MAX_FACTORS,
-    OP_ALL,
-    OP_ANY,
-    OP_COMPARE,
-    OP_COUNT,
-    OP_EXTREMES,
-    OP_FIRST_PRICE,
-    OP_FLOAT_ADD,
-    OP_FLOAT_COMPARE,
-    OP_FLOAT_CONST,
-    OP_FLOAT_DIV,
-    OP_FLOAT_MUL,
-    OP_FLOAT_SQRT,
-    OP_FLOAT_SUB,
-    OP_NOT,
-    OP_RATIO,
-    OP_SESSION,
-    OP_SESSION_SD,
-    OP_STATE,
-    OP_SUM_PRICE,
-    OP_SUM_PRICE_SIZE,
-    OP_SUM_PRICE_SQUARED,
-    OP_SUM_SIZE,
-    OP_TAIL_COUNT,
-    OP_TAIL_TIME,
-    SENTINELS,
-    SHAPE_GENERAL,
-    SHAPE_LINEAR,
-    SHAPE_NARROW,
-    SOURCES,
-    TYPE_BOOL,
-    TYPE_FLOAT,
-    TYPE_INT,
-    TYPE_WIDE,
-    WIDE_BYTES,
-    Graph,
-    Node,
-    Slot,
-    Tape,
-    Term,
-    append_trades,
-    evaluate,
-    fixed_column,
-    make_room,
-    resize_tape,
-    restart_session,
-    restart_windows,
-)
+from engine._bars cimport BAR_COLUMNS
+from engine._graph cimport begin_evaluation, end_evaluation, evaluate
 from engine._int128 cimport i128, i128_hi, i128_lo, i128_make, i128_of
 from engine._lanes cimport (
     EVENT_ALARM,
@@ -108,6 +46,39 @@ from engine._lanes cimport (
     note_drawdown,
     search,
 )
+from engine._program cimport Program
+from engine._tape cimport (
+    BLOCK,
+    COL_ASK,
+    COL_ASK_SIZE,
+    COL_BID,
+    COL_BID_SIZE,
+    COL_FLOW,
+    COL_PRICE,
+    COL_SIZE,
+    COL_TS,
+    INT_BYTES,
+    OWN_ARRAYS,
+    SENTINELS,
+    TYPE_BOOL,
+    TYPE_FLOAT,
+    TYPE_INT,
+    TYPE_WIDE,
+    WIDE_BYTES,
+    Graph,
+    Node,
+    Slot,
+    Tape,
+    Term,
+    append_trades,
+    fixed_column,
+    make_room,
+    resize_tape,
+    restart_session,
+    restart_windows,
+    ring_array,
+)
+from engine._values cimport quotient, sum_terms
 
 NONE = EVENT_NONE
 ENTRY = EVENT_ENTRY
@@ -121,15 +92,7 @@ BOUNDARY = EVENT_BOUNDARY
 CALLBACK = EVENT_CALLBACK
 
 FOREVER_NS = INT64_MAX
-MAX_WINDOW_TRADES = (1 << 22) - BLOCK - SENTINELS
 BLOCK_TRADES = BLOCK
-
-PRICE_COLUMN = COL_PRICE
-SIZE_COLUMN = COL_SIZE
-BID_COLUMN = COL_BID
-ASK_COLUMN = COL_ASK
-
-COMPARISONS = {">=": CMP_GE, ">": CMP_GT, "<=": CMP_LE, "<": CMP_LT, "==": CMP_EQ, "!=": CMP_NE}
 
 cdef int64_t INPUT_BOUND = (<int64_t>1 << 40) - 1  # engine.model.MAX_PRICE_TICKS and MAX_SIZE_LOTS
 cdef int64_t TIME_BOUND = <int64_t>1 << 62  # leaves room to add any window or deadline to a time
@@ -159,6 +122,30 @@ cdef int64_t carry_forward(int64_t* out, const int64_t* quotes, int64_t known, i
     return known
 
 
+cdef void take_quotes(Tape* tape, Market* market, const Record* record) noexcept nogil:
+    """Move the market's best quotes on by a record, where 0 means unchanged, and add up the order flow at them.
+
+    Order flow as in Cont, Kukanov and Stoikov (2014): what is added at the bid and taken from the ask, less the reverse.
+    """
+    cdef int64_t bid = record.bid if record.bid != 0 else market.bid
+    cdef int64_t ask = record.ask if record.ask != 0 else market.ask
+    cdef int64_t bid_size = record.bid_size if record.bid_size != 0 else tape.bid_size
+    cdef int64_t ask_size = record.ask_size if record.ask_size != 0 else tape.ask_size
+    if tape.graph.needs_flow and market.bid != 0 and market.ask != 0:
+        if bid >= market.bid:
+            tape.flow += bid_size
+        if bid <= market.bid:
+            tape.flow -= tape.bid_size
+        if ask <= market.ask:
+            tape.flow -= ask_size
+        if ask >= market.ask:
+            tape.flow += tape.ask_size
+    market.bid = bid
+    market.ask = ask
+    tape.bid_size = bid_size
+    tape.ask_size = ask_size
+
+
 cdef object wide_to_int(i128 value):
     if i128_hi(value) == (<int64_t>i128_lo(value)) >> 63:
         return <int64_t>i128_lo(value)
@@ -173,283 +160,45 @@ cdef i128 wide_from_int(object value) except *:
     return i128_make(value >> 64, value & 0xFFFFFFFFFFFFFFFF)
 
 
-@cython.final
-cdef class Program:
-    """A feature graph under construction: each method adds a node and returns the column that holds its values.
+cdef int64_t first_capacity(int64_t reach):
+    """Ring cells of a new tape. One of bars never grows: it holds its longest window and a block."""
+    cdef int64_t capacity = FIRST_CAPACITY
+    while capacity < reach + BLOCK + SENTINELS:
+        capacity *= 2
+    return capacity
 
-    ``max_window`` bounds the trades that one window may hold; a time window that would hold more is cut short and its
-    trades are flagged, which keeps every rule that uses it silent. Each column knows the windows and session that it is
-    computed from, so other rules are not disturbed.
-    """
 
-    def __cinit__(self, int64_t max_window=MAX_WINDOW_TRADES):
-        self.session_size = -1
-        if not 1 <= max_window <= MAX_WINDOW_TRADES:
-            raise ValueError(f"max_window must be between 1 and {MAX_WINDOW_TRADES} trades, not {max_window}")
-        self.max_window = max_window
-        for _ in range(FIXED_COLUMNS):
-            self.add_column(TYPE_INT)
+cdef void free_tapes(Tape* trades):
+    """Free an instrument's tapes, however far their set-up came."""
+    cdef Tape* tape
+    cdef void** array
+    cdef size_t width
+    cdef int clock, i
+    if trades.clocks == NULL or trades.slots == NULL:
+        free(trades.clocks)
+        free(trades.slots)
+        return
+    for clock in range(trades.graph.n_clocks):
+        tape = trades.clocks[clock]
+        if tape == NULL:
+            continue
+        for i in range(OWN_ARRAYS + 2 * tape.graph.n_nodes):
+            array = ring_array(tape, i, &width)
+            if array != NULL:
+                free(array[0])
+        free(tape.columns)
+        free(tape.columns_before)
+    for i in range(trades.graph.n_nodes):
+        free(trades.slots[i].memory)
+    for clock in range(1, trades.graph.n_clocks):
+        free(trades.clocks[clock])
+    free(trades.slots)
+    free(trades.clocks)
 
-    def __dealloc__(self):
-        cdef int i
-        for i in range(self.graph.n_nodes):
-            free(self.graph.nodes[i].terms)
-        free(self.graph.nodes)
-        free(self.graph.tails)
-        free(self.graph.column_type)
-        free(self.graph.column_offset)
-        free(self.graph.column_sources)
 
-    cdef int add_column(self, int type, uint64_t sources=0) except -1:
-        cdef Graph* graph = &self.graph
-        cdef int n = graph.n_columns
-        cdef int* types = <int*>realloc(graph.column_type, (n + 1) * sizeof(int))
-        cdef int64_t* offsets
-        cdef uint64_t* column_sources
-        if types == NULL:
-            raise MemoryError
-        graph.column_type = types
-        offsets = <int64_t*>realloc(graph.column_offset, (n + 1) * sizeof(int64_t))
-        if offsets == NULL:
-            raise MemoryError
-        graph.column_offset = offsets
-        column_sources = <uint64_t*>realloc(graph.column_sources, (n + 1) * sizeof(uint64_t))
-        if column_sources == NULL:
-            raise MemoryError
-        graph.column_sources = column_sources
-        column_sources[n] = sources
-        types[n] = type
-        offsets[n] = graph.column_bytes
-        graph.column_bytes += WIDE_BYTES if type == TYPE_WIDE else BLOCK if type == TYPE_BOOL else INT_BYTES
-        graph.n_columns = n + 1
-        return n
-
-    cdef int add_node(self, int op, int type, int a=-1, int b=-1, int64_t k=0, double x=0) except -1:
-        cdef Graph* graph = &self.graph
-        cdef Node* nodes
-        cdef Node* node
-        cdef int* tails
-        cdef int column
-        cdef uint64_t source = 0
-        if self.sealed:
-            raise RuntimeError("this program already runs: build a new one")
-        nodes = <Node*>realloc(graph.nodes, (graph.n_nodes + 1) * sizeof(Node))
-        if nodes == NULL:
-            raise MemoryError
-        graph.nodes = nodes
-        node = &nodes[graph.n_nodes]
-        memset(node, 0, sizeof(Node))
-        node.op = op
-        if op == OP_TAIL_TIME or op == OP_SESSION:
-            source = <uint64_t>1 << (graph.n_sources if graph.n_sources < SOURCES else SOURCES - 1)
-            graph.n_sources += 1
-        node.source = source
-        column = self.add_column(type, source | self.sources_of(a) | self.sources_of(b))
-        node.out = graph.column_offset[column]
-        node.a = graph.column_offset[a] if a >= 0 else -1
-        node.b = graph.column_offset[b] if b >= 0 else -1
-        node.k = k
-        node.x = x
-        if op == OP_TAIL_TIME or op == OP_TAIL_COUNT:
-            tails = <int*>realloc(graph.tails, (graph.n_tails + 1) * sizeof(int))
-            if tails == NULL:
-                raise MemoryError
-            graph.tails = tails
-            tails[graph.n_tails] = graph.n_nodes
-            graph.n_tails += 1
-        graph.n_nodes += 1
-        return column
-
-    cdef Node* last_node(self) noexcept:
-        return &self.graph.nodes[self.graph.n_nodes - 1]
-
-    cdef uint64_t sources_of(self, int column) noexcept:
-        return self.graph.column_sources[column] if column >= 0 else 0
-
-    cdef check_exists(self, int column):
-        if not 0 <= column < self.graph.n_columns:
-            raise ValueError(f"column {column} does not exist")
-
-    cdef check_column(self, int column, int type):
-        self.check_exists(column)
-        if self.graph.column_type[column] != type:
-            raise ValueError(f"column {column} has another type")
-
-    cdef set_terms(self, numerator, denominator):
-        """Give the last node ``[(coefficient, (column, …)), …]``, one list then the other, wide columns first."""
-        cdef Node* node = self.last_node()
-        cdef int i = 0, j, out = self.graph.n_columns - 1
-        node.terms = <Term*>calloc(len(numerator) + len(denominator) or 1, sizeof(Term))
-        if node.terms == NULL:
-            raise MemoryError
-        node.n_terms = len(numerator)
-        node.n_denominator = len(denominator)
-        for coefficient, columns in [*numerator, *denominator]:
-            if len(columns) > MAX_FACTORS:
-                raise ValueError(f"at most {MAX_FACTORS} factors in one term")
-            for column in columns:
-                self.check_exists(column)
-                self.graph.column_sources[out] |= self.sources_of(column)
-            columns = sorted(columns, key=self.column_is_exact_int)
-            node.terms[i].coef = coefficient
-            node.terms[i].n_factors = len(columns)
-            node.terms[i].first_is_wide = len(columns) > 0 and self.graph.column_type[columns[0]] == TYPE_WIDE
-            for j, column in enumerate(columns):
-                if j > 0 or not node.terms[i].first_is_wide:
-                    self.check_column(column, TYPE_INT)
-                node.terms[i].offset[j] = self.graph.column_offset[column]
-            i += 1
-
-    def column_is_exact_int(self, int column):
-        """Whether the column holds int64 values (False: wider integers, doubles or conditions)."""
-        return 0 <= column < self.graph.n_columns and self.graph.column_type[column] == TYPE_INT
-
-    # windows
-
-    def window_time(self, int64_t window_ns):
-        """A window of ``window_ns`` nanoseconds: trades with ``ts > now - window_ns``."""
-        if window_ns < 1 or window_ns > TIME_BOUND:
-            raise ValueError(f"a time window must be between 1 ns and {TIME_BOUND} ns, not {window_ns}")
-        return self.add_node(OP_TAIL_TIME, TYPE_INT, -1, -1, window_ns)
-
-    def window_count(self, int64_t trades):
-        """A window of the last ``trades`` trades, the present one included."""
-        if not 1 <= trades <= self.max_window:
-            raise ValueError(f"a count window must be between 1 and {self.max_window} trades, not {trades}")
-        return self.add_node(OP_TAIL_COUNT, TYPE_INT, -1, -1, trades)
-
-    def first_price(self, int window):
-        """Price of the oldest trade in the window, ticks."""
-        self.check_column(window, TYPE_INT)
-        return self.add_node(OP_FIRST_PRICE, TYPE_INT, window)
-
-    def count(self, int window):
-        """Trades in the window."""
-        self.check_column(window, TYPE_INT)
-        return self.add_node(OP_COUNT, TYPE_INT, window)
-
-    def sum_size(self, int window):
-        """Size traded in the window, lots. Exact: at most 2**22 trades of less than 2**40 lots."""
-        self.check_column(window, TYPE_INT)
-        return self.add_node(OP_SUM_SIZE, TYPE_INT, window)
-
-    def sum_price(self, int window):
-        """Sum of prices, ticks. Exact: at most 2**22 trades below 2**40 ticks."""
-        self.check_column(window, TYPE_INT)
-        self.graph.needs_sum_price = 1
-        return self.add_node(OP_SUM_PRICE, TYPE_INT, window)
-
-    def sum_price_size(self, int window):
-        """Sum of price times size, ticks x lots; 128 bits."""
-        self.check_column(window, TYPE_INT)
-        self.graph.needs_sum_price_size = 1
-        return self.add_node(OP_SUM_PRICE_SIZE, TYPE_WIDE, window)
-
-    def sum_price_squared(self, int window):
-        """Sum of squared prices, ticks squared; 128 bits."""
-        self.check_column(window, TYPE_INT)
-        self.graph.needs_sum_price_squared = 1
-        return self.add_node(OP_SUM_PRICE_SQUARED, TYPE_WIDE, window)
-
-    def extremes(self, int window):
-        """Highest and lowest price in the window, ticks: returns the two columns."""
-        self.check_column(window, TYPE_INT)
-        high = self.add_node(OP_EXTREMES, TYPE_INT, window)
-        return high, self.add_column(TYPE_INT, self.sources_of(high))
-
-    def session(self):
-        """Session totals: returns the columns of size, price x size, and size-weighted deviation and its square."""
-        cdef int first = self.session_size, _
-        if first < 0:  # a tape keeps one set of totals
-            first = self.add_node(OP_SESSION, TYPE_INT)
-            for _ in range(3):
-                self.add_column(TYPE_WIDE, self.sources_of(first))
-            self.session_size = first
-        return first, first + 1, first + 2, first + 3
-
-    def session_sd(self, int session_size):
-        """Volume-weighted standard deviation of the session's prices, ticks; ``session_size`` from ``session()``."""
-        if session_size < 0 or session_size != self.session_size:
-            raise ValueError(f"column {session_size} is not the session's size: take the first that session() returns")
-        return self.add_node(OP_SESSION_SD, TYPE_FLOAT, session_size)
-
-    # values and conditions
-
-    def ratio(self, numerator, denominator):
-        """Quotient of two polynomials as a double, rounded once where both are below 2**53; NaN when undefined."""
-        column = self.add_node(OP_RATIO, TYPE_FLOAT)
-        self.set_terms(numerator, denominator)
-        return column
-
-    def compare(self, terms, int comparison, bint narrow=False):
-        """Whether a polynomial in the columns is >= 0 (or >, …): exact. ``narrow`` promises that 63 bits hold it."""
-        cdef Node* node
-        cdef int i
-        if comparison == CMP_LE or comparison == CMP_LT:
-            terms = [(-coefficient, columns) for coefficient, columns in terms]
-            comparison = CMP_GE if comparison == CMP_LE else CMP_GT
-        column = self.add_node(OP_COMPARE, TYPE_BOOL, -1, -1, comparison)
-        self.set_terms(terms, [])
-        node = self.last_node()
-        node.shape = SHAPE_GENERAL
-        if node.n_terms > 0 and comparison in (CMP_GE, CMP_GT):
-            node.shape = SHAPE_NARROW if narrow else SHAPE_LINEAR
-            for i in range(node.n_terms):
-                if node.terms[i].n_factors != 1 or node.terms[i].first_is_wide:
-                    node.shape = SHAPE_GENERAL
-        return column
-
-    def float_const(self, double value):
-        """A constant column of doubles."""
-        return self.add_node(OP_FLOAT_CONST, TYPE_FLOAT, -1, -1, 0, value)
-
-    def float_op(self, str op, int a, int b=-1):
-        """``+ - * /`` of two double columns, or ``sqrt`` of one."""
-        cdef dict ops = {
-            "+": OP_FLOAT_ADD, "-": OP_FLOAT_SUB, "*": OP_FLOAT_MUL, "/": OP_FLOAT_DIV, "sqrt": OP_FLOAT_SQRT
-        }
-        self.check_column(a, TYPE_FLOAT)
-        if op != "sqrt":
-            self.check_column(b, TYPE_FLOAT)
-        return self.add_node(ops[op], TYPE_FLOAT, a, b)
-
-    def float_compare(self, int a, int b, int comparison):
-        """Compare two double columns; a NaN satisfies nothing."""
-        self.check_column(a, TYPE_FLOAT)
-        self.check_column(b, TYPE_FLOAT)
-        return self.add_node(OP_FLOAT_COMPARE, TYPE_BOOL, a, b, comparison)
-
-    def all_of(self, int a, int b):
-        """Both conditions hold."""
-        self.check_column(a, TYPE_BOOL)
-        self.check_column(b, TYPE_BOOL)
-        return self.add_node(OP_ALL, TYPE_BOOL, a, b)
-
-    def any_of(self, int a, int b):
-        """At least one condition holds."""
-        self.check_column(a, TYPE_BOOL)
-        self.check_column(b, TYPE_BOOL)
-        return self.add_node(OP_ANY, TYPE_BOOL, a, b)
-
-    def negation(self, int a):
-        """The condition does not hold."""
-        self.check_column(a, TYPE_BOOL)
-        return self.add_node(OP_NOT, TYPE_BOOL, a)
-
-    def state(self, int long_condition, int short_condition):
-        """0 none, 1 long, 2 short; -1 for a side that is never taken. Long wins where both hold."""
-        if long_condition >= 0:
-            self.check_column(long_condition, TYPE_BOOL)
-        if short_condition >= 0:
-            self.check_column(short_condition, TYPE_BOOL)
-        if long_condition < 0 and short_condition < 0:
-            raise ValueError("a state needs a long or a short condition")
-        return self.add_node(OP_STATE, TYPE_BOOL, long_condition, short_condition)
-
-    @property
-    def nodes(self):
-        """Number of nodes: what one trade costs grows with it."""
-        return self.graph.n_nodes
+def divide(numerator, denominator):
+    """The double that a graph makes of the quotient of two integers of at most 127 bits; NaN for a divisor of 0."""
+    return quotient(wide_from_int(numerator), wide_from_int(denominator))
 
 
 @cython.final
@@ -459,7 +208,6 @@ cdef class Core:
     def __cinit__(self, programs):
         cdef int i, n = len(programs)
         cdef Program program
-        cdef Tape* tape
         if not 1 <= n <= 65536:
             raise ValueError("a core needs between 1 and 65,536 instruments")
         self.programs = tuple(programs)
@@ -475,43 +223,95 @@ cdef class Core:
         self.engine_ts_ns = INT64_MIN
         self.reached = INT64_MIN
         self.in_time = INT64_MIN
+        self.block_limit = BLOCK
         self.account.equity = self.account.floor = self.account.peak = self.account.drawdown = i128_of(0)
         for i in range(n):
             program = self.programs[i]
             program.sealed = 1
-            tape = &self.tapes[i]
-            tape.graph = &program.graph
-            tape.max_window = program.max_window
-            tape.slots = <Slot*>calloc(program.graph.n_nodes or 1, sizeof(Slot))
-            tape.columns = <char*>calloc(program.graph.column_bytes, 1)
-            tape.columns_before = <char*>calloc(program.graph.column_bytes, 1)
             self.markets[i].records = <int*>calloc(BLOCK, sizeof(int))
-            if tape.slots == NULL or tape.columns == NULL or tape.columns_before == NULL:
-                raise MemoryError
             if self.markets[i].records == NULL:
                 raise MemoryError
-            if resize_tape(tape, FIRST_CAPACITY) != 0:
+            self.set_up_tapes(i, program)
+        self.plan_evaluation()
+
+    cdef set_up_tapes(self, int instrument, Program program):
+        """Give an instrument the tape of its trades and one for each of its bar series."""
+        cdef Graph* graph = &program.graph
+        cdef Tape* trades = &self.tapes[instrument]
+        cdef Tape* tape
+        cdef int clock, i
+        trades.graph = graph
+        trades.clocks = <Tape**>calloc(graph.n_clocks, sizeof(Tape*))
+        trades.slots = <Slot*>calloc(graph.n_nodes or 1, sizeof(Slot))
+        if trades.clocks == NULL or trades.slots == NULL:
+            raise MemoryError
+        for i in range(graph.n_nodes):
+            if graph.nodes[i].memory > 0:
+                trades.slots[i].memory = <char*>calloc(graph.nodes[i].memory, 1)
+                if trades.slots[i].memory == NULL:
+                    raise MemoryError
+        for clock in range(graph.n_clocks):
+            tape = <Tape*>calloc(1, sizeof(Tape)) if clock else trades
+            if tape == NULL:
+                raise MemoryError
+            trades.clocks[clock] = tape
+            tape.graph, tape.clock, tape.instrument = graph, clock, instrument
+            tape.slots, tape.clocks, tape.instruments = trades.slots, trades.clocks, self.tapes
+            tape.records = self.markets[instrument].records
+            tape.max_window = program.max_window
+            tape.close_ns = NEVER
+            tape.in_session = 1
+            tape.columns = <char*>calloc(graph.clock_bytes[clock], 1)
+            tape.columns_before = <char*>calloc(graph.clock_bytes[clock], 1)
+            if tape.columns == NULL or tape.columns_before == NULL:
+                raise MemoryError
+            if resize_tape(tape, first_capacity(graph.clock_reach[clock] if clock else 0)) != 0:
                 raise MemoryError
 
+    cdef plan_evaluation(self):
+        """Order the programs' nodes so that what one instrument takes from another is computed before.
+
+        Only for programs that do: the others are evaluated one instrument after the other.
+        """
+        cdef Node* node
+        cdef int i, at, stop
+        nodes = [(<Program>program).graph.n_nodes for program in self.programs]
+        done = [0] * self.n_instruments
+        segments = []
+        linked = False
+        progress = True
+        while progress:
+            progress = False
+            for i in range(self.n_instruments):
+                stop = at = done[i]
+                while stop < nodes[i]:
+                    node = &self.tapes[i].graph.nodes[stop]
+                    if node.other_instrument >= 0:
+                        if not 0 <= node.other_instrument < self.n_instruments:
+                            raise ValueError(f"instrument {node.other_instrument} of {self.n_instruments}")
+                        linked = True
+                        if node.needed_node >= done[node.other_instrument] and node.other_instrument != i:
+                            break
+                    stop += 1
+                if stop > at:
+                    segments.append((i, at, stop))
+                    done[i] = stop
+                    progress = True
+        if done != nodes:
+            raise ValueError("two instruments need each other's values first")
+        if linked:
+            self.segments = <Segment*>calloc(len(segments), sizeof(Segment))
+            if self.segments == NULL:
+                raise MemoryError
+            for i, (instrument, first, last) in enumerate(segments):
+                self.segments[i].instrument, self.segments[i].first, self.segments[i].last = instrument, first, last
+            self.n_segments = len(segments)
+
     def __dealloc__(self):
-        cdef int i, j
-        cdef Tape* tape
+        cdef int i
         if self.tapes != NULL:
             for i in range(self.n_instruments):
-                tape = &self.tapes[i]
-                if tape.slots != NULL:
-                    for j in range(tape.graph.n_nodes):
-                        free(tape.slots[j].front_high)
-                        free(tape.slots[j].front_low)
-                free(tape.slots)
-                free(tape.columns)
-                free(tape.columns_before)
-                free(tape.ts)
-                free(tape.price)
-                free(tape.total_size)
-                free(tape.total_price)
-                free(tape.total_price_size)
-                free(tape.total_price_squared)
+                free_tapes(&self.tapes[i])
         if self.markets != NULL:
             for i in range(self.n_instruments):
                 free(self.markets[i].records)
@@ -520,6 +320,8 @@ cdef class Core:
         free(self.markets)
         free(self.touched)
         free(self.lanes)
+        free(self.segments)
+        free(self.taps)
 
     cdef check_instrument(self, int instrument):
         if not 0 <= instrument < self.n_instruments:
@@ -560,6 +362,37 @@ cdef class Core:
         """
         self.callback = callback
 
+    def set_block(self, int records):
+        """Evaluate at most ``records`` together, 1 to ``BLOCK_TRADES``: for measuring, it changes no result."""
+        if not 1 <= records <= BLOCK:
+            raise ValueError(f"a block holds between 1 and {BLOCK} records, not {records}")
+        self.block_limit = records
+
+    def tap(self, int instrument, int column, uint8_t[::1] out not None):
+        """Copy a column of trades to ``out``, the bytes of an array, as it is computed.
+
+        Row ``n`` is the stream's ``n``-th accepted trade, of whichever instrument; rows of other instruments' trades
+        are left alone. int64 and doubles take 8 bytes a row, conditions 1.
+        """
+        cdef Program program
+        cdef Tap* taps
+        self.check_instrument(instrument)
+        program = self.programs[instrument]
+        letter = program.type_of(column)
+        if letter == "w" or program.clock_of(column) != 0:
+            raise ValueError(f"column {column} cannot be copied: it is wide, or not on the clock of trades")
+        taps = <Tap*>realloc(self.taps, (self.n_taps + 1) * sizeof(Tap))
+        if taps == NULL:
+            raise MemoryError
+        self.taps = taps
+        taps[self.n_taps].instrument = instrument
+        taps[self.n_taps].offset = program.graph.column_offset[column]
+        taps[self.n_taps].width = 1 if letter == "b" else 8
+        taps[self.n_taps].rows = out.shape[0] / taps[self.n_taps].width
+        taps[self.n_taps].out = <char*>&out[0] if out.shape[0] > 0 else NULL
+        self.n_taps += 1
+        self.tap_owners = (*(self.tap_owners or ()), out)
+
     # ------------------------------------------------------------ input
 
     def load(
@@ -571,6 +404,8 @@ cdef class Core:
         const int64_t[::1] ask_ticks=None,
         const uint16_t[::1] instrument=None,
         const uint8_t[::1] kind=None,
+        const int64_t[::1] bid_lots=None,
+        const int64_t[::1] ask_lots=None,
     ):
         """Take columns of records as the next input; they are read in place by ``advance``, never copied."""
         cdef int64_t n = ts_ns.shape[0]
@@ -583,9 +418,11 @@ cdef class Core:
             or (ask_ticks is not None and ask_ticks.shape[0] != n)
             or (instrument is not None and instrument.shape[0] != n)
             or (kind is not None and kind.shape[0] != n)
+            or (bid_lots is not None and bid_lots.shape[0] != n)
+            or (ask_lots is not None and ask_lots.shape[0] != n)
         ):
             raise ValueError("columns differ in length")
-        self.in_owner = (ts_ns, price_ticks, size_lots, bid_ticks, ask_ticks, instrument, kind)
+        self.in_owner = (ts_ns, price_ticks, size_lots, bid_ticks, ask_ticks, instrument, kind, bid_lots, ask_lots)
         self.in_next = 0
         self.in_count = n
         if n == 0:
@@ -597,6 +434,8 @@ cdef class Core:
         self.in_ask = &ask_ticks[0] if ask_ticks is not None else NULL
         self.in_instrument = &instrument[0] if instrument is not None else NULL
         self.in_kind = &kind[0] if kind is not None else NULL
+        self.in_bid_size = &bid_lots[0] if bid_lots is not None else NULL
+        self.in_ask_size = &ask_lots[0] if ask_lots is not None else NULL
 
     def advance(self):
         """Work through the input until something fires or it ends; returns the event, ``NONE`` at the end."""
@@ -609,34 +448,46 @@ cdef class Core:
             raise MemoryError("no memory to enlarge the tick ring")
         return event
 
-    def push(self, int instrument, int64_t ts_ns, int64_t price_ticks, int64_t size_lots,
-             int64_t bid_ticks=0, int64_t ask_ticks=0):
+    def push(
+        self,
+        int instrument,
+        int64_t ts_ns,
+        int64_t price_ticks,
+        int64_t size_lots,
+        int64_t bid_ticks=0,
+        int64_t ask_ticks=0,
+        int64_t bid_lots=0,
+        int64_t ask_lots=0,
+    ):
         """Take one trade; returns the event. After an event other than ``NONE``, call ``advance`` until ``NONE``."""
+        cdef Record record = [ts_ns, instrument, 0, price_ticks, size_lots, bid_ticks, ask_ticks, bid_lots, ask_lots]
         cdef int64_t* refused
         if self.block_open or self.in_next < self.in_count:
             raise RuntimeError("the previous input is not finished: call advance() until it returns NONE")
-        refused = self.objection(ts_ns, instrument, 0, price_ticks, size_lots, bid_ticks, ask_ticks)
+        refused = self.objection(&record)
         if refused != NULL:
             refused[0] += 1
             self.event = EVENT_NONE
             return EVENT_NONE
         if ts_ns >= self.cut_ns:
             # A boundary lies before this trade: hand it over as one-record columns, which wait for the boundary.
-            return self.push_after_boundary(instrument, ts_ns, price_ticks, size_lots, bid_ticks, ask_ticks)
+            return self.push_after_boundary(
+                instrument, ts_ns, price_ticks, size_lots, bid_ticks, ask_ticks, bid_lots, ask_lots
+            )
         self.begin_block()
-        if self.append(ts_ns, instrument, 0, price_ticks, size_lots, bid_ticks, ask_ticks) != 0:
+        if self.append(&record) != 0:
             raise MemoryError("no memory to enlarge the tick ring")
         self.finish_block()
         if self.callback is not None:
             return self.run_with_callback()
         return self.run()
 
-    def push_after_boundary(self, instrument, ts_ns, price_ticks, size_lots, bid_ticks, ask_ticks):
+    def push_after_boundary(self, instrument, *values):
         """The rare form of ``push``, when a session boundary must fire first."""
         import numpy as np
 
-        columns = [np.array([value], np.int64) for value in (ts_ns, price_ticks, size_lots, bid_ticks, ask_ticks)]
-        self.load(*columns, np.array([instrument], np.uint16))
+        ts, price, size, bid, ask, bid_size, ask_size = (np.array([value], np.int64) for value in values)
+        self.load(ts, price, size, bid, ask, np.array([instrument], np.uint16), None, bid_size, ask_size)
         return self.advance()
 
     def pass_time(self, int64_t ts_ns):
@@ -652,9 +503,13 @@ cdef class Core:
     cdef void begin_block(self) noexcept nogil:
         cdef int i
         cdef Market* market
+        cdef Tape* tape
         for i in range(self.n_touched):
             market = &self.markets[self.touched[i]]
             market.touched = 0
+            tape = &self.tapes[self.touched[i]]
+            tape.fresh_before = tape.fresh if tape.fresh > 0 else tape.fresh_before
+            tape.fresh = 0
             market.bid_before = market.bid
             market.ask_before = market.ask
             if market.trades > 0:
@@ -668,32 +523,31 @@ cdef class Core:
         self.callback_record = 0
         self.event_key = -1
 
-    cdef int64_t* objection(
-        self, int64_t ts, int instrument, int kind, int64_t price, int64_t size, int64_t bid, int64_t ask
-    ) noexcept nogil:
+    cdef int64_t* objection(self, const Record* record) noexcept nogil:
         """The counter of the reason to refuse a record, or NULL when it is valid."""
-        if <unsigned int>instrument >= <unsigned int>self.n_instruments:
+        if <unsigned int>record.instrument >= <unsigned int>self.n_instruments:
             return &self.rejected_instrument
-        if ts > TIME_BOUND or ts < 0:
+        if record.ts > TIME_BOUND or record.ts < 0:
             return &self.rejected_time
-        if <uint64_t>bid > <uint64_t>INPUT_BOUND or <uint64_t>ask > <uint64_t>INPUT_BOUND:
+        if <uint64_t>record.bid > <uint64_t>INPUT_BOUND or <uint64_t>record.ask > <uint64_t>INPUT_BOUND:
             return &self.rejected_price
-        if kind == 0:
-            if <uint64_t>(<uint64_t>price - 1) >= <uint64_t>INPUT_BOUND:
+        if <uint64_t>record.bid_size > <uint64_t>INPUT_BOUND or <uint64_t>record.ask_size > <uint64_t>INPUT_BOUND:
+            return &self.rejected_size
+        if record.kind == 0:
+            if <uint64_t>(<uint64_t>record.price - 1) >= <uint64_t>INPUT_BOUND:
                 return &self.rejected_price
-            if <uint64_t>(<uint64_t>size - 1) >= <uint64_t>INPUT_BOUND:
+            if <uint64_t>(<uint64_t>record.size - 1) >= <uint64_t>INPUT_BOUND:
                 return &self.rejected_size
         return NULL
 
-    cdef int append(
-        self, int64_t ts, int instrument, int kind, int64_t price, int64_t size, int64_t bid, int64_t ask
-    ) noexcept nogil:
+    cdef int append(self, const Record* record) noexcept nogil:
         """Add one valid record to the block. Returns 0, or -1 without memory: the record is then not taken."""
-        cdef int record = self.block.records
-        cdef Tape* tape = &self.tapes[instrument]
-        cdef Market* market = &self.markets[instrument]
+        cdef int number = self.block.records
+        cdef Tape* tape = &self.tapes[record.instrument]
+        cdef Market* market = &self.markets[record.instrument]
         cdef int trade = market.trades
-        if kind == 0 and trade == 0:
+        cdef int64_t ts = record.ts
+        if record.kind == 0 and trade == 0:
             if make_room(tape, BLOCK) != 0:
                 return -1
             tape.columns, tape.columns_before = tape.columns_before, tape.columns
@@ -704,33 +558,31 @@ cdef class Core:
             ts = self.reached
         if not market.touched:
             market.touched = 1
-            self.touched[self.n_touched] = instrument
+            self.touched[self.n_touched] = record.instrument
             self.n_touched += 1
-        if bid != 0:
-            market.bid = bid
-        if ask != 0:
-            market.ask = ask
-        bid = market.bid
-        ask = market.ask
+        take_quotes(tape, market, record)
         self.block.identity = 0
-        self.block.ts[record] = ts
-        self.block.instrument[record] = instrument
-        self.block.records = record + 1
-        if kind != 0:
-            self.block.trade[record] = -1
-            self.block.bid[record] = bid
-            self.block.ask[record] = ask
+        self.block.ts[number] = ts
+        self.block.instrument[number] = record.instrument
+        self.block.records = number + 1
+        if record.kind != 0:
+            self.block.trade[number] = -1
+            self.block.bid[number] = market.bid
+            self.block.ask[number] = market.ask
             self.quotes_seen += 1
             return 0
         self.trades_seen += 1
-        self.block.trade[record] = trade
-        market.records[trade] = record
+        self.block.trade[number] = trade
+        market.records[trade] = number
         market.trades = trade + 1
         fixed_column(tape, COL_TS)[trade] = ts
-        fixed_column(tape, COL_PRICE)[trade] = price
-        fixed_column(tape, COL_SIZE)[trade] = size
-        fixed_column(tape, COL_BID)[trade] = bid
-        fixed_column(tape, COL_ASK)[trade] = ask
+        fixed_column(tape, COL_PRICE)[trade] = record.price
+        fixed_column(tape, COL_SIZE)[trade] = record.size
+        fixed_column(tape, COL_BID)[trade] = market.bid
+        fixed_column(tape, COL_ASK)[trade] = market.ask
+        fixed_column(tape, COL_BID_SIZE)[trade] = tape.bid_size
+        fixed_column(tape, COL_ASK_SIZE)[trade] = tape.ask_size
+        fixed_column(tape, COL_FLOW)[trade] = tape.flow
         append_trades(tape, trade, trade + 1)
         return 0
 
@@ -741,30 +593,39 @@ cdef class Core:
         """
         cdef int64_t i
         cdef int64_t* refused
-        cdef int instrument, kind, status = 0
-        cdef int64_t bid, ask
+        cdef Record record
+        cdef int status = 0
         self.begin_block()
-        if self.in_instrument == NULL and self.in_kind == NULL:
+        if self.in_instrument == NULL and self.in_kind == NULL and not self.tapes[0].graph.needs_flow:
             status = self.append_plain_trades()
         i = self.in_next
-        while status == 0 and i < self.in_count and self.block.records < BLOCK:
-            instrument = self.in_instrument[i] if self.in_instrument != NULL else 0
-            kind = self.in_kind[i] if self.in_kind != NULL else 0
-            bid = self.in_bid[i] if self.in_bid != NULL else 0
-            ask = self.in_ask[i] if self.in_ask != NULL else 0
-            refused = self.objection(self.in_ts[i], instrument, kind, self.in_price[i], self.in_size[i], bid, ask)
+        while status == 0 and i < self.in_count and self.block.records < self.block_limit:
+            self.read_record(i, &record)
+            refused = self.objection(&record)
             if refused != NULL:
                 refused[0] += 1
-            elif self.in_ts[i] >= self.cut_ns:
+            elif record.ts >= self.cut_ns:
                 break
             else:
-                status = self.append(self.in_ts[i], instrument, kind, self.in_price[i], self.in_size[i], bid, ask)
+                status = self.append(&record)
             i += status == 0
         self.in_next = i
         if self.block.records == 0:
             return status
         self.finish_block()  # a record that found no memory is tried again with the next block
         return 1
+
+    cdef void read_record(self, int64_t i, Record* record) noexcept nogil:
+        """The input's ``i``-th record."""
+        record.ts = self.in_ts[i]
+        record.instrument = self.in_instrument[i] if self.in_instrument != NULL else 0
+        record.kind = self.in_kind[i] if self.in_kind != NULL else 0
+        record.price = self.in_price[i]
+        record.size = self.in_size[i]
+        record.bid = self.in_bid[i] if self.in_bid != NULL else 0
+        record.ask = self.in_ask[i] if self.in_ask != NULL else 0
+        record.bid_size = self.in_bid_size[i] if self.in_bid_size != NULL else 0
+        record.ask_size = self.in_ask_size[i] if self.in_ask_size != NULL else 0
 
     cdef int append_plain_trades(self) noexcept nogil:
         """As ``append`` for the commonest input, trades of one instrument; stops at the first that is not plain.
@@ -778,11 +639,13 @@ cdef class Core:
         cdef const int64_t* in_size = self.in_size + self.in_next
         cdef const int64_t* in_bid = self.in_bid + self.in_next if self.in_bid != NULL else NULL
         cdef const int64_t* in_ask = self.in_ask + self.in_next if self.in_ask != NULL else NULL
+        cdef const int64_t* in_bid_size = self.in_bid_size + self.in_next if self.in_bid_size != NULL else NULL
+        cdef const int64_t* in_ask_size = self.in_ask_size + self.in_next if self.in_ask_size != NULL else NULL
         cdef int64_t last = self.cut_ns - 1 if 0 < self.cut_ns <= TIME_BOUND else TIME_BOUND
-        cdef int k, n = BLOCK
+        cdef int k, n = self.block_limit
         if self.cut_ns <= 0:
             return 0
-        if self.in_count - self.in_next < BLOCK:
+        if self.in_count - self.in_next < n:
             n = <int>(self.in_count - self.in_next)
         for k in range(n):
             if (
@@ -791,6 +654,8 @@ cdef class Core:
                 or <uint64_t>(<uint64_t>in_size[k] - 1) >= <uint64_t>INPUT_BOUND
                 or (in_bid != NULL and <uint64_t>in_bid[k] > <uint64_t>INPUT_BOUND)
                 or (in_ask != NULL and <uint64_t>in_ask[k] > <uint64_t>INPUT_BOUND)
+                or (in_bid_size != NULL and <uint64_t>in_bid_size[k] > <uint64_t>INPUT_BOUND)
+                or (in_ask_size != NULL and <uint64_t>in_ask_size[k] > <uint64_t>INPUT_BOUND)
             ):
                 n = k
                 break
@@ -811,6 +676,10 @@ cdef class Core:
             market.bid = carry_forward(fixed_column(tape, COL_BID), in_bid, market.bid, n)
         if in_ask != NULL or market.ask != 0:
             market.ask = carry_forward(fixed_column(tape, COL_ASK), in_ask, market.ask, n)
+        if in_bid_size != NULL or tape.bid_size != 0:
+            tape.bid_size = carry_forward(fixed_column(tape, COL_BID_SIZE), in_bid_size, tape.bid_size, n)
+        if in_ask_size != NULL or tape.ask_size != 0:
+            tape.ask_size = carry_forward(fixed_column(tape, COL_ASK_SIZE), in_ask_size, tape.ask_size, n)
         self.late += run_clock(self.block.ts, in_ts, &self.reached, n)
         memcpy(fixed_column(tape, COL_TS), self.block.ts, n * sizeof(int64_t))
         append_trades(tape, 0, n)
@@ -828,13 +697,52 @@ cdef class Core:
         cdef int i
         if self.block.records > 0:
             self.block.times = self.block.records
-        for i in range(self.n_touched):
-            evaluate(&self.tapes[self.touched[i]], self.markets[self.touched[i]].trades)
+        self.evaluate_graphs()
+        if self.n_taps > 0:
+            self.copy_taps()
         for i in range(self.n_lanes):
             self.lanes[i].from_record = 0
             self.lanes[i].cursor = 0
             self.research(i)
         self.block_open = 1
+
+    cdef void evaluate_graphs(self) noexcept nogil:
+        cdef Tape* tape
+        cdef Segment* segment
+        cdef int i
+        for i in range(self.n_touched):
+            tape = &self.tapes[self.touched[i]]
+            tape.fresh = self.markets[self.touched[i]].trades
+            if tape.fresh > 0:
+                begin_evaluation(tape)
+                if self.n_segments == 0:
+                    evaluate(tape, 0, tape.graph.n_nodes)
+        for i in range(self.n_segments):
+            segment = &self.segments[i]
+            evaluate(&self.tapes[segment.instrument], segment.first, segment.last)
+        for i in range(self.n_touched):
+            tape = &self.tapes[self.touched[i]]
+            if tape.fresh > 0:
+                end_evaluation(tape)
+
+    cdef void copy_taps(self) noexcept nogil:
+        """Copy the tapped columns of this block to their arrays."""
+        cdef int64_t first = self.trades_seen, row
+        cdef int rank[BLOCK + 1]
+        cdef int i, k, trades = 0
+        cdef Tap* tap
+        cdef Tape* tape
+        for i in range(self.block.records):
+            rank[i] = trades
+            trades += self.block.trade[i] >= 0
+        first -= trades
+        for i in range(self.n_taps):
+            tap = &self.taps[i]
+            tape = &self.tapes[tap.instrument]
+            for k in range(tape.fresh):
+                row = first + rank[tape.records[k]]
+                if row < tap.rows:
+                    memcpy(tap.out + row * tap.width, tape.columns + tap.offset + k * tap.width, tap.width)
 
     cdef void research(self, int lane) noexcept nogil:
         cdef int instrument = self.lanes[lane].instrument
@@ -1058,12 +966,28 @@ cdef class Core:
             raise RuntimeError("windows restart between inputs or at a boundary")
         restart_windows(&self.tapes[instrument])
 
-    def restart_session(self, int instrument):
-        """Begin the session's totals (VWAP and its deviation) anew at the next trade."""
+    def begin_session(
+        self,
+        int instrument,
+        bint is_open=True,
+        int64_t open_ns=0,
+        int64_t close_ns=NEVER,
+        int64_t midnight_ns=0,
+        int64_t week=0,
+    ):
+        """Begin a session, or the time between two, at the next trade: what is counted from its opening starts anew.
+
+        Args:
+            instrument: whose session.
+            is_open: False between sessions: trades then make no bars.
+            open_ns, close_ns: bounds of the session, or of the next one.
+            midnight_ns: 00:00 of the trading day where the exchange is.
+            week: number of the trading day's week.
+        """
         self.check_instrument(instrument)
         if self.block_open:
             raise RuntimeError("sessions restart between inputs or at a boundary")
-        restart_session(&self.tapes[instrument])
+        restart_session(&self.tapes[instrument], is_open, open_ns, close_ns, midnight_ns, week)
 
     def set_cut(self, int64_t ts_ns):
         """Fire ``BOUNDARY`` before the first record or time at or after ``ts_ns``; the block ends there."""

@@ -11,8 +11,8 @@ time has reached their deadline; on the record itself exits come first, then the
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
-from engine._graph cimport BLOCK, COL_PRICE, COL_TRUNCATED, COL_TS, Tape, bools, fixed_column
 from engine._int128 cimport i128, i128_add, i128_less, i128_mul, i128_mul64, i128_sub
+from engine._tape cimport BLOCK, COL_PRICE, COL_TRUNCATED, COL_TS, Tape, bools, fixed_column
 
 cdef enum Phase:
     PHASE_TIMER
@@ -98,6 +98,18 @@ cdef struct Market:
     int64_t bid_before
     int64_t ask_before
     int64_t price_before
+
+cdef struct Record:
+    # a trade (kind 0) or a quote; 0 in a quote's field means unchanged
+    int64_t ts
+    int instrument
+    int kind
+    int64_t price
+    int64_t size
+    int64_t bid
+    int64_t ask
+    int64_t bid_size
+    int64_t ask_size
 
 cdef struct Block:
     # the records being worked through, in stream order

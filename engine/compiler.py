@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import nan
 
-from engine import _core
+from engine import _core, _program
 from engine.algebra import (
     INT64_MAX,
     NO_UNIT,
@@ -109,14 +109,14 @@ class CompiledRule:
 class Compiler:
     """Builds the program of one instrument from the rules of any number of strategies; equal parts are built once."""
 
-    def __init__(self, instrument: Instrument, program: _core.Program | None = None) -> None:
+    def __init__(self, instrument: Instrument, program: _program.Program | None = None) -> None:
         self.instrument = instrument
-        self.program = program if program is not None else _core.Program()
+        self.program = program if program is not None else _program.Program()
         self._built: dict[tuple[object, ...], int | tuple[int, ...]] = {}
-        self.price = Column(_core.PRICE_COLUMN, MAX_PRICE_TICKS)
-        self.size = Column(_core.SIZE_COLUMN, MAX_SIZE_LOTS)
-        self.bid = Column(_core.BID_COLUMN, MAX_PRICE_TICKS, positive=False)
-        self.ask = Column(_core.ASK_COLUMN, MAX_PRICE_TICKS, positive=False)
+        self.price = Column(_program.PRICE_COLUMN, MAX_PRICE_TICKS)
+        self.size = Column(_program.SIZE_COLUMN, MAX_SIZE_LOTS)
+        self.bid = Column(_program.BID_COLUMN, MAX_PRICE_TICKS, positive=False)
+        self.ask = Column(_program.ASK_COLUMN, MAX_PRICE_TICKS, positive=False)
 
     # -- whole rules
 
@@ -145,7 +145,7 @@ class Compiler:
             else:
                 rule.warm_up.trades = max(rule.warm_up.trades, window.value)
         columns = [-1 if side is None else self._side(side, parameters, rule) for side in (long, short)]
-        never = self._node("compare", [], _core.COMPARISONS[">"], False) if not sides else -1
+        never = self._node("compare", [], _program.COMPARISONS[">"], False) if not sides else -1
         rule.state = self._node("state", max(columns[0], never), columns[1])
         return rule
 
@@ -164,7 +164,7 @@ class Compiler:
         return self.value(part, parameters).guards if isinstance(part, Feature) else frozenset()
 
     def _known(self, quote: Column) -> int:
-        return self._node("compare", [(1, (quote.index,))], _core.COMPARISONS[">"], True)
+        return self._node("compare", [(1, (quote.index,))], _program.COMPARISONS[">"], True)
 
     def _windows_of(self, part: Condition | Expr, parameters: Parameters) -> Iterable[Quantity]:
         if isinstance(part, Joined | Comparison | Binary):
@@ -177,7 +177,7 @@ class Compiler:
 
     def _window_quantity(self, window: Window, parameters: Parameters) -> Quantity:
         quantity = setting(window, parameters) if isinstance(window, Param) else window
-        longest = _core.MAX_WINDOW_TRADES
+        longest = _program.MAX_WINDOW_TRADES
         if quantity.value < 1:
             raise RuleError(
                 f"a window of {quantity} holds nothing", where=str(window), fix="use a window longer than zero"
@@ -275,7 +275,7 @@ class Compiler:
         return self._windowed(expr.feature, self.window(quantity), quantity)
 
     def _windowed(self, feature: str, tail: int, window: Quantity) -> Value:
-        trades = _core.MAX_WINDOW_TRADES if window.kind is Kind.DURATION else window.value
+        trades = _program.MAX_WINDOW_TRADES if window.kind is Kind.DURATION else window.value
         one: Poly = {(): Fraction(1)}
 
         def column(method: str, each: int, wide: bool = False) -> Column:
@@ -392,7 +392,7 @@ class Compiler:
         return column
 
     def _compare(self, left: Value, right: Value, op: str) -> tuple[int, bool]:
-        comparison = _core.COMPARISONS[op]
+        comparison = _program.COMPARISONS[op]
         if isinstance(left, Exact) and isinstance(right, Exact):
             column = self._compare_exact(left, right, comparison)
             if column is not None:
@@ -415,7 +415,7 @@ class Compiler:
             defined_terms = terms_of(defined)
             if defined_terms is None:
                 return None
-            column = self._node("all_of", self._node("compare", defined_terms, _core.COMPARISONS["!="], False), column)
+            column = self._node("all_of", self._node("compare", defined_terms, _program.COMPARISONS["!="], False), column)
         return column
 
     def _view(

@@ -269,7 +269,7 @@ class Kernel:
             self._session = session
             for instrument in range(len(self.instruments)):
                 core.restart_windows(instrument)
-                core.restart_session(instrument)
+                core.begin_session(instrument)
             if session < 0:
                 self._flatten(Reason.SESSION)
                 self._close_session()
@@ -277,7 +277,7 @@ class Kernel:
                 self._open_session()
         elif self._calendar.is_always:
             for instrument in range(len(self.instruments)):
-                core.restart_session(instrument)
+                core.begin_session(instrument)
         if (
             day != self._day and session >= 0
         ):  # a day begins with its session: what is closed late belongs to the old one

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from math import isclose, isnan, sqrt
 from typing import Any
 
-from engine import _core
+from engine import _core, _program
 from tests.oracle import features
 from tests.oracle.features import Market, Trade, holds, polynomial
 
 Window = tuple[str, int]  # "time" and nanoseconds, or "count" and trades
-OPS = tuple(_core.COMPARISONS)
+OPS = tuple(_program.COMPARISONS)
 Terms = list[tuple[int, tuple[str, ...]]]
 
 WINDOWED: dict[str, Callable[[list[Trade]], int]] = {
@@ -31,7 +31,7 @@ WINDOWED: dict[str, Callable[[list[Trade]], int]] = {
 class Board:
     """The program, its columns by name, and the definitions."""
 
-    program: _core.Program
+    program: _program.Program
     windows: list[Window]
     max_window: int
     columns: dict[str, int]
@@ -94,12 +94,12 @@ def float_columns(values: dict[str, Any], price: int, size: int) -> None:
 
 def make_board(windows: list[Window], max_window: int = 1000) -> Board:
     """Every column there is, over these windows in this order."""
-    program = _core.Program(max_window)
+    program = _program.Program(max_window)
     columns = {
-        "price": _core.PRICE_COLUMN,
-        "size": _core.SIZE_COLUMN,
-        "bid": _core.BID_COLUMN,
-        "ask": _core.ASK_COLUMN,
+        "price": _program.PRICE_COLUMN,
+        "size": _program.SIZE_COLUMN,
+        "bid": _program.BID_COLUMN,
+        "ask": _program.ASK_COLUMN,
     }
     board = Board(program, windows, max_window, columns, {}, {})
     tails = [getattr(program, f"window_{kind}")(length) for kind, length in windows]
@@ -117,7 +117,7 @@ def make_board(windows: list[Window], max_window: int = 1000) -> Board:
 
     for name, (terms, narrow) in polynomials(len(windows)).items():
         for op in OPS:
-            columns[f"{name} {op} 0"] = program.compare(resolve(terms), _core.COMPARISONS[op], narrow)
+            columns[f"{name} {op} 0"] = program.compare(resolve(terms), _program.COMPARISONS[op], narrow)
             board.conditions[f"{name} {op} 0"] = (terms, op)
     for name, (top, bottom) in quotients(len(windows)).items():
         columns[name] = program.ratio(resolve(top), resolve(bottom))
@@ -126,7 +126,7 @@ def make_board(windows: list[Window], max_window: int = 1000) -> Board:
     return board
 
 
-def add_float_columns(program: _core.Program, columns: dict[str, int]) -> None:
+def add_float_columns(program: _program.Program, columns: dict[str, int]) -> None:
     x = columns["x"] = program.ratio([(1, (columns["price"],))], [(1, ())])
     five = program.float_const(5.0)
     size = program.ratio([(1, (columns["size"],))], [(1, ())])
@@ -135,12 +135,12 @@ def add_float_columns(program: _core.Program, columns: dict[str, int]) -> None:
         columns[f"x{op}y"] = program.float_op(op, x, y)
     columns["sqrt y"] = program.float_op("sqrt", y)
     for op in OPS:
-        columns[f"x/y {op} sqrt y"] = program.float_compare(columns["x/y"], columns["sqrt y"], _core.COMPARISONS[op])
-        columns[f"y {op} y"] = program.float_compare(y, y, _core.COMPARISONS[op])
+        columns[f"x/y {op} sqrt y"] = program.float_compare(columns["x/y"], columns["sqrt y"], _program.COMPARISONS[op])
+        columns[f"y {op} y"] = program.float_compare(y, y, _program.COMPARISONS[op])
     zero, two = program.float_const(0.0), program.float_const(2.0)
-    a = program.float_compare(y, zero, _core.COMPARISONS[">"])
-    b = program.float_compare(y, zero, _core.COMPARISONS[">="])
-    b = program.any_of(b, program.float_compare(x, two, _core.COMPARISONS["<"]))
+    a = program.float_compare(y, zero, _program.COMPARISONS[">"])
+    b = program.float_compare(y, zero, _program.COMPARISONS[">="])
+    b = program.any_of(b, program.float_compare(x, two, _program.COMPARISONS["<"]))
     columns["all"], columns["any"] = program.all_of(a, b), program.any_of(a, b)
     columns["not"] = program.negation(a)
     columns["state"] = program.state(a, b)

@@ -67,7 +67,7 @@ class Feeder:
             market.windows_from = len(market.trades)
         elif kind == "restart session":
             self.flush()
-            self.core.restart_session(rest[0])
+            self.core.begin_session(rest[0])
             market = self.stream.markets[rest[0]]
             market.session_from = len(market.trades)
         elif kind == "time passes":

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import _core
-from engine._core import BLOCK_TRADES, ENTRY, FOREVER_NS, Core, Program
+from engine import _core, _program
+from engine._core import BLOCK_TRADES, ENTRY, FOREVER_NS, Core
+from engine._program import Program
 
 SECOND = 1_000_000_000
 Row = list[int]  # ts, price, size, bid, ask, instrument, kind
@@ -29,12 +30,12 @@ def make_core(instruments: list[int]) -> tuple[Core, list[int]]:
         first, surge, price, size = (
             program.first_price(second),
             program.sum_size(four),
-            _core.PRICE_COLUMN,
-            _core.SIZE_COLUMN,
+            _program.PRICE_COLUMN,
+            _program.SIZE_COLUMN,
         )
-        up = program.compare([(1000, (price,)), (-1003, (first,))], _core.COMPARISONS[">="], True)
-        down = program.compare([(1000, (price,)), (-997, (first,))], _core.COMPARISONS["<="], True)
-        crowd = program.compare([(3, (size,)), (-2, (surge,))], _core.COMPARISONS[">"], True)
+        up = program.compare([(1000, (price,)), (-1003, (first,))], _program.COMPARISONS[">="], True)
+        down = program.compare([(1000, (price,)), (-997, (first,))], _program.COMPARISONS["<="], True)
+        crowd = program.compare([(3, (size,)), (-2, (surge,))], _program.COMPARISONS[">"], True)
         programs.append(program)
         states.append((program.state(up, down), program.state(crowd, -1)))
         volumes.append(program.sum_size(second))

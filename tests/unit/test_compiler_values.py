@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from engine import _core, rules
+from engine import _core, _program, rules
 from engine.compiler import Compiler
 from engine.model import Instrument
 from engine.rules import Expr, Param, change, highest, mean, pct, price, seconds, size, stdev, ticks, volume, vwap
@@ -56,7 +56,7 @@ for _name, _window in WINDOWS.items():
         ),
     }
 NUMBERS = ["0.5", "2", "-1", "0.0005", "3/7", "100"]
-OPS = list(_core.COMPARISONS)
+OPS = list(_program.COMPARISONS)
 Value = tuple[Expr, Any]
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from engine import _core
-from engine._core import ALARM, BOUNDARY, CALLBACK, ENTRY, FLAT, FOREVER_NS, RISK, STOP, TARGET, TIME, Core, Program
+from engine import _core, _program
+from engine._core import ALARM, BOUNDARY, CALLBACK, ENTRY, FLAT, FOREVER_NS, RISK, STOP, TARGET, TIME, Core
+from engine._program import Program
 
 LONG, SHORT = 2, 3  # a trade of this size signals
 S = 1_000_000_000
@@ -25,7 +26,7 @@ def make_core(lanes: list[int] | None = None, instruments: int = 1) -> Core:
     for _ in range(instruments):
         program = Program()
         sides = [
-            program.compare([(1, (_core.SIZE_COLUMN,)), (-size, ())], _core.COMPARISONS["=="]) for size in (LONG, SHORT)
+            program.compare([(1, (_program.SIZE_COLUMN,)), (-size, ())], _program.COMPARISONS["=="]) for size in (LONG, SHORT)
         ]
         programs.append(program)
         states.append(program.state(*sides))
@@ -97,7 +98,7 @@ def test_a_held_lane_watches_nothing(how):
 @pytest.mark.parametrize(("warm_ns", "warm_trades", "first"), [(0, 1, 0), (3, 0, 3), (0, 4, 3), (3, 6, 5), (7, 2, 7)])
 def test_cold_windows_keep_a_lane_silent_and_a_signal_that_holds_then_begins_there(how, warm_ns, warm_trades, first):
     core = make_core([])
-    core.add_lane(0, core.programs[0].nodes + 6, warm_ns, warm_trades)
+    core.add_lane(0, core.programs[0].columns - 1, warm_ns, warm_trades)
     rows = [(t, 100, LONG) for t in range(10)]
     assert feed(core, rows, how) == [(ENTRY, 0, first, 100)]
     core.restart_windows(0)
@@ -343,7 +344,7 @@ def test_several_boundaries_in_one_gap(how):
         if event == BOUNDARY and core.event_ts_ns < 40:
             core.set_cut(core.event_ts_ns + 10)
             core.restart_windows(0)
-            core.restart_session(0)
+            core.begin_session(0)
 
     events = feed(core, [(5, 100, 1), (35, 101, 1), (36, 102, 1), (37, 103, 1)], how, answer)
     assert events == [(BOUNDARY, -1, ts, 100) for ts in (10, 20, 30)]
@@ -446,7 +447,7 @@ def test_misuse_is_refused():
         with pytest.raises(RuntimeError, match="not finished"):
             early()
     assert core.advance() == ENTRY
-    for inside in (lambda: core.restart_windows(0), lambda: core.restart_session(0), lambda: core.add_lane(0, 9, 0)):
+    for inside in (lambda: core.restart_windows(0), lambda: core.begin_session(0), lambda: core.add_lane(0, 9, 0)):
         with pytest.raises((RuntimeError, ValueError)):
             inside()
     with pytest.raises(RuntimeError, match="already runs"):

@@ -7,8 +7,9 @@ from math import isnan
 import numpy as np
 import pytest
 
-from engine import _core
-from engine._core import BLOCK_TRADES, ENTRY, MAX_WINDOW_TRADES, NONE, Core, Program
+from engine import _program
+from engine._core import BLOCK_TRADES, ENTRY, NONE, Core
+from engine._program import MAX_WINDOW_TRADES, Program
 from tests.oracle.features import MAX_INPUT, MAX_TIME, Market, Stream
 
 EDGES = [0, 1, -1, MAX_INPUT, MAX_INPUT + 1, 2**62, 2**63 - 1, -(2**63)]
@@ -144,7 +145,7 @@ def test_a_session_beyond_its_bound_reads_nan_and_silences_the_rule():
     size, worth, _, _ = program.session()
     vwap = program.ratio([(1, (worth,))], [(1, (size,))])
     deviation = program.session_sd(size)
-    above = program.compare([(1, (worth,)), (-1, (size,))], _core.COMPARISONS[">="])
+    above = program.compare([(1, (worth,)), (-1, (size,))], _program.COMPARISONS[">="])
     state = program.state(above, -1)
     core = Core([program])
     core.add_lane(0, state, 0)
@@ -156,7 +157,7 @@ def test_a_session_beyond_its_bound_reads_nan_and_silences_the_rule():
     assert isnan(core.value(0, vwap))
     assert isnan(core.value(0, deviation))
     assert 0 < core.ring(0)[2] < 20
-    core.restart_session(0)
+    core.begin_session(0)
     assert core.push(0, n, 78, 5) == ENTRY, "the silence ends with the session"
     assert (core.value(0, vwap), core.value(0, deviation)) == (78.0, 0.0)
 
@@ -165,7 +166,7 @@ def test_a_session_beyond_its_bound_reads_nan_and_silences_the_rule():
 def test_a_window_cut_short_silences_its_rule_until_it_fits_again(how):
     program = Program(max_window=8)
     window = program.window_time(100)
-    anything = program.compare([(1, (program.count(window),))], _core.COMPARISONS[">"])
+    anything = program.compare([(1, (program.count(window),))], _program.COMPARISONS[">"])
     state = program.state(anything, -1)
     core = Core([program])
     core.add_lane(0, state, 0)

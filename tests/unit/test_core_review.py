@@ -9,12 +9,13 @@ from random import Random
 import numpy as np
 import pytest
 
-from engine import _core
-from engine._core import ALARM, BOUNDARY, ENTRY, FLAT, FOREVER_NS, NONE, TIME, Core, Program
+from engine import _program
+from engine._core import ALARM, BOUNDARY, ENTRY, FLAT, FOREVER_NS, NONE, TIME, Core
+from engine._program import Program
 from tests.oracle.features import MAX_INPUT, MAX_TIME
 
 SECOND = 10**9
-GREATER = _core.COMPARISONS[">"]
+GREATER = _program.COMPARISONS[">"]
 
 
 def columns(*rows: tuple[int, ...]) -> list[np.ndarray]:
@@ -93,7 +94,7 @@ def test_an_overdue_alarm_waits_for_a_record_that_counts():
 def rising(program: Program) -> int:
     """The state of a rule that needs only the last two trades."""
     first = program.first_price(program.window_count(2))
-    return program.state(program.compare([(1, (_core.PRICE_COLUMN,)), (-1, (first,))], GREATER, True), -1)
+    return program.state(program.compare([(1, (_program.PRICE_COLUMN,)), (-1, (first,))], GREATER, True), -1)
 
 
 def crowded(program: Program, window_ns: int) -> int:
@@ -142,7 +143,7 @@ def test_rules_beyond_the_64th_window_are_still_silenced():
 def test_a_session_that_overflows_silences_only_the_rules_that_use_it():
     program = Program()
     size, worth, _, _ = program.session()
-    above = program.compare([(1, (worth,)), (-1, (size,))], _core.COMPARISONS[">="])
+    above = program.compare([(1, (worth,)), (-1, (size,))], _program.COMPARISONS[">="])
     states = rising(program), program.state(above, -1)
     core = Core([program])
     core.add_lane(0, states[0], 0)
@@ -163,8 +164,8 @@ def test_columns_are_checked_before_they_are_read():
     for column in (10**6, -1, -(10**6), 2**31 - 1):
         for build in (
             lambda column=column: program.compare([(1, (column,))], GREATER),
-            lambda column=column: program.compare([(1, (column, _core.PRICE_COLUMN))], GREATER),
-            lambda column=column: program.ratio([(1, (_core.PRICE_COLUMN,))], [(1, (column,))]),
+            lambda column=column: program.compare([(1, (column, _program.PRICE_COLUMN))], GREATER),
+            lambda column=column: program.ratio([(1, (_program.PRICE_COLUMN,))], [(1, (column,))]),
             lambda column=column: program.session_sd(column),
         ):
             with pytest.raises(ValueError, match="column"):
@@ -174,11 +175,11 @@ def test_columns_are_checked_before_they_are_read():
 
 def test_a_session_deviation_needs_the_session():
     program = Program()
-    for column in (_core.PRICE_COLUMN, _core.ASK_COLUMN):
+    for column in (_program.PRICE_COLUMN, _program.ASK_COLUMN):
         with pytest.raises(ValueError, match="session"):
             program.session_sd(column)
     size, worth, *_ = program.session()
-    for column in (worth, _core.ASK_COLUMN):
+    for column in (worth, _program.ASK_COLUMN):
         with pytest.raises(ValueError, match="session"):
             program.session_sd(column)
     deviation = program.session_sd(size)
@@ -205,7 +206,8 @@ def test_programs_cannot_be_taken_from_under_a_core():
 
 STARVED = """
 import resource, sys
-from engine._core import Core, Program
+from engine._core import Core
+from engine._program import Program
 
 def build():
     program = Program()
@@ -257,7 +259,7 @@ def test_a_ring_that_cannot_grow_stays_as_it_was(spare):
 def in_position(lanes: int, flat_candles: int, deadline_ns: int, entry_ts_ns: int) -> Core:
     """A core whose lanes have all entered at ``entry_ts_ns`` and are watched for candles and a deadline."""
     program = Program()
-    state = program.state(program.compare([(1, (_core.PRICE_COLUMN,))], GREATER, True), -1)
+    state = program.state(program.compare([(1, (_program.PRICE_COLUMN,))], GREATER, True), -1)
     core = Core([program])
     for _ in range(lanes):
         core.add_lane(0, state, 0)

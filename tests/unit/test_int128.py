@@ -16,7 +16,7 @@ from random import Random
 
 import pytest
 
-from engine import _core
+from engine import _core, _program
 from tests.oracle.features import MAX_INPUT
 from tests.props.core_board import make_board
 
@@ -40,8 +40,8 @@ def doubles_asked() -> list[tuple[int, int]]:
 
 def doubles_of_the_core() -> list[float]:
     """What the core makes of each pair."""
-    program = _core.Program()
-    price, size = _core.PRICE_COLUMN, _core.SIZE_COLUMN
+    program = _program.Program()
+    price, size = _program.PRICE_COLUMN, _program.SIZE_COLUMN
     columns = [program.ratio([(a, (price, size)), (b, ())], [(1, ())]) for a, b in doubles_asked()]
     core = _core.Core([program])
     core.push(0, 0, X, Y)
@@ -58,7 +58,7 @@ def digest_of_programs() -> str:
     for i in range(4_000):
         core.push(0, i, rng.choice([*values, rng.randint(1, MAX_INPUT)]), rng.choice([*values, rng.randint(1, 10**9)]))
         if i % 500 == 250:
-            core.restart_session(0)
+            core.begin_session(0)
         digest.update(repr(board.read(core, 0)).encode())
     core.set_account(-(10**36), -(10**36) - 5)
     core.set_holding(0, -MAX_INPUT, 10**9, core.price(0))

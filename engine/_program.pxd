@@ -1,0 +1,40 @@
+"""C interface of the graph builder, for modules that add features of their own."""
+
+cimport cython
+from libc.stdint cimport int64_t, uint64_t
+
+from engine._tape cimport Graph, Node, Work
+
+
+@cython.final
+cdef class Operation:
+    cdef readonly str name
+    cdef readonly str doc
+    cdef Work work
+    cdef readonly str inputs  # types of the columns that it reads: i w f b
+    cdef readonly str outputs  # types of the columns that it writes
+    cdef readonly int rings
+    cdef readonly int ring_width
+    cdef readonly bint restarts
+    cdef readonly bint is_source
+    cdef readonly bint keeps_past
+
+    @staticmethod
+    cdef Operation of(str name, Work work, str inputs, str outputs, str doc, str traits=*)
+
+
+@cython.final
+cdef class Program:
+    cdef Graph graph
+    cdef int sealed
+    cdef int64_t max_window
+    cdef int session_size  # the first column of the session totals, or -1
+    cdef tuple newest  # the columns of the newest node
+    cdef readonly list listing  # (column, operation, inputs, k, x) of every node, for people
+
+    cdef int add_column(self, int type, int clock, uint64_t sources=*, int node=*) except -1
+    cdef Node* add_node(self, Operation operation, inputs, int clock, int64_t k=*, double x=*) except NULL
+    cdef uint64_t sources_of(self, int column) noexcept
+    cdef set_terms(self, Node* node, int column, numerator, denominator)
+    cdef check_exists(self, int column)
+    cdef check_column(self, int column, int type)

@@ -1,0 +1,378 @@
+"""Tapes: the records of one clock, their ring, and what a feature graph keeps about them.
+
+A *tape* is a sequence of records on one *clock*: the trades of an instrument, or the closed bars of one of its bar
+series. Its ring, a power of two of cells, is shared by every window on it. Window sums need no adding and removing: the
+ring holds running totals, and a window's sum is the total now minus the total before its oldest record, exact by
+integer arithmetic. Each window is therefore only a *tail*, the position of its oldest record.
+
+A *graph* is a list of nodes in evaluation order. Features do not depend on positions, so a node is evaluated for a
+whole block of records before the next node is looked at; the results are columns of at most ``BLOCK`` values. The
+scalar path is the same code with a block of one. What a node computes is its ``work``, a C function; ``engine._program``
+puts nodes together, and anybody's C function of that shape may be one.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
+
+from engine._int128 cimport i128, i128_add, i128_mul64, i128_of
+
+cdef enum:
+    BLOCK = 512  # records evaluated together; large enough to amortise dispatch, small enough for the L1 cache
+    SENTINELS = 6  # cells beyond the head whose time is "never", so that tails may look six cells ahead
+    MAX_FACTORS = 3
+    SOURCES = 64  # windows and sessions told apart when one is cut short; those beyond share the last bit
+
+# Columns of every tape of trades; the compiled nodes' columns follow.
+cdef enum:
+    COL_PRICE
+    COL_SIZE
+    COL_BID
+    COL_ASK
+    COL_TS
+    COL_TOTAL_SIZE  # size traded up to and including the trade, modulo 2**64
+    COL_TRUNCATED  # bits of the sources that are cut short; valid only while the tape's block_truncated is set
+    COL_BID_SIZE
+    COL_ASK_SIZE
+    COL_FLOW  # order flow at the best quotes so far
+    FIXED_COLUMNS
+
+cdef enum:
+    INT_BYTES = BLOCK * 8  # one column of int64 or double
+    WIDE_BYTES = BLOCK * 16
+
+cdef extern from *:
+    """
+    #include <stdint.h>
+    #define MICROBURST_DAY_NS INT64_C(86400000000000)
+    #define MICROBURST_FOREVER (INT64_C(1) << 62)
+    """
+    const int64_t DAY_NS "MICROBURST_DAY_NS"
+    const int64_t FOREVER "MICROBURST_FOREVER"  # later than any time, longer than any duration
+
+cdef enum Type:
+    TYPE_INT  # int64
+    TYPE_WIDE  # i128
+    TYPE_FLOAT  # double
+    TYPE_BOOL  # uint8
+
+cdef struct Term:
+    # coef times the product of up to three columns, of which at most the first is wide
+    int64_t coef
+    int n_factors
+    int first_is_wide
+    int64_t offset[MAX_FACTORS]  # of the columns, in bytes
+
+cdef struct Tape
+
+cdef struct Slot
+
+cdef struct Node
+
+ctypedef void (*Work)(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil
+"""Compute a node's columns for the last ``m`` records of its tape."""
+
+cdef struct Node:
+    Work work  # NULL for a node that its neighbour computes too
+    int clock  # whose records it is evaluated on: 0 the trades, else a bar series
+    int other_clock  # the clock of input a, where that is another one
+    int other_instrument  # whose tape holds input a, where that is another one; -1 for none
+    int needed_node  # of the other instrument: computed before this one
+    int restarts  # RESTARTS_*: with what its memory begins anew
+    int rings  # arrays of ring cells that it keeps: 0 to 2
+    int ring_width  # bytes in one of their cells
+    int64_t memory  # bytes of memory of its own
+    int64_t out  # columns, as byte offsets; -1 for none
+    int64_t a
+    int64_t b
+    int64_t c
+    int64_t k
+    double x
+    uint64_t source  # the bit of a time window or session: what may be cut short
+    int n_terms
+    int n_denominator
+    int shape  # of the terms: SHAPE_*
+    Term* terms  # the denominator's terms follow the numerator's
+
+cdef enum:
+    RESTARTS_NEVER
+    RESTARTS_WITH_WINDOWS
+
+cdef struct Graph:
+    Node* nodes
+    int n_nodes
+    int n_columns
+    int* column_type
+    int* column_clock
+    int* column_node  # the node that computes it; -1 for a fixed column
+    int64_t* column_offset  # bytes from the start of its tape's columns
+    uint64_t* column_sources  # bits of the sources that a column is computed from
+    int n_sources
+    int n_clocks
+    int64_t* clock_bytes  # of one tape's columns, by clock
+    int64_t* clock_reach  # records that the longest window on the clock holds
+    int* tails  # the nodes that hold a window's tail on the clock of trades
+    int n_tails
+    int needs_sum_price
+    int needs_sum_price_size
+    int needs_sum_price_squared
+    int needs_flow
+
+cdef struct Slot:
+    # what one node remembers about one tape; all zero at the start
+    int64_t i[10]
+    double x[4]
+    i128 w[2]
+    char* ring[2]
+    char* memory
+
+cdef struct Tape:
+    Graph* graph
+    int clock
+    int instrument
+    int fresh  # records in the block that is worked through
+    int fresh_before  # records in the last block before it that had any
+    Slot* slots  # one per node, shared by the tapes of one instrument
+    Tape** clocks  # the tapes of this instrument, by clock; the first is that of its trades
+    Tape* instruments  # the tapes of trades of all instruments
+    const int* records  # of each fresh trade, its record in the block
+    char* columns  # of the block that is worked through
+    char* columns_before  # of the last block before it that had a trade of this instrument
+    int64_t capacity
+    int64_t mask
+    int64_t head  # records ever appended = position of the next one
+    int64_t base  # position of the first record since the windows restarted
+    int64_t oldest  # the lowest position that a window may still need
+    int64_t first_ts
+    int64_t* ts
+    int64_t* price
+    int64_t* total_size  # before the trade
+    int64_t* total_price
+    i128* total_price_size
+    i128* total_price_squared
+    int64_t running_size
+    int64_t running_price
+    i128 running_price_size
+    i128 running_price_squared
+    # the trading session, for what is counted from its opening
+    int64_t sessions  # begun so far
+    int in_session
+    int64_t open_ns
+    int64_t close_ns
+    int64_t midnight_ns  # 00:00 of the trading day where the exchange is
+    int64_t week
+    int session_started
+    int session_overflow
+    int64_t session_reference  # the session's first price: deviations are measured from it
+    int64_t session_size
+    i128 session_price_size
+    i128 session_dev
+    i128 session_dev_squared
+    int64_t max_window  # trades; a time window that would hold more is cut short and its trades are flagged
+    uint64_t block_truncated  # bits of all sources cut short in this block
+    int64_t truncations  # trades so far at which any source was cut short, each counted once
+    int64_t grown  # times the ring was enlarged
+    # the best quotes as of the last record, and the order flow at them so far
+    int64_t bid
+    int64_t ask
+    int64_t bid_size
+    int64_t ask_size
+    int64_t flow
+
+
+cdef inline int64_t* fixed_column(const Tape* tape, int column) noexcept nogil:
+    """A fixed column of int64; these come first, so their place is known when compiling."""
+    return <int64_t*>tape.columns + column * BLOCK
+
+
+cdef inline int64_t* ints(const Tape* tape, int64_t offset) noexcept nogil:
+    return <int64_t*>(tape.columns + offset)
+
+
+cdef inline i128* wides(const Tape* tape, int64_t offset) noexcept nogil:
+    return <i128*>(tape.columns + offset)
+
+
+cdef inline double* floats(const Tape* tape, int64_t offset) noexcept nogil:
+    return <double*>(tape.columns + offset)
+
+
+cdef inline uint8_t* bools(const Tape* tape, int64_t offset) noexcept nogil:
+    return <uint8_t*>(tape.columns + offset)
+
+
+# ---------------------------------------------------------------- the ring
+
+cdef enum:
+    OWN_ARRAYS = 6  # the tape's own arrays of ring cells; each node may have two more
+
+
+cdef inline void** ring_array(Tape* tape, int i, size_t* width) noexcept nogil:
+    """Where the tape keeps its ``i``-th array of ring cells, and their ``width`` in bytes; NULL for one it lacks."""
+    cdef Graph* graph = tape.graph
+    cdef Node* node
+    cdef int trades = tape.clock == 0
+    width[0] = sizeof(i128) if i == 4 or i == 5 else sizeof(int64_t)
+    if i == 0:
+        return <void**>&tape.ts
+    if i == 1:
+        return <void**>&tape.price if trades else NULL
+    if i == 2:
+        return <void**>&tape.total_size if trades else NULL
+    if i == 3:
+        return <void**>&tape.total_price if trades and graph.needs_sum_price else NULL
+    if i == 4:
+        return <void**>&tape.total_price_size if trades and graph.needs_sum_price_size else NULL
+    if i == 5:
+        return <void**>&tape.total_price_squared if trades and graph.needs_sum_price_squared else NULL
+    i -= OWN_ARRAYS
+    node = &graph.nodes[i >> 1]
+    width[0] = node.ring_width
+    return <void**>&tape.slots[i >> 1].ring[i & 1] if node.clock == tape.clock and (i & 1) < node.rings else NULL
+
+
+cdef inline int resize_tape(Tape* tape, int64_t capacity) noexcept nogil:
+    """Give the ring ``capacity`` cells, keeping what windows still need.
+
+    Returns 0, or -1 without memory: the tape is then as it was.
+    """
+    cdef int arrays = OWN_ARRAYS + 2 * tape.graph.n_nodes, i
+    cdef char** new = <char**>calloc(arrays, sizeof(char*))
+    cdef void** at
+    cdef char* old
+    cdef size_t width
+    cdef int64_t pos
+    cdef bint complete = new != NULL
+    for i in range(arrays):
+        if complete and ring_array(tape, i, &width) != NULL:
+            new[i] = <char*>malloc(capacity * width)
+            complete = new[i] != NULL
+    for i in range(arrays if complete else 0):
+        at = ring_array(tape, i, &width)
+        if at != NULL:
+            old = <char*>at[0]
+            at[0] = new[i]
+            new[i] = old  # freed below, as are the new arrays when they are not complete
+            for pos in range(tape.oldest, tape.head):
+                memcpy(<char*>at[0] + (pos & (capacity - 1)) * width, old + (pos & tape.mask) * width, width)
+    if new != NULL:
+        for i in range(arrays):
+            free(new[i])
+    free(new)
+    if not complete:
+        return -1
+    tape.capacity = capacity
+    tape.mask = capacity - 1
+    return 0
+
+
+cdef inline int make_room(Tape* tape, int64_t trades) noexcept nogil:
+    """Make sure that ``trades`` more fit, growing the ring when windows need it. Returns 0, or -1 without memory.
+
+    What windows need is bounded: tails stay within ``max_window`` trades of the head.
+    """
+    cdef int64_t needed = tape.head - tape.oldest + trades + SENTINELS
+    cdef int64_t capacity = tape.capacity
+    if needed <= capacity:
+        return 0
+    while capacity < needed:
+        capacity *= 2
+    if resize_tape(tape, capacity) != 0:
+        return -1
+    tape.grown += 1
+    return 0
+
+
+cdef inline void append_trades(Tape* tape, int first, int last) noexcept nogil:
+    """Bring trades [first, last) of the block's fixed columns onto the ring, with the running totals before each."""
+    cdef const int64_t* ts = fixed_column(tape, COL_TS)
+    cdef const int64_t* price = fixed_column(tape, COL_PRICE)
+    cdef const int64_t* size = fixed_column(tape, COL_SIZE)
+    cdef int64_t* total = fixed_column(tape, COL_TOTAL_SIZE)
+    cdef int64_t* ring_ts = tape.ts
+    cdef int64_t* ring_price = tape.price
+    cdef int64_t* ring_total = tape.total_size
+    cdef int64_t mask = tape.mask, position = tape.head - first, cell
+    cdef uint64_t running = <uint64_t>tape.running_size
+    cdef int k
+    if first == last:
+        return
+    if tape.head == tape.base:
+        tape.first_ts = ts[first]
+    for k in range(first, last):
+        cell = (position + k) & mask
+        ring_ts[cell] = ts[k]
+        ring_price[cell] = price[k]
+        ring_total[cell] = <int64_t>running
+        running += <uint64_t>size[k]
+        total[k] = <int64_t>running
+    tape.running_size = <int64_t>running
+    tape.head += last - first
+    if tape.total_price != NULL:
+        for k in range(first, last):
+            tape.total_price[(position + k) & mask] = tape.running_price
+            tape.running_price = <int64_t>(<uint64_t>tape.running_price + <uint64_t>price[k])
+    if tape.total_price_size != NULL:
+        for k in range(first, last):
+            tape.total_price_size[(position + k) & mask] = tape.running_price_size
+            tape.running_price_size = i128_add(tape.running_price_size, i128_mul64(price[k], size[k]))
+    if tape.total_price_squared != NULL:
+        for k in range(first, last):
+            tape.total_price_squared[(position + k) & mask] = tape.running_price_squared
+            tape.running_price_squared = i128_add(tape.running_price_squared, i128_mul64(price[k], price[k]))
+
+
+cdef inline void seal_tape(Tape* tape) noexcept nogil:
+    """Mark the cells after the head as "never", once per block, before tails are moved."""
+    cdef int i
+    for i in range(SENTINELS):
+        tape.ts[(tape.head + i) & tape.mask] = FOREVER
+
+
+cdef inline void restart_windows(Tape* tape) noexcept nogil:
+    """Forget every trade so far: the next one is the first for all windows and series on the clock of trades.
+
+    Bars go on: their clock counts bars, whatever lies between them.
+    """
+    cdef const Node* node
+    cdef Slot* slot
+    cdef int i
+    tape.base = tape.head
+    tape.oldest = tape.head
+    for i in range(tape.graph.n_nodes):
+        node = &tape.graph.nodes[i]
+        slot = &tape.slots[i]
+        if node.clock == 0 and node.restarts == RESTARTS_WITH_WINDOWS:
+            memset(slot.i, 0, sizeof(slot.i))
+            memset(slot.x, 0, sizeof(slot.x))
+            memset(slot.w, 0, sizeof(slot.w))
+            if node.memory > 0:
+                memset(slot.memory, 0, node.memory)
+
+
+cdef inline void restart_session(
+    Tape* tape, int in_session, int64_t open_ns, int64_t close_ns, int64_t midnight_ns, int64_t week
+) noexcept nogil:
+    """Begin a trading session: session totals (VWAP) and everything anchored to its opening start anew."""
+    tape.sessions += 1
+    tape.in_session = in_session
+    tape.open_ns = open_ns
+    tape.close_ns = close_ns
+    tape.midnight_ns = midnight_ns
+    tape.week = week
+    tape.session_started = 0
+    tape.session_overflow = 0
+    tape.session_size = 0
+    tape.session_price_size = i128_of(0)
+    tape.session_dev = i128_of(0)
+    tape.session_dev_squared = i128_of(0)
+
+
+cdef inline void flag_truncated(Tape* tape, uint64_t source, int k, int m) noexcept nogil:
+    """Remember that ``source`` holds less at trade ``k`` of this block than its declaration asks for."""
+    cdef int64_t* flags = fixed_column(tape, COL_TRUNCATED)
+    if tape.block_truncated == 0:
+        memset(flags, 0, m * sizeof(int64_t))
+    tape.block_truncated |= source
+    tape.truncations += flags[k] == 0
+    flags[k] |= <int64_t>source
