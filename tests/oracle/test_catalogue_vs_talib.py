@@ -31,8 +31,8 @@ STREAMS = ["spy", "ibm", "random-1", "random-2"]
 
 def bar(row: Sequence[int], unit: int) -> Bar:
     """A bar of open, high, low, close and volume in whole ticks; ``unit`` of them are one of the currency."""
-    prices = (Fraction(price, unit) for price in row[:4])
-    return Bar(0, 0, 0, *prices, volume=Fraction(row[4]), trades=Fraction(1), turnover=Fraction(0))
+    open_, high, low, close = (Fraction(price, unit) for price in row[:4])
+    return Bar(0, 0, 0, open_, high, low, close, Fraction(row[4]), trades=Fraction(1), turnover=Fraction(0))
 
 
 def random_rows(seed: int, length: int) -> list[list[int]]:
@@ -149,7 +149,7 @@ def test_donchian(bars: list[Bar], p: Prices) -> None:
 def test_stochastic(bars: list[Bar], p: Prices) -> None:
     """TA-Lib holds %K back until %D exists."""
     ours = ind.stochastic(bars, 14, 3, 3)
-    k, d = talib.STOCH(p.high, p.low, p.close, 14, 3, 0, 3, 0)
+    k, d = talib.STOCH(p.high, p.low, p.close, 14, 3, talib.MA_Type.SMA, 3, talib.MA_Type.SMA)
     assert_same(ours.k, k, first=15, starts_later=2)
     assert_same(ours.d, d, first=17)
 
@@ -214,7 +214,8 @@ def test_adx_differs_by_the_seed_of_its_sums(bars: list[Bar], ticks: Prices) -> 
         return [None] * n + ser.wilder([Fraction(0), *x[1:]], n)[n:]
 
     moves = [*ind.directional_moves(bars), ind.true_range(bars)]
-    as_talib = ind.adx_of(*(seeded_one_bar_early(x) for x in moves), n)
+    plus, less, ranges = (seeded_one_bar_early(x) for x in moves)
+    as_talib = ind.adx_of(plus, less, ranges, n)
     for mine, other, first in zip((as_talib.adx, as_talib.plus, as_talib.minus), theirs, (27, 14, 14), strict=True):
         assert_same(mine, other, first=first)
 
@@ -240,7 +241,10 @@ def test_where_nothing_moves_talib_says_0_and_we_say_undefined() -> None:
     close = ind.column(still, "close")
     pairs: list[tuple[Values, Any]] = [
         (ind.rsi(close), talib.RSI(p.close, 14)),
-        (ind.stochastic(still).k, talib.STOCH(p.high, p.low, p.close, 14, 3, 0, 3, 0)[0]),
+        (
+            ind.stochastic(still).k,
+            talib.STOCH(p.high, p.low, p.close, 14, 3, talib.MA_Type.SMA, 3, talib.MA_Type.SMA)[0],
+        ),
         (ind.cci(still), talib.CCI(p.high, p.low, p.close, 20)),
         (ind.mfi(still), talib.MFI(p.high, p.low, p.close, p.volume, 14)),
         (ind.adx(still).plus, talib.PLUS_DI(p.high, p.low, p.close, 14)),
