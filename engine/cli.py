@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from engine.commands import backtest, config, doctor, explain, run, strategy
+from engine.commands import backtest, config, doctor, explain, lookahead, run, strategy
 from engine.commands.shared import discard_output
 from engine.errors import ExitCode, UserError
 
@@ -33,6 +33,7 @@ app.command("run")(run.run)
 app.command("backtest")(backtest.backtest)
 app.command("explain")(explain.explain)
 app.add_typer(strategy.app, name="strategy")
+app.command("lookahead")(lookahead.lookahead)
 app.command("doctor")(doctor.doctor)
 app.add_typer(config.app, name="config")
 

@@ -1,20 +1,23 @@
-"""``microburst explain``: every condition at one moment, value against threshold, and what risk would have said."""
+"""``microburst explain``: every condition at one moment, or what each held back over a whole run."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from engine.commands.shared import (
     CalendarFlag,
     ConfigFlag,
+    FeeFlag,
     FillsFlag,
     JsonFlag,
     SetFlag,
+    SlippageFlag,
     SpreadFlag,
     StrategyFlag,
     account_of,
@@ -24,50 +27,84 @@ from engine.commands.shared import (
     write_json,
     write_table,
 )
+from engine.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
     from engine.tools.explain import ConditionLine, Explanation
+    from engine.tools.near_misses import WhyNot
+
+MADE = {
+    "trades": "trades",
+    "wins": "wins",
+    "gross": "gross",
+    "spread_cost": "spread",
+    "slippage_cost": "slippage",
+    "fees": "fees",
+    "net": "net",
+}
+"""The figures of a table, and the words above them."""
 
 
 def explain(
     ticks: Annotated[Path, typer.Option("--ticks", metavar="FILE", help="Tick file: CSV, CSV.gz or Parquet.")],
     at: Annotated[
-        str, typer.Option("--at", metavar="TIME", help="The moment: ISO text (UTC without a zone) or nanoseconds.")
-    ],
+        str | None,
+        typer.Option("--at", metavar="TIME", help="The moment: ISO text (UTC without a zone) or nanoseconds."),
+    ] = None,
+    whole_run: Annotated[
+        bool, typer.Option("--why-not", help="Over the whole file: what each condition held back.")
+    ] = False,
     symbol: Annotated[str | None, typer.Option("--symbol", help="Of several symbols in the file, only this.")] = None,
     strategy: StrategyFlag = None,
     parameters: SetFlag = None,
     config_file: ConfigFlag = None,
     fills: FillsFlag = None,
     spread: SpreadFlag = None,
+    slippage_bps: SlippageFlag = None,
+    fee: FeeFlag = None,
     calendar: CalendarFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Say why the strategy traded or did not at a moment of a tick file.
+    """Say why the strategy traded or did not, at a moment of a tick file or over all of it.
 
-    It runs over the ticks up to that moment and no further, so it shows what the engine knew then.
+    At a moment it runs over the ticks up to then and no further, so it shows what the engine knew then.
     """
+    if (at is None) is not whole_run:
+        what = "--at TIME and --why-not: not both" if whole_run else "one of --at TIME and --why-not is needed"
+        fix = "--at asks about one moment, --why-not about the whole file"
+        raise UserError(what, fix=fix, exit_code=ExitCode.USAGE)
     loaded = load_config(
         config_file,
         parameters,
         strategy__name=strategy,
         paper__fills=fills,
         paper__spread=spread,
+        paper__slippage_bps=slippage_bps,
+        paper__fee=fee,
         session__calendar=calendar,
     )
     from engine.backtesting import make_settings
     from engine.quantities import parse_time_ns
     from engine.store import read_ticks
-    from engine.tools.explain import SCHEMA
-    from engine.tools.explain import explain as run
+    from engine.tools import explain as moment
+    from engine.tools import near_misses
 
     config = loaded.config
     chosen = chosen_strategy(loaded)(**config.strategy.params)
-    at_ns = parse_time_ns(at, where="flag --at")
+    at_ns = None if at is None else parse_time_ns(at, where="flag --at")
     file = read_ticks(ticks, symbol=symbol)
-    found = run(file, chosen, make_settings(file.block, **account_of(config)), at_ns)
+    settings = make_settings(file.block, **account_of(config))
+    if at_ns is None:
+        run = near_misses.why_not(file, chosen, settings)
+        if as_json:
+            write_json({"schema": near_misses.SCHEMA, "instruments": [one.to_json() for one in run]})
+            return
+        for each in run:
+            _show_run(each)
+        return
+    found = moment.explain(file, chosen, settings, at_ns)
     if as_json:
-        write_json({"schema": SCHEMA, "at_ns": at_ns, "explanations": [one.to_json() for one in found]})
+        write_json({"schema": moment.SCHEMA, "at_ns": at_ns, "explanations": [one.to_json() for one in found]})
         return
     for one in found:
         _show(one)
@@ -76,19 +113,29 @@ def explain(
 def _show(one: Explanation) -> None:
     moment = datetime.fromtimestamp(one.ts_ns // 1_000_000_000, UTC)
     head = f"{one.symbol} {one.price:g} at {moment:%Y-%m-%d %H:%M:%S}.{one.ts_ns % 1_000_000_000:09d} UTC"
-    table = plain_table("condition", "value", "threshold", "distance", "", right=["value", "threshold", "distance"])
+    numbers = ("value", "threshold", "distance")
+    table = plain_table("side", "condition", *numbers, "", right=numbers)
     for line in one.conditions:
-        value, threshold, distance = (measured(number, line) for number in (line.value, line.threshold, line.distance))
-        table.add_row(line.name, value, f"{line.op} {threshold}", distance, "holds" if line.holds else "no")
+        value, threshold, distance = (measured(getattr(line, name), line) for name in numbers)
+        shown = ("", "", "") if not line.op else (value, f"{line.op} {threshold}", distance)
+        side = line.side if not line.depth else ""
+        table.add_row(side, "  " * line.depth + line.name, *shown, "holds" if line.holds else "no")
     facts = plain_table("then", "")
-    facts.add_row("windows", "warm" if one.warm else f"cold for another {one.warm_in_ns / 1e9:.3f} s")
+    facts.add_row("windows", "full" if one.warm else f"not full for another {_still(one)}")
     facts.add_row("rule says", one.state)
     facts.add_row("position", one.position)
     facts.add_row("signals to skip", str(one.cooldown_left))
     facts.add_row("risk", one.refusal or "would let an entry through")
+    facts.add_row("why", one.why)
     for decision in one.decisions:
         facts.add_row("decided", decision)
-    write_table(head, "", table, "", facts, "")
+    tables = [table, "", facts] if one.conditions else [facts]
+    write_table(head, "", *tables, "")
+
+
+def _still(one: Explanation) -> str:
+    time = [f"{one.warm_in_ns / 1e9:.3f} s"] if one.warm_in_ns else []
+    return " and ".join([*time, *([f"{one.warm_in_trades:,} trades"] if one.warm_in_trades else [])])
 
 
 def measured(number: float, line: ConditionLine) -> str:
@@ -96,3 +143,33 @@ def measured(number: float, line: ConditionLine) -> str:
     if math.isnan(number):
         return "-"
     return f"{number * 100:.4f} %" if line.unit == "%" else f"{number:.6g}"
+
+
+def _show_run(run: WhyNot) -> None:
+    held = ", ".join(f"{side} on {_share(count, run.judged)}" for side, count in run.held.items())
+    head = f"{run.symbol}: judged on {run.judged:,} of {run.trades:,} trades; the rule said {held}"
+    counted = ("held", "stood alone", "near misses", "met later")
+    counts = plain_table("side", "condition", *counted, right=counted)
+    made = plain_table("side", "without", *MADE.values(), right=tuple(MADE.values()))
+    for one in run.conditions:
+        shares = (_share(one.held, run.judged), _share(one.alone, run.judged))
+        counts.add_row(one.side, one.condition, *shares, f"{one.near_misses:,}", f"{one.met_later:,}")
+        made.add_row(one.side, one.condition, *_figures(one.figures))
+    signals = plain_table("signals of the rule", "count", *MADE.values(), right=("count", *MADE.values()))
+    signals.add_row("entered", f"{run.entered:,}", *_figures(run.figures))
+    for refusal in run.refusals:
+        figures = [] if refusal.figures is None else _figures(refusal.figures)
+        signals.add_row(f"no: {refusal.reason}", f"{refusal.signals:,}", *figures)
+    write_table(head, "", counts, "", "near misses, each traded alone, would have made", made, "", signals, "")
+
+
+def _share(count: int, of: int) -> str:
+    return f"{100 * count / of:.2f} %" if of else "-"
+
+
+def _figures(figures: Mapping[str, Any]) -> list[str]:
+    return [_number(figures[name]) for name in MADE]
+
+
+def _number(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{round(value, 4) or 0:,.4f}"  # or 0: never -0.0000

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.commands.shared import JsonFlag, plain_table, write_json, write_table
+from engine.commands.shared import (
+    CalendarFlag,
+    ConfigFlag,
+    FillsFlag,
+    JsonFlag,
+    SetFlag,
+    SpreadFlag,
+    account_of,
+    chosen_strategy,
+    load_config,
+    plain_table,
+    write_json,
+    write_table,
+)
+from engine.errors import ConfigError
 
 if TYPE_CHECKING:
     from engine.rules import Param
     from engine.strategy import Strategy
+    from engine.tools.checks import Finding
+    from engine.tools.data_checks import WarmUpLine
 
-app = typer.Typer(help="List the strategies, or show one.", no_args_is_help=False)
+app = typer.Typer(help="List the strategies, show one, or check one.", no_args_is_help=False)
 
 
 @app.command("list")
@@ -54,6 +72,92 @@ def show(
         rules.add_row(rule, text)
     title = ": ".join(filter(None, (found["strategy"], found["summary"])))
     write_table(title, "", parameters, "", rules)
+
+
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE:CLASS", help="Which strategy.")],
+    ticks: Annotated[
+        Path | None,
+        typer.Option("--ticks", metavar="FILE", help="Check it on these ticks too: CSV, CSV.gz or Parquet."),
+    ] = None,
+    symbol: Annotated[str | None, typer.Option("--symbol", help="Of several symbols in the file, only this.")] = None,
+    parameters: SetFlag = None,
+    config_file: ConfigFlag = None,
+    fills: FillsFlag = None,
+    spread: SpreadFlag = None,
+    calendar: CalendarFlag = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Look for what a strategy declares in vain; exit 3 when there is something.
+
+    With ticks: conditions that decide nothing on them, thresholds never reached, and how long everything takes to warm
+    up.
+    """
+    loaded = load_config(
+        config_file,
+        parameters,
+        strategy__name=name,
+        paper__fills=fills,
+        paper__spread=spread,
+        session__calendar=calendar,
+    )
+    from engine.tools.checks import PROBLEM, SCHEMA, check_declaration
+
+    config = loaded.config
+    chosen = chosen_strategy(loaded)(**config.strategy.params)
+    findings = check_declaration(chosen)
+    warm_ups: list[WarmUpLine] = []
+    if ticks is not None:
+        from engine.backtesting import make_settings
+        from engine.store import read_ticks
+        from engine.tools.data_checks import check_on_data
+
+        file = read_ticks(ticks, symbol=symbol)
+        more, warm_ups = check_on_data(file, chosen, make_settings(file.block, **account_of(config)))
+        findings += more
+    problems = sum(finding.level == PROBLEM for finding in findings)
+    if as_json:
+        told = {"findings": [one.to_json() for one in findings], "warm_up": [one.to_json() for one in warm_ups]}
+        write_json({"schema": SCHEMA, "strategy": type(chosen).__name__, "problems": problems, **told})
+    else:
+        _show_check(type(chosen).__name__, findings, warm_ups)
+    if problems:
+        what = f"{problems} problem{'s' if problems > 1 else ''} found"
+        raise ConfigError(what, where=type(chosen).__name__, fix="each is named above")
+
+
+def _show_check(name: str, findings: Sequence[Finding], warm_ups: Sequence[WarmUpLine]) -> None:
+    """Write what was found, and the warm-ups where there was data."""
+    parts: list[Any] = []
+    if findings:
+        table = plain_table("level", "finding")
+        for one in findings:
+            table.add_row(one.level, one.what)
+        parts.append(table)
+    else:
+        parts.append(f"{name}: nothing is declared in vain")
+    if warm_ups:
+        numbers = ("has a value after", "windows full after")
+        table = plain_table("symbol", "warm-up of", "windows", *numbers, right=numbers)
+        for line in warm_ups:
+            value = "" if line.value_trades is None else _span(line.value_trades, line.value_ns)
+            table.add_row(line.symbol, line.condition, _needs(line), value, _span(line.full_trades, line.full_ns))
+        parts += ["", table]
+    write_table(*parts)
+
+
+def _needs(line: WarmUpLine) -> str:
+    from engine.quantities import format_duration
+
+    needs = [format_duration(line.needs_ns)] if line.needs_ns else []
+    return ", ".join([*needs, *([f"{line.needs_trades:,} ticks"] if line.needs_trades else [])]) or "none"
+
+
+def _span(trades: int | None, ns: int | None) -> str:
+    if trades is None or ns is None:
+        return "never"
+    return f"{trades:,} {'tick' if trades == 1 else 'ticks'}, {ns / 1e9:.3f} s"
 
 
 def describe(strategy: type[Strategy]) -> dict[str, Any]:

@@ -5,37 +5,56 @@ The same kernel runs over the ticks up to that moment and no further, so what is
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from math import nan
 from typing import Any
 
 import numpy as np
 
-from engine.backtesting import make_kernel
+from engine.compiler import ConditionView
 from engine.errors import DataError
-from engine.events import DayStarted, Decision, TimePassed
+from engine.events import (
+    DayStarted,
+    Decision,
+    OrderSubmitted,
+    SignalDeclined,
+    SignalRefused,
+    SignalSkipped,
+    TimePassed,
+)
 from engine.journal import MemoryJournal
 from engine.kernel import Kernel
 from engine.lanes import Lane
-from engine.model import Kind, TickBlock
+from engine.model import Side
 from engine.results import Settings
+from engine.sessions import calendar as find_calendar
 from engine.store import TickFile
 from engine.strategy import Strategy
+from engine.tools.observation import compose, engine_time, is_trade, lanes_of, of_instrument
+from engine.tools.rule_parts import Part, comparison_of, sides_of, watching
 
-SCHEMA = "microburst.explain/1"
+SCHEMA = "microburst.explain/2"
+
+GROUPS = {"&": "all of", "|": "any of"}
 
 
 @dataclass(frozen=True, slots=True)
 class ConditionLine:
-    """One declared comparison at that moment. ``distance`` is value minus threshold, NaN while undefined."""
+    """A line of a side's tree, in evaluation order: one condition, or what joins those one level deeper.
 
+    ``distance`` is value minus threshold. Both are NaN while undefined, and on lines that compare nothing.
+    """
+
+    side: str
+    depth: int
     name: str
-    value: float
-    op: str
-    threshold: float
-    distance: float
     holds: bool
-    unit: str
+    value: float = nan
+    op: str = ""
+    threshold: float = nan
+    distance: float = nan
+    unit: str = ""
 
 
 @dataclass(slots=True)
@@ -48,12 +67,15 @@ class Explanation:
     bid: float
     ask: float
     warm: bool
-    warm_in_ns: int  # until every window has been seen in full; 0 once it has
+    warm_in_ns: int  # until every time window has been seen in full; 0 once it has
+    warm_in_trades: int  # likewise for windows of trades
+    in_session: bool
     conditions: list[ConditionLine] = field(default_factory=list)
     state: str = "none"  # what the rule says: none, long or short
     position: str = "flat"
     cooldown_left: int = 0
     refusal: str = ""  # why risk would open nothing
+    why: str = ""  # the answer in one sentence
     decisions: list[str] = field(default_factory=list)  # made on that very trade
 
     def to_json(self) -> dict[str, Any]:
@@ -67,63 +89,142 @@ def explain(file: TickFile, strategy: Strategy, settings: Settings, at_ns: int) 
     Raises:
         DataError: nothing has traded by then.
     """
-    clock = np.maximum.accumulate(file.block.ts_ns)
+    clock = engine_time(file.block)
     rows = int(np.searchsorted(clock, at_ns, side="right"))
     if not rows:
         fix = f"the first is at {np.datetime64(int(clock[0]), 'ns')} UTC" if len(clock) else ""
         raise DataError(f"no tick at or before {np.datetime64(at_ns, 'ns')} UTC", where=file.source, fix=fix)
     block = file.block.part(0, rows)
     journal = MemoryJournal()
-    kernel = make_kernel(file.instruments, strategy, settings, journal)
+    singles = [part for tree in sides_of(strategy).values() for part in tree.singles()]
+    kernel = compose(file, [strategy, *(watching(strategy, part.condition) for part in singles)], settings, journal)
     kernel.process(block)
     kernel.process(TimePassed(at_ns))
-    made = [_explain_lane(kernel, lane, block, journal) for lane in kernel.lanes]
-    return [found for found in made if found is not None]
+    in_session = find_calendar(settings.calendar).session_index(at_ns) >= 0
+    found = []
+    for index, lanes in enumerate(lanes_of(kernel)):
+        traded = np.flatnonzero(is_trade(block) & of_instrument(block, index))
+        if len(traded):
+            moment = _Moment(kernel, lanes, singles, journal)
+            found.append(moment.explanation(int(clock[traded[-1]]), in_session))
+    return found
 
 
-def _explain_lane(kernel: Kernel, lane: Lane, block: TickBlock, journal: MemoryJournal) -> Explanation | None:
-    core, index = kernel.core, lane.instrument
-    instrument = kernel.instruments[index]
-    ts_ns = _last_trade_ns(block, index)
-    if ts_ns is None:
-        return None
-    unit = 10.0**-instrument.price_precision
-    first_ns, trades = core.warm_since(index)
-    cold_ns = max(0, first_ns + lane.rule.warm_up.ns - ts_ns)
-    warm = not cold_ns and trades >= lane.rule.warm_up.trades
-    bid, ask = core.quote(index)
-    conditions = [
-        ConditionLine(view.name, value, view.op, threshold, value - threshold, holds, view.unit)
-        for view in lane.rule.views
-        for value, threshold, holds in [view.values(core, index)]
-    ]
-    state = int(core.value(index, lane.rule.state) or 0) if warm else 0
-    position = kernel.portfolio.positions[index]
-    refusal = kernel.risk.refusal(index)
-    return Explanation(
-        symbol=instrument.symbol,
-        ts_ns=ts_ns,
-        price=core.price(index) * unit,
-        bid=bid * unit if bid else nan,
-        ask=ask * unit if ask else nan,
-        warm=warm,
-        warm_in_ns=cold_ns,
-        conditions=conditions,
-        state=("none", "long", "short")[state],
-        position="flat" if position is None else position.side.word,
-        cooldown_left=lane.cooldown_left,
-        refusal="" if refusal is None else refusal.value,
-        decisions=[_in_words(decision) for decision in journal.decisions if decision.ts_ns == ts_ns],
-    )
+class _Moment:
+    """One instrument's lanes as they stand: the strategy's own first, then one per single condition."""
+
+    def __init__(self, kernel: Kernel, lanes: list[Lane], singles: list[Part], journal: MemoryJournal) -> None:
+        self._kernel, self._lane, self._index = kernel, lanes[0], lanes[0].instrument
+        self._watching = {part.text: lane for part, lane in zip(singles, lanes[1:], strict=True)}
+        own = lanes[0].number  # what has no lane is the account's
+        self._decisions = [one for one in journal.decisions if getattr(one, "lane", own) == own]
+
+    def explanation(self, ts_ns: int, in_session: bool) -> Explanation:
+        """Explain the trade at ``ts_ns``, the instrument's last."""
+        kernel, lane, index = self._kernel, self._lane, self._index
+        instrument = kernel.instruments[index]
+        unit = 10.0**-instrument.price_precision
+        first_ns, trades = kernel.core.warm_since(index)
+        cold_ns = max(0, first_ns + lane.rule.warm_up.ns - ts_ns)
+        cold_trades = max(0, lane.rule.warm_up.trades - trades)
+        warm = not cold_ns and not cold_trades
+        bid, ask = kernel.core.quote(index)
+        position = kernel.portfolio.positions[index]
+        refusal = kernel.risk.refusal(index)
+        found = Explanation(
+            symbol=instrument.symbol,
+            ts_ns=ts_ns,
+            price=kernel.core.price(index) * unit,
+            bid=bid * unit if bid else nan,
+            ask=ask * unit if ask else nan,
+            warm=warm,
+            warm_in_ns=cold_ns,
+            warm_in_trades=cold_trades,
+            in_session=in_session,
+            conditions=[
+                line for side, tree in sides_of(lane.strategy).items() for line in self._lines(side.word, tree, 0)
+            ],
+            state=("none", "long", "short")[self._state(lane) if warm else 0],
+            position="flat" if position is None else position.side.word,
+            cooldown_left=lane.cooldown_left,
+            refusal="" if refusal is None else refusal.value,
+            decisions=[_in_words(one) for one in self._decisions if one.ts_ns == ts_ns],
+        )
+        found.why = self._why(found)
+        return found
+
+    def _state(self, lane: Lane) -> int:
+        return int(self._kernel.core.value(self._index, lane.rule.state) or 0)
+
+    # -- conditions
+
+    def _lines(self, side: str, part: Part, depth: int) -> Iterator[ConditionLine]:
+        if part.op:
+            yield ConditionLine(side, depth, GROUPS[part.op], self._holds(part))
+            for inner in part.parts:
+                yield from self._lines(side, inner, depth + 1)
+            return
+        lane, comparison = self._watching[part.text], comparison_of(part.condition)
+        holds = self._holds(part)
+        if comparison is None:  # a condition made of others: theirs are told below it
+            yield ConditionLine(side, depth, part.text, holds)
+            for view in lane.rule.views:
+                yield self._compared(side, depth + 1, view, view.name, None)
+            return
+        view = lane.rule.views[0]
+        negated = comparison is not part.condition and view.op == comparison.op
+        yield self._compared(side, depth, view, f"not: {view.name}" if negated else view.name, holds)
+
+    def _compared(self, side: str, depth: int, view: ConditionView, name: str, holds: bool | None) -> ConditionLine:
+        value, threshold, own = view.values(self._kernel.core, self._index)
+        verdict = own if holds is None else holds
+        return ConditionLine(side, depth, name, verdict, value, view.op, threshold, value - threshold, view.unit)
+
+    def _holds(self, part: Part) -> bool:
+        if not part.op:
+            return self._state(self._watching[part.text]) == 1
+        each = [self._holds(inner) for inner in part.parts]
+        return all(each) if part.op == "&" else any(each)
+
+    # -- the answer
+
+    def _why(self, found: Explanation) -> str:
+        if found.position != "flat":
+            return f"a {found.position} position is open"
+        if not found.in_session:
+            return "the session is closed"
+        if not found.conditions:
+            return "on_tick decides, and declares no condition"
+        if not found.warm:
+            return "the windows are not full yet"
+        if found.state == "none":
+            return "; ".join(self._missing(side, tree) for side, tree in sides_of(self._lane.strategy).items())
+        kinds = (OrderSubmitted, SignalSkipped, SignalRefused, SignalDeclined)
+        last = next((one for one in reversed(self._decisions) if isinstance(one, kinds)), None)
+        begun = f"the {found.state} signal"
+        if last is None:
+            return begun
+        when = f"at {np.datetime64(last.ts_ns, 'ns')} UTC"
+        if isinstance(last, SignalSkipped):
+            return f"{begun} was skipped by the cooldown {when}"
+        if isinstance(last, SignalRefused):
+            return f"{begun} was refused {when}: {last.reason}"
+        if isinstance(last, SignalDeclined):
+            return f"{begun} was let pass by on_fire {when}"
+        if last.purpose == "entry":
+            return f"{begun} was entered {when}"
+        return f"a position was closed {when}; the {found.state} signal begins anew with the next trade"
+
+    def _missing(self, side: Side, tree: Part) -> str:
+        failed = [_short(part) for part in (tree.parts if tree.op == "&" else (tree,)) if not self._holds(part)]
+        return f"no {side.word}: {', '.join(failed)}" if failed else f"{side.word} waits for the first quote"
 
 
-def _last_trade_ns(block: TickBlock, index: int) -> int | None:
-    """Engine time of the instrument's last trade in the block, None without one."""
-    chosen = np.ones(len(block), bool) if block.kind is None else block.kind == Kind.TRADE
-    if block.instrument is not None:
-        chosen &= block.instrument == index
-    rows = np.flatnonzero(chosen)
-    return int(block.ts_ns[: rows[-1] + 1].max()) if len(rows) else None
+def _short(part: Part) -> str:
+    """What fails, as briefly as it can be said without being mistaken for something else."""
+    if part.op:
+        return f"{GROUPS[part.op]} ({', '.join(map(_short, part.parts))})"
+    return part.text
 
 
 def _in_words(decision: Decision) -> str:

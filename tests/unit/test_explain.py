@@ -12,6 +12,7 @@ from engine.backtesting import load_ticks, make_settings, make_strategy
 from engine.errors import DataError
 from engine.tools.explain import explain
 from mock_server.market import generate
+from tests.shared_data import load_aapl_lobster, load_spy
 
 SECOND_NS = 1_000_000_000
 CALM = {"entry_threshold": "1000%"}
@@ -42,8 +43,8 @@ def test_an_entry_is_explained_by_conditions_that_hold(made):
         assert found.state == found.position == trade.side
         assert found.refusal == "POSITION_OPEN"
         assert any(text.startswith("OrderFilled") for text in found.decisions)
-        side = ">=" if trade.side == "long" else "<="
-        assert all(line.holds for line in found.conditions if line.name != "move" or line.op == side)
+        assert all(line.holds for line in found.conditions if line.side == trade.side)
+        assert found.why == f"a {trade.side} position is open"
 
 
 def test_values_are_those_of_their_definitions(made):
@@ -59,10 +60,11 @@ def test_values_are_those_of_their_definitions(made):
     move = price[-1] / price[window[0]] - 1
     surge = sum(size[i] for i in second) / (sum(size[i] for i in window) / 15)
     span = (max(price[i] for i in window) - min(price[i] for i in window)) / price[-1]
-    values = {line.name: line.value for line in found.conditions}
+    values = {line.name: line.value for line in found.conditions if line.op}
     assert values == pytest.approx({"move": move, "surge": surge, "span": span}, rel=1e-12)
     assert found.price == pytest.approx(price[-1] / 100)
-    assert all(line.distance == line.value - line.threshold for line in found.conditions)
+    assert all(line.distance == line.value - line.threshold for line in found.conditions if line.op)
+    assert found.why == "no long: move >= entry_threshold; no short: move <= (-1 * entry_threshold)"
 
 
 def test_nothing_after_the_moment_is_seen(made):
@@ -77,12 +79,95 @@ def test_cold_windows_say_for_how_long(made):
     assert not found.warm
     assert found.state == "none"
     assert found.warm_in_ns == first_ns + 15 * SECOND_NS - found.ts_ns
+    assert found.why == "the windows are not full yet"
 
 
 def test_risk_and_cooldown_are_told(made):
     ticks = columns(made)
     loser = next(trade for trade in backtest(ticks).trades if trade.net < 0)
     assert explained(ticks, loser.exit_ts_ns).cooldown_left == 2
+
+
+@pytest.mark.parametrize("load", [load_aapl_lobster, load_spy], ids=["aapl", "spy"])
+def test_a_skipped_signal_is_named_for_as_long_as_it_holds(load):
+    """On recorded data: at the trade on which it began, and on the next if the rule still holds there."""
+    data = load()
+    ticks = data.columns()
+    file = load_ticks(ticks, price_precision=4)
+    strategy, settings = make_strategy("momentum_burst", {}), make_settings(file.block)
+    notes = backtest(file).skipped_signals
+    assert len(notes) > 5
+    later = 0
+    for note in notes[:8]:
+        (found,) = explain(file, strategy, settings, note.ts_ns)
+        when = f"at {np.datetime64(note.ts_ns, 'ns')} UTC"
+        assert found.state in (note.side, "none"), "several trades may share a time"
+        if found.state == note.side:
+            assert found.why == f"the {note.side} signal was skipped by the cooldown {when}"
+        next_ns = int(data.ts_ns[np.searchsorted(data.ts_ns, note.ts_ns, side="right")])
+        (found,) = explain(file, strategy, settings, next_ns)
+        if found.state == note.side and found.position == "flat" and not found.decisions:
+            later += 1
+            assert found.why == f"the {note.side} signal was skipped by the cooldown {when}"
+    assert later
+
+
+def written(tmp_path, body, name="Mine"):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from engine.rules import change, pct, price, seconds, size, spread, ticks\n"
+        f"from engine.strategy import Strategy\n\n\nclass {name}(Strategy):\n{body}"
+    )
+    return f"{path}:{name}"
+
+
+def lines_of(found):
+    return [(line.side, line.depth, line.name, line.op, line.holds) for line in found.conditions]
+
+
+def test_the_tree_shows_sides_and_brackets_in_evaluation_order(tmp_path):
+    body = "    long = (price > 100) & ((size > 1) | ~((price > 99) & (size > 2)))\n    short = price < 50\n"
+    strategy = make_strategy(written(tmp_path, body), {})
+    columns = {"ts_ns": np.array([1, 2]), "price_ticks": np.array([9950, 10200]), "size_lots": np.array([3, 3])}
+    file = load_ticks(columns)
+    (found,) = explain(file, strategy, make_settings(file.block), 2)
+    assert lines_of(found) == [
+        ("long", 0, "all of", "", True),
+        ("long", 1, "price", ">", True),
+        ("long", 1, "any of", "", True),
+        ("long", 2, "size", ">", True),
+        ("long", 2, "not: price", ">", False),
+        ("long", 2, "not: size", ">", False),
+        ("short", 0, "price", "<", False),
+    ]
+    (found,) = explain(file, strategy, make_settings(file.block), 1)
+    assert (found.state, found.why) == ("none", "no long: price > 100; no short: price < 50")
+
+
+def test_the_strategys_own_no_is_told(tmp_path):
+    body = "    long = price > 100\n\n    def on_fire(self, context, side):\n        return None\n"
+    strategy = make_strategy(written(tmp_path, body), {})
+    columns = {"ts_ns": np.array([1, 2]), "price_ticks": np.array([10200, 10200]), "size_lots": np.array([3, 3])}
+    file = load_ticks(columns)
+    (found,) = explain(file, strategy, make_settings(file.block), 2)
+    assert found.why == "the long signal was let pass by on_fire at 1970-01-01T00:00:00.000000001 UTC"
+
+
+def test_a_closed_session_is_told():
+    data = load_spy()
+    file = load_ticks(data.head(5_000).columns(), price_precision=4)
+    settings = make_settings(file.block, calendar="us_equities")
+    (found,) = explain(file, make_strategy("momentum_burst", {}), settings, int(data.ts_ns[4_000]))
+    assert not found.in_session
+    assert found.why == "the session is closed"
+
+
+def test_windows_of_trades_say_how_many_are_missing(tmp_path):
+    strategy = make_strategy(written(tmp_path, '    long = change(ticks(10)) > pct("0.1")\n'), {})
+    columns = {"ts_ns": np.arange(1, 5), "price_ticks": np.full(4, 100), "size_lots": np.full(4, 1)}
+    file = load_ticks(columns)
+    (found,) = explain(file, strategy, make_settings(file.block), 4)
+    assert (found.warm, found.warm_in_ns, found.warm_in_trades) == (False, 0, 6)
 
 
 def test_before_the_first_tick_is_one_line(made):

@@ -1,0 +1,123 @@
+"""One signal traded alone: entered when it began, left as the strategy declares, filled and charged as in a backtest.
+
+Each is a run of the kernel of its own, from the signal's trade to the exit. Nothing else stands in its way: no
+cooldown, no open position, no daily loss limit. Sessions still end, orders still arrive late, and a fill at the touch
+still needs a quote.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.brokers.paper import PaperBroker
+from engine.events import End, OrderCancelled, SignalRefused, TimePassed
+from engine.journal import MemoryJournal
+from engine.kernel import Kernel
+from engine.lanes import Assignment
+from engine.model import Instrument, Kind, Side, Signal, TickBlock
+from engine.portfolio import Portfolio, Trade
+from engine.results import Settings
+from engine.risk import RiskGate, RiskLimits
+from engine.rules import price
+from engine.sessions import calendar as find_calendar
+from engine.store import TickFile
+from engine.strategy import Strategy
+from engine.tools.observation import engine_time, of_instrument
+from engine.tools.rule_parts import entering
+
+FIRST_RECORDS = 512
+"""Records handed over before looking whether the position is closed; then four times as many, and so on."""
+
+NO_FLOOR = -(1 << 125)
+"""An equity that no account reaches, in 128 bits."""
+
+
+class Unlimited(RiskGate):
+    """The gate without a daily loss limit: what a single trade loses ends no day."""
+
+    def _floor(self) -> int:
+        return NO_FLOOR
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A signal that began: at which record, and the market and the strategy's answer then."""
+
+    instrument: int
+    row: int
+    side: Side
+    stop_ticks: int = 0
+    target_ticks: int = 0
+    bid_ticks: int = 0
+    ask_ticks: int = 0
+
+
+class SingleTrades:
+    """Trades entries alone over the records of a file; each entry is worked out once."""
+
+    def __init__(self, file: TickFile, strategy: Strategy, settings: Settings) -> None:
+        self._file, self._strategy, self._settings = file, strategy, settings
+        self._done: dict[Entry, Trade | None] = {}
+        clock = engine_time(file.block)
+        self._end_ns = int(clock[-1]) if len(clock) else 0
+        self._streams = [_stream_of(file.block, clock, index) for index in range(len(file.instruments))]
+
+    def trade(self, entry: Entry) -> Trade | None:
+        """What came of the entry, or None when it found no price to fill at or was called back on its way."""
+        if entry not in self._done:
+            self._done[entry] = self._run(entry)
+        return self._done[entry]
+
+    def _run(self, entry: Entry) -> Trade | None:
+        rows, stream = self._streams[entry.instrument]
+        at = int(np.searchsorted(rows, entry.row))
+        journal = MemoryJournal()
+        kernel = self._kernel(self._file.instruments[entry.instrument], entry, journal)
+        if entry.bid_ticks or entry.ask_ticks:
+            kernel.process(_quote(int(stream.ts_ns[at]), entry))
+        count = FIRST_RECORDS
+        while at < len(stream) and not kernel.trades:
+            kernel.process(stream.part(at, at + count))
+            at, count = at + count, 4 * count
+            if any(isinstance(decision, SignalRefused | OrderCancelled) for decision in journal.decisions):
+                return None
+        if not kernel.trades:
+            kernel.process(TimePassed(self._end_ns))
+            kernel.process(End())
+        return kernel.trades[0] if kernel.trades else None
+
+    def _kernel(self, instrument: Instrument, entry: Entry, journal: MemoryJournal) -> Kernel:
+        answers = [Signal(entry.side, 0, entry.stop_ticks, entry.target_ticks)]
+        always = price > 0
+        sides = (always, None) if entry.side is Side.LONG else (None, always)
+        strategy = entering(self._strategy, sides, lambda: answers.pop() if answers else None)
+        settings = self._settings
+        portfolio = Portfolio([instrument], settings.starting_cash)
+        return Kernel(
+            [instrument],
+            [Assignment(strategy, [0], settings.position_size)],
+            calendar=find_calendar(settings.calendar),
+            portfolio=portfolio,
+            risk=Unlimited(RiskLimits(settings.daily_loss_limit), portfolio),
+            broker=PaperBroker(settings.venue, portfolio),
+            journal=journal,
+        )
+
+
+def _stream_of(block: TickBlock, clock: NDArray[np.int64], index: int) -> tuple[NDArray[np.int64], TickBlock]:
+    """An instrument's records at the times at which the engine works through them, and their rows in the block."""
+    rows = np.flatnonzero(of_instrument(block, index))
+    columns: dict[str, Any] = {name: getattr(block, name) for name in TickBlock.__slots__}
+    kept: dict[str, Any] = {name: None if column is None else column[rows] for name, column in columns.items()}
+    return rows, replace(TickBlock(**kept), ts_ns=clock[rows], instrument=None)
+
+
+def _quote(ts_ns: int, entry: Entry) -> TickBlock:
+    """The quote known when the signal began, which may have come with an earlier record."""
+    zero, kind = np.zeros(1, np.int64), np.array([Kind.QUOTE], np.uint8)
+    bid, ask = np.array([entry.bid_ticks], np.int64), np.array([entry.ask_ticks], np.int64)
+    return TickBlock(np.array([ts_ns], np.int64), zero, zero, bid_ticks=bid, ask_ticks=ask, kind=kind)
