@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from fractions import Fraction
+from functools import cache
 from typing import NamedTuple
 
 SECOND_NS = 1_000_000_000
@@ -33,6 +34,7 @@ def rounded(value: Fraction) -> Fraction:
     return Fraction(decimal(value))
 
 
+@cache
 def logarithm(value: Fraction) -> Value:
     """Natural logarithm; undefined unless the value is positive."""
     return Fraction(DIGITS.ln(decimal(value))) if value > 0 else None

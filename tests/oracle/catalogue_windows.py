@@ -128,12 +128,14 @@ def vwap_sd(trades: Sequence[Trade]) -> Value:
 
 def time_since_high(trades: Sequence[Trade]) -> Fraction:
     """Since the latest trade at the window's highest price."""
-    return seconds(trades[-1].ts - max(t.ts for t in trades if t.price == highest(trades)))
+    extreme = highest(trades)
+    return seconds(trades[-1].ts - max(t.ts for t in trades if t.price == extreme))
 
 
 def time_since_low(trades: Sequence[Trade]) -> Fraction:
     """Since the latest trade at the window's lowest price."""
-    return seconds(trades[-1].ts - max(t.ts for t in trades if t.price == lowest(trades)))
+    extreme = lowest(trades)
+    return seconds(trades[-1].ts - max(t.ts for t in trades if t.price == extreme))
 
 
 def realised_volatility(trades: Sequence[Trade]) -> Value:
