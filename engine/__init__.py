@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from engine.results import BacktestResult as BacktestResult
     from engine.store import read_ticks as read_ticks
     from engine.store import write_ticks as write_ticks
+    from engine.store_bars import read_bars as read_bars
     from engine.strategy import Strategy as Strategy
 
 _HOMES = {
@@ -27,6 +28,7 @@ _HOMES = {
     "Strategy": "engine.strategy",
     "TickBlock": "engine.model",
     "backtest": "engine.backtesting",
+    "read_bars": "engine.store_bars",
     "read_ticks": "engine.store",
     "write_ticks": "engine.store",
 }

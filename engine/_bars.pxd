@@ -3,6 +3,9 @@
 A time bar closes on the first trade at or after its end, and every other bar on the trade that fills it: from that trade
 on, and never earlier, its values may be seen. Periods without a trade have no bar. Time bars are aligned to the opening
 of the session, and no bar spans two sessions; trades outside a session belong to none.
+
+Where the records are bars themselves, longer ones are made of their opens, highs and lows, a record belongs where it
+begins, and the record that ends with a period closes it.
 """
 
 from libc.math cimport NAN
@@ -11,8 +14,12 @@ from libc.string cimport memcpy
 
 from engine._int128 cimport i128, i128_add, i128_less, i128_mul64, i128_of
 from engine._tape cimport (
+    COL_HIGH,
+    COL_LOW,
+    COL_OPEN,
     COL_PRICE,
     COL_SIZE,
+    COL_START,
     COL_TS,
     DAY_NS,
     INT_BYTES,
@@ -52,7 +59,31 @@ cdef enum:
     SESSION
 
 
+cdef struct Records:
+    # the fresh records that bars are made of; a trade opens, peaks and ends at its price, at its time
+    const int64_t* open
+    const int64_t* high
+    const int64_t* low
+    const int64_t* close
+    const int64_t* size
+    const int64_t* begins
+    const int64_t* ends
+
+
 # ---------------------------------------------------------------- building
+
+cdef inline Records records_of(const Tape* tape) noexcept nogil:
+    cdef Records records
+    cdef int bars = tape.of_bars
+    records.close = fixed_column(tape, COL_PRICE)
+    records.size = fixed_column(tape, COL_SIZE)
+    records.ends = fixed_column(tape, COL_TS)
+    records.open = fixed_column(tape, COL_OPEN) if bars else records.close
+    records.high = fixed_column(tape, COL_HIGH) if bars else records.close
+    records.low = fixed_column(tape, COL_LOW) if bars else records.close
+    records.begins = fixed_column(tape, COL_START) if bars else records.ends
+    return records
+
 
 cdef inline void begin_bar(Slot* slot, int64_t start_ts) noexcept nogil:
     slot.i[TRADES] = 0
@@ -61,17 +92,18 @@ cdef inline void begin_bar(Slot* slot, int64_t start_ts) noexcept nogil:
     slot.w[0] = i128_of(0)
 
 
-cdef inline void add_to_bar(Slot* slot, int64_t price, int64_t size) noexcept nogil:
+cdef inline void add_to_bar(Slot* slot, const Records* records, int k) noexcept nogil:
+    cdef int64_t high = records.high[k], low = records.low[k], close = records.close[k], size = records.size[k]
     if slot.i[TRADES] == 0:
-        slot.i[OPEN] = price
-        slot.i[HIGH] = price
-        slot.i[LOW] = price
-    slot.i[HIGH] = price if price > slot.i[HIGH] else slot.i[HIGH]
-    slot.i[LOW] = price if price < slot.i[LOW] else slot.i[LOW]
-    slot.i[CLOSE] = price
+        slot.i[OPEN] = records.open[k]
+        slot.i[HIGH] = high
+        slot.i[LOW] = low
+    slot.i[HIGH] = high if high > slot.i[HIGH] else slot.i[HIGH]
+    slot.i[LOW] = low if low < slot.i[LOW] else slot.i[LOW]
+    slot.i[CLOSE] = close
     slot.i[VOLUME] += size
     slot.i[TRADES] += 1
-    slot.w[0] = i128_add(slot.w[0], i128_mul64(price, size))
+    slot.w[0] = i128_add(slot.w[0], i128_mul64(close, size))
 
 
 cdef inline void close_bar(Tape* bars, Slot* slot, int seen_on, int last_trade) noexcept nogil:
@@ -128,9 +160,7 @@ cdef inline void show_nothing(Tape* tape, Slot* slot, const Node* node, int m) n
 cdef inline void bars_by_time(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     """Bars of ``k`` nanoseconds."""
     cdef Tape* bars = tape.clocks[node.other_clock]
-    cdef const int64_t* ts = fixed_column(tape, COL_TS)
-    cdef const int64_t* price = fixed_column(tape, COL_PRICE)
-    cdef const int64_t* size = fixed_column(tape, COL_SIZE)
+    cdef Records records = records_of(tape)
     cdef int64_t end
     cdef int k
     if not closed_by_session(tape, bars, slot):
@@ -138,26 +168,29 @@ cdef inline void bars_by_time(Tape* tape, Slot* slot, const Node* node, int m) n
         return
     end = slot.i[START_TS] + node.k
     for k in range(m):
-        if slot.i[TRADES] == 0 or (ts[k] >= end and node.k != DAY_NS):
+        if slot.i[TRADES] == 0 or (records.begins[k] >= end and node.k != DAY_NS):
             if slot.i[TRADES] > 0:
                 close_bar(bars, slot, k, k - 1)
-            begin_bar(slot, period_start(tape, ts[k], node.k))
+            begin_bar(slot, period_start(tape, records.begins[k], node.k))
             end = slot.i[START_TS] + node.k
-        add_to_bar(slot, price[k], size[k])
+        add_to_bar(slot, &records, k)
         show_developing(tape, slot, node, k)
+        if tape.of_bars and records.ends[k] >= end and node.k != DAY_NS:
+            close_bar(bars, slot, k, k)
 
 
 cdef inline void bars_by_count(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     """Bars of ``k`` trades."""
     cdef Tape* bars = tape.clocks[node.other_clock]
+    cdef Records records = records_of(tape)
     cdef int k
     if not closed_by_session(tape, bars, slot):
         show_nothing(tape, slot, node, m)
         return
     for k in range(m):
         if slot.i[TRADES] == 0:
-            begin_bar(slot, fixed_column(tape, COL_TS)[k])
-        add_to_bar(slot, fixed_column(tape, COL_PRICE)[k], fixed_column(tape, COL_SIZE)[k])
+            begin_bar(slot, records.begins[k])
+        add_to_bar(slot, &records, k)
         show_developing(tape, slot, node, k)
         if slot.i[TRADES] >= node.k:
             close_bar(bars, slot, k, k)
@@ -166,14 +199,15 @@ cdef inline void bars_by_count(Tape* tape, Slot* slot, const Node* node, int m) 
 cdef inline void bars_by_volume(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     """Bars that close on the trade with which ``k`` lots or more have been traded in them. Trades are not split."""
     cdef Tape* bars = tape.clocks[node.other_clock]
+    cdef Records records = records_of(tape)
     cdef int k
     if not closed_by_session(tape, bars, slot):
         show_nothing(tape, slot, node, m)
         return
     for k in range(m):
         if slot.i[TRADES] == 0:
-            begin_bar(slot, fixed_column(tape, COL_TS)[k])
-        add_to_bar(slot, fixed_column(tape, COL_PRICE)[k], fixed_column(tape, COL_SIZE)[k])
+            begin_bar(slot, records.begins[k])
+        add_to_bar(slot, &records, k)
         show_developing(tape, slot, node, k)
         if slot.i[VOLUME] >= node.k:
             close_bar(bars, slot, k, k)
@@ -182,14 +216,15 @@ cdef inline void bars_by_volume(Tape* tape, Slot* slot, const Node* node, int m)
 cdef inline void bars_by_value(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     """Bars that close on the trade with which ``k`` ticks x lots or more have been traded in them."""
     cdef Tape* bars = tape.clocks[node.other_clock]
+    cdef Records records = records_of(tape)
     cdef int k
     if not closed_by_session(tape, bars, slot):
         show_nothing(tape, slot, node, m)
         return
     for k in range(m):
         if slot.i[TRADES] == 0:
-            begin_bar(slot, fixed_column(tape, COL_TS)[k])
-        add_to_bar(slot, fixed_column(tape, COL_PRICE)[k], fixed_column(tape, COL_SIZE)[k])
+            begin_bar(slot, records.begins[k])
+        add_to_bar(slot, &records, k)
         show_developing(tape, slot, node, k)
         if not i128_less(slot.w[0], i128_of(node.k)):
             close_bar(bars, slot, k, k)

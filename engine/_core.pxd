@@ -54,12 +54,17 @@ cdef class Core:
     cdef const uint8_t* in_kind
     cdef const int64_t* in_bid_size
     cdef const int64_t* in_ask_size
+    cdef const int64_t* in_open  # of bars as input, as are the next three; NULL for trades
+    cdef const int64_t* in_high
+    cdef const int64_t* in_low
+    cdef const int64_t* in_start
     cdef int64_t in_next
     cdef int64_t in_count
     cdef object in_owner
     cdef int64_t in_time  # the clock may run on to here once the records are worked through
     # time
     cdef readonly int64_t engine_ts_ns
+    cdef int64_t begun  # the latest start of a bar so far
     cdef int64_t reached  # the newest record's time; engine_ts_ns runs behind it while a block is worked through
     cdef int64_t cut_ns
     cdef int64_t alarm_ns
@@ -72,6 +77,7 @@ cdef class Core:
     cdef int64_t event_key
     cdef int event_record
     cdef int event_on_record
+    cdef int64_t event_price  # at which it fell, where that is not the record's own; else 0
     # per-tick callback, the slow path
     cdef readonly object callback
     cdef readonly object callback_result
@@ -97,6 +103,7 @@ cdef class Core:
     cdef void finish_block(self) noexcept nogil
     cdef int fill_block(self) noexcept nogil
     cdef int next_event(self, int64_t before) noexcept nogil
+    cdef int64_t timer_ts(self, const Lane* lane) noexcept nogil
     cdef int64_t alarm_key(self) noexcept nogil
     cdef int next_block(self) noexcept nogil
     cdef int come_to_cut(self) noexcept nogil

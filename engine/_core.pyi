@@ -61,6 +61,10 @@ class Core:
         kind: NDArray[np.uint8] | None = None,
         bid_lots: NDArray[np.int64] | None = None,
         ask_lots: NDArray[np.int64] | None = None,
+        open_ticks: NDArray[np.int64] | None = None,
+        high_ticks: NDArray[np.int64] | None = None,
+        low_ticks: NDArray[np.int64] | None = None,
+        start_ns: NDArray[np.int64] | None = None,
     ) -> None: ...
     def advance(self) -> int: ...
     def push(

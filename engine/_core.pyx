@@ -13,6 +13,7 @@ from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint16_t, uint6
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
+from engine._barpath cimport mark_bars, search_bars
 from engine._bars cimport BAR_COLUMNS
 from engine._graph cimport begin_evaluation, end_evaluation, evaluate
 from engine._int128 cimport i128, i128_hi, i128_lo, i128_make, i128_of
@@ -54,8 +55,12 @@ from engine._tape cimport (
     COL_BID,
     COL_BID_SIZE,
     COL_FLOW,
+    COL_HIGH,
+    COL_LOW,
+    COL_OPEN,
     COL_PRICE,
     COL_SIZE,
+    COL_START,
     COL_TS,
     INT_BYTES,
     OWN_ARRAYS,
@@ -406,9 +411,17 @@ cdef class Core:
         const uint8_t[::1] kind=None,
         const int64_t[::1] bid_lots=None,
         const int64_t[::1] ask_lots=None,
+        const int64_t[::1] open_ticks=None,
+        const int64_t[::1] high_ticks=None,
+        const int64_t[::1] low_ticks=None,
+        const int64_t[::1] start_ns=None,
     ):
-        """Take columns of records as the next input; they are read in place by ``advance``, never copied."""
+        """Take columns of records as the next input; they are read in place by ``advance``, never copied.
+
+        With the last four the records are bars (``engine.model.TickBlock``), which have no quotes.
+        """
         cdef int64_t n = ts_ns.shape[0]
+        cdef bint bars = open_ticks is not None
         if self.in_next < self.in_count or self.block_open:
             raise RuntimeError("the previous input is not finished: call advance() until it returns NONE")
         if (
@@ -420,9 +433,20 @@ cdef class Core:
             or (kind is not None and kind.shape[0] != n)
             or (bid_lots is not None and bid_lots.shape[0] != n)
             or (ask_lots is not None and ask_lots.shape[0] != n)
+            or (open_ticks is not None and open_ticks.shape[0] != n)
+            or (high_ticks is not None and high_ticks.shape[0] != n)
+            or (low_ticks is not None and low_ticks.shape[0] != n)
+            or (start_ns is not None and start_ns.shape[0] != n)
         ):
             raise ValueError("columns differ in length")
-        self.in_owner = (ts_ns, price_ticks, size_lots, bid_ticks, ask_ticks, instrument, kind, bid_lots, ask_lots)
+        if bars != (high_ticks is not None) or bars != (low_ticks is not None) or bars != (start_ns is not None):
+            raise ValueError("bars need open, high, low and start")
+        if bars and (bid_ticks is not None or ask_ticks is not None or kind is not None):
+            raise ValueError("bars have no quotes")
+        self.in_owner = (
+            ts_ns, price_ticks, size_lots, bid_ticks, ask_ticks, instrument, kind, bid_lots, ask_lots,
+            open_ticks, high_ticks, low_ticks, start_ns,
+        )
         self.in_next = 0
         self.in_count = n
         if n == 0:
@@ -436,6 +460,10 @@ cdef class Core:
         self.in_kind = &kind[0] if kind is not None else NULL
         self.in_bid_size = &bid_lots[0] if bid_lots is not None else NULL
         self.in_ask_size = &ask_lots[0] if ask_lots is not None else NULL
+        self.in_open = &open_ticks[0] if bars else NULL
+        self.in_high = &high_ticks[0] if bars else NULL
+        self.in_low = &low_ticks[0] if bars else NULL
+        self.in_start = &start_ns[0] if bars else NULL
 
     def advance(self):
         """Work through the input until something fires or it ends; returns the event, ``NONE`` at the end."""
@@ -460,7 +488,9 @@ cdef class Core:
         int64_t ask_lots=0,
     ):
         """Take one trade; returns the event. After an event other than ``NONE``, call ``advance`` until ``NONE``."""
-        cdef Record record = [ts_ns, instrument, 0, price_ticks, size_lots, bid_ticks, ask_ticks, bid_lots, ask_lots]
+        cdef Record record = [
+            ts_ns, instrument, 0, price_ticks, size_lots, bid_ticks, ask_ticks, bid_lots, ask_lots, 0, 0, 0, ts_ns
+        ]
         cdef int64_t* refused
         if self.block_open or self.in_next < self.in_count:
             raise RuntimeError("the previous input is not finished: call advance() until it returns NONE")
@@ -519,7 +549,9 @@ cdef class Core:
         self.n_touched = 0
         self.records_before += self.block.records
         self.block.records = 0
+        self.block.of_bars = 0
         self.account.scanned = 0
+        self.account.worst_marked = 0
         self.callback_record = 0
         self.event_key = -1
 
@@ -538,6 +570,13 @@ cdef class Core:
                 return &self.rejected_price
             if <uint64_t>(<uint64_t>record.size - 1) >= <uint64_t>INPUT_BOUND:
                 return &self.rejected_size
+        if record.open != 0:
+            if record.start >= record.ts:
+                return &self.rejected_time
+            if not (0 < record.low <= record.open <= record.high <= INPUT_BOUND):
+                return &self.rejected_price
+            if not record.low <= record.price <= record.high:
+                return &self.rejected_price
         return NULL
 
     cdef int append(self, const Record* record) noexcept nogil:
@@ -583,6 +622,14 @@ cdef class Core:
         fixed_column(tape, COL_BID_SIZE)[trade] = tape.bid_size
         fixed_column(tape, COL_ASK_SIZE)[trade] = tape.ask_size
         fixed_column(tape, COL_FLOW)[trade] = tape.flow
+        tape.of_bars = self.block.of_bars
+        if tape.of_bars:
+            self.begun = record.start if record.start > self.begun else self.begun
+            self.block.start[number] = self.begun
+            fixed_column(tape, COL_OPEN)[trade] = record.open
+            fixed_column(tape, COL_HIGH)[trade] = record.high
+            fixed_column(tape, COL_LOW)[trade] = record.low
+            fixed_column(tape, COL_START)[trade] = record.start
         append_trades(tape, trade, trade + 1)
         return 0
 
@@ -594,17 +641,20 @@ cdef class Core:
         cdef int64_t i
         cdef int64_t* refused
         cdef Record record
-        cdef int status = 0
+        cdef int status = 0, limit = self.block_limit
         self.begin_block()
-        if self.in_instrument == NULL and self.in_kind == NULL and not self.tapes[0].graph.needs_flow:
+        if self.in_open != NULL:
+            self.block.of_bars = 1
+            limit = BLOCK - 1 if limit == BLOCK else limit  # a longer bar of before, and one closed by each record
+        elif self.in_instrument == NULL and self.in_kind == NULL and not self.tapes[0].graph.needs_flow:
             status = self.append_plain_trades()
         i = self.in_next
-        while status == 0 and i < self.in_count and self.block.records < self.block_limit:
+        while status == 0 and i < self.in_count and self.block.records < limit:
             self.read_record(i, &record)
             refused = self.objection(&record)
             if refused != NULL:
                 refused[0] += 1
-            elif record.ts >= self.cut_ns:
+            elif record.ts - self.block.of_bars >= self.cut_ns:  # a bar that ends at the boundary lies before it
                 break
             else:
                 status = self.append(&record)
@@ -626,6 +676,10 @@ cdef class Core:
         record.ask = self.in_ask[i] if self.in_ask != NULL else 0
         record.bid_size = self.in_bid_size[i] if self.in_bid_size != NULL else 0
         record.ask_size = self.in_ask_size[i] if self.in_ask_size != NULL else 0
+        record.open = self.in_open[i] if self.in_open != NULL else 0
+        record.high = self.in_high[i] if self.in_high != NULL else 0
+        record.low = self.in_low[i] if self.in_low != NULL else 0
+        record.start = self.in_start[i] if self.in_start != NULL else record.ts
 
     cdef int append_plain_trades(self) noexcept nogil:
         """As ``append`` for the commonest input, trades of one instrument; stops at the first that is not plain.
@@ -663,6 +717,7 @@ cdef class Core:
             return 0
         if make_room(tape, BLOCK) != 0:
             return -1
+        tape.of_bars = 0
         tape.columns, tape.columns_before = tape.columns_before, tape.columns
         if not self.block.identity:
             self.block.identity = 1
@@ -747,7 +802,11 @@ cdef class Core:
     cdef void research(self, int lane) noexcept nogil:
         cdef int instrument = self.lanes[lane].instrument
         cdef Market* market = &self.markets[instrument]
-        search(&self.lanes[lane], &self.tapes[instrument], market.records, market.trades, &self.block)
+        cdef Lane* it = &self.lanes[lane]
+        if self.block.of_bars and it.mode == MODE_OPEN:
+            search_bars(it, &self.tapes[instrument], market.records, market.trades, &self.block)
+        else:
+            search(it, &self.tapes[instrument], market.records, market.trades, &self.block)
 
     # ------------------------------------------------------------ events
 
@@ -760,16 +819,18 @@ cdef class Core:
         self.event_on_record = key % PHASES != PHASE_TIMER
         self.event_ts_ns = ts
         self.engine_ts_ns = ts
+        self.event_price = 0
         if lane >= 0:
             self.event_instrument = self.lanes[lane].instrument
             self.event_state = self.lanes[lane].previous
+            self.event_price = self.lanes[lane].price
         else:
             self.event_instrument = self.block.instrument[self.event_record] if self.event_on_record else -1
 
     cdef int next_event(self, int64_t before) noexcept nogil:
         """Take the earliest event of the block whose key lies below ``before``; EVENT_NONE when there is none."""
         cdef int i, best = -1, record, alarm_first
-        cdef int64_t key = before, deadline = NEVER, alarm
+        cdef int64_t key = before, deadline = NEVER, alarm, ts
         cdef Lane* lane
         for i in range(self.n_lanes):
             lane = &self.lanes[i]
@@ -782,9 +843,13 @@ cdef class Core:
         if alarm_first:
             key = alarm
         if self.account.open_positions > 0:
-            record = mark_account(&self.account, self.holdings, self.tapes, &self.block, key)
+            if self.block.of_bars:
+                record = mark_bars(&self.account, self.holdings, self.tapes, &self.block, key)
+            else:
+                record = mark_account(&self.account, self.holdings, self.tapes, &self.block, key)
             if record >= 0:
                 self.take(EVENT_RISK, -1, <int64_t>record * PHASES + PHASE_RISK, self.block.ts[record])
+                self.event_price = self.holdings[self.event_instrument].mark_ticks
                 return EVENT_RISK
         if alarm_first:
             self.take(EVENT_ALARM, -1, alarm, self.alarm_ns)
@@ -793,13 +858,20 @@ cdef class Core:
         if best < 0:
             return EVENT_NONE
         lane = &self.lanes[best]
-        self.take(lane.event, best, key, lane.deadline if key % PHASES == PHASE_TIMER else self.block.ts[key / PHASES])
+        ts = self.timer_ts(lane) if key % PHASES == PHASE_TIMER else self.block.ts[key / PHASES]
+        self.take(lane.event, best, key, ts)
         # Until the kernel answers, the lane goes on as it is: a flat one looks on after this trade.
         lane.from_record = self.event_record + self.event_on_record
         if lane.mode == MODE_OPEN:
             lane.mode = MODE_HELD
         self.research(best)
         return self.event
+
+    cdef int64_t timer_ts(self, const Lane* lane) noexcept nogil:
+        """When a lane's timer fires: at its deadline, unless bars of other instruments have ended since."""
+        cdef int64_t record = lane.key / PHASES
+        cdef int64_t now = self.block.ts[record - 1] if record > 0 else self.engine_ts_ns
+        return lane.deadline if lane.deadline > now else now
 
     cdef int64_t alarm_key(self) noexcept nogil:
         """The key of the alarm, or NEVER when this block does not reach it."""
@@ -1016,6 +1088,7 @@ cdef class Core:
         it.mark_ticks = mark_ticks
         if self.account.scanned < self.event_record + self.event_on_record:
             self.account.scanned = self.event_record + self.event_on_record
+            self.account.worst_marked = 0
 
     # ------------------------------------------------------------ reading
 
@@ -1069,10 +1142,15 @@ cdef class Core:
         return market.price_before
 
     def price(self, int instrument):
-        """Last trade price as of the present event, ticks; 0 before the first trade."""
+        """Last trade price as of the present event, ticks; 0 before the first trade.
+
+        Where the event fell within a bar of this instrument, it is the price at which it did.
+        """
         self.check_instrument(instrument)
         if not self.block_open:
             return self.price_before(instrument, BLOCK, 0)
+        if self.event_price != 0 and instrument == self.event_instrument:
+            return self.event_price
         return self.price_before(instrument, self.event_record, self.event_on_record)
 
     def quote(self, int instrument):

@@ -6,6 +6,7 @@ the evaluated block, so thousands of trades on which nothing fires cost no more 
 
 Events are ordered by *key*: the index of the record in its block, then the phase. Timers come before the record whose
 time has reached their deadline; on the record itself exits come first, then the account's loss floor, then entries.
+What differs when records are bars is in ``engine._barpath``.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
@@ -18,6 +19,7 @@ cdef enum Phase:
     PHASE_TIMER
     PHASE_EXIT
     PHASE_RISK
+    PHASE_LATE  # exits within a bar that come after its worst price
     PHASE_ENTRY
     PHASE_CALLBACK
     PHASES = 8
@@ -70,6 +72,7 @@ cdef struct Lane:
     int64_t key
     int64_t deadline  # of a timer event; orders timers that fall before the same record
     int event
+    int64_t price  # at which the event falls, where that is not the record's own; else 0
 
 cdef struct Account:
     # equity counts every open position at its instrument's last trade, in the account's money unit
@@ -80,6 +83,7 @@ cdef struct Account:
     i128 peak
     i128 drawdown
     int scanned  # records of this block already marked
+    int worst_marked  # of bars: the next record's worst price has been, its close has not
 
 cdef struct Holding:
     # what the account scan needs to know about one instrument
@@ -100,7 +104,7 @@ cdef struct Market:
     int64_t price_before
 
 cdef struct Record:
-    # a trade (kind 0) or a quote; 0 in a quote's field means unchanged
+    # a trade (kind 0) or a quote; 0 in a quote's field means unchanged. A bar is a trade with an open
     int64_t ts
     int instrument
     int kind
@@ -110,6 +114,10 @@ cdef struct Record:
     int64_t ask
     int64_t bid_size
     int64_t ask_size
+    int64_t open
+    int64_t high
+    int64_t low
+    int64_t start
 
 cdef struct Block:
     # the records being worked through, in stream order
@@ -120,6 +128,8 @@ cdef struct Block:
     int trade[BLOCK + 1]  # index in the instrument's block, or -1 for a quote
     int64_t bid[BLOCK + 1]  # of quotes only; a trade's are in its columns
     int64_t ask[BLOCK + 1]
+    int of_bars
+    int64_t start[BLOCK + 1]  # of bars: the latest start so far
     int identity  # instrument and trade already say that record i is trade i of instrument 0
 
 
@@ -296,10 +306,19 @@ cdef inline void search(
     """Find the lane's next event in this block from ``from_record`` on; key NEVER when there is none."""
     lane.key = NEVER
     lane.event = EVENT_NONE
+    lane.price = 0
     if lane.mode == MODE_FLAT:
         find_entry(lane, tape, records, trades)
     elif lane.mode == MODE_OPEN:
         find_exit(lane, tape, records, trades, block)
+
+
+cdef inline int mark_at(Account* account, Holding* held, int64_t price) noexcept nogil:
+    """Count a position at ``price``. Returns whether the equity has reached its floor."""
+    account.equity = i128_add(account.equity, i128_mul(i128_mul64(price - held.mark_ticks, held.lots), held.unit))
+    held.mark_ticks = price
+    note_drawdown(account)
+    return account.floor_set and not i128_less(account.floor, account.equity)
 
 
 cdef inline int mark_account(
@@ -310,19 +329,12 @@ cdef inline int mark_account(
     Returns the record on which the equity reaches the floor, or -1.
     """
     cdef int record = account.scanned, trade
-    cdef int64_t price
     cdef Holding* held
     while record < block.records and <int64_t>record * PHASES + PHASE_RISK < before:
         trade = block.trade[record]
         held = &holdings[block.instrument[record]]
         if trade >= 0 and held.lots != 0:
-            price = fixed_column(&tapes[block.instrument[record]], COL_PRICE)[trade]
-            account.equity = i128_add(
-                account.equity, i128_mul(i128_mul64(price - held.mark_ticks, held.lots), held.unit)
-            )
-            held.mark_ticks = price
-            note_drawdown(account)
-            if account.floor_set and not i128_less(account.floor, account.equity):
+            if mark_at(account, held, fixed_column(&tapes[block.instrument[record]], COL_PRICE)[trade]):
                 account.scanned = record + 1
                 return record
         record += 1

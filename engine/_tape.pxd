@@ -35,6 +35,10 @@ cdef enum:
     COL_BID_SIZE
     COL_ASK_SIZE
     COL_FLOW  # order flow at the best quotes so far
+    COL_OPEN  # of bars as input, as are the next three: valid only while the tape's of_bars is set
+    COL_HIGH
+    COL_LOW
+    COL_START
     FIXED_COLUMNS
 
 cdef enum:
@@ -130,6 +134,7 @@ cdef struct Tape:
     Graph* graph
     int clock
     int instrument
+    int of_bars  # its records are bars: the price is their close, the time their end
     int fresh  # records in the block that is worked through
     int fresh_before  # records in the last block before it that had any
     Slot* slots  # one per node, shared by the tapes of one instrument

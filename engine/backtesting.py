@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import events
+from engine._csv import FIELDS
 from engine.brokers.paper import PaperBroker, VenueModel
 from engine.errors import ConfigError, DataError, nearest
 from engine.journal import MemoryJournal
@@ -59,7 +60,8 @@ def backtest(
     Args:
         ticks: a path (CSV, CSV.gz, Parquet), a ``TickBlock`` or mapping of its integer columns (``ts_ns``,
             ``price_ticks``, ``size_lots``, …; taken in place, not copied), or a polars or pandas frame or a mapping
-            with ``timestamp``, ``price``, ``size`` and optionally ``bid``, ``ask``, ``symbol``.
+            with ``timestamp``, ``price``, ``size`` and optionally ``bid``, ``ask``, ``symbol``; or what ``read_ticks``
+            gave, or ``read_bars``: then the run is one on bars.
         strategy: a built-in name, ``path/to/file.py:Class``, a strategy class, or an instance.
         symbol, price_precision, size_precision, quotes, on_bad_row: how the ticks are read (``engine.store``).
         fills: ``"last"`` or ``"touch"``; None: touch where there are quotes or a spread is given, else last.
@@ -119,14 +121,20 @@ def make_settings(
     daily_loss_limit: Number = "5%",
 ) -> Settings:
     """Read the settings of ``backtest``; ``block`` decides the fills where they are left open."""
+    delays = {"latency_feed": latency_feed, "latency_order": latency_order}
+    delays_ns = {name: parse_duration_ns(delay, where=name) for name, delay in delays.items()}
+    if block.start_ns is not None and any(delays_ns.values()):
+        what = "a bar does not tell what the price was a moment later"
+        late = next(name for name, delay_ns in delays_ns.items() if delay_ns)
+        raise ConfigError(what, where=late, fix="set it to 0, or give ticks")
     return Settings(
         venue=VenueModel(
             fills=choose_fills(block, fills, spread),
             spread=None if spread is None else positive("spread", parse_number(spread, where="spread")),
             slippage_bps=positive("slippage_bps", parse_number(slippage_bps, where="slippage_bps")),
             fee=fee if isinstance(fee, Fee) else parse_fee(fee, where="fee"),
-            latency_feed_ns=parse_duration_ns(latency_feed, where="latency_feed"),
-            latency_order_ns=parse_duration_ns(latency_order, where="latency_order"),
+            latency_feed_ns=delays_ns["latency_feed"],
+            latency_order_ns=delays_ns["latency_order"],
         ),
         calendar=calendar,
         starting_cash=parse_number(starting_cash, where="starting_cash"),
@@ -182,6 +190,13 @@ def load_ticks(ticks: Any, *, symbol: str | None = None, **options: Any) -> Tick
 
 def check_lengths(block: TickBlock) -> None:
     """Refuse columns that do not belong together."""
+    bars = {name: getattr(block, name) is not None for name in ("open_ticks", "high_ticks", "low_ticks", "start_ns")}
+    if any(bars.values()):
+        for name, given in bars.items():
+            if not given:
+                raise DataError(f"the column '{name}' is missing", fix="bars have open, high, low and start")
+        if block.bid_ticks is not None or block.ask_ticks is not None or block.kind is not None:
+            raise DataError("bars have no quotes", fix="leave out bid_ticks, ask_ticks and kind")
     for name, values in columns_of(block).items():
         if len(values) != len(block):
             raise DataError(f"the column '{name}' has {len(values):,} rows and 'ts_ns' {len(block):,}")
@@ -236,6 +251,5 @@ def check_accepted(file: TickFile, kernel: Kernel) -> None:
     refused = core.rejected_price + core.rejected_size + core.rejected_instrument + core.rejected_time
     if refused:
         row, field, _ = first_bad_row(file.block)
-        names = ("timestamp", "price", "size", "bid", "ask", "bid_size", "ask_size")
-        what = f"{refused:,} ticks are invalid, the first at row {row}" + (f" ({names[field]})" if row >= 0 else "")
+        what = f"{refused:,} ticks are invalid, the first at row {row}" + (f" ({FIELDS[field]})" if row >= 0 else "")
         raise DataError(what, where=file.source, fix="prices and sizes are positive integers below 2**40")

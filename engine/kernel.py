@@ -33,7 +33,7 @@ from engine.events import (
     TimePassed,
     TradingHalted,
 )
-from engine.lanes import Assignment, Lane, Moment, bounded, exit_bounds
+from engine.lanes import Assignment, Lane, Moment, bounded, check_bars, exit_bounds
 from engine.model import MAX_PRICE_TICKS, MAX_SIZE_LOTS, NO_PRICE, Instrument, Reason, Side, Signal, TickBlock
 from engine.orders import Order, OrderState
 from engine.portfolio import Portfolio, Trade
@@ -200,8 +200,10 @@ class Kernel:
     def _ticks(self, block: TickBlock) -> None:
         if not len(block):
             return
+        if block.start_ns is not None:
+            check_bars(block, self.lanes)
         if not self._begun:
-            self._begin(int(block.ts_ns[0]))
+            self._begin(int(block.ts_ns[0] if block.start_ns is None else block.start_ns[0]))
         core = self.core
         core.load(
             block.ts_ns,
@@ -211,6 +213,10 @@ class Kernel:
             block.ask_ticks,
             block.instrument,
             block.kind,
+            open_ticks=block.open_ticks,
+            high_ticks=block.high_ticks,
+            low_ticks=block.low_ticks,
+            start_ns=block.start_ns,
         )
         self._run(core.advance())
 
@@ -315,6 +321,8 @@ class Kernel:
     def _consider(self, lane: Lane, side: Side, signal: Signal | None = None) -> None:
         core = self.core
         ts_ns, price = core.event_ts_ns, core.price(lane.instrument)
+        if self._calendar.session_index(ts_ns) < 0:
+            return  # the close of a session's last bar: the market is closing with it
         if signal is None and lane.asks_strategy:
             moment = Moment(core, lane, self.instruments[lane.instrument])
             signal = self._ask(lane, lane.strategy.on_fire, moment, side)

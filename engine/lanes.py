@@ -8,7 +8,8 @@ from fractions import Fraction
 
 from engine import _core
 from engine.compiler import CompiledRule
-from engine.model import Instrument, Side
+from engine.errors import ConfigError
+from engine.model import Instrument, Side, TickBlock
 from engine.orders import Order
 from engine.rules import RuleError
 from engine.strategy import ExitPlan, Strategy
@@ -69,6 +70,21 @@ class Moment:
     def close(self) -> None:
         """The decision is made: the market moves on."""
         self._core = None
+
+
+def check_bars(block: TickBlock, lanes: Sequence[Lane]) -> None:
+    """Refuse to trade on bars what needs to know more than a bar tells.
+
+    Raises:
+        ConfigError: a strategy closes after flat one-second candles.
+    """
+    for lane in lanes:
+        if lane.plan.flat_candles:
+            raise ConfigError(
+                f"it closes after {lane.plan.flat_candles} flat one-second candles, and bars do not show them",
+                where=f"{type(lane.strategy).__name__}.exits",
+                fix="give ticks, or switch that exit off where the strategy lets you: --set flat_candles=0",
+            )
 
 
 def exit_bounds(plan: ExitPlan, side: Side, entry: int | Fraction) -> tuple[int, int]:

@@ -1,0 +1,268 @@
+"""Backtests on bars against the naive reference: real minutes of SPY, seeded and hypothesis streams, cases by hand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from random import Random
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import engine
+from engine.model import TickBlock
+from engine.rules import Param, Stop, Target, TimeStop, change, minutes, pct
+from engine.store_bars import read_bars
+from engine.strategy import Strategy
+from tests.oracle.bars_input import DAY_NS, Bar, Plan, Result, Session, Trade, moves, run
+from tests.shared_data import shared_file
+
+SECOND = 10**9
+MINUTE = 60 * SECOND
+START = 19_000 * DAY_NS + 23 * 3600 * SECOND + 50 * MINUTE  # ten minutes before midnight
+PRECISION = 2
+
+
+class Mover(Strategy):
+    """Goes with a net move of closes."""
+
+    window = Param(minutes(5), "window of the move", low="1ns")
+    threshold = Param(pct("0.1"), "least net move", low=0)
+    stop = Param(pct("0.5"), "loss that closes", low=0)
+    target = Param(pct("0.5"), "gain that closes", low=0)
+    hold = Param(minutes(10), "longest holding time; 0 switches it off", low=0)
+
+    move = change(window)
+    long = move >= threshold
+    short = move <= -threshold
+    warm_up = window
+    exits = (Stop(stop), Target(target), TimeStop(hold))
+
+
+# --- both sides of the comparison -------------------------------------------------------------------------------------
+
+
+def block_of(bars: Sequence[Bar]) -> TickBlock:
+    def column(name: str) -> Any:
+        return np.array([getattr(bar, name) for bar in bars], np.int64)
+
+    several = any(bar.instrument for bar in bars)
+    return TickBlock(
+        column("end"),
+        column("close"),
+        column("volume"),
+        instrument=np.array([bar.instrument for bar in bars], np.uint16) if several else None,
+        open_ticks=column("open"),
+        high_ticks=column("high"),
+        low_ticks=column("low"),
+        start_ns=column("start"),
+    )
+
+
+def bars_of(block: TickBlock) -> list[Bar]:
+    names = ("start_ns", "ts_ns", "open_ticks", "high_ticks", "low_ticks", "price_ticks", "size_lots")
+    columns = [getattr(block, name).tolist() for name in names]
+    return [Bar(0, *row) for row in zip(*columns, strict=True)]
+
+
+def trades_of(result: Any, precision: int) -> list[Trade]:
+    index = {"ticks": 0, "ticks0": 0, "ticks1": 1}  # the names that columns without names get
+    return [
+        Trade(
+            index[trade.symbol],
+            1 if trade.side == "long" else -1,
+            trade.entry_ts_ns,
+            trade.exit_ts_ns,
+            whole(trade.entry_price, precision),
+            whole(trade.exit_price, precision),
+            str(trade.reason),
+        )
+        for trade in result.trades
+    ]
+
+
+def whole(price: Decimal, precision: int) -> int:
+    ticks = price.scaleb(precision)
+    assert ticks == int(ticks)
+    return int(ticks)
+
+
+def compare(bars: Sequence[Bar], window_ns: int, threshold: Fraction, plan: Plan, precision: int = PRECISION) -> Result:
+    """Run both; trades, refused signals and drawdown must agree."""
+    calendar = "always" if plan.sessions is None else "us_equities"
+    expected = run(bars, moves(bars, window_ns, threshold, plan.sessions), plan)
+    actual = engine.backtest(
+        block_of(bars),
+        Mover,
+        price_precision=precision,
+        calendar=calendar,
+        starting_cash=plan.cash / 10**precision,  # the reference counts in ticks
+        position_size=plan.lots,
+        daily_loss_limit=plan.loss_limit,
+        window=f"{window_ns}ns",
+        threshold=threshold,
+        stop=plan.stop,
+        target=plan.target,
+        hold=f"{plan.time_stop_ns}ns",
+    )
+    ours = trades_of(actual, precision)
+    for number, (our_trade, their_trade) in enumerate(zip(ours, expected.trades, strict=False)):
+        assert our_trade == their_trade, f"trade {number} differs"
+    assert len(ours) == len(expected.trades)
+    sides = {"long": 1, "short": -1}
+    assert [(r.ts_ns, sides[r.side]) for r in actual.refusals] == expected.refused
+    assert Fraction(actual.metrics["max_drawdown"]) * 10**precision == expected.drawdown
+    return expected
+
+
+# --- real minutes -----------------------------------------------------------------------------------------------------
+
+
+def new_york_sessions(first: date, last: date) -> list[Session]:
+    """The regular hours of the weekdays from ``first`` to ``last``, by the time zone database. No holidays."""
+    zone, found = ZoneInfo("America/New_York"), []
+    day = first
+    while day <= last:
+        if day.weekday() < 5:
+            opens, closes = (
+                datetime(day.year, day.month, day.day, *at, tzinfo=zone).timestamp() for at in ((9, 30), (16, 0))
+            )
+            found.append(Session(int(opens) * SECOND, int(closes) * SECOND))
+        day += timedelta(days=1)
+    return found
+
+
+OCTOBER = new_york_sessions(date(2008, 10, 1), date(2008, 10, 31))
+
+
+@pytest.mark.parametrize("calendar", ["always", "us_equities"])
+@pytest.mark.parametrize(
+    ("window", "threshold", "stop", "target", "hold"),
+    [
+        (5, "0.003", "0.004", "0.006", 15),
+        (15, "0.008", "0.02", "0.02", 90),
+        (3, "0.002", "0.001", "0.01", 0),
+    ],
+)
+def test_real_minutes_of_spy(calendar: str, window: int, threshold: str, stop: str, target: str, hold: int) -> None:
+    """October 2008: the wildest month there is, with bars before and after the regular hours."""
+    file = read_bars(shared_file("equities/etf-minute-history/SPY_2008-10.csv.gz"))
+    plan = Plan(
+        Fraction(stop),
+        Fraction(target),
+        hold * MINUTE,
+        lots=100,
+        cash=Fraction(100_000) * 10**4,
+        loss_limit=Fraction(1, 50),
+        sessions=OCTOBER if calendar == "us_equities" else None,
+    )
+    found = compare(bars_of(file.block), window * MINUTE, Fraction(threshold), plan, precision=4)
+    reasons = Counter(trade.reason for trade in found.trades)
+    assert reasons["SL"] > 10
+    assert reasons["TP"] > 5
+    assert not hold or reasons["TIME"]
+    assert calendar == "always" or reasons["SESSION"]
+
+
+# --- made-up streams --------------------------------------------------------------------------------------------------
+
+Step = tuple[int, int, tuple[int, int, int, int], int]  # instrument, bars left out before, wiggles, volume
+
+
+def stream_from(steps: Sequence[Step]) -> list[Bar]:
+    """One-minute bars of one or two instruments that walk around 1000 ticks, with gaps in time and in price."""
+    at, price = {0: START, 1: START}, {0: 1000, 1: 1000}
+    bars = []
+    for one, missing, (gap, up, down, body), volume in steps:
+        start = at[one] + missing * MINUTE
+        opened = min(max(price[one] + gap, 900), 1100)
+        high, low = opened + up, opened - down
+        close = min(max(opened + body, low), high)
+        bars.append(Bar(one, start, start + MINUTE, opened, high, low, close, volume))
+        at[one], price[one] = start + MINUTE, close
+    return sorted(bars, key=lambda bar: bar.end)
+
+
+def random_bars(rng: Random, length: int) -> list[Bar]:
+    steps: list[Step] = []
+    several = rng.random() < 0.5
+    for _ in range(length):
+        missing = rng.choice([0, 0, 0, 0, 1, 3]) if rng.random() < 0.97 else rng.choice([30, 1430])
+        gap = rng.choice([0, 0, 1, -1, 6, -6, 12, -12])
+        steps.append((
+            rng.randint(0, 1) if several else 0,
+            missing,
+            (gap, rng.choice([0, 1, 4, 9]), rng.choice([0, 1, 4, 9]), rng.choice([-9, -3, 0, 3, 9])),
+            rng.randint(1, 50),
+        ))  # fmt: skip
+    return stream_from(steps)
+
+
+def random_plan(rng: Random) -> Plan:
+    return Plan(**{name: rng.choice(values) for name, values in CHOICES.items()})
+
+
+CHOICES: dict[str, list[Any]] = {
+    "stop": [Fraction("0.003"), Fraction("0.005"), Fraction("0.0051"), Fraction("0.02")],
+    "target": [Fraction("0.003"), Fraction("0.005"), Fraction("0.02")],
+    "time_stop_ns": [0, MINUTE, 2 * MINUTE, 90 * SECOND, 30 * SECOND, 7 * MINUTE],
+    "lots": [1, 3],
+    "cash": [Fraction(10_000), Fraction(600), Fraction(1_500)],
+    "loss_limit": [Fraction(1, 20), Fraction(1, 50)],
+}
+WINDOWS = [MINUTE, 2 * MINUTE, 3 * MINUTE, 150 * SECOND]
+THRESHOLDS = [Fraction("0.001"), Fraction("0.005"), Fraction(0)]
+
+
+@pytest.mark.parametrize("part", range(8))
+def test_seeded_streams(part: int) -> None:
+    """Forty streams a part, half of them longer than a block; together they reach every way out of a position."""
+    seen: Counter[str] = Counter()
+    for seed in range(part * 40, part * 40 + 40):
+        rng = Random(seed)
+        bars = random_bars(rng, rng.choice([60, 700]))
+        found = compare(bars, rng.choice(WINDOWS), rng.choice(THRESHOLDS), random_plan(rng))
+        seen.update(trade.reason for trade in found.trades)
+        seen.update(refused=len(found.refused))
+        opens = {(bar.instrument, bar.end): bar for bar in bars}
+        for trade in found.trades:
+            bar = opens.get((trade.instrument, trade.exit_ts))
+            if bar is not None and trade.reason in ("SL", "TP"):
+                seen[f"{trade.reason} at the open" if trade.exit == bar.open else f"{trade.reason} within"] += 1
+    for reached in ("SL at the open", "SL within", "TP within", "TIME", "RISK", "END", "refused"):
+        assert seen[reached], reached
+
+
+steps_strategy = st.lists(
+    st.tuples(
+        st.integers(0, 1),
+        st.sampled_from([0, 0, 0, 1, 2, 1430]),
+        st.tuples(
+            st.sampled_from([0, 1, -1, 6, -6, 12, -12]),
+            st.sampled_from([0, 1, 4, 9]),
+            st.sampled_from([0, 1, 4, 9]),
+            st.sampled_from([0, 3, -3, 9, -9]),
+        ),
+        st.integers(1, 50),
+    ),
+    min_size=1,
+    max_size=60,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    steps_strategy,
+    st.sampled_from(WINDOWS),
+    st.sampled_from(THRESHOLDS),
+    st.builds(Plan, **{name: st.sampled_from(values) for name, values in CHOICES.items()}),
+)
+def test_any_stream(steps: list[Step], window_ns: int, threshold: Fraction, plan: Plan) -> None:
+    compare(stream_from(steps), window_ns, threshold, plan)
