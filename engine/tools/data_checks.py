@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from math import isnan, nan
 from typing import Any
 
@@ -194,7 +195,7 @@ class _DataCheck:
 
     def exits(self, index: int, instrument: Instrument) -> Iterator[Finding]:
         """Exits that closed none of the run's trades, with the largest moves there were."""
-        trades = [trade for trade in self._trades() if trade.symbol == instrument.symbol]
+        trades = [trade for trade in self._trades if trade.symbol == instrument.symbol]
         if not trades:
             return
         plan = self.strategy.exit_plan()
@@ -212,7 +213,9 @@ class _DataCheck:
                 facts = {"symbol": instrument.symbol, "exit": name, "trades": len(trades)}
                 yield Finding(NOTE, "exit_unused", what, facts)
 
+    @cached_property
     def _trades(self) -> list[Trade]:
+        """Of the run as it is, risk and cooldown included."""
         kernel = compose(self.file, [fresh(self.strategy)], self.settings, MemoryJournal())
         kernel.process(self.file.block)
         kernel.process(End())

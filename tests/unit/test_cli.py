@@ -56,6 +56,11 @@ def test_version_and_help(capsys):
         (["backtest", "--demo", "--size-precision", "0"], "--size-precision says how a file is read"),
         (["backtest", "--demo", "--on-bad-row", "ignore"], "--on-bad-row ignore is neither stop nor skip"),
         (["backtest", "--demo", "--report", "x.pdf"], "--report x.pdf does not end in .json, .csv or .html"),
+        (["explain", "--ticks", "x.csv"], "one of --at TIME and --why-not is needed; --at asks about one moment"),
+        (["explain", "--ticks", "x.csv", "--at", "1", "--why-not"], "--at TIME and --why-not: not both"),
+        (["strategy", "check"], "Missing argument 'NAME|FILE:CLASS'; see: microburst strategy check --help"),
+        (["lookahead", "momentum_burst"], "Missing option '--ticks'; see: microburst lookahead --help"),
+        (["lookahead", "momentum_burst", "--ticks", "x", "--points", "-1"], "Invalid value for '--points'"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_2(capsys, arguments, said):
@@ -277,7 +282,11 @@ def test_doctor_looks_for_exactly_the_declared_libraries():
 
 
 @pytest.mark.parametrize(
-    "verb", ["run", "backtest", "strategy list", "strategy show", "doctor", "config show", "config init"]
+    "verb",
+    [
+        *("run", "backtest", "explain", "strategy list", "strategy show", "strategy check", "lookahead", "doctor"),
+        *("config show", "config init"),
+    ],
 )
 def test_the_reference_page_names_every_flag(capsys, verb):
     page = (Path(__file__).parents[2] / "docs/reference/command-line.md").read_text(encoding="utf-8")
