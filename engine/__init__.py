@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from engine.store import write_ticks as write_ticks
     from engine.store_bars import read_bars as read_bars
     from engine.strategy import Strategy as Strategy
+    from engine.tools.features import features as features
 
 _HOMES = {
     "BacktestResult": "engine.results",
@@ -28,6 +29,7 @@ _HOMES = {
     "Strategy": "engine.strategy",
     "TickBlock": "engine.model",
     "backtest": "engine.backtesting",
+    "features": "engine.tools.features",
     "read_bars": "engine.store_bars",
     "read_ticks": "engine.store",
     "write_ticks": "engine.store",

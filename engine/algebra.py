@@ -7,7 +7,7 @@ Coefficients are fractions, so nothing rounds; ``whole`` clears denominators onc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import gcd, lcm
 
@@ -31,11 +31,12 @@ class Unit:
         return Unit(self.price + sign * other.price, self.size + sign * other.size, self.time + sign * other.time)
 
     def __str__(self) -> str:
-        known = {Unit(): "a ratio", PRICE: "a price", SIZE: "a size", RATE: "a size per second"}
+        known = {Unit(): "a ratio", PRICE: "a price", SIZE: "a size", RATE: "a size per second", TIME: "a duration"}
         return known.get(self, f"price^{self.price} size^{self.size} time^{self.time}")
 
 
 NO_UNIT, PRICE, SIZE, RATE = Unit(), Unit(price=1), Unit(size=1), Unit(size=1, time=-1)
+PER_SECOND, TIME = Unit(time=-1), Unit(time=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,11 @@ def whole(*polys: Poly) -> list[Poly]:
     return [{factors: value * up / down for factors, value in poly.items()} for poly in polys]
 
 
+def fits(poly: Poly) -> bool:
+    """Whether the core can compute the polynomial, its coefficients made whole."""
+    return terms_of(whole(poly)[0]) is not None
+
+
 def terms_of(poly: Poly) -> list[Term] | None:
     """The polynomial as the core takes it, or None when 128 bits or the core's term shape cannot hold it."""
     if poly_bound(poly) > INT128_MAX:
@@ -123,26 +129,29 @@ def terms_of(poly: Poly) -> list[Term] | None:
 
 @dataclass(frozen=True, slots=True)
 class Exact:
-    """``numerator / denominator`` in ticks and lots; undefined while a column of ``guards`` is not positive."""
+    """``numerator / denominator`` in ticks, lots and seconds; undefined unless all conditions of ``guards`` hold."""
 
     numerator: Poly
     denominator: Poly
     unit: Unit
-    guards: frozenset[Column] = frozenset()
+    guards: frozenset[int] = frozenset()  # columns of conditions
     bare: bool = False  # a number written without a unit: takes the unit of what it meets
 
     def columns(self) -> set[Column]:
         """Every column that the value is made of."""
         return {column for poly in (self.numerator, self.denominator) for factors in poly for column in factors}
 
+    def scaled(self, factor: Fraction) -> Exact:
+        """The value times a number."""
+        return replace(self, numerator={factors: c * factor for factors, c in self.numerator.items()})
+
 
 @dataclass(frozen=True, slots=True)
 class Real:
-    """A column of doubles, in ticks and lots."""
+    """A column of doubles, in ticks and lots; NaN while undefined."""
 
     column: int
     unit: Unit
-    guards: frozenset[Column] = frozenset()
 
 
 Value = Exact | Real

@@ -144,13 +144,17 @@ def make_settings(
 
 
 def make_kernel(
-    instruments: Sequence[Instrument], strategy: Strategy, settings: Settings, journal: MemoryJournal, **more: Any
+    instruments: Sequence[Instrument],
+    strategy: Strategy | None,
+    settings: Settings,
+    journal: MemoryJournal,
+    **more: Any,
 ) -> Kernel:
-    """Compose a kernel with the paper venue, one strategy on every instrument."""
+    """Compose a kernel with the paper venue, and one strategy, or none, on every instrument."""
     portfolio = Portfolio(instruments, settings.starting_cash)
     return Kernel(
         instruments,
-        [Assignment(strategy, range(len(instruments)), settings.position_size)],
+        [Assignment(strategy, range(len(instruments)), settings.position_size)] if strategy is not None else [],
         calendar=find_calendar(settings.calendar),
         portfolio=portfolio,
         risk=RiskGate(RiskLimits(settings.daily_loss_limit), portfolio),

@@ -4,6 +4,9 @@ An expression of exact features is a quotient of two polynomials in integer colu
 Comparing two of them is asking for the sign of one polynomial, with the thresholds' fractions multiplied out, so no
 comparison rounds. Features that are doubles by definition (a standard deviation) are compared as doubles, and so is the
 rare exact comparison that would not fit in 128 bits; ``ConditionView.exact`` says which it was.
+
+An expression is computed on the clock of what it is made of: on bars when all of it is of one bar series, else on
+trades, where a bar's values are held. What is undefined satisfies no comparison, and no negation of one either.
 """
 
 from __future__ import annotations
@@ -18,45 +21,56 @@ from engine.algebra import (
     INT64_MAX,
     NO_UNIT,
     PRICE,
-    RATE,
     SIZE,
+    TIME,
     Column,
     Exact,
     Poly,
     Real,
     Unit,
     Value,
-    common_factor,
-    constant_of,
     evaluate,
-    is_bare,
     is_positive,
     poly_bound,
     poly_product,
-    poly_sum,
     terms_of,
     whole,
 )
-from engine.model import MAX_PRICE_TICKS, MAX_SIZE_LOTS, SECOND_NS, Instrument
-from engine.rules import (
+from engine.catalogue import Catalogue, quantity_of, setting
+from engine.errors import nearest
+from engine.grammar import (
     Binary,
     Comparison,
     Condition,
     Constant,
+    Elementwise,
     Expr,
-    Feature,
     Joined,
     Kind,
     Negation,
     Param,
+    Part,
     Quantity,
     RuleError,
+)
+from engine.measures import (
+    BarValue,
+    Custom,
+    Developing,
+    Feature,
+    Other,
+    OtherCondition,
+    Past,
+    Sample,
+    Series,
     Window,
 )
+from engine.model import SECOND_NS, Instrument
+from engine.nodes import ONE, TRADES, Nodes, Parameters
+from engine.series import compile_series
 
-MAX_SESSION_LOTS = 1 << 62  # the core flags a session that trades more
-
-Parameters = Mapping[str, Quantity]
+OPPOSITE = {">=": "<", "<": ">=", ">": "<=", "<=": ">", "==": "!=", "!=": "=="}
+MIRRORED = {">=": "<=", "<=": ">=", ">": "<", "<": ">", "==": "==", "!=": "!="}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,27 +80,36 @@ class ConditionView:
     name: str
     op: str
     threshold_text: str
-    unit: str  # "%" (a ratio that people read in percent), "x", "price", "size" or ""
+    unit: str  # "%" (a ratio that people read in percent), "x", "price", "size", "s" or ""
     exact: bool
     column: int  # bool
     left: Value
     right: Value
-    scale: float  # from ticks and lots to the unit shown
+    left_scale: Fraction  # from ticks, lots and seconds to the unit shown
+    right_scale: Fraction
 
     def values(self, core: _core.Core, instrument: int) -> tuple[float, float, bool]:
         """Return value, threshold and whether it holds, as of the core's present event; NaN while undefined."""
-        holds = core.value(instrument, self.column)
-        return self._read(core, instrument, self.left), self._read(core, instrument, self.right), bool(holds)
+        holds = bool(core.value(instrument, self.column))
+        left = read(core, instrument, self.left, self.left_scale)
+        return left, read(core, instrument, self.right, self.right_scale), holds
 
-    def _read(self, core: _core.Core, instrument: int, value: Value) -> float:
-        if isinstance(value, Real):
-            number = core.value(instrument, value.column)
-            return nan if number is None else float(number) * self.scale
-        known = {column: core.value(instrument, column.index) for column in value.columns()}
-        if any(number is None for number in known.values()):
-            return nan
-        top, bottom = (evaluate(poly, known) for poly in (value.numerator, value.denominator))
-        return float(top / bottom) * self.scale if bottom else nan
+
+def read(core: _core.Core, instrument: int, value: Value, scale: Fraction) -> float:
+    """A value as of the present event, times ``scale``: the very double that its column of doubles would hold."""
+    if isinstance(value, Real):
+        number = core.value(instrument, value.column)
+        return nan if number is None else float(number) * float(scale)
+    known = {column: core.value(instrument, column.index) for column in value.columns()}
+    if any(number is None for number in known.values()):
+        return nan
+    if not all(core.value(instrument, guard) for guard in value.guards):
+        return nan
+    top, bottom = (evaluate(poly, known) for poly in whole(value.scaled(scale).numerator, value.denominator))
+    try:
+        return _core.divide(int(top), int(bottom))
+    except OverflowError:
+        return float(top / bottom) if bottom else nan
 
 
 @dataclass(slots=True)
@@ -107,16 +130,23 @@ class CompiledRule:
 
 
 class Compiler:
-    """Builds the program of one instrument from the rules of any number of strategies; equal parts are built once."""
+    """Builds the program of one instrument from the rules of any number of strategies; equal parts are built once.
 
-    def __init__(self, instrument: Instrument, program: _program.Program | None = None) -> None:
+    ``others`` are the compilers of all instruments by symbol, each with its number, for values that one takes from
+    another.
+    """
+
+    def __init__(
+        self,
+        instrument: Instrument,
+        program: _program.Program | None = None,
+        others: Mapping[str, tuple[int, Compiler]] | None = None,
+    ) -> None:
         self.instrument = instrument
-        self.program = program if program is not None else _program.Program()
-        self._built: dict[tuple[object, ...], int | tuple[int, ...]] = {}
-        self.price = Column(_program.PRICE_COLUMN, MAX_PRICE_TICKS)
-        self.size = Column(_program.SIZE_COLUMN, MAX_SIZE_LOTS)
-        self.bid = Column(_program.BID_COLUMN, MAX_PRICE_TICKS, positive=False)
-        self.ask = Column(_program.ASK_COLUMN, MAX_PRICE_TICKS, positive=False)
+        self.nodes = Nodes(instrument, program)
+        self.program = self.nodes.program
+        self.catalogue = Catalogue(self.nodes)
+        self.others: Mapping[str, tuple[int, Compiler]] = others if others is not None else {}
 
     # -- whole rules
 
@@ -129,7 +159,7 @@ class Compiler:
     ) -> CompiledRule:
         """Compile a long and a short condition into a state column; a side that is None is never taken.
 
-        It may fire once ``warm_up``, or else every window of the rule, has been seen in full.
+        It may fire once ``warm_up``, or else every window of trades in the rule, has been seen in full.
 
         Raises:
             RuleError: a declaration has no meaning.
@@ -137,314 +167,324 @@ class Compiler:
         sides = [side for side in (long, short) if side is not None]
         windows = list(dict.fromkeys(window for side in sides for window in self._windows_of(side, parameters)))
         for window in windows:  # all tails first: the core moves neighbouring ones together
-            self.window(window)
+            self.catalogue.tail(window)
         rule = CompiledRule(-1, WarmUp())
-        for window in windows if warm_up is None else [self._window_quantity(warm_up, parameters)]:
+        if warm_up is not None:
+            if not isinstance(warm_up, Param | Quantity):
+                raise RuleError(f"{warm_up} has no length to wait for", where="warm_up", fix="use seconds(15)")
+            windows = [self.catalogue.window_quantity(warm_up, parameters)]
+        for window in windows:
             if window.kind is Kind.DURATION:
                 rule.warm_up.ns = max(rule.warm_up.ns, window.value)
             else:
                 rule.warm_up.trades = max(rule.warm_up.trades, window.value)
-        columns = [-1 if side is None else self._side(side, parameters, rule) for side in (long, short)]
-        never = self._node("compare", [], _program.COMPARISONS[">"], False) if not sides else -1
-        rule.state = self._node("state", max(columns[0], never), columns[1])
+        columns = [-1 if side is None else self.condition(side, parameters, rule.views) for side in (long, short)]
+        never = self.nodes.never() if not sides else -1
+        rule.state = self.nodes.column("state", max(columns[0], never), columns[1])
         return rule
 
-    def _side(self, side: Condition, parameters: Parameters, rule: CompiledRule) -> int:
-        """A side's condition; one that mentions bid or ask waits for the first quote, however it is joined."""
-        column = self.condition(side, parameters, rule.views)
-        for guard in sorted(self._guards_of(side, parameters), key=lambda guard: guard.index):
-            column = self._node("all_of", self._known(guard), column)
-        return column
+    def _windows_of(self, part: Part, parameters: Parameters) -> Iterable[Quantity]:
+        """The sliding windows of trades, in the order in which they are written."""
+        for inner in part.parts:
+            yield from self._windows_of(inner, parameters)
+        if isinstance(part, Feature) and isinstance(part.window, Param | Quantity) and part.feature != "flat_candles":
+            yield self.catalogue.window_quantity(part.window, parameters)
 
-    def _guards_of(self, part: Condition | Expr, parameters: Parameters) -> frozenset[Column]:
-        if isinstance(part, Joined | Comparison | Binary):
-            return self._guards_of(part.left, parameters) | self._guards_of(part.right, parameters)
-        if isinstance(part, Negation):
-            return self._guards_of(part.inner, parameters)
-        return self.value(part, parameters).guards if isinstance(part, Feature) else frozenset()
+    # -- clocks
 
-    def _known(self, quote: Column) -> int:
-        return self._node("compare", [(1, (quote.index,))], _program.COMPARISONS[">"], True)
+    def clock_of(self, part: Part, parameters: Parameters) -> int | None:
+        """The clock on which an expression or condition is computed; None for a constant, which has none."""
+        if isinstance(part, BarValue):
+            return TRADES if isinstance(part.bars, Developing) else self.catalogue.bar_clock(part.bars, parameters)
+        if isinstance(part, Sample):
+            return self.catalogue.bar_clock(part.bars, parameters)
+        if isinstance(part, Feature | Other | OtherCondition):
+            return TRADES
+        clocks = {clock for inner in part.parts if (clock := self.clock_of(inner, parameters)) is not None}
+        if isinstance(part, Series) and part.function in ("run_time", "since_time", "ema_time"):
+            return TRADES  # these count time, and only trades have one
+        return None if not clocks else clocks.pop() if len(clocks) == 1 else TRADES
 
-    def _windows_of(self, part: Condition | Expr, parameters: Parameters) -> Iterable[Quantity]:
-        if isinstance(part, Joined | Comparison | Binary):
-            yield from self._windows_of(part.left, parameters)
-            yield from self._windows_of(part.right, parameters)
-        elif isinstance(part, Negation):
-            yield from self._windows_of(part.inner, parameters)
-        elif isinstance(part, Feature) and part.window is not None:
-            yield self._window_quantity(part.window, parameters)
+    # -- columns for people
 
-    def _window_quantity(self, window: Window, parameters: Parameters) -> Quantity:
-        quantity = setting(window, parameters) if isinstance(window, Param) else window
-        longest = _program.MAX_WINDOW_TRADES
-        if quantity.value < 1:
-            raise RuleError(
-                f"a window of {quantity} holds nothing", where=str(window), fix="use a window longer than zero"
-            )
-        if quantity.kind is Kind.TICKS and quantity.value > longest:
-            raise RuleError(f"a window of {quantity} is too long", where=str(window), fix=f"at most {longest} ticks")
-        return quantity
-
-    # -- nodes, each built once
-
-    def _node(self, method: str, *arguments: object) -> int:
-        key = (method, *((tuple(map(tuple, a)) if isinstance(a, list) else a) for a in arguments))
-        if key not in self._built:
-            self._built[key] = getattr(self.program, method)(*arguments)
-        column = self._built[key]
-        assert isinstance(column, int)
-        return column
-
-    def _nodes(self, method: str, *arguments: object) -> tuple[int, ...]:
-        key = (method, *arguments)
-        if key not in self._built:
-            self._built[key] = getattr(self.program, method)(*arguments)
-        columns = self._built[key]
-        assert isinstance(columns, tuple)
-        return columns
-
-    def window(self, window: Quantity) -> int:
-        """The column of a window's tail."""
-        return self._node("window_time" if window.kind is Kind.DURATION else "window_count", window.value)
-
-    def session_vwap(self) -> Exact:
-        """The session's VWAP so far."""
-        size, price_size, _, _ = self._nodes("session")
-        total = Column(size, MAX_SESSION_LOTS)
-        weighted = Column(price_size, MAX_SESSION_LOTS * MAX_PRICE_TICKS, wide=True)
-        return Exact({(weighted,): Fraction(1)}, {(total,): Fraction(1)}, PRICE)
-
-    def session_vwap_sd(self) -> Real:
-        """The volume-weighted standard deviation about it."""
-        return Real(self._node("session_sd", self._nodes("session")[0]), PRICE)
+    def shown(self, part: Part, parameters: Parameters) -> int:
+        """The column of a condition, or of an expression's doubles in the units that people read (NaN: undefined)."""
+        if isinstance(part, Condition):
+            return self.condition(part, parameters)
+        return self.nodes.shown(self.value(part, parameters))
 
     # -- values
 
-    def value(self, expr: Expr, parameters: Parameters) -> Value:
-        """Compile an expression.
+    def value(self, expr: Expr, parameters: Parameters, clock: int = TRADES) -> Value:
+        """Compile an expression, to a value on the clock.
 
         Raises:
             RuleError: units that do not agree, or a feature that does not exist.
         """
+        own = self.clock_of(expr, parameters)
+        if own is None or own == clock:
+            return self._value(expr, parameters, clock)
+        if clock != TRADES:
+            raise RuleError(f"{expr} is not a value of these bars", fix="take it at each bar's end: sample(x, bars)")
+        return self.nodes.lifted(self._value(expr, parameters, own), own)
+
+    def _value(self, expr: Expr, parameters: Parameters, clock: int) -> Value:
         if isinstance(expr, Param):
             return self._constant(setting(expr, parameters), str(expr))
         if isinstance(expr, Constant):
             return self._constant(expr.quantity, str(expr))
         if isinstance(expr, Feature):
-            return self._feature(expr, parameters)
+            return self.catalogue.feature(expr, parameters)
+        if isinstance(expr, BarValue):
+            developing = isinstance(expr.bars, Developing)
+            return self.catalogue.bar_value(expr, parameters, developing=developing)
         if isinstance(expr, Binary):
-            left, right = self.value(expr.left, parameters), self.value(expr.right, parameters)
-            if expr.op == "/" and isinstance(right, Exact) and not right.numerator:
-                raise RuleError(f"{expr} divides by zero", fix="divide by something that is not always zero")
-            if expr.op in "+-":
-                left, right = self._same_unit(left, right, expr)
-            return self._combine(expr.op, left, right)
+            return self._binary(expr, parameters, clock)
+        if isinstance(expr, Elementwise):
+            return self._elementwise(expr, parameters, clock)
+        if isinstance(expr, Series):
+            return compile_series(self, expr, parameters, clock)
+        if isinstance(expr, Sample):
+            inner = self.value(expr.inner, parameters)
+            return Real(self.nodes.column("sample", self.nodes.as_real(inner, TRADES), clock), inner.unit)
+        if isinstance(expr, Other):
+            return self._other(expr, parameters)
+        if isinstance(expr, Custom):
+            return self._custom(expr, parameters, clock)
         raise RuleError(f"{expr} is not an expression of the rule language")
 
     def _constant(self, quantity: Quantity, text: str) -> Exact:
-        if quantity.kind in (Kind.DURATION, Kind.TICKS, Kind.CHOICE):
+        if quantity.kind in (Kind.TICKS, Kind.CHOICE, Kind.SIZE, Kind.VALUE):
             raise RuleError(
                 f"{text} is a {quantity.kind} and cannot be compared or computed with", fix="use it as a window"
             )
-        number: Poly = {(): Fraction(quantity.value)} if quantity.value else {}
-        return Exact(number, {(): Fraction(1)}, NO_UNIT, bare=quantity.kind is not Kind.RATIO)
+        number = Fraction(quantity.value)
+        if quantity.kind is Kind.DURATION:
+            return Exact({(): number / SECOND_NS} if number else {}, ONE, TIME)
+        bare = quantity.kind is not Kind.RATIO
+        return Exact({(): number} if number else {}, ONE, NO_UNIT, bare=bare)
 
-    def _feature(self, expr: Feature, parameters: Parameters) -> Value:
-        one: Poly = {(): Fraction(1)}
+    def _binary(self, expr: Binary, parameters: Parameters, clock: int) -> Value:
+        left, right = (self.value(part, parameters, clock) for part in (expr.left, expr.right))
+        if expr.op == "/" and isinstance(right, Exact) and not right.numerator:
+            raise RuleError(f"{expr} divides by zero", fix="divide by something that is not always zero")
+        if expr.op in "+-":
+            left, right = self.nodes.same_unit(left, right, expr)
+        return self.nodes.combine(expr.op, left, right, clock)
 
-        def exact(column: Column, unit: Unit, guards: frozenset[Column] = frozenset()) -> Exact:
-            return Exact({(column,): Fraction(1)}, one, unit, guards)
+    def _elementwise(self, expr: Elementwise, parameters: Parameters, clock: int) -> Value:
+        """abs, minimum, maximum, log, sqrt or where, as doubles; comparisons of the first three stay exact."""
+        values = [self.value(part, parameters, clock) for part in expr.inputs if isinstance(part, Expr)]
+        if len(values) > 1:
+            values = list(self.nodes.same_unit(values[0], values[1], expr))
+        unit = values[0].unit
+        if expr.function == "log" and unit not in (NO_UNIT, PRICE):
+            raise RuleError(f"{expr} is the logarithm of {unit}", fix="take the logarithm of a ratio or a price")
+        if expr.function == "log":
+            unit = NO_UNIT
+            values = [self._in_display_units(value, clock) for value in values]
+        if expr.function == "sqrt":
+            unit = half(unit, expr)
+        columns = [self.nodes.as_real(value, clock) for value in values]
+        if expr.function == "where":
+            columns.insert(0, self.condition_on(expr.inputs[0], parameters, clock))
+        return Real(self.nodes.op(expr.function, *columns, clock=clock), unit)
 
-        if expr.window is None:
-            match expr.feature:
-                case "price":
-                    return exact(self.price, PRICE)
-                case "size":
-                    return exact(self.size, SIZE)
-                case "bid":
-                    return exact(self.bid, PRICE, guards=frozenset({self.bid}))
-                case "ask":
-                    return exact(self.ask, PRICE, guards=frozenset({self.ask}))
-                case "session_vwap":
-                    return self.session_vwap()
-                case "session_vwap_sd":
-                    return self.session_vwap_sd()
-            raise RuleError(f"there is no feature {expr.feature!r}")
-        quantity = self._window_quantity(expr.window, parameters)
-        return self._windowed(expr.feature, self.window(quantity), quantity)
+    def _in_display_units(self, value: Value, clock: int) -> Value:
+        """A value as people read it: the logarithm of a price is that of currency, not of ticks."""
+        return Real(self.nodes.shown(value, clock), NO_UNIT)
 
-    def _windowed(self, feature: str, tail: int, window: Quantity) -> Value:
-        trades = _program.MAX_WINDOW_TRADES if window.kind is Kind.DURATION else window.value
-        one: Poly = {(): Fraction(1)}
+    def _other(self, expr: Other, parameters: Parameters) -> Value:
+        """Another instrument's value, in this one's ticks and lots."""
+        number, other = self._instrument(expr.symbol)
+        value = other.value(expr.inner, parameters)
+        factor = other.nodes.display_scale(value.unit) / self.nodes.display_scale(value.unit)
+        if isinstance(value, Real) or any(column.wide for column in value.columns()) or value.guards:
+            column = self.nodes.column("other", number, other.program, other.nodes.as_real(value, TRADES))
+            if factor != 1:
+                column = self.nodes.op("*", column, self.nodes.column("float_const", float(factor)))
+            return Real(column, value.unit)
+        moved = {
+            c: Column(self.nodes.column("other", number, other.program, c.index), c.bound, c.positive)
+            for c in value.columns()
+        }
+        guards = frozenset(self.nodes.positive(c.index) for c in moved.values() if c.positive)
+        top, bottom = (_renamed(poly, moved) for poly in (value.numerator, value.denominator))
+        return Exact(top, bottom, value.unit, guards).scaled(factor)
 
-        def column(method: str, each: int, wide: bool = False) -> Column:
-            return Column(self._node(method, tail), each, wide=wide)
+    def _instrument(self, symbol: str) -> tuple[int, Compiler]:
+        if symbol not in self.others:
+            raise RuleError(f"there is no instrument {symbol!r} in this stream", fix=nearest(symbol, self.others))
+        return self.others[symbol]
 
-        def single(of: Column) -> Poly:
-            return {(of,): Fraction(1)}
-
-        match feature:
-            case "first_price":
-                return Exact(single(column("first_price", MAX_PRICE_TICKS)), one, PRICE)
-            case "change":
-                first = single(column("first_price", MAX_PRICE_TICKS))
-                return Exact(poly_sum(single(self.price), first, -1), first, NO_UNIT)
-            case "volume":
-                return Exact(single(column("sum_size", MAX_SIZE_LOTS * trades)), one, SIZE)
-            case "volume_rate":
-                total = single(column("sum_size", MAX_SIZE_LOTS * trades))
-                return Exact(total, {(): Fraction(window.value, SECOND_NS)}, RATE)
-            case "trade_count":
-                return Exact(single(column("count", trades)), one, NO_UNIT)
-            case "highest" | "lowest" | "price_range":
-                pair = self._nodes("extremes", tail)
-                high, low = (single(Column(index, MAX_PRICE_TICKS)) for index in pair)
-                if feature == "price_range":
-                    return Exact(poly_sum(high, low, -1), single(self.price), NO_UNIT)
-                return Exact(high if feature == "highest" else low, one, PRICE)
-            case "mean":
-                total = single(column("sum_price", MAX_PRICE_TICKS * trades))
-                return Exact(total, single(column("count", trades)), PRICE)
-            case "vwap":
-                total = single(column("sum_price_size", MAX_PRICE_TICKS * MAX_SIZE_LOTS * trades, wide=True))
-                return Exact(total, single(column("sum_size", MAX_SIZE_LOTS * trades)), PRICE)
-            case "variance" | "stdev":
-                count = column("count", trades)
-                total = single(column("sum_price", MAX_PRICE_TICKS * trades))
-                squares = single(column("sum_price_squared", MAX_PRICE_TICKS**2 * trades, wide=True))
-                top = poly_sum(poly_product(squares, single(count)), poly_product(total, total), -1)
-                exact = Exact(top, {(count, count): Fraction(1)}, Unit(price=2))
-                if feature == "variance":
-                    return exact
-                return Real(self._node("float_op", "sqrt", self._as_real(exact)), PRICE)
-        raise RuleError(f"there is no feature {feature!r}")
-
-    def _same_unit(self, left: Value, right: Value, place: object) -> tuple[Value, Value]:
-        """Give a bare number the other side's unit; refuse what cannot be compared."""
-        if isinstance(left, Exact) and left.bare and left.unit == NO_UNIT:
-            left = self._adopt(left, right.unit)
-        elif isinstance(right, Exact) and right.bare and right.unit == NO_UNIT:
-            right = self._adopt(right, left.unit)
-        if left.unit != right.unit:
-            raise RuleError(
-                f"{place} mixes {left.unit} and {right.unit}", fix="compare and add only values of the same unit"
-            )
-        return left, right
-
-    def _adopt(self, number: Exact, unit: Unit) -> Exact:
-        scale = Fraction(10) ** (
-            unit.price * self.instrument.price_precision + unit.size * self.instrument.size_precision
-        )
-        return Exact({k: v * scale for k, v in number.numerator.items()}, number.denominator, unit)
-
-    def _combine(self, op: str, left: Value, right: Value) -> Value:
-        unit = left.unit if op in "+-" else left.unit.times(right.unit, 1 if op == "*" else -1)
-        guards = left.guards | right.guards
-        if isinstance(left, Real) or isinstance(right, Real):
-            return Real(self._node("float_op", op, self._as_real(left), self._as_real(right)), unit, guards)
-        a, b, c, d = left.numerator, left.denominator, right.numerator, right.denominator
-        if op == "/":
-            c, d = d, c
-        if op in "*/":
-            top, bottom = poly_product(a, c), poly_product(b, d)
-        elif b == d:
-            top, bottom = poly_sum(a, c, 1 if op == "+" else -1), b
-        else:
-            top = poly_sum(poly_product(a, d), poly_product(c, b), 1 if op == "+" else -1)
-            bottom = poly_product(b, d)
-        top, bottom = common_factor(top, bottom)
-        return Exact(
-            top, bottom, unit, guards, bare=left.unit == right.unit == NO_UNIT and is_bare(left) and is_bare(right)
-        )
-
-    def _as_real(self, value: Value) -> int:
-        if isinstance(value, Real):
-            return value.column
-        if not value.columns():
-            return self._node("float_const", float(constant_of(value)))
-        top, bottom = whole(value.numerator, value.denominator)
-        top_terms, bottom_terms = terms_of(top), terms_of(bottom)
-        if top_terms is None or bottom_terms is None:
-            raise RuleError("an expression does not fit in 128 bits", fix="use fewer products, or a shorter window")
-        return self._node("ratio", top_terms, bottom_terms)
+    def _custom(self, expr: Custom, parameters: Parameters, clock: int) -> Value:
+        units = {"ratio": NO_UNIT, "price": PRICE, "size": SIZE}
+        if expr.unit not in units:
+            raise RuleError(f"{expr} is in {expr.unit!r}", fix="its unit is 'ratio', 'price' or 'size'")
+        columns = tuple(self.nodes.as_real(self.value(part, parameters, clock), clock) for part in expr.inputs)
+        column = expr.build(self.program, columns, clock)
+        if self.program.type_of(column) != "f" or self.program.clock_of(column) != clock:
+            raise RuleError(f"{expr} made a column that is not of doubles on its own clock", fix="see Operation.of")
+        return Real(column, units[expr.unit])
 
     # -- conditions
 
-    def condition(self, part: Condition, parameters: Parameters, views: list[ConditionView]) -> int:
-        """Compile a condition to a bool column, adding a view for each comparison it is made of."""
-        if isinstance(part, Joined):
-            both = [self.condition(side, parameters, views) for side in (part.left, part.right)]
-            return self._node("all_of" if part.op == "&" else "any_of", *both)
+    def condition(
+        self,
+        part: Condition,
+        parameters: Parameters,
+        views: list[ConditionView] | None = None,
+        *,
+        negated: bool = False,
+    ) -> int:
+        """Compile a condition to a column on trades, adding to ``views`` each comparison it is made of.
+
+        A negation is carried inwards, to the comparisons: what is undefined then satisfies neither form.
+        """
         if isinstance(part, Negation):
-            return self._node("negation", self.condition(part.inner, parameters, views))
-        if not isinstance(part, Comparison):
-            raise RuleError(f"{part} is not a condition of the rule language")
-        if not has_feature(part.left) and not has_feature(part.right):
-            raise RuleError(f"{part} compares two constants and never changes", fix="compare a feature")
-        left, right = self._same_unit(self.value(part.left, parameters), self.value(part.right, parameters), part)
-        column, exact = self._compare(left, right, part.op)
-        for guard in sorted(left.guards | right.guards, key=lambda guard: guard.index):
-            column = self._node("all_of", self._known(guard), column)
-        view = self._view(part, column, exact, left, right, parameters)
-        if all((view.column, view.op) != (other.column, other.op) for other in views):
-            views.append(view)
+            return self.condition(part.inner, parameters, views, negated=not negated)
+        if isinstance(part, Joined):
+            both = [self.condition(side, parameters, views, negated=negated) for side in (part.left, part.right)]
+            return self.nodes.column("all_of" if (part.op == "&") is not negated else "any_of", *both)
+        if isinstance(part, Comparison):
+            return self._comparison(part, parameters, views, negated=negated)
+        clock = self.clock_of(part, parameters) or TRADES
+        column = self.condition_on(part, parameters, clock, negated=negated)
+        if clock != TRADES:
+            column = self.nodes.column("hold", column)
+        if views is not None:
+            self._add_view(views, self._view_of_truth(part, column, negated=negated))
         return column
 
-    def _compare(self, left: Value, right: Value, op: str) -> tuple[int, bool]:
-        comparison = _program.COMPARISONS[op]
-        if isinstance(left, Exact) and isinstance(right, Exact):
-            column = self._compare_exact(left, right, comparison)
-            if column is not None:
-                return column, True
-        return self._node("float_compare", self._as_real(left), self._as_real(right), comparison), False
+    def condition_on(self, part: Part, parameters: Parameters, clock: int, *, negated: bool = False) -> int:
+        """The column of a condition on a clock, without views."""
+        if isinstance(part, Negation):
+            return self.condition_on(part.inner, parameters, clock, negated=not negated)
+        if isinstance(part, Joined):
+            both = [self.condition_on(side, parameters, clock, negated=negated) for side in (part.left, part.right)]
+            return self.nodes.column("all_of" if (part.op == "&") is not negated else "any_of", *both)
+        if isinstance(part, Comparison):
+            op = OPPOSITE[part.op] if negated else part.op
+            return self._decide(op, part.left, part.right, parameters, clock, part)[0]
+        own = self.clock_of(part, parameters)
+        if own not in (None, clock):
+            assert own is not None
+            return self.nodes.column("hold", self.condition_on(part, parameters, own, negated=negated))
+        if isinstance(part, Past):
+            inner = self.condition_on(part.inner, parameters, clock, negated=negated)
+            return self.nodes.op("previous_bool", inner, k=quantity_of(part.length, parameters).value)
+        if isinstance(part, OtherCondition):
+            number, other = self._instrument(part.symbol)
+            inner = other.condition_on(part.inner, parameters, TRADES, negated=negated)
+            return self.nodes.column("other", number, other.program, inner)
+        raise RuleError(f"{part} is not a condition of the rule language")
 
-    def _compare_exact(self, left: Exact, right: Exact, comparison: int) -> int | None:
+    def _comparison(
+        self, part: Comparison, parameters: Parameters, views: list[ConditionView] | None, *, negated: bool
+    ) -> int:
+        op = OPPOSITE[part.op] if negated else part.op
+        column, exact = self._decide(op, part.left, part.right, parameters, TRADES, part)
+        if views is not None:
+            left, right = self.nodes.same_unit(
+                self.value(part.left, parameters), self.value(part.right, parameters), part
+            )
+            self._add_view(views, self._view(part, op, column, exact, left, right, parameters))
+        return column
+
+    def _decide(
+        self, op: str, left: Expr, right: Expr, parameters: Parameters, clock: int, place: Condition
+    ) -> tuple[int, bool]:
+        """The column of ``left op right``, and whether it was decided exactly."""
+        if self.clock_of(left, parameters) is None and self.clock_of(right, parameters) is None:
+            raise RuleError(f"{place} compares two constants and never changes", fix="compare a feature")
+        if isinstance(right, Elementwise) and not isinstance(left, Elementwise):
+            op, left, right = MIRRORED[op], right, left
+        taken_apart = self._taken_apart(op, left, right, parameters, clock, place)
+        if taken_apart is not None:
+            return taken_apart
+        a, b = self.nodes.same_unit(self.value(left, parameters, clock), self.value(right, parameters, clock), place)
+        comparison = _program.COMPARISONS[op]
+        if isinstance(a, Exact) and isinstance(b, Exact):
+            column = self._compare_exact(a, b, comparison, clock)
+            if column is not None:
+                return self.nodes.all_of(column, a.guards | b.guards), True
+        columns = self.nodes.as_real(a, clock), self.nodes.as_real(b, clock)
+        return self.nodes.column("float_compare", *columns, comparison), False
+
+    def _taken_apart(
+        self, op: str, left: Expr, right: Expr, parameters: Parameters, clock: int, place: Condition
+    ) -> tuple[int, bool] | None:
+        """A comparison of ``abs``, ``minimum`` or ``maximum`` of exact values, by comparisons of those; else None.
+
+        ``abs(x) >= y`` where ``x >= y`` or ``x <= -y``; ``maximum(a, b) >= y`` where ``a >= y`` or ``b >= y``.
+        """
+        if not isinstance(left, Elementwise) or left.function not in ("abs", "minimum", "maximum"):
+            return None
+        inputs = [part for part in left.inputs if isinstance(part, Expr)]
+        values = [self.value(part, parameters, clock) for part in inputs]
+        if op in ("==", "!=") or not all(isinstance(value, Exact) for value in values):
+            return None
+        if left.function == "abs":
+            pairs = [(op, inputs[0], right), (MIRRORED[op], inputs[0], -right)]
+        else:
+            pairs = [(op, part, right) for part in inputs]
+        decided = [self._decide(*pair, parameters, clock, place) for pair in pairs]
+        both = (op in ("<", "<=")) is not (left.function == "minimum")
+        column = self.nodes.column("all_of" if both else "any_of", *(column for column, _ in decided))
+        guards = frozenset(guard for value in values if isinstance(value, Exact) for guard in value.guards)
+        return self.nodes.all_of(column, guards), all(exact for _, exact in decided)
+
+    def _compare_exact(self, left: Exact, right: Exact, comparison: int, clock: int) -> int | None:
         """``left - right`` against zero as one polynomial, or None when it does not fit."""
-        difference = self._combine("-", left, right)
-        assert isinstance(difference, Exact)
+        difference = self.nodes.difference(left, right)
         top, bottom = difference.numerator, difference.denominator
         sure = is_positive(bottom)
         (sign,) = whole(top if sure else poly_product(top, bottom))
         terms = terms_of(sign)
         if terms is None:
             return None
-        column = self._node("compare", terms, comparison, poly_bound(sign) <= INT64_MAX)
+        column = self.nodes.column("compare", terms, comparison, poly_bound(sign) <= INT64_MAX, clock)
         if not sure:  # the quotient is undefined where its denominator is zero
             (defined,) = whole(bottom)
             defined_terms = terms_of(defined)
             if defined_terms is None:
                 return None
-            column = self._node("all_of", self._node("compare", defined_terms, _program.COMPARISONS["!="], False), column)
+            is_defined = self.nodes.column("compare", defined_terms, _program.COMPARISONS["!="], False, clock)
+            column = self.nodes.op("all_of", is_defined, column)
         return column
 
+    # -- views
+
+    def _add_view(self, views: list[ConditionView], view: ConditionView) -> None:
+        if all((view.column, view.op) != (other.column, other.op) for other in views):
+            views.append(view)
+
     def _view(
-        self, part: Comparison, column: int, exact: bool, left: Value, right: Value, parameters: Parameters
+        self, part: Comparison, op: str, column: int, exact: bool, left: Value, right: Value, parameters: Parameters
     ) -> ConditionView:
-        unit, precision = left.unit, self.instrument
-        scale = 10.0 ** -(unit.price * precision.price_precision + unit.size * precision.size_precision)
-        word = {PRICE: "price", SIZE: "size"}.get(unit, "")
-        if unit == NO_UNIT and isinstance(part.right, Param | Constant):
+        word = {PRICE: "price", SIZE: "size", TIME: "s"}.get(left.unit, "")
+        if left.unit == NO_UNIT and isinstance(part.right, Param | Constant):
             quantity = parameters[part.right.name] if isinstance(part.right, Param) else part.right.quantity
             word = "%" if quantity.kind is Kind.RATIO else "x"
-        elif unit == NO_UNIT:
+        elif left.unit == NO_UNIT:
             word = "%"
-        return ConditionView(str(part.left), part.op, str(part.right), word, exact, column, left, right, scale)
+        scale = self.nodes.display_scale(left.unit)
+        return ConditionView(str(part.left), op, str(part.right), word, exact, column, left, right, scale, scale)
+
+    def _view_of_truth(self, part: Condition, column: int, *, negated: bool) -> ConditionView:
+        """A condition that is no comparison, as 1 where it holds and 0 where it does not."""
+        name = f"not {part}" if negated else str(part)
+        truth = Real(column, NO_UNIT)
+        one = Exact({(): Fraction(1)}, ONE, NO_UNIT)
+        return ConditionView(name, ">=", "1", "", True, column, truth, one, Fraction(1), Fraction(1))
 
 
-def setting(param: Param, parameters: Parameters) -> Quantity:
-    """The value of a parameter.
-
-    Raises:
-        RuleError: the strategy does not declare it.
-    """
-    if param.name not in parameters:
-        raise RuleError(f"{param} is not declared by the strategy", fix="name it in the class body: x = Param(...)")
-    return parameters[param.name]
+def half(unit: Unit, place: object) -> Unit:
+    """The unit of a square root."""
+    if unit.price % 2 or unit.size % 2 or unit.time % 2:
+        raise RuleError(f"{place} is the root of {unit}", fix="take the root of a ratio or of a square")
+    return Unit(unit.price // 2, unit.size // 2, unit.time // 2)
 
 
-def has_feature(expr: Expr) -> bool:
-    """Whether anything in the expression is measured."""
-    if isinstance(expr, Binary):
-        return has_feature(expr.left) or has_feature(expr.right)
-    return isinstance(expr, Feature)
+def _renamed(poly: Poly, names: Mapping[Column, Column]) -> Poly:
+    return {tuple(sorted((names[c] for c in key), key=lambda c: c.index)): n for key, n in poly.items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine import _core
@@ -33,13 +33,14 @@ from engine.events import (
     TimePassed,
     TradingHalted,
 )
+from engine.grammar import Part, RuleError
 from engine.lanes import Assignment, Lane, Moment, bounded, check_bars, exit_bounds
 from engine.model import MAX_PRICE_TICKS, MAX_SIZE_LOTS, NO_PRICE, Instrument, Reason, Side, Signal, TickBlock
+from engine.nodes import Parameters
 from engine.orders import Order, OrderState
 from engine.portfolio import Portfolio, Trade
 from engine.ports import Broker, Fill, Journal
 from engine.risk import Approved, RiskGate
-from engine.rules import RuleError
 from engine.sessions import DAY_NS, Calendar
 from engine.strategy import Strategy, Tick, call
 
@@ -79,6 +80,9 @@ class Kernel:
         calendar: trading sessions; outside them nothing is opened and windows begin anew.
         portfolio, risk, broker, journal: the account, its gate, its venue and where decisions go.
         show_vwap: also compute the session's VWAP and deviation on every instrument, for viewers.
+        watched: expressions and conditions to compute on every instrument beside the rules, by name; ``columns`` then
+            holds the column of each, by instrument.
+        parameters: the values of the parameters in ``watched``.
     """
 
     def __init__(
@@ -92,6 +96,8 @@ class Kernel:
         broker: Broker,
         journal: Journal,
         show_vwap: bool = False,
+        watched: Mapping[str, Part] | None = None,
+        parameters: Parameters | None = None,
     ) -> None:
         self.instruments = list(instruments)
         self.portfolio, self.risk, self.broker, self.journal = portfolio, risk, broker, journal
@@ -103,13 +109,20 @@ class Kernel:
         self._waiting: list[tuple[int, int, Lane, Approved]] = []
         self._faults: list[UserError] = []
         self._closed_on = [-1] * len(self.instruments)  # the record on which each instrument's last position closed
-        self.compilers = [Compiler(instrument) for instrument in self.instruments]
+        numbered: dict[str, tuple[int, Compiler]] = {}
+        self.compilers = [Compiler(instrument, others=numbered) for instrument in self.instruments]
+        numbered.update((c.instrument.symbol, (number, c)) for number, c in enumerate(self.compilers))
         compiled = [
             (assignment, index, self._compile(assignment.strategy, index))
             for assignment in assignments
             for index in assignment.instruments
         ]
-        self.vwap = [(c.session_vwap(), c.session_vwap_sd()) for c in self.compilers] if show_vwap else []
+        catalogues = [compiler.catalogue for compiler in self.compilers] if show_vwap else []
+        self.vwap = [(catalogue.session_vwap(), catalogue.session_vwap_sd()) for catalogue in catalogues]
+        self.columns = {
+            name: [compiler.shown(part, parameters or {}) for compiler in self.compilers]
+            for name, part in (watched or {}).items()
+        }
         self.core = _core.Core([compiler.program for compiler in self.compilers])
         for assignment, index, rule in compiled:
             self._add_lane(assignment, index, rule)
@@ -213,6 +226,8 @@ class Kernel:
             block.ask_ticks,
             block.instrument,
             block.kind,
+            bid_lots=block.bid_lots,
+            ask_lots=block.ask_lots,
             open_ticks=block.open_ticks,
             high_ticks=block.high_ticks,
             low_ticks=block.low_ticks,
@@ -258,6 +273,7 @@ class Kernel:
         self._day = self._calendar.trading_day(ts_ns)
         self._session = self._calendar.session_index(ts_ns)
         self.journal.append(DayStarted(ts_ns, self._day, self.portfolio.starting))
+        self._tell_session(ts_ns)
         if self._session < 0:
             self._close_session()
         self.core.set_cut(self._next_boundary(ts_ns))
@@ -275,15 +291,14 @@ class Kernel:
             self._session = session
             for instrument in range(len(self.instruments)):
                 core.restart_windows(instrument)
-                core.begin_session(instrument)
+            self._tell_session(ts_ns)
             if session < 0:
                 self._flatten(Reason.SESSION)
                 self._close_session()
             else:
                 self._open_session()
         elif self._calendar.is_always:
-            for instrument in range(len(self.instruments)):
-                core.begin_session(instrument)
+            self._tell_session(ts_ns)
         if (
             day != self._day and session >= 0
         ):  # a day begins with its session: what is closed late belongs to the old one
@@ -293,6 +308,14 @@ class Kernel:
             core.set_account(equity, self.risk.floor)
             self.journal.append(DayStarted(ts_ns, day, equity))
         core.set_cut(self._next_boundary(ts_ns))
+
+    def _tell_session(self, ts_ns: int) -> None:
+        """Tell the core what its features may know of the session that begins, or of the next one."""
+        facts = self._calendar.facts(ts_ns)
+        for instrument in range(len(self.instruments)):
+            self.core.begin_session(
+                instrument, self._session >= 0, facts.open_ns, facts.close_ns, facts.midnight_ns, facts.week
+            )
 
     def _close_session(self) -> None:
         for lane in self.lanes:

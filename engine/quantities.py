@@ -103,6 +103,19 @@ def parse_time_ns(text: str, *, where: str = "") -> int:
     return whole_seconds * NS_PER_UNIT["s"] + int((match[2] or "").ljust(9, "0"))
 
 
+def parse_time_of_day_ns(text: str, *, where: str = "") -> int:
+    """Return a time of day (``10:30``, ``09:30:15``) in nanoseconds since midnight.
+
+    Raises:
+        ConfigError: not one.
+    """
+    match = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?", str(text).strip())
+    if match is None:
+        raise ConfigError(f"{text!r} is not a time of day", where=where, fix="write it as 10:30, or 09:30:15")
+    hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return (hours * 3600 + minutes * 60 + seconds) * NS_PER_UNIT["s"]
+
+
 def parse_ratio(value: Number, *, where: str = "") -> Fraction:
     """Return a ratio exactly from a fraction (``0.0005``) or a percentage (``0.05%``).
 

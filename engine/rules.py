@@ -1,452 +1,248 @@
-"""The rule language: features, conditions and exits that a strategy declares and the core evaluates.
+"""The vocabulary of rules: what a strategy imports, and every feature that the core computes.
 
-Expressions are written in a class body and only describe; nothing is computed in Python. ``engine.compiler`` turns
-them into the core's graph. Everything is exact: numbers are integers and fractions, ``0.0005`` means 1/2000, and a
-comparison never rounds. What cannot be meant is refused when it is written, with one sentence that says why.
+Windows are ``seconds(15)``, ``milliseconds(500)``, ``minutes(1)``, a number of trades, ``ticks(100)``, or begin at a
+moment: ``session``, ``week``, ``since("10:30")``, ``since_high``. A window of time holds every trade ``j`` with
+``ts_j > ts_now - window``, the present one included.
 
-Windows are ``seconds(15)``, ``milliseconds(500)``, ``minutes(1)`` or a number of trades, ``ticks(100)``. A window
-holds every trade ``j`` with ``ts_j > ts_now - window``, the present one included.
+Bars are ``bars(minutes(5))``, ``bars(ticks(500))``, ``bars(units(10_000))``, ``bars(dollars(1_000_000))``. A bar's
+value is seen from the moment its bar has closed, and held until the next one closes.
+
+Every definition, with unit, warm-up and source: ``docs/reference/features.md``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from decimal import Decimal
-from enum import StrEnum
-from fractions import Fraction
-from typing import Any, Never
+from typing import Never
 
-from engine.errors import ConfigError, nearest
-from engine.quantities import (
-    Number,
-    format_decimal,
-    format_duration,
-    format_ratio,
-    parse_duration_ns,
-    parse_number,
-    parse_ratio,
+from engine.errors import nearest
+from engine.exits import Exit, Flat, Stop, Target, TimeStop
+from engine.grammar import (
+    Binary,
+    Comparison,
+    Condition,
+    Constant,
+    Elementwise,
+    Expr,
+    Joined,
+    Kind,
+    Negation,
+    Operand,
+    Operators,
+    Param,
+    Quantity,
+    RuleError,
+    at,
+    bps,
+    condition,
+    days,
+    dollars,
+    hours,
+    milliseconds,
+    minutes,
+    operand,
+    pct,
+    seconds,
+    ticks,
+    units,
 )
-
-
-class RuleError(ConfigError):
-    """A declaration that has no meaning; the sentence says what to write instead."""
-
-
-class Kind(StrEnum):
-    """What a parameter or constant measures."""
-
-    DURATION = "duration"
-    TICKS = "ticks"
-    RATIO = "ratio"
-    NUMBER = "number"
-    COUNT = "count"
-    CHOICE = "choice"
-
-
-def refusing(what: str, fix: str) -> Any:
-    """Return a method that refuses an operation which the rule language does not have."""
-
-    def refuse(self: object, *_: object) -> Never:
-        raise RuleError(f"({self}) {what}", fix=fix)
-
-    return refuse
-
-
-class Operators:
-    """Arithmetic makes new expressions, a comparison makes a condition."""
-
-    __slots__ = ()
-
-    def __add__(self, other: Operand) -> Binary:
-        return Binary("+", operand(self), operand(other))
-
-    def __radd__(self, other: Operand) -> Binary:
-        return Binary("+", operand(other), operand(self))
-
-    def __sub__(self, other: Operand) -> Binary:
-        return Binary("-", operand(self), operand(other))
-
-    def __rsub__(self, other: Operand) -> Binary:
-        return Binary("-", operand(other), operand(self))
-
-    def __mul__(self, other: Operand) -> Binary:
-        return Binary("*", operand(self), operand(other))
-
-    def __rmul__(self, other: Operand) -> Binary:
-        return Binary("*", operand(other), operand(self))
-
-    def __truediv__(self, other: Operand) -> Binary:
-        return Binary("/", operand(self), operand(other))
-
-    def __rtruediv__(self, other: Operand) -> Binary:
-        return Binary("/", operand(other), operand(self))
-
-    def __neg__(self) -> Binary:
-        return Binary("*", Constant(Quantity(Kind.NUMBER, Fraction(-1))), operand(self))
-
-    def __ge__(self, other: Operand) -> Comparison:
-        return Comparison(">=", operand(self), operand(other))
-
-    def __gt__(self, other: Operand) -> Comparison:
-        return Comparison(">", operand(self), operand(other))
-
-    def __le__(self, other: Operand) -> Comparison:
-        return Comparison("<=", operand(self), operand(other))
-
-    def __lt__(self, other: Operand) -> Comparison:
-        return Comparison("<", operand(self), operand(other))
-
-    __pow__ = __rpow__ = __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = __abs__ = __round__ = refusing(
-        "cannot be computed with like that", "the rule language has + - * / and comparisons"
-    )
-    __float__ = __int__ = __len__ = __getitem__ = __call__ = refusing(
-        "has no value while the rule is being written", "the rule language has + - * / and comparisons"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Quantity(Operators):
-    """A constant with its kind: nanoseconds, trades, a ratio, a number, a count or one of several words."""
-
-    kind: Kind
-    value: Any
-
-    def __str__(self) -> str:
-        if self.kind is Kind.DURATION:
-            return format_duration(self.value)
-        if self.kind is Kind.RATIO:
-            return format_ratio(self.value)
-        if self.kind is Kind.NUMBER:
-            return format_decimal(self.value)
-        return f"{self.value} ticks" if self.kind is Kind.TICKS else str(self.value)
-
-
-def seconds(number: Number) -> Quantity:
-    """A duration of ``number`` seconds."""
-    return Quantity(Kind.DURATION, parse_duration_ns(f"{number}s"))
-
-
-def milliseconds(number: Number) -> Quantity:
-    """A duration of ``number`` milliseconds."""
-    return Quantity(Kind.DURATION, parse_duration_ns(f"{number}ms"))
-
-
-def minutes(number: Number) -> Quantity:
-    """A duration of ``number`` minutes."""
-    return Quantity(Kind.DURATION, parse_duration_ns(f"{number}m"))
-
-
-def ticks(number: int) -> Quantity:
-    """A window of the last ``number`` trades."""
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise RuleError(f"ticks({number!r}) is not a window", fix="a count window holds at least one trade: ticks(100)")
-    return Quantity(Kind.TICKS, number)
-
-
-def pct(number: Number) -> Quantity:
-    """A ratio given in percent: ``pct("0.05")`` is 1/2000."""
-    return Quantity(Kind.RATIO, parse_number(number) / 100)
-
-
-def bps(number: Number) -> Quantity:
-    """A ratio given in basis points."""
-    return Quantity(Kind.RATIO, parse_number(number) / 10_000)
-
-
-# ---------------------------------------------------------------- expressions
-
-
-class Expr(Operators):
-    """Something with a value on every trade."""
-
-    name: str = ""
-
-    def __eq__(self, other: object) -> Comparison:  # type: ignore[override]
-        return Comparison("==", self, operand(other))
-
-    def __ne__(self, other: object) -> Comparison:  # type: ignore[override]
-        return Comparison("!=", self, operand(other))
-
-    __hash__ = object.__hash__
-
-    def __bool__(self) -> Never:
-        raise RuleError(
-            f"{self} has no truth of its own while the rule is being written",
-            fix="compare it, as in (x > 1), and join conditions with &, | and ~ instead of and, or and not",
-        )
-
-    def __and__(self, other: object) -> Never:
-        raise RuleError(
-            f"{self} is a value, not a condition", fix="compare it first, as in (x > 1) & (y > 2), in brackets"
-        )
-
-    __or__ = __rand__ = __ror__ = __and__
-
-    def __invert__(self) -> Never:
-        self.__and__(self)
-
-
-class Constant(Expr):
-    """A fixed quantity in an expression."""
-
-    def __init__(self, quantity: Quantity) -> None:
-        self.quantity = quantity
-
-    def __str__(self) -> str:
-        return str(self.quantity)
-
-
-class Param(Expr):
-    """A named setting of a strategy: its default, kind, bounds and explanation.
-
-    Args:
-        default: a quantity (``seconds(15)``, ``pct("0.05")``), an ``int`` (a count), another number, or a word when
-            ``choices`` are given.
-        doc: one line for ``microburst strategy show``.
-        low, high: inclusive bounds, in the parameter's own kind.
-        choices: the words allowed.
-    """
-
-    def __init__(
-        self,
-        default: Quantity | Number,
-        doc: str = "",
-        *,
-        low: Number | None = None,
-        high: Number | None = None,
-        choices: tuple[str, ...] = (),
-    ) -> None:
-        self.doc, self.choices = doc, choices
-        if isinstance(default, Quantity):
-            self.kind = default.kind
-        elif choices:
-            self.kind = Kind.CHOICE
-        elif isinstance(default, int) and not isinstance(default, bool):
-            self.kind = Kind.COUNT
-        else:
-            self.kind = Kind.NUMBER
-        self.low = None if low is None else self._read(low, "low").value
-        self.high = None if high is None else self._read(high, "high").value
-        self.default = self.parse(default)
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = self.name or name  # the first name counts; warm_up = window names the same parameter
-
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        """On a strategy's class the parameter itself, on an instance its value."""
-        return self if instance is None else instance.parameters[self.name].value
-
-    def _read(self, value: Number, where: str) -> Quantity:
-        if self.kind is Kind.DURATION:
-            return Quantity(self.kind, parse_duration_ns(value, where=where))
-        if self.kind is Kind.RATIO:
-            return Quantity(self.kind, parse_ratio(value, where=where))
-        if self.kind is Kind.NUMBER:
-            return Quantity(self.kind, parse_number(value, where=where))
-        if self.kind is Kind.CHOICE:
-            if value not in self.choices:
-                raise ConfigError(f"{value!r} is not allowed", where=where, fix=nearest(str(value), self.choices))
-            return Quantity(self.kind, value)
-        number = parse_number(value, where=where)
-        if number.denominator != 1:
-            raise ConfigError(f"{value} is not a whole number", where=where)
-        return Quantity(self.kind, int(number))
-
-    def parse(self, value: Quantity | Number, where: str = "") -> Quantity:
-        """Read a new value for this parameter, exactly and within its bounds.
-
-        Raises:
-            ConfigError: not of the parameter's kind, or out of bounds.
-        """
-        if isinstance(value, Quantity):
-            if value.kind is not self.kind:
-                raise ConfigError(f"{value} is a {value.kind}, but a {self.kind} is needed", where=where)
-            quantity = value
-        else:
-            quantity = self._read(value, where)
-        for bound, beyond, word in ((self.low, -1, "least"), (self.high, 1, "most")):
-            if bound is not None and (quantity.value - bound) * beyond > 0:
-                raise ConfigError(
-                    f"{value} is out of bounds", where=where, fix=f"at {word} {Quantity(self.kind, bound)}"
-                )
-        return quantity
-
-    def __str__(self) -> str:
-        return self.name or f"a parameter of kind {self.kind}"
-
-
-Window = Param | Quantity
-Operand = Expr | Quantity | Number
-
-
-def operand(value: object) -> Expr:
-    """Return ``value`` as an expression: numbers and quantities become constants.
-
-    Raises:
-        RuleError: a condition, a bool, or something that is not a number.
-    """
-    if isinstance(value, Expr):
-        return value
-    if isinstance(value, Quantity):
-        return Constant(value)
-    if isinstance(value, Condition):
-        raise RuleError(f"({value}) is a condition, not a value", fix="join conditions with &, | and ~")
-    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal | Fraction):
-        raise RuleError(
-            f"{value!r} cannot stand in a rule", fix="use a number, a quantity such as pct('0.05'), or a feature"
-        )
-    if isinstance(value, str) and value.rstrip().endswith("%"):
-        return Constant(Quantity(Kind.RATIO, parse_ratio(value)))
-    return Constant(Quantity(Kind.NUMBER, parse_number(value)))
-
-
-class Binary(Expr):
-    """Two expressions joined by ``+ - * /``."""
-
-    def __init__(self, op: str, left: Expr, right: Expr) -> None:
-        self.op, self.left, self.right = op, left, right
-
-    def __str__(self) -> str:
-        return self.name or f"({self.left} {self.op} {self.right})"
-
-
-class Feature(Expr):
-    """A named measurement from the catalogue below, over a window where it has one."""
-
-    def __init__(self, feature: str, window: Window | None = None) -> None:
-        self.feature, self.window = feature, window
-
-    def __str__(self) -> str:
-        return self.name or (self.feature if self.window is None else f"{self.feature}({self.window})")
-
-
-class Volume(Feature):
-    """Size traded over a window; ``rate()`` is the same per second of the window."""
-
-    def rate(self) -> Feature:
-        """Size traded per second: the volume divided by the length of its time window."""
-        if window_kind(self.window) is not Kind.DURATION:
-            raise RuleError(
-                "rate() is per second of the window", fix="use a time window, as in volume(seconds(1)).rate()"
-            )
-        return Feature("volume_rate", self.window)
-
-
-# ---------------------------------------------------------------- conditions
-
-
-class Condition:
-    """Something that holds or does not on every trade; joined with ``&``, ``|`` and ``~``."""
-
-    name: str = ""
-
-    def __and__(self, other: Condition) -> Joined:
-        return Joined("&", self, condition(other))
-
-    def __or__(self, other: Condition) -> Joined:
-        return Joined("|", self, condition(other))
-
-    def __invert__(self) -> Negation:
-        return Negation(self)
-
-    def __rand__(self, other: object) -> Condition:
-        return condition(other)  # only what is none comes here
-
-    __ror__ = __rand__
-
-    __lt__ = __le__ = __gt__ = __ge__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = refusing(
-        "is a condition, not a value", "join conditions with &, | and ~"
-    )
-    __truediv__ = __rtruediv__ = __neg__ = __xor__ = __rxor__ = __lt__
-
-    def __bool__(self) -> Never:
-        raise RuleError(
-            f"({self}) is a condition for the core, not a Python truth",
-            fix="join conditions with &, | and ~ instead of and, or, not and chained comparisons",
-        )
-
-
-def condition(value: object, where: str = "") -> Condition:
-    """Return ``value`` when it is a condition.
-
-    Raises:
-        RuleError: a value or anything else.
-    """
-    if isinstance(value, Condition):
-        return value
-    raise RuleError(f"{value} is not a condition", where=where, fix="compare it first, in brackets: (x > 1) & (y > 2)")
-
-
-class Comparison(Condition):
-    """``left op right``, decided exactly."""
-
-    def __init__(self, op: str, left: Expr, right: Expr) -> None:
-        self.op, self.left, self.right = op, left, right
-
-    def __str__(self) -> str:
-        return f"{self.left} {self.op} {self.right}"
-
-
-class Joined(Condition):
-    """Both (``&``) or either (``|``) of two conditions."""
-
-    def __init__(self, op: str, left: Condition, right: Condition) -> None:
-        self.op, self.left, self.right = op, left, right
-
-    def __str__(self) -> str:
-        return f"({self.left}) {self.op} ({self.right})"
-
-
-class Negation(Condition):
-    """The condition does not hold."""
-
-    def __init__(self, inner: Condition) -> None:
-        self.inner = inner
-
-    def __str__(self) -> str:
-        return f"~({self.inner})"
-
-
-# ---------------------------------------------------------------- features
-
-
-def window_kind(window: object) -> Kind | None:
-    """The kind of a window argument, or None when it is not one."""
-    return getattr(window, "kind", None) if isinstance(window, Param | Quantity) else None
-
-
-def check_window(function: str, window: object) -> Window:
-    """Return ``window`` when it can be one.
-
-    Raises:
-        RuleError: a bare number, a quantity of another kind, or a window of nothing.
-    """
-    if not isinstance(window, Param | Quantity):
-        raise RuleError(
-            f"{function}({window!r}) has no unit", fix=f"write {function}(seconds(15)) or {function}(ticks(100))"
-        )
-    if window.kind not in (Kind.DURATION, Kind.TICKS):
-        raise RuleError(
-            f"{function}({window}) takes a window, not a {window.kind}", fix="use seconds(15) or ticks(100)"
-        )
-    length = window.default.value if isinstance(window, Param) else window.value
-    if length < 1:
-        raise RuleError(f"{function}: a window of {window} holds nothing", fix="use a window longer than zero")
-    return window
-
-
-# The catalogue. Each function documents what the core computes; units in brackets.
+from engine.measures import (
+    Anchored,
+    Bars,
+    Custom,
+    Feature,
+    Length,
+    Other,
+    OtherCondition,
+    Past,
+    Rated,
+    Sample,
+    Series,
+    Window,
+    check_window,
+)
+from engine.quantities import parse_time_ns, parse_time_of_day_ns
+
+__all__ = [
+    "Anchored",
+    "Bars",
+    "Binary",
+    "Comparison",
+    "Condition",
+    "Constant",
+    "Custom",
+    "Elementwise",
+    "Exit",
+    "Expr",
+    "Feature",
+    "Flat",
+    "Joined",
+    "Kind",
+    "Negation",
+    "Operators",
+    "Param",
+    "Quantity",
+    "Rated",
+    "Regime",
+    "RuleError",
+    "Series",
+    "Stop",
+    "Target",
+    "TimeStop",
+    "Window",
+    "ask",
+    "ask_size",
+    "at",
+    "bars",
+    "between",
+    "bid",
+    "bid_size",
+    "bps",
+    "change",
+    "condition",
+    "crosses_above",
+    "crosses_below",
+    "cumulative",
+    "days",
+    "dollars",
+    "ema",
+    "falling",
+    "first_price",
+    "flat_candles",
+    "flow_imbalance",
+    "for_at_least",
+    "hedge_ratio",
+    "highest",
+    "hours",
+    "latest",
+    "log",
+    "log_return",
+    "lowest",
+    "mad",
+    "maximum",
+    "mean",
+    "mean_size",
+    "microprice",
+    "mid",
+    "milliseconds",
+    "minimum",
+    "minutes",
+    "of",
+    "opening",
+    "order_flow",
+    "pct",
+    "previous",
+    "price",
+    "price_range",
+    "quote_imbalance",
+    "realised_volatility",
+    "rising",
+    "run_length",
+    "sample",
+    "seconds",
+    "session",
+    "signed_volume",
+    "since",
+    "since_high",
+    "since_low",
+    "since_open",
+    "size",
+    "size_ratio",
+    "slope",
+    "sma",
+    "spread",
+    "sqrt",
+    "stdev",
+    "tick_side",
+    "ticks",
+    "time_of_day",
+    "time_since_high",
+    "time_since_low",
+    "to_close",
+    "total",
+    "trade_count",
+    "trade_side",
+    "units",
+    "variance",
+    "volume",
+    "volume_ratio",
+    "vwap",
+    "vwap_sd",
+    "week",
+    "where",
+    "wilder",
+    "within",
+    "zscore",
+]  # fmt: skip
+
+
+# ---------------------------------------------------------------- windows that begin at a moment
+
+session = Anchored("session", "session")
+"""Since the session's first trade; under the calendar ``always`` the session is the UTC day."""
+week = Anchored("week", "week")
+"""Since the first trade of the trading day's week."""
+since_high = Anchored("high", "since_high")
+"""Since the last trade at the session's high."""
+since_low = Anchored("low", "since_low")
+"""Since the last trade at the session's low."""
+
+
+def since(moment: str) -> Anchored:
+    """Since a time of day where the exchange is, in each session (``since("10:30")``), or a moment in ISO text."""
+    if "T" in moment or "-" in moment:
+        return Anchored("instant", f"since({moment!r})", parse_time_ns(moment, where="since"))
+    return Anchored("time_of_day", f"since({moment!r})", parse_time_of_day_ns(moment, where="since"))
+
+
+def opening(length: Param | Quantity) -> Anchored:
+    """The opening range: the session's first ``length``. Undefined until it is over, then fixed for the session."""
+    if not isinstance(length, Param | Quantity) or length.kind is not Kind.DURATION:
+        raise RuleError(f"opening({length}) takes a duration", fix="write opening(minutes(15))")
+    return Anchored("opening", "opening", length=length)
+
+
+# ---------------------------------------------------------------- the present trade and its quotes
 
 price = Feature("price")
 """Price of the present trade [price]."""
 size = Feature("size")
 """Size of the present trade [size]."""
 bid = Feature("bid")
-"""Last bid known at the present trade [price]; conditions on it are false until there is one."""
+"""Last bid known at the present trade [price]; undefined until there is one."""
 ask = Feature("ask")
-"""Last ask known at the present trade [price]; conditions on it are false until there is one."""
+"""Last ask known at the present trade [price]; undefined until there is one."""
+bid_size = Feature("bid_size")
+"""Size at the last bid [size]; undefined until there is one."""
+ask_size = Feature("ask_size")
+"""Size at the last ask [size]; undefined until there is one."""
 mid = (bid + ask) / 2
+"""Middle of the quote [price]."""
 spread = ask - bid
+"""Ask less bid [price]."""
+quote_imbalance = (bid_size - ask_size) / (bid_size + ask_size)
+"""From -1, all size at the ask, to 1, all at the bid [ratio]."""
+microprice = (bid * ask_size + ask * bid_size) / (bid_size + ask_size)
+"""The quote's prices, each weighted by the size on the other side [price]."""
+trade_side = Feature("trade_side")
+"""1 for a buy, -1 for a sale, by the quote rule: above or below the middle; at it, or without one, the tick rule."""
+tick_side = Feature("tick_side")
+"""1 or -1 by the tick rule, the sign of the last change of price; 0 before there is one."""
+time_of_day = Feature("time_of_day")
+"""Time since midnight where the exchange is [duration]: ``time_of_day >= at("10:30")``."""
+since_open = Feature("since_open")
+"""Time since the session's opening [duration]."""
+to_close = Feature("to_close")
+"""Time until the session's close [duration]."""
+
+
+def flat_candles(length: Param | Quantity) -> Feature:
+    """Whole candles of ``length`` in a row, up to now, that ended where they began or had no trade [count]."""
+    if not isinstance(length, Param | Quantity) or length.kind is not Kind.DURATION:
+        raise RuleError(f"flat_candles({length}) takes a duration", fix="write flat_candles(seconds(1))")
+    return Feature("flat_candles", length)
+
+
+# ---------------------------------------------------------------- over a window of trades
 
 
 def change(window: Window) -> Feature:
@@ -454,29 +250,34 @@ def change(window: Window) -> Feature:
     return Feature("change", check_window("change", window))
 
 
-def volume(window: Window) -> Volume:
+def volume(window: Window) -> Rated:
     """Size traded in the window [size]."""
-    return Volume("volume", check_window("volume", window))
+    return Rated("volume", check_window("volume", window))
 
 
-def trade_count(window: Window) -> Feature:
+def volume_ratio(current: Window, window: Window) -> Binary:
+    """Size per second of the ``current`` window against that of the longer ``window`` [ratio]."""
+    return volume(current).rate() / volume(window).rate()
+
+
+def mean_size(window: Window) -> Binary:
+    """Size traded per trade of the window [size]."""
+    return volume(window) / trade_count(window)
+
+
+def size_ratio(window: Window) -> Binary:
+    """The present trade's size against the mean size of the window's other trades [ratio]."""
+    return size * (trade_count(window) - 1) / (volume(window) - size)
+
+
+def trade_count(window: Window) -> Rated:
     """Trades in the window [count]."""
-    return Feature("trade_count", check_window("trade_count", window))
+    return Rated("trade_count", check_window("trade_count", window))
 
 
 def first_price(window: Window) -> Feature:
     """Price of the oldest trade in the window [price]."""
     return Feature("first_price", check_window("first_price", window))
-
-
-def highest(window: Window) -> Feature:
-    """Highest price in the window [price]."""
-    return Feature("highest", check_window("highest", window))
-
-
-def lowest(window: Window) -> Feature:
-    """Lowest price in the window [price]."""
-    return Feature("lowest", check_window("lowest", window))
 
 
 def price_range(window: Window) -> Feature:
@@ -494,90 +295,321 @@ def variance(window: Window) -> Feature:
     return Feature("variance", check_window("variance", window))
 
 
-def stdev(window: Window) -> Feature:
-    """Population standard deviation of the trade prices in the window [price]; a double."""
-    return Feature("stdev", check_window("stdev", window))
-
-
-def vwap(window: Window | None = None) -> Feature:
+def vwap(window: Window = session) -> Feature:
     """Volume-weighted average price of the window, or of the session so far when none is given [price]."""
-    if window is None:
-        return Feature("session_vwap")
     return Feature("vwap", check_window("vwap", window))
 
 
-def vwap_sd() -> Feature:
-    """Volume-weighted population standard deviation of the session's prices about its VWAP [price]; a double."""
-    return Feature("session_vwap_sd")
+def vwap_sd(window: Window = session) -> Feature:
+    """Volume-weighted population standard deviation of the window's prices about its VWAP [price]; a double."""
+    return Feature("vwap_sd", check_window("vwap_sd", window))
+
+
+def time_since_high(window: Window) -> Feature:
+    """Time since the window's latest trade at its highest price [duration]."""
+    return Feature("time_since_high", check_window("time_since_high", window))
+
+
+def time_since_low(window: Window) -> Feature:
+    """Time since the window's latest trade at its lowest price [duration]."""
+    return Feature("time_since_low", check_window("time_since_low", window))
+
+
+def realised_volatility(window: Window) -> Feature:
+    """Root of the sum of squared log returns between successive trades of the window [ratio]; a double."""
+    return Feature("realised_volatility", check_window("realised_volatility", window))
+
+
+def signed_volume(window: Window, rule: str = "quote") -> Feature:
+    """Size bought less size sold in the window [size]; the aggressor by the ``quote`` rule or the ``tick`` rule."""
+    if rule not in ("quote", "tick"):
+        raise RuleError(f"signed_volume knows no rule {rule!r}", fix="use rule='quote' or rule='tick'")
+    return Feature("signed_volume", check_window("signed_volume", window), rule)
+
+
+def flow_imbalance(window: Window, rule: str = "quote") -> Binary:
+    """Signed volume against volume: from -1, all sold, to 1, all bought [ratio]."""
+    return signed_volume(window, rule) / volume(window)
+
+
+def order_flow(window: Window) -> Feature:
+    """Order flow at the best quotes since the window's oldest trade [size]: what came to the bid and left the ask, less
+    the reverse (Cont, Kukanov and Stoikov 2014).
+    """
+    return Feature("order_flow", check_window("order_flow", window))
+
+
+# ---------------------------------------------------------------- over a window, or over the last n records of a value
+
+
+def _records(function: str, inputs: tuple[Operand | Condition, ...], length: Length) -> Series:
+    """A series function over ``length`` records."""
+    count = length.default.value if isinstance(length, Param) else length
+    if isinstance(length, Param) and length.kind is not Kind.COUNT:
+        raise RuleError(f"{function} counts records, and {length} is a {length.kind}", fix=f"write {function}(x, 20)")
+    if isinstance(count, bool) or not isinstance(count, int):
+        raise RuleError(f"{function} counts records, not {count}", fix=f"write {function}(x, 20)")
+    if count < 1:
+        raise RuleError(f"{function} over {count} records holds nothing", fix="use one record or more")
+    return Series(function, tuple(_part(item) for item in inputs), length)
+
+
+def _part(item: Operand | Condition) -> Expr | Condition:
+    return item if isinstance(item, Condition) else operand(item)
+
+
+def _window_or_records(function: str, what: Window | Expr, length: Length | None) -> Feature | Series:
+    """``highest(seconds(15))`` is about prices of a window, ``highest(x, 20)`` about a value's last 20 records."""
+    if length is not None:
+        return _records(function, (what,), length)  # type: ignore[arg-type]
+    if isinstance(what, Expr) and not isinstance(what, Param):
+        raise RuleError(f"{function}({what}) needs a number of records", fix=f"write {function}({what}, 20)")
+    return Feature(function, check_window(function, what))
+
+
+def highest(what: Window | Expr, length: Length | None = None) -> Feature | Series:
+    """Highest price in a window, or highest value of the last ``length`` records of an expression."""
+    return _window_or_records("highest", what, length)
+
+
+def lowest(what: Window | Expr, length: Length | None = None) -> Feature | Series:
+    """Lowest price in a window, or lowest value of the last ``length`` records of an expression."""
+    return _window_or_records("lowest", what, length)
+
+
+def stdev(what: Window | Expr, length: Length | None = None) -> Feature | Series:
+    """Population standard deviation of a window's prices, or of an expression's last ``length`` records; a double."""
+    return _window_or_records("stdev", what, length)
+
+
+def zscore(what: Window | Expr, length: Length | None = None) -> Binary:
+    """The present value less the mean, in standard deviations; of a window's prices, or of a value's last records."""
+    if length is None:
+        return (price - mean(what)) / stdev(what)  # type: ignore[arg-type]
+    return (operand(what) - sma(what, length)) / stdev(what, length)  # type: ignore[arg-type]
+
+
+def log_return(what: Window | Expr, length: Length | None = None) -> Elementwise:
+    """Natural logarithm of 1 + change over a window, or of a value against itself ``length`` records ago [ratio]."""
+    if length is None:
+        return log(price / first_price(what))  # type: ignore[arg-type]
+    return log(operand(what) / previous(what, length))  # type: ignore[arg-type]
+
+
+def previous(what: Operand | Condition, length: Length = 1) -> Expr | Condition:
+    """A value, or whether a condition held, ``length`` records ago."""
+    made = _records("previous", (what,), length)
+    return Past(what, length) if isinstance(what, Condition) else made
+
+
+def sma(x: Operand, length: Length) -> Series:
+    """Mean of the last ``length`` records."""
+    return _records("sma", (x,), length)
+
+
+def total(x: Operand, length: Length) -> Series:
+    """Sum of the last ``length`` records."""
+    return _records("total", (x,), length)
+
+
+def ema(x: Operand, length: Length | None = None, *, half_life: Param | Quantity | None = None) -> Series:
+    """Exponential average: alpha 2 / (length + 1), seeded with the mean of the first; or with a half-life in time."""
+    if (length is None) == (half_life is None):
+        raise RuleError("ema takes a length or a half-life", fix="write ema(x, 20) or ema(x, half_life=seconds(5))")
+    if length is not None:
+        return _records("ema", (x,), length)
+    if not isinstance(half_life, Param | Quantity) or half_life.kind is not Kind.DURATION:
+        raise RuleError(f"a half-life of {half_life} is no duration", fix="write ema(x, half_life=seconds(5))")
+    return Series("ema_time", (operand(x),), half_life)
+
+
+def wilder(x: Operand, length: Length) -> Series:
+    """Wilder's average: alpha 1 / length, seeded with the mean of the first ``length`` records."""
+    return _records("wilder", (x,), length)
+
+
+def slope(x: Operand, length: Length) -> Series:
+    """Slope per record of the least-squares line through the last ``length`` records."""
+    return _records("slope", (x,), length)
+
+
+def mad(x: Operand, length: Length) -> Series:
+    """Mean absolute deviation of the last ``length`` records from their mean."""
+    return _records("mad", (x,), length)
+
+
+def hedge_ratio(y: Operand, x: Operand, length: Length) -> Series:
+    """Slope of the least-squares line of y on x, with an intercept, over the last ``length`` records."""
+    return _records("hedge_ratio", (y, x), length)
+
+
+def cumulative(x: Operand) -> Series:
+    """Sum of all records so far."""
+    return Series("cumulative", (operand(x),))
+
+
+def latest(x: Operand, *, when: Condition, nth: int = 0) -> Series:
+    """The value at the last record on which ``when`` held, or at the ``nth`` such record before that."""
+    if isinstance(nth, bool) or not isinstance(nth, int) or nth < 0:
+        raise RuleError(f"latest has no {nth!r}-th record", fix="nth counts back from 0, the last")
+    return Series("latest", (condition(when, "latest(when=…)"), operand(x)), Quantity(Kind.COUNT, nth))
+
+
+# ---------------------------------------------------------------- bars and other instruments
+
+
+def bars(length: Param | Quantity, role: str = "") -> Bars:
+    """A bar series by time, trades, size or value traded; ``role`` is a word for people, such as ``HTF``."""
+    kinds = (Kind.DURATION, Kind.TICKS, Kind.SIZE, Kind.VALUE)
+    if not isinstance(length, Param | Quantity) or length.kind not in kinds:
+        raise RuleError(
+            f"bars({length}) has no unit", fix="write bars(minutes(5)), bars(ticks(500)) or bars(units(10_000))"
+        )
+    return Bars(length, role)
+
+
+def sample(x: Expr, series: Bars) -> Sample:
+    """What an expression on the clock of trades was at the last trade of each bar of a series."""
+    if not isinstance(series, Bars):
+        raise RuleError(f"sample needs a bar series, not {series}", fix="write sample(x, bars(minutes(1)))")
+    return Sample(operand(x), series)
+
+
+def of(symbol: str, what: Operand | Condition) -> Expr | Condition:
+    """Another instrument's value or condition as of the present trade of this one."""
+    if isinstance(what, Condition):
+        return OtherCondition(symbol, what)
+    return Other(symbol, operand(what))
+
+
+# ---------------------------------------------------------------- functions of values on the same record
+
+
+def log(x: Operand) -> Elementwise:
+    """Natural logarithm; undefined at 0 and below."""
+    return Elementwise("log", (operand(x),))
+
+
+def sqrt(x: Operand) -> Elementwise:
+    """Square root; undefined below 0."""
+    return Elementwise("sqrt", (operand(x),))
+
+
+def minimum(*values: Operand) -> Expr:
+    """The smallest of two or more values."""
+    return _fold("minimum", values)
+
+
+def maximum(*values: Operand) -> Expr:
+    """The largest of two or more values."""
+    return _fold("maximum", values)
+
+
+def _fold(function: str, values: tuple[Operand, ...]) -> Expr:
+    if len(values) < 2:
+        raise RuleError(f"{function} compares two or more values", fix=f"write {function}(x, y)")
+    made = operand(values[0])
+    for value in values[1:]:
+        made = Elementwise(function, (made, operand(value)))
+    return made
+
+
+def where(when: Condition, x: Operand, y: Operand) -> Elementwise:
+    """X where the condition holds, else y."""
+    return Elementwise("where", (condition(when, "where"), operand(x), operand(y)))
+
+
+# ---------------------------------------------------------------- conditions
+
+
+def between(x: Operand, low: Operand, high: Operand) -> Joined:
+    """Whether low <= x <= high."""
+    return (operand(x) >= low) & (operand(x) <= high)
+
+
+def crosses_above(x: Operand, y: Operand) -> Joined:
+    """Whether x is above y, and was not on the record before."""
+    return (operand(x) > operand(y)) & Past(operand(x) <= operand(y), 1)
+
+
+def crosses_below(x: Operand, y: Operand) -> Joined:
+    """Whether x is below y, and was not on the record before."""
+    return (operand(x) < operand(y)) & Past(operand(x) >= operand(y), 1)
+
+
+def rising(x: Operand, length: Length = 1) -> Comparison:
+    """Whether x is above what it was ``length`` records ago."""
+    return operand(x) > operand(previous(x, length))
+
+
+def falling(x: Operand, length: Length = 1) -> Comparison:
+    """Whether x is below what it was ``length`` records ago."""
+    return operand(x) < operand(previous(x, length))
+
+
+def run_length(when: Condition) -> Series:
+    """Records in a row, up to now, on which the condition held [count]."""
+    return Series("run_length", (condition(when, "run_length"),))
+
+
+def for_at_least(when: Condition, length: Length) -> Comparison:
+    """Whether the condition has held without a break for a duration, or for so many records."""
+    if _is_duration(length):
+        return Series("run_time", (condition(when, "for_at_least"),)) >= length
+    return run_length(when) >= _records("for_at_least", (when,), length).length  # type: ignore[operator]
+
+
+def within(when: Condition, length: Length) -> Comparison:
+    """Whether the condition has held at some moment less than a duration, or so many records, ago."""
+    if _is_duration(length):
+        return Series("since_time", (condition(when, "within"),)) < length
+    since_count = Series("since_count", (condition(when, "within"),))
+    return since_count < _records("within", (when,), length).length  # type: ignore[operator]
+
+
+def _is_duration(length: Length) -> bool:
+    return isinstance(length, Param | Quantity) and length.kind is Kind.DURATION
+
+
+class Regime:
+    """Classes of market: the first whose condition holds, else ``otherwise``; ``regime == "CALM"`` is a condition."""
+
+    def __init__(self, *classes: tuple[str, Condition], otherwise: str = "NORMAL") -> None:
+        for name, when in classes:
+            condition(when, f"Regime {name!r}")
+        self.names = [*(name for name, _ in classes), otherwise]
+        self._conditions = [when for _, when in classes]
+        if len(set(self.names)) != len(self.names) or not classes:
+            raise RuleError("a regime's classes need names of their own", fix='write Regime(("CALM", x < 1))')
+
+    def __eq__(self, name: object) -> Condition:  # type: ignore[override]
+        if name not in self.names:
+            raise RuleError(f"this regime has no class {name!r}", fix=nearest(str(name), self.names))
+        place = self.names.index(str(name))
+        earlier = [~when for when in self._conditions[:place]]
+        parts = [*earlier, *self._conditions[place : place + 1]]
+        made = parts[0]
+        for part in parts[1:]:
+            made = made & part
+        return made
+
+    def __ne__(self, name: object) -> Condition:  # type: ignore[override]
+        return ~(self == name)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def code(self) -> Expr:
+        """The number of the class, from 0 in the order of declaration: for columns and plots."""
+        made: Expr = operand(len(self._conditions))
+        for place, when in reversed(list(enumerate(self._conditions))):
+            made = where(when, place, made)
+        return made
 
 
 def __getattr__(name: str) -> Never:
     """Name the nearest feature for one that does not exist: ``from engine.rules import volme``."""
     if name.startswith("__"):
         raise AttributeError(name)
-    words = [word for word in globals() if word[0].islower() and word not in ("annotations", "dataclass")]
+    words = [word for word in __all__ if word[0].islower()]
     raise AttributeError(f"the rule language has no {name!r}; {nearest(name, words)}")
-
-
-# ---------------------------------------------------------------- exits
-
-
-def exit_value(exit_name: str, value: object, kind: Kind, example: str) -> Param | Quantity:
-    """Return what an exit was given, when it is of the right kind and not negative.
-
-    Raises:
-        RuleError: anything else; the sentence shows how to write it.
-    """
-    fix = f"write {exit_name}({example})"
-    if kind is Kind.COUNT and isinstance(value, int) and not isinstance(value, bool):
-        value = Quantity(kind, value)
-    if not isinstance(value, Param | Quantity):
-        raise RuleError(f"{exit_name}({value!r}) has no unit", fix=fix)
-    if value.kind is not kind:
-        raise RuleError(f"{exit_name}({value}) takes a {kind}, not a {value.kind}", fix=fix)
-    if isinstance(value, Quantity) and value.value < 0:
-        raise RuleError(f"{exit_name}({value}) is negative", fix=fix)
-    return value
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Close when the price has moved against the position by ``ratio`` of the entry price or more."""
-
-    ratio: Param | Quantity
-
-    def __post_init__(self) -> None:
-        exit_value("Stop", self.ratio, Kind.RATIO, "pct('0.05')")
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Close when the price has moved in favour of the position by ``ratio`` of the entry price or more."""
-
-    ratio: Param | Quantity
-
-    def __post_init__(self) -> None:
-        exit_value("Target", self.ratio, Kind.RATIO, "pct('0.15')")
-
-
-@dataclass(frozen=True, slots=True)
-class TimeStop:
-    """Close when the position is ``after`` old, with or without a trade; zero switches it off."""
-
-    after: Param | Quantity
-
-    def __post_init__(self) -> None:
-        exit_value("TimeStop", self.after, Kind.DURATION, "seconds(8)")
-
-
-@dataclass(frozen=True, slots=True)
-class Flat:
-    """Close after ``candles`` consecutive one-second candles that end where they began; zero switches it off."""
-
-    candles: Param | Quantity | int
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "candles", exit_value("Flat", self.candles, Kind.COUNT, "2"))
-
-
-Exit = Stop | Target | TimeStop | Flat

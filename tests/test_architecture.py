@@ -38,12 +38,16 @@ def engine(*names: str) -> tuple[str, ...]:
 LAYERS = {
     "hot": Layer(engine("_*"), ("hot",)),
     "words": Layer(engine("errors", "quantities", "model", "events", "telemetry_wire"), ("hot", "words")),
-    "language": Layer(engine("rules", "algebra", "compiler"), ("hot", "words", "language")),
+    "language": Layer(
+        engine("grammar", "measures", "exits", "rules", "indicators", "structure")
+        + engine("algebra", "nodes", "catalogue", "series", "compiler"),
+        ("hot", "words", "language"),
+    ),
     "domain": Layer(
         engine("strategy", "lanes", "orders", "portfolio", "risk", "metrics", "sessions", "ports"),
         ("hot", "words", "language", "domain"),
     ),
-    "shells": Layer(engine("strategies", "strategies.*"), (), engine("strategies.*", "strategy", "rules", "model")),
+    "shells": Layer(engine("strategies", "strategies.*"), (), engine("strategies.*", "strategy", "rules", "indicators", "structure", "model")),
     "core": Layer(engine("kernel"), ("hot", "words", "language", "domain", "core")),
     "adapters": Layer(
         (

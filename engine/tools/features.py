@@ -18,7 +18,7 @@ from engine.errors import ConfigError
 from engine.grammar import Condition, Expr, Part, Quantity, RuleError
 from engine.journal import MemoryJournal
 from engine.measures import Anchored, Feature, Series
-from engine.model import Kind, TickBlock
+from engine.model import Kind
 from engine.rules import Param
 from engine.store import TickFile
 from engine.strategy import Strategy
@@ -65,7 +65,7 @@ def feature_table(
     """As ``features``, with the file that was read."""
     file = load_ticks(ticks, symbol=symbol, **reading)
     watched, parameters = watched_of(declared)
-    settings = make_settings(TickBlock(*(np.empty(0, np.int64) for _ in range(3))), calendar=calendar)
+    settings = make_settings(file.block, fills="last", calendar=calendar)
     kernel = make_kernel(file.instruments, None, settings, MemoryJournal(), watched=watched, parameters=parameters)
     block = file.block
     trades = np.arange(len(block)) if block.kind is None else np.flatnonzero(block.kind == Kind.TRADE)

@@ -1,0 +1,259 @@
+"""What rules are about: windows, measurements of trades, bar series, and functions of values' own past.
+
+These are the nouns of the grammar. They only describe; ``engine.catalogue`` knows how the core computes each of them,
+and ``engine.rules`` gives them the names that people write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine.grammar import Condition, Expr, Kind, Param, Part, Quantity, RuleError
+
+Length = Param | Quantity | int
+Build = Callable[..., int]
+
+
+# ---------------------------------------------------------------- windows
+
+
+@dataclass(frozen=True, slots=True)
+class Anchored:
+    """A window that begins at a moment and grows: ``kind`` says which moment, ``length`` or ``ns`` more about it."""
+
+    kind: str
+    text: str
+    ns: int = 0
+    length: Param | Quantity | None = None
+
+    def __str__(self) -> str:
+        return self.text if self.length is None else f"{self.text}({self.length})"
+
+
+def window_kind(window: object) -> Kind | None:
+    """The kind of a window argument, or None when it is not one."""
+    return getattr(window, "kind", None) if isinstance(window, Param | Quantity) else None
+
+
+Window = Param | Quantity | Anchored
+
+
+def check_window(function: str, window: object) -> Window:
+    """Return ``window`` when it can be one.
+
+    Raises:
+        RuleError: a bare number, a quantity of another kind, or a window of nothing.
+    """
+    if isinstance(window, Anchored):
+        return window
+    if not isinstance(window, Param | Quantity):
+        raise RuleError(
+            f"{function}({window!r}) has no unit", fix=f"write {function}(seconds(15)) or {function}(ticks(100))"
+        )
+    if window.kind not in (Kind.DURATION, Kind.TICKS):
+        raise RuleError(
+            f"{function}({window}) takes a window, not a {window.kind}", fix="use seconds(15) or ticks(100)"
+        )
+    length = window.default.value if isinstance(window, Param) else window.value
+    if length < 1:
+        raise RuleError(f"{function}: a window of {window} holds nothing", fix="use a window longer than zero")
+    return window
+
+
+# ---------------------------------------------------------------- trades
+
+
+class Feature(Expr):
+    """A measurement of trades from the catalogue, over a window where it has one; ``option`` is a named variant."""
+
+    def __init__(self, feature: str, window: Window | None = None, option: str = "") -> None:
+        self.feature, self.window, self.option = feature, window, option
+
+    def __str__(self) -> str:
+        if self.window is None:
+            return self.name or self.feature
+        option = f", {self.option!r}" if self.option else ""
+        return self.name or f"{self.feature}({self.window}{option})"
+
+
+class Rated(Feature):
+    """Something counted over a window; ``rate()`` is the same per second of the window."""
+
+    def rate(self) -> Feature:
+        """The count per second: divided by the length of its time window."""
+        if window_kind(self.window) is not Kind.DURATION:
+            raise RuleError(
+                "rate() is per second of the window", fix=f"use a time window, as in {self.feature}(seconds(1)).rate()"
+            )
+        return Feature(f"{self.feature}_rate", self.window)
+
+
+# ---------------------------------------------------------------- series and bars
+
+
+class Series(Expr):
+    """A function of values' own past, record by record of their clock; ``length`` counts records or is a duration."""
+
+    def __init__(self, function: str, inputs: tuple[Part, ...], length: Length | None = None) -> None:
+        self.function, self.inputs, self.length = function, inputs, length
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return self.inputs
+
+    def __str__(self) -> str:
+        arguments = [*self.inputs] if self.length is None else [*self.inputs, self.length]
+        return self.name or f"{self.function}({', '.join(map(str, arguments))})"
+
+
+class Bars:
+    """A bar series: its values are those of the last closed bar. ``role`` is a word for people, such as HTF."""
+
+    def __init__(self, length: Param | Quantity, role: str = "") -> None:
+        self.length, self.role = length, role
+
+    def __str__(self) -> str:
+        return f"bars({self.length})" if not self.role else f"{self.role} bars({self.length})"
+
+    @property
+    def open(self) -> BarValue:
+        """Price of the first trade [price]."""
+        return BarValue(self, "open")
+
+    @property
+    def high(self) -> BarValue:
+        """Highest price [price]."""
+        return BarValue(self, "high")
+
+    @property
+    def low(self) -> BarValue:
+        """Lowest price [price]."""
+        return BarValue(self, "low")
+
+    @property
+    def close(self) -> BarValue:
+        """Price of the last trade [price]."""
+        return BarValue(self, "close")
+
+    @property
+    def volume(self) -> BarValue:
+        """Size traded [size]."""
+        return BarValue(self, "volume")
+
+    @property
+    def trades(self) -> BarValue:
+        """Number of trades."""
+        return BarValue(self, "trades")
+
+    @property
+    def vwap(self) -> BarValue:
+        """Volume-weighted average price of the bar [price]."""
+        return BarValue(self, "vwap")
+
+    @property
+    def typical(self) -> Expr:
+        """(high + low + close) / 3 [price]."""
+        return (self.high + self.low + self.close) / 3
+
+    @property
+    def developing(self) -> Developing:
+        """The bar that is being built, as of the present trade: its values change until it closes."""
+        return Developing(self.length, self.role)
+
+
+class Developing(Bars):
+    """A bar series whose values are those of the bar that is being built."""
+
+    def __str__(self) -> str:
+        return f"developing {super().__str__()}"
+
+    @property
+    def developing(self) -> Developing:
+        return self
+
+
+class BarValue(Expr):
+    """One value of a bar series."""
+
+    def __init__(self, bars: Bars, field: str) -> None:
+        self.bars, self.field = bars, field
+
+    def __str__(self) -> str:
+        return self.name or f"{self.bars}.{self.field}"
+
+
+class Sample(Expr):
+    """What an expression on the clock of trades was at the last trade of each bar."""
+
+    def __init__(self, inner: Expr, bars: Bars) -> None:
+        self.inner, self.bars = inner, bars
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return (self.inner,)
+
+    def __str__(self) -> str:
+        return self.name or f"sample({self.inner}, {self.bars})"
+
+
+class Other(Expr):
+    """Another instrument's value as of the present trade."""
+
+    def __init__(self, symbol: str, inner: Expr) -> None:
+        self.symbol, self.inner = symbol, inner
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return (self.inner,)
+
+    def __str__(self) -> str:
+        return self.name or f"of({self.symbol!r}, {self.inner})"
+
+
+class Custom(Expr):
+    """A feature of somebody else's making: ``build(program, columns, clock)`` adds its node and returns its column.
+
+    ``unit`` says what its doubles are in: ``ratio``, ``price`` (ticks) or ``size`` (lots).
+    """
+
+    def __init__(self, function: str, build: Build, inputs: tuple[Expr, ...], unit: str = "ratio") -> None:
+        self.function, self.build, self.inputs, self.unit = function, build, inputs, unit
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return self.inputs
+
+    def __str__(self) -> str:
+        return self.name or f"{self.function}({', '.join(map(str, self.inputs))})"
+
+
+# ---------------------------------------------------------------- conditions
+
+
+class Past(Condition):
+    """Whether a condition held ``length`` records ago, on its own clock."""
+
+    def __init__(self, inner: Condition, length: Length) -> None:
+        self.inner, self.length = inner, length
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return (self.inner,)
+
+    def __str__(self) -> str:
+        return self.name or f"previous({self.inner}, {self.length})"
+
+
+class OtherCondition(Condition):
+    """Whether a condition holds on another instrument as of the present trade."""
+
+    def __init__(self, symbol: str, inner: Condition) -> None:
+        self.symbol, self.inner = symbol, inner
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return (self.inner,)
+
+    def __str__(self) -> str:
+        return self.name or f"of({self.symbol!r}, {self.inner})"
