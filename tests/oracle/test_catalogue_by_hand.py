@@ -73,6 +73,14 @@ class TestWindows:
         )
         assert win.volume_ratio(self.FIVE, S, 2 * S) == numbers(None, None, None, 1, 2)
 
+    def test_of_equal_extremes_the_later_counts(self) -> None:
+        assert win.over(prices(5, 3, 5, 4), cat.count_window(4), win.time_since_high)[3] == 1
+        assert win.over(prices(3, 5, 3, 4), cat.count_window(4), win.time_since_low)[3] == 1
+
+    def test_what_does_not_vary_has_deviation_0(self) -> None:
+        assert win.over(prices(5, 5), cat.count_window(2), win.stdev) == numbers(None, 0)
+        assert win.over(prices(5, 5), cat.count_window(2), win.vwap_sd) == numbers(None, 0)
+
     def test_one_trade_has_no_others(self) -> None:
         assert win.over(self.FIVE, cat.count_window(1), win.size_ratio) == [None] * 5
 
@@ -161,6 +169,7 @@ class TestAnchors:
         m = cat.market([Record(cat.DAY_NS + shift * S, 1, 1) for shift in (-1, 0)])
         assert [cat.session_window(m, at) for at in (0, 1)] == [range(1), range(1, 2)]
         assert m.restarts == [0, 0]
+        assert win.present(m, win.to_close) == numbers(1, 86_400)
 
 
 class TestQuotes:
@@ -183,11 +192,18 @@ class TestQuotes:
         assert win.present(self.M, win.microprice) == numbers("23/2", "23/2", "23/2", "47/4", "23/2")
         assert win.present(prices(5), win.mid) == win.present(prices(5), win.microprice) == [None]
 
+    def test_half_of_the_quotes_is_none(self) -> None:
+        for known in ({"bid": 10, "bid_size": 5}, {"ask": 10, "ask_size": 5}, {"bid": 10, "ask": 11, "bid_size": 5}):
+            m = cat.market([Record(0, 10, 1, **known)])
+            assert win.present(m, win.quote_imbalance) == win.present(m, win.microprice) == [None]
+        assert win.present(cat.market([Record(0, 10, 1, bid=9)]), win.spread) == [None]
+
     def test_sides(self) -> None:
         """At the mid the third trade takes the side of its rise from 10; below the new mid the fourth is a sale."""
         assert win.trade_side(self.M) == [1, -1, 1, -1, -1]
         assert win.tick_side(self.M) == [0, -1, 1, 1, -1]
         assert win.trade_side(prices(5, 6, 6, 5)) == [0, 1, 1, -1]
+        assert win.tick_side(prices(6, 5, 5, 6)) == [0, -1, -1, 1]
 
     def test_signed_volume(self) -> None:
         assert win.signed_volume(self.M, cat.count_window(3)) == numbers(None, None, 3, -6, -20)

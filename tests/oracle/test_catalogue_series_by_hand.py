@@ -68,8 +68,8 @@ class TestSeries:
         assert ser.log(numbers(1, 0, -1)) == numbers(0, None, None)
 
     def test_hedge_ratio(self) -> None:
-        """(x, y) = (1, 2) (2, 3) (3, 7): slope 5/2. Constant x has no slope."""
-        assert ser.hedge_ratio(numbers(2, 3, 7), numbers(1, 2, 3), 3) == numbers(None, None, "5/2")
+        """(x, y) = (9, 0) (1, 2) (2, 3): slope -12/38; then (1, 2) (2, 3) (3, 7): 5/2. Constant x has no slope."""
+        assert ser.hedge_ratio(numbers(0, 2, 3, 7), numbers(9, 1, 2, 3), 3) == numbers(None, None, "-6/19", "5/2")
         assert ser.hedge_ratio(numbers(1, 2), numbers(5, 5), 2) == [None, None]
 
     def test_latest(self) -> None:
@@ -184,6 +184,11 @@ class TestIndicators:
         assert ind.obv(self.BARS) == numbers(0, 20, -10, 30)
         assert ind.mfi(self.BARS, 2) == numbers(None, None, "3500/83", "1500/23")
 
+    def test_a_close_that_stays_moves_no_volume(self) -> None:
+        still = [bar(9, 9, 9, 9, 5), bar(9, 9, 9, 9, 7)]
+        assert ind.obv(still) == numbers(0, 0)
+        assert ind.flow_of(numbers(3, 3), numbers(5, 7)) == (numbers(None, 0), numbers(None, 0))
+
     def test_cci(self) -> None:
         """9 and 35/3: mean 31/3, deviation 4/3, so 1 / 0.015."""
         assert ind.cci(self.BARS[:2], 2) == numbers(None, "200/3")
@@ -195,12 +200,24 @@ class TestIndicators:
         assert abs(value) < Fraction(1, 10**45)
 
 
+MIRROR = {
+    "hammer": "shooting_star",
+    "shooting_star": "hammer",
+    "bullish_engulfing": "bearish_engulfing",
+    "bearish_engulfing": "bullish_engulfing",
+    "morning_star": "evening_star",
+    "evening_star": "morning_star",
+}
+"""What each pattern is upside down; the others are themselves."""
+
+
 class TestCandles:
     @pytest.mark.parametrize(
         ("name", "candles", "expected"),
         [
             ("doji", [bar(50, 60, 50, 51), bar(50, 60, 50, 52), bar(5, 5, 5, 5)], "x.x"),
             ("hammer", [bar(96, 101, 86, 100), bar(96, 104, 88, 100), bar(96, 100, 89, 100), bar(9, 9, 1, 9)], "x..."),
+            ("hammer", [bar(12, 20, 0, 18)], "x"),  # both shadows at their limits
             ("shooting_star", [bar(90, 104, 85, 96), bar(90, 106, 89, 95), bar(9, 9, 9, 9)], ".x."),
             (
                 "bullish_engulfing",
@@ -208,9 +225,15 @@ class TestCandles:
                 "....",
             ),
             ("bullish_engulfing", [bar(10, 10, 8, 8), bar(8, 11, 8, 11)], ".x"),
+            ("bullish_engulfing", [bar(10, 10, 8, 8), bar(7, 10, 7, 10)], ".x"),
             ("bearish_engulfing", [bar(8, 10, 8, 10), bar(11, 11, 8, 8)], ".x"),
             ("bearish_engulfing", [bar(8, 8, 8, 8), bar(9, 9, 7, 7)], ".."),
             ("morning_star", [bar(20, 20, 10, 10), bar(9, 10, 8, 10), bar(10, 15, 10, 15)], "..x"),
+            ("morning_star", [bar(20, 20, 10, 10), bar(7, 10, 7, 10), bar(10, 15, 10, 15)], "..x"),
+            ("morning_star", [bar(20, 20, 10, 10), bar(6, 10, 6, 10), bar(10, 15, 10, 15)], "..."),
+            ("morning_star", [bar(20, 25, 4, 10), bar(9, 10, 8, 10), bar(10, 15, 10, 15)], "..."),
+            ("morning_star", [bar(10, 20, 10, 20), bar(9, 10, 8, 10), bar(10, 25, 10, 25)], "..."),
+            ("morning_star", [bar(20, 20, 10, 10), bar(9, 10, 8, 10), bar(16, 16, 15, 15)], "..."),
             ("morning_star", [bar(20, 20, 10, 10), bar(9, 10, 8, 10), bar(10, 15, 10, 14)], "..."),
             ("morning_star", [bar(20, 20, 10, 10), bar(8, 12, 8, 11), bar(10, 15, 10, 15)], "..."),
             ("evening_star", [bar(10, 20, 10, 20), bar(21, 22, 20, 20), bar(20, 20, 15, 15)], "..x"),
@@ -219,7 +242,9 @@ class TestCandles:
         ],
     )
     def test_shapes(self, name: str, candles: list[Bar], expected: str) -> None:
+        """Each pattern by hand, and its mirror image on the same bars upside down."""
         assert getattr(struct, name)(candles) == flags(expected)
+        assert getattr(struct, MIRROR.get(name, name))(upside_down(candles)) == flags(expected)
 
 
 class TestStructure:
