@@ -15,10 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.backtesting import check_accepted
-from engine.compiler import ConditionView
 from engine.events import End
 from engine.journal import MemoryJournal
-from engine.lanes import Lane
 from engine.model import Instrument, Reason, Side
 from engine.portfolio import Trade
 from engine.results import Settings
@@ -26,7 +24,7 @@ from engine.store import TickFile
 from engine.strategy import Strategy
 from engine.tools.checks import NOTE, PROBLEM, Finding
 from engine.tools.observation import Bools, Observation, Watched, compose, engine_time, is_trade, of_instrument
-from engine.tools.rule_parts import Part, comparison_of, fresh, listening, sides_of, watching
+from engine.tools.rule_parts import Part, comparisons_in, fresh, listening, rises, sides_of, view_of, watching
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +49,18 @@ class WarmUpLine:
         return asdict(self)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Nearest:
-    """The value that came nearest to changing a condition's answer, and when."""
+    """The value that came nearest to changing a condition's answer, and when.
 
+    ``upwards``: the larger the value against its threshold, the nearer; None where neither direction is nearer.
+    """
+
+    upwards: bool | None = None
+    unit: str = ""
     value: float = nan
     threshold: float = nan
     ts_ns: int = 0
-    unit: str = ""
-
-    def take(self, value: float, threshold: float, ts_ns: int, upwards: bool) -> None:
-        """Keep this one if it is nearer: larger against its threshold when ``upwards``, smaller otherwise."""
-        ahead, best = value - threshold, self.value - self.threshold
-        if not isnan(ahead) and (isnan(best) or (ahead > best if upwards else ahead < best)):
-            self.value, self.threshold, self.ts_ns = value, threshold, ts_ns
 
 
 RULE = "the rule"
@@ -90,51 +86,54 @@ class _DataCheck:
         self.file, self.strategy, self.settings = file, strategy, settings
         self.sides = sides_of(strategy)
         self.parts: dict[str, Part] = {part.text: part for tree in self.sides.values() for part in tree.singles()}
-        self.observation = self._observe(list(self.parts.values()))
-        self._pending = [dict(enumerate(lanes[1:])) for lanes in self.observation.lanes]
-        self._valued: list[dict[int, int]] = [{} for _ in file.instruments]  # lane's place: number of the trade
-        self.watched = self.observation.run(self._look_for_values)
-        self.judged = [w.in_session & w.warm(lanes[0]) for w, lanes in zip(self.watched, self._lanes, strict=True)]
+        rule = listening(strategy, strategy.conditions(), lambda context, side, signal: None)
+        lanes = [rule, *(watching(strategy, part.condition) for part in self.parts.values())]
+        observation = Observation(file, settings, lanes)
+        self.lanes = observation.lanes
+        self.watched = observation.run()
+        self.judged = [w.in_session & w.warm(own[0]) for w, own in zip(self.watched, self.lanes, strict=True)]
+        self.constant = [self._constant(index) for index in range(len(file.instruments))]
+        self.values = {name: self._values(name, part) for name, part in self.parts.items()}
 
-    @property
-    def _lanes(self) -> list[list[Lane]]:
-        return self.observation.lanes
+    def _constant(self, index: int) -> dict[str, bool]:
+        """The conditions that never change on an instrument's judged trades, each with its answer."""
+        states, judged = self.watched[index].states, self.judged[index]
+        held = {name: states[place][judged] == 1 for place, name in enumerate(self.parts, start=1)}
+        return {name: bool(column[0]) for name, column in held.items() if len(column) and _is_constant(column)}
 
-    def _observe(self, parts: list[Part]) -> Observation:
-        rule = listening(self.strategy, self.strategy.conditions(), lambda context, side, signal: None)
-        return Observation(self.file, self.settings, [rule, *(watching(self.strategy, p.condition) for p in parts)])
+    def _values(self, name: str, part: Part) -> list[tuple[int | None, Nearest]]:
+        """Run again for what a condition compares: on each instrument the first trade with values, and the nearest."""
+        compared = dict(enumerate(comparisons_in(part.condition)))
+        watched = {f"value {n}": one.left for n, one in compared.items()}
+        watched |= {f"threshold {n}": one.right for n, one in compared.items()}
+        found = Observation(self.file, self.settings, [], watched, self.strategy.parameters).run()
+        return [(_first(_has_values(one)), self._nearest(index, name, part, one)) for index, one in enumerate(found)]
 
-    def _look_for_values(self, index: int, number: int) -> None:
-        """Note the first trade on which all that a condition compares has a value."""
-        core = self.observation.kernel.core
-        for place, lane in list(self._pending[index].items()):
-            read = [view.values(core, index) for view in lane.rule.views]
-            if not any(isnan(value) or isnan(threshold) for value, threshold, _ in read):
-                self._valued[index][place] = number
-                del self._pending[index][place]
+    def _nearest(self, index: int, name: str, part: Part, values: Watched) -> Nearest:
+        """What came nearest to changing a condition that never changed."""
+        answer, upwards = self.constant[index].get(name), rises(part.condition)
+        if answer is None or upwards is None:
+            return Nearest()
+        place = list(self.parts).index(name) + 1
+        view = view_of(part.condition, self.lanes[index][place].rule.views)
+        return _nearest_of(values, self.judged[index], upwards is not answer, view.unit if view is not None else "")
 
     # -- warm-up
 
     def warm_ups(self, index: int, instrument: Instrument) -> Iterator[WarmUpLine]:
         """How long each condition and the rule take until they can be judged."""
         watched = self.watched[index]
-        names = [RULE, *self.parts]
-        for place, (name, lane) in enumerate(zip(names, self._lanes[index], strict=True), start=-1):
-            full = np.flatnonzero(watched.warm(lane) & watched.in_session)
+        for name, lane in zip([RULE, *self.parts], self.lanes[index], strict=True):
             need = lane.rule.warm_up
-            value = self._valued[index].get(place)
+            full = _first(watched.warm(lane) & watched.in_session)
+            value = None if name == RULE else self.values[name][index][0]
             yield WarmUpLine(
-                instrument.symbol,
-                name,
-                need.ns,
-                need.trades,
-                *_since(watched, value),
-                *_since(watched, int(full[0]) if len(full) else None),
+                instrument.symbol, name, need.ns, need.trades, *_since(watched, value), *_since(watched, full)
             )
 
     def declared_warm_up(self, index: int, instrument: Instrument) -> Iterator[Finding]:
         """Conditions whose own windows are longer than the warm-up that the strategy declares."""
-        rule, *lanes = self._lanes[index]
+        rule, *lanes = self.lanes[index]
         have = rule.rule.warm_up
         for name, lane in zip(self.parts, lanes, strict=True):
             need = lane.rule.warm_up
@@ -154,42 +153,15 @@ class _DataCheck:
             what = f"{instrument.symbol}: the rule is never judged: its windows are never full in an open session"
             yield Finding(PROBLEM, "never_judged", what, facts)
             return
-        held = {name: watched.states[place] == 1 for place, name in enumerate(self.parts, start=1)}
-        constant = {name: bool(column[judged][0]) for name, column in held.items() if _is_constant(column[judged])}
-        for name, nearest in self._nearest(index, constant).items():
-            yield _about(name, constant[name], self.parts[name], nearest, instrument, facts)
+        constant = self.constant[index]
+        for name, answer in constant.items():
+            yield _about(name, answer, self.values[name][index][1], instrument, facts)
         for side, tree in self.sides.items():
             state = 1 if side is Side.LONG else 2
             dull = any(constant.get(part.text) is False for part in tree.singles())
             if not dull and not (watched.states[0][judged] == state).any():
                 what = f"{instrument.symbol}: {side.word} never holds, though each of its conditions does at times"
                 yield Finding(PROBLEM, "side_never", what, {**facts, "side": side.word})
-
-    def _nearest(self, index: int, constant: dict[str, bool]) -> dict[str, Nearest]:
-        """For each condition that never changed, what came nearest to changing it: a second run reads the values."""
-        found = {name: Nearest() for name in constant}
-        if not constant:
-            return found
-        observation = self._observe([self.parts[name] for name in constant])
-        core, judged, ts_ns = observation.kernel.core, self.judged[index], self.watched[index].ts_ns
-        compared: list[tuple[ConditionView, Nearest, bool]] = []
-        for name, lane in zip(constant, observation.lanes[index][1:], strict=True):
-            comparison = comparison_of(self.parts[name].condition)
-            if comparison is not None and comparison.op not in ("==", "!="):
-                view, rises = lane.rule.views[0], comparison.op in (">", ">=")
-                wants_more = rises is (comparison is self.parts[name].condition)
-                found[name].unit = view.unit
-                compared.append((view, found[name], wants_more is not constant[name]))
-
-        def read(instrument: int, number: int) -> None:
-            if instrument == index and judged[number]:
-                for view, nearest, upwards in compared:
-                    value, threshold, _ = view.values(core, index)
-                    nearest.take(value, threshold, int(ts_ns[number]), upwards)
-
-        if compared:
-            observation.run(read)
-        return found
 
     # -- exits
 
@@ -230,30 +202,46 @@ def _since(watched: Watched, number: int | None) -> tuple[int | None, int | None
     return int(watched.trades[number]), int(watched.ts_ns[number] - watched.since_ns[number])
 
 
+def _first(column: Bools) -> int | None:
+    """The first trade of a column that holds anywhere."""
+    return int(np.argmax(column)) if column.any() else None
+
+
+def _has_values(watched: Watched) -> Bools:
+    """The trades on which every watched expression has a value."""
+    has = np.ones(len(watched.rows), np.bool_)
+    for column in watched.columns.values():
+        has &= ~np.isnan(column)
+    return has
+
+
+def _nearest_of(watched: Watched, judged: Bools, upwards: bool, unit: str) -> Nearest:
+    """The largest or smallest value against its threshold on the judged trades; the first of equal ones."""
+    value, threshold = watched.columns["value 0"], watched.columns["threshold 0"]
+    ahead = np.where(judged, value - threshold, np.nan)
+    if np.isnan(ahead).all():
+        return Nearest(upwards, unit)
+    at = int(np.nanargmax(ahead) if upwards else np.nanargmin(ahead))
+    return Nearest(upwards, unit, float(value[at]), float(threshold[at]), int(watched.ts_ns[at]))
+
+
 def _is_constant(column: Bools) -> bool:
     return bool(column.all() or not column.any())
 
 
-def _about(
-    name: str, answer: bool, part: Part, nearest: Nearest, instrument: Instrument, facts: dict[str, Any]
-) -> Finding:
+def _about(name: str, answer: bool, nearest: Nearest, instrument: Instrument, facts: dict[str, Any]) -> Finding:
     """What to say of a condition that is always true or always false."""
     word = "always" if answer else "never"
     what = f"{instrument.symbol}: {name} {word} holds on {facts['judged']:,} trades"
     kind, more = "always_true" if answer else "always_false", dict(facts, condition=name)
-    comparison = comparison_of(part.condition)
-    if comparison is None:
+    if nearest.upwards is None:
         return Finding(PROBLEM, kind, what, more)
     if isnan(nearest.value):
-        if not answer and comparison.op not in ("==", "!="):
-            kind, what = "never_defined", f"{instrument.symbol}: {name} never has a value"
-        return Finding(PROBLEM, kind, what, more)
-    rises = comparison.op in (">", ">=")
-    extreme = "largest" if (rises is (comparison is part.condition)) is not answer else "smallest"
+        return Finding(PROBLEM, "never_defined", f"{instrument.symbol}: {name} never has a value", more)
     if not answer:
         kind = "threshold_never_reached"
     value, threshold = (in_unit(number, nearest.unit) for number in (nearest.value, nearest.threshold))
-    shown = f"the {extreme} value was {value} against {threshold}"
+    shown = f"the {'largest' if nearest.upwards else 'smallest'} value was {value} against {threshold}"
     numbers = {"value": nearest.value, "threshold": nearest.threshold, "ts_ns": nearest.ts_ns}
     return Finding(PROBLEM, kind, f"{what}; {shown} at {np.datetime64(nearest.ts_ns, 'ns')} UTC", {**more, **numbers})
 

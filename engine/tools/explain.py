@@ -32,7 +32,7 @@ from engine.sessions import calendar as find_calendar
 from engine.store import TickFile
 from engine.strategy import Strategy
 from engine.tools.observation import compose, engine_time, is_trade, lanes_of, of_instrument
-from engine.tools.rule_parts import Part, comparison_of, sides_of, watching
+from engine.tools.rule_parts import Part, sides_of, view_of, watching
 
 SCHEMA = "microburst.explain/2"
 
@@ -164,21 +164,19 @@ class _Moment:
             for inner in part.parts:
                 yield from self._lines(side, inner, depth + 1)
             return
-        lane, comparison = self._watching[part.text], comparison_of(part.condition)
-        holds = self._holds(part)
-        if comparison is None:  # a condition made of others: theirs are told below it
-            yield ConditionLine(side, depth, part.text, holds)
-            for view in lane.rule.views:
-                yield self._compared(side, depth + 1, view, view.name, None)
+        lane, holds = self._watching[part.text], self._holds(part)
+        own = view_of(part.condition, lane.rule.views)
+        if own is not None:
+            yield self._compared(side, depth, own, holds)
             return
-        view = lane.rule.views[0]
-        negated = comparison is not part.condition and view.op == comparison.op
-        yield self._compared(side, depth, view, f"not: {view.name}" if negated else view.name, holds)
+        yield ConditionLine(side, depth, part.text, holds)  # made of others, which are told below it
+        for view in lane.rule.views:
+            yield self._compared(side, depth + 1, view, None)
 
-    def _compared(self, side: str, depth: int, view: ConditionView, name: str, holds: bool | None) -> ConditionLine:
+    def _compared(self, side: str, depth: int, view: ConditionView, holds: bool | None) -> ConditionLine:
         value, threshold, own = view.values(self._kernel.core, self._index)
         verdict = own if holds is None else holds
-        return ConditionLine(side, depth, name, verdict, value, view.op, threshold, value - threshold, view.unit)
+        return ConditionLine(side, depth, view.name, verdict, value, view.op, threshold, value - threshold, view.unit)
 
     def _holds(self, part: Part) -> bool:
         if not part.op:

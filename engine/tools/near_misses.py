@@ -165,7 +165,7 @@ class _Ear:
         assert run is not None, "it is told of the run before the run begins"
         index = run.file.instruments.index(context.instrument)
         entry = None if signal is None else entry_of(index, run.row, context, signal)
-        self.begun.setdefault(index, []).append(Begun(run.numbers[index], side, entry))
+        self.begun.setdefault(index, []).append(Begun(run.number(index, run.row), side, entry))
 
 
 def entry_of(instrument: int, row: int, context: Context, signal: Signal) -> Entry:

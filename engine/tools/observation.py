@@ -1,13 +1,13 @@
-"""A run watched trade by trade: the states of any number of rules, as columns.
+"""A run watched from one end to the other: what rules, conditions and expressions were on every trade, as columns.
 
-It is the kernel that trades, over the same records, handed over one at a time: after each trade every rule's state can
-be read. About six seconds per million records.
+It is the kernel that trades, over the same block; the core copies the columns as it computes them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from engine.backtesting import check_accepted
 from engine.brokers.paper import PaperBroker
 from engine.events import Decision
+from engine.grammar import Expr
 from engine.kernel import Kernel
 from engine.lanes import Assignment, Lane
 from engine.model import Kind, TickBlock
@@ -22,12 +23,14 @@ from engine.portfolio import Portfolio
 from engine.ports import Journal
 from engine.results import Settings
 from engine.risk import RiskGate, RiskLimits
+from engine.rules import Quantity
 from engine.sessions import calendar as find_calendar
 from engine.store import TickFile
 from engine.strategy import Strategy
 
 Bools = NDArray[np.bool_]
 States = NDArray[np.uint8]
+Doubles = NDArray[np.float64]
 
 
 class Unwritten:
@@ -37,7 +40,9 @@ class Unwritten:
         """Forget the decision."""
 
 
-def compose(file: TickFile, strategies: Sequence[Strategy], settings: Settings, journal: Journal) -> Kernel:
+def compose(
+    file: TickFile, strategies: Sequence[Strategy], settings: Settings, journal: Journal, **more: Any
+) -> Kernel:
     """A kernel with the paper venue and several strategies, each on every instrument."""
     portfolio = Portfolio(file.instruments, settings.starting_cash)
     everywhere = range(len(file.instruments))
@@ -49,6 +54,7 @@ def compose(file: TickFile, strategies: Sequence[Strategy], settings: Settings, 
         risk=RiskGate(RiskLimits(settings.daily_loss_limit), portfolio),
         broker=PaperBroker(settings.venue, portfolio),
         journal=journal,
+        **more,
     )
 
 
@@ -79,10 +85,11 @@ class Watched:
 
     rows: NDArray[np.int64]  # in the block
     ts_ns: NDArray[np.int64]  # engine time
-    states: list[States]  # per lane: 0 none, 1 long, 2 short
-    since_ns: NDArray[np.int64]  # the first trade since the windows began
-    trades: NDArray[np.int64]  # since then, this one included
     in_session: Bools
+    since_ns: NDArray[np.int64]  # the first trade since the windows began, with the session
+    trades: NDArray[np.int64]  # since then, this one included
+    states: list[States]  # per lane: 0 none, 1 long, 2 short
+    columns: dict[str, Doubles] = field(default_factory=dict)  # expressions by name, NaN while undefined
 
     def warm(self, lane: Lane) -> Bools:
         """The trades at which the windows that the lane's rule waits for have been seen in full."""
@@ -96,52 +103,61 @@ class Observation:
     Args:
         file, settings: as for a backtest.
         strategies: made by ``engine.tools.rule_parts``; lane ``n`` of each instrument is the ``n``-th of them.
+        watched: expressions to keep too, by name.
+        parameters: the values of the parameters in ``watched``.
     """
 
-    def __init__(self, file: TickFile, settings: Settings, strategies: Sequence[Strategy]) -> None:
+    def __init__(
+        self,
+        file: TickFile,
+        settings: Settings,
+        strategies: Sequence[Strategy],
+        watched: Mapping[str, Expr] | None = None,
+        parameters: Mapping[str, Quantity] | None = None,
+    ) -> None:
         self.file, self.block = file, file.block
-        self.kernel = compose(file, strategies, settings, Unwritten())
-        self.row = 0  # of the record being worked through
-        self.numbers = [0] * len(file.instruments)  # trades of each instrument before it
+        self.kernel = compose(file, strategies, settings, Unwritten(), watched=watched, parameters=parameters)
         self.lanes = lanes_of(self.kernel)
         self._calendar = find_calendar(settings.calendar)
+        self._trades = is_trade(self.block)
+        clock = engine_time(self.block)
+        self.watched = [self._empty(index, clock) for index in range(len(file.instruments))]
 
-    def run(self, after_trade: Callable[[int, int], None] | None = None) -> list[Watched]:
-        """Work through all records; ``after_trade(instrument, number)`` is called after each trade, counted from 0.
+    @property
+    def row(self) -> int:
+        """The record on which a signal begins, while a strategy is asked about it."""
+        return self.kernel.core.event_record_number
+
+    def number(self, instrument: int, row: int) -> int:
+        """The number of the instrument's trade on a record, counted from 0."""
+        return int(np.searchsorted(self.watched[instrument].rows, row))
+
+    def run(self) -> list[Watched]:
+        """Work through all records; returns each instrument's columns.
 
         Raises:
             DataError: a record that the core does not take.
         """
-        block, kernel, core = self.block, self.kernel, self.kernel.core
-        clock = engine_time(block)
-        found = [self._empty(index, clock) for index in range(len(self.lanes))]
-        columns = [[lane.rule.state for lane in lanes] for lanes in self.lanes]
-        instruments = None if block.instrument is None else block.instrument.tolist()
-        trades = is_trade(block).tolist()
-        for row in range(len(block)):
-            self.row = row
-            kernel.process(block.part(row, row + 1))
-            if not trades[row]:
-                continue
-            index = 0 if instruments is None else instruments[row]
-            number, watched = self.numbers[index], found[index]
-            for lane, column in enumerate(columns[index]):
-                watched.states[lane][number] = core.value(index, column) or 0
-            watched.since_ns[number], watched.trades[number] = core.warm_since(index)
-            if after_trade is not None:
-                after_trade(index, number)
-            self.numbers[index] += 1
-        check_accepted(self.file, kernel)
-        return found
+        core, trades = self.kernel.core, int(np.count_nonzero(self._trades))
+        states = [np.zeros(trades, np.uint8) for _ in self.kernel.lanes]
+        for lane, state in zip(self.kernel.lanes, states, strict=True):
+            core.tap(lane.instrument, lane.rule.state, state)
+        columns = {name: np.full(trades, np.nan) for name in self.kernel.columns}
+        for name, places in self.kernel.columns.items():
+            for instrument, place in enumerate(places):
+                core.tap(instrument, place, columns[name].view(np.uint8))
+        self.kernel.process(self.block)
+        check_accepted(self.file, self.kernel)
+        for index, watched in enumerate(self.watched):
+            own = of_instrument(self.block, index)[self._trades]
+            watched.states = [states[lane.number][own] for lane in self.lanes[index]]
+            watched.columns = {name: column[own] for name, column in columns.items()}
+        return self.watched
 
     def _empty(self, index: int, clock: NDArray[np.int64]) -> Watched:
-        rows = np.flatnonzero(is_trade(self.block) & of_instrument(self.block, index))
-        trades = len(rows)
-        return Watched(
-            rows,
-            clock[rows],
-            [np.zeros(trades, np.uint8) for _ in self.lanes[index]],
-            np.zeros(trades, np.int64),
-            np.zeros(trades, np.int64),
-            self._calendar.session_indices(clock[rows]) >= 0,
-        )
+        rows = np.flatnonzero(self._trades & of_instrument(self.block, index))
+        ts_ns, numbers = clock[rows], np.arange(len(rows))
+        sessions = self._calendar.session_indices(ts_ns)
+        begins = np.append(True, sessions[1:] != sessions[:-1])[: len(rows)]
+        first = np.maximum.accumulate(np.where(begins, numbers, 0))
+        return Watched(rows, ts_ns, sessions >= 0, ts_ns[first], numbers - first + 1, [])

@@ -7,14 +7,16 @@ inside (not both = either not). What is left are *single* conditions, each of wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from types import MethodType
 from typing import Any
 
+from engine.compiler import ConditionView
+from engine.grammar import Comparison, Condition, Expr, Joined, Negation
+from engine.measures import Other, OtherCondition
 from engine.model import Side, Signal
-from engine.rules import Comparison, Condition, Joined, Negation
 from engine.strategy import Context, Strategy, Tick, call
 
 Sides = tuple[Condition | None, Condition | None]
@@ -92,6 +94,32 @@ def comparison_of(condition: Condition) -> Comparison | None:
     """The comparison that a single condition is, or negates; None for any other kind of condition."""
     inner = condition.inner if isinstance(condition, Negation) else condition
     return inner if isinstance(inner, Comparison) else None
+
+
+def rises(condition: Condition) -> bool | None:
+    """Whether a larger left side brings a comparison, or its negation, nearer to holding; None where neither does."""
+    comparison = comparison_of(condition)
+    if comparison is None or comparison.op in ("==", "!="):
+        return None
+    return (comparison.op in (">", ">=")) is (comparison is condition)
+
+
+def view_of(condition: Condition, views: Sequence[ConditionView]) -> ConditionView | None:
+    """Pick a single condition's own view; None when it is no comparison, but made of others."""
+    comparison = comparison_of(condition)
+    if comparison is None or not views:
+        return None
+    text = str(comparison.left), str(comparison.right)
+    return next((one for one in views if (one.name, one.threshold_text) == text), views[-1])
+
+
+def comparisons_in(part: Condition | Expr) -> Iterator[Comparison]:
+    """Every comparison that a condition is made of, but for those on other instruments."""
+    if isinstance(part, Comparison):
+        yield part
+    if not isinstance(part, Other | OtherCondition):
+        for inner in part.parts:
+            yield from comparisons_in(inner)
 
 
 # ---------------------------------------------------------------- strategies made from a strategy

@@ -273,7 +273,7 @@ def test_a_value_that_depends_on_the_cut_is_caught_even_where_nothing_is_decided
     report = examined(aapl, Never(), points=30)
     assert report.mismatch is not None
     assert (report.mismatch.check, report.mismatch.number) == ("truncated", None)
-    here = float(aapl.block.price_ticks[report.mismatch.row]) * 10.0**-4
+    here = aapl.block.price_ticks[report.mismatch.row] / 10_000
     assert report.mismatch.whole_run == f"price > 100000: ({here}, 100000.0, False)"
     assert report.mismatch.instead != report.mismatch.whole_run
 

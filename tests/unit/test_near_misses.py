@@ -17,6 +17,7 @@ from engine.events import OrderSubmitted
 from engine.model import Instrument, TickBlock
 from engine.rules import Stop, TimeStop, change, pct, price, seconds, size
 from engine.store import TickFile
+from engine.store_rows import columns_of
 from engine.strategy import Strategy
 from engine.tools.near_misses import why_not
 from engine.tools.observation import compose
@@ -341,7 +342,7 @@ def test_instruments_do_not_change_each_other():
     found = why_not(both, strategy, settings)
     for index, together in enumerate(found):
         rows = np.flatnonzero(block.instrument == index)
-        columns = {name: getattr(block, name)[rows] for name in TickBlock.__slots__ if name != "instrument"}
+        columns = {name: column[rows] for name, column in columns_of(block).items() if name != "instrument"}
         assert together.judged > 1000
         single = TickFile(TickBlock(**columns), [both.instruments[index]], "made")
         (apart,) = why_not(single, strategy, settings)
