@@ -29,7 +29,7 @@ _DECIMAL = r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?"
 _NUMBER = re.compile(_DECIMAL)
 _FRACTION = re.compile(r"[+-]?\d{1,30}/[1-9]\d{0,29}")
 _DURATION = re.compile(rf"({_DECIMAL})\s*([a-zµ]*)")
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?\s*(Z|[+-]\d\d:?\d\d)?")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?\s*(Z|[+-]\d\d:?\d\d)?")
 _FEE = re.compile(rf"({_DECIMAL})\s*(bps?|(?:/|per\s+)(?:share|contract|unit))?")
 
 

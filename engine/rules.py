@@ -12,7 +12,7 @@ Every definition, with unit, warm-up and source: ``docs/reference/features.md``.
 
 from __future__ import annotations
 
-from typing import Never
+from typing import Never, overload
 
 from engine.errors import nearest
 from engine.exits import Exit, Flat, Stop, Target, TimeStop
@@ -396,7 +396,11 @@ def log_return(what: Window | Expr, length: Length | None = None) -> Elementwise
     return log(operand(what) / previous(what, length))  # type: ignore[arg-type]
 
 
-def previous(what: Operand | Condition, length: Length = 1) -> Expr | Condition:
+@overload
+def previous(what: Operand, length: Length = 1) -> Series: ...
+@overload
+def previous(what: Condition, length: Length = 1) -> Past: ...
+def previous(what: Operand | Condition, length: Length = 1) -> Series | Past:
     """A value, or whether a condition held, ``length`` records ago."""
     made = _records("previous", (what,), length)
     return Past(what, length) if isinstance(what, Condition) else made
@@ -539,12 +543,12 @@ def crosses_below(x: Operand, y: Operand) -> Joined:
 
 def rising(x: Operand, length: Length = 1) -> Comparison:
     """Whether x is above what it was ``length`` records ago."""
-    return operand(x) > operand(previous(x, length))
+    return operand(x) > previous(x, length)
 
 
 def falling(x: Operand, length: Length = 1) -> Comparison:
     """Whether x is below what it was ``length`` records ago."""
-    return operand(x) < operand(previous(x, length))
+    return operand(x) < previous(x, length)
 
 
 def run_length(when: Condition) -> Series:
