@@ -120,8 +120,7 @@ class Kernel:
         catalogues = [compiler.catalogue for compiler in self.compilers] if show_vwap else []
         self.vwap = [(catalogue.session_vwap(), catalogue.session_vwap_sd()) for catalogue in catalogues]
         self.columns = {
-            name: [compiler.shown(part, parameters or {}) for compiler in self.compilers]
-            for name, part in (watched or {}).items()
+            name: self._watch(name, part, parameters or {}) for name, part in (watched or {}).items()
         }
         self.core = _core.Core([compiler.program for compiler in self.compilers])
         for assignment, index, rule in compiled:
@@ -142,6 +141,13 @@ class Kernel:
             return self.compilers[index].rule(*strategy.conditions(), strategy.parameters, type(strategy).warm_up)
         except RuleError as error:
             place = f"{type(strategy).__name__}: {error.where}" if error.where else type(strategy).__name__
+            raise RuleError(error.what, where=place, fix=error.fix) from None
+
+    def _watch(self, name: str, part: Part, parameters: Parameters) -> list[int]:
+        try:
+            return [compiler.shown(part, parameters) for compiler in self.compilers]
+        except RuleError as error:
+            place = f"{name}: {error.where}" if error.where else name
             raise RuleError(error.what, where=place, fix=error.fix) from None
 
     def _add_lane(self, assignment: Assignment, index: int, rule: CompiledRule) -> None:

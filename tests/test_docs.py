@@ -47,7 +47,7 @@ OWN_COMMANDS = {
     "microburst-gui": ("-m", "gui"),
 }
 MODULES = ("engine", "mock_server", "gui")
-VERBS = ("run", "backtest", "explain", "strategy", "lookahead", "doctor", "config")
+VERBS = ("run", "backtest", "explain", "features", "strategy", "lookahead", "doctor", "config")
 BACKGROUND = ("mock_server",)
 """Modules that serve until they are stopped: on a page they listen on a free port, whatever the page says."""
 

@@ -1,0 +1,131 @@
+"""``microburst features``: the columns of a strategy's features, or of any expressions, on recorded ticks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from engine.commands.shared import (
+    CalendarFlag,
+    ConfigFlag,
+    JsonFlag,
+    SetFlag,
+    StrategyFlag,
+    chosen_strategy,
+    load_config,
+    plain_table,
+    write_json,
+    write_table,
+)
+from engine.errors import ConfigError, ExitCode, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.config import Loaded
+    from engine.grammar import Part
+    from engine.tools.feature_files import ColumnSummary
+    from engine.tools.features import Declared, FeatureTable
+
+
+def features(
+    ticks: Annotated[Path, typer.Option("--ticks", metavar="FILE", help="Tick file: CSV, CSV.gz or Parquet.")],
+    feature: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--feature",
+            metavar="NAME=EXPRESSION",
+            help="A column of this name, such as move=change(seconds(15)); may be repeated.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write the columns: .parquet or .csv.")
+    ] = None,
+    symbol: Annotated[str | None, typer.Option("--symbol", help="Of several symbols in the file, only this.")] = None,
+    strategy: StrategyFlag = None,
+    parameters: SetFlag = None,
+    config_file: ConfigFlag = None,
+    calendar: CalendarFlag = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Compute feature columns on recorded ticks, one row per trade.
+
+    By the core that trades: the columns are what a live engine sees, to the bit. Of a strategy, all features and
+    conditions that it names; or of the expressions given. Without --out a summary is shown.
+    """
+    if feature and (strategy or parameters):
+        what = f"--feature and {'--strategy' if strategy else '--set'}: not both"
+        fix = "ask for a strategy's columns, or for expressions of your own"
+        raise UserError(what, fix=fix, exit_code=ExitCode.USAGE)
+    loaded = load_config(config_file, parameters, strategy__name=strategy, session__calendar=calendar)
+    from engine.tools import feature_files
+    from engine.tools.features import feature_table
+
+    if out is not None:
+        feature_files.check_output(out)
+    declared = _expressions(feature) if feature else _strategy(loaded)
+    try:
+        table = feature_table(ticks, declared, symbol=symbol, calendar=loaded.config.session.calendar)
+        if out is not None:
+            feature_files.write_features(out, table)
+        summary = feature_files.summarise(table, declared)
+    except ConfigError as error:
+        if not isinstance(declared, dict) or error.where not in declared:
+            raise
+        raise ConfigError(error.what, where=f"flag --feature {error.where}", fix=error.fix) from None
+    if as_json:
+        found = {"rows": len(table.rows), "out": None if out is None else str(out)}
+        write_json({"schema": feature_files.SCHEMA, **found, "columns": [one.to_json() for one in summary]})
+    elif out is not None:
+        rows, columns = f"{len(table.rows):,} rows", f"{len(feature_files.LEADING)} + {len(table.columns)} columns"
+        write_table(f"{out}: {rows}, {columns} ({', '.join((*feature_files.LEADING, *table.columns))})")
+    else:
+        _show(table, summary)
+
+
+def _expressions(given: Sequence[str]) -> dict[str, Part]:
+    from engine.tools.expressions import parse_expression
+
+    found: dict[str, Part] = {}
+    for text in given:
+        name, separator, expression = text.partition("=")
+        name = name.strip()
+        if not separator or not name.isidentifier() or expression.startswith("="):
+            what, fix = f"'{text}' is not NAME=EXPRESSION", "write for example --feature 'move=change(seconds(15))'"
+            raise ConfigError(what, where="flag --feature", fix=fix)
+        if name in found:
+            raise ConfigError(f"'{name}' is given twice", where="flag --feature", fix="give each column its own name")
+        found[name] = parse_expression(expression, f"flag --feature {name}")
+    return found
+
+
+def _strategy(loaded: Loaded) -> Declared:
+    return chosen_strategy(loaded)(**loaded.config.strategy.params)
+
+
+def _show(table: FeatureTable, summary: Sequence[ColumnSummary]) -> None:
+    """Write the summary: features with their range, conditions with how often they hold."""
+    trades = len(table.rows)
+    parts: list[Any] = [f"{table.file.source}: {trades:,} trades; rows are counted from 0"]
+    features = [one for one in summary if one.kind == "feature"]
+    if features:
+        numbers = ("first row", "undefined", "min", "mean", "max")
+        shown = plain_table("feature", "unit", *numbers, right=numbers)
+        for one in features:
+            figures = [f"{figure:.6g}" if one.defined else "" for figure in (one.minimum, one.mean, one.maximum)]
+            shown.add_row(one.name, one.unit, _first(one), f"{trades - one.defined:,}", *figures)
+        parts += ["", shown]
+    conditions = [one for one in summary if one.kind == "condition"]
+    if conditions:
+        counts = ("first row", "trades", "share")
+        shown = plain_table("condition holds", *counts, right=counts)
+        for one in conditions:
+            shown.add_row(one.name, _first(one), f"{one.defined:,}", f"{one.mean:.2%}" if trades else "")
+        parts += ["", shown]
+    write_table(*parts)
+
+
+def _first(one: ColumnSummary) -> str:
+    return "never" if one.first_row is None else f"{one.first_row:,}"
