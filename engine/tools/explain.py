@@ -171,7 +171,8 @@ class _Moment:
             return
         yield ConditionLine(side, depth, part.text, holds)  # made of others, which are told below it
         for view in lane.rule.views:
-            yield self._compared(side, depth + 1, view, None)
+            if view.name != part.text:
+                yield self._compared(side, depth + 1, view, None)
 
     def _compared(self, side: str, depth: int, view: ConditionView, holds: bool | None) -> ConditionLine:
         value, threshold, own = view.values(self._kernel.core, self._index)

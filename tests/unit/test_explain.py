@@ -115,7 +115,7 @@ def test_a_skipped_signal_is_named_for_as_long_as_it_holds(load):
 def written(tmp_path, body, name="Mine"):
     path = tmp_path / "mine.py"
     path.write_text(
-        "from engine.rules import change, pct, price, seconds, size, spread, ticks\n"
+        "from engine.rules import change, for_at_least, pct, previous, price, size, ticks\n"
         f"from engine.strategy import Strategy\n\n\nclass {name}(Strategy):\n{body}"
     )
     return f"{path}:{name}"
@@ -142,6 +142,20 @@ def test_the_tree_shows_sides_and_brackets_in_evaluation_order(tmp_path):
     ]
     (found,) = explain(file, strategy, make_settings(file.block), 1)
     assert (found.state, found.why) == ("none", "no long: price > 100; no short: price < 50")
+
+
+def test_a_condition_made_of_others_shows_them_below_it(tmp_path):
+    body = "    long = ~for_at_least(price > 100, 2) & previous(size > 1, 1)\n"
+    strategy = make_strategy(written(tmp_path, body), {})
+    columns = {"ts_ns": np.arange(1, 4), "price_ticks": np.full(3, 10200), "size_lots": np.array([1, 3, 1])}
+    file = load_ticks(columns)
+    (found,) = explain(file, strategy, make_settings(file.block), 3)
+    assert [line.depth for line in found.conditions][:2] == [0, 1]
+    assert [line.holds for line in found.conditions][:2] == [False, False]
+    past = [line for line in found.conditions if line.name.startswith("previous")]
+    assert [(line.depth, line.holds) for line in past] == [(1, True)]
+    (found,) = explain(file, strategy, make_settings(file.block), 1)
+    assert found.state == "none"
 
 
 def test_the_strategys_own_no_is_told(tmp_path):

@@ -10,7 +10,26 @@ import pytest
 from engine import Side, Signal
 from engine.backtesting import load_ticks, make_kernel, make_settings, make_strategy
 from engine.model import TickBlock
-from engine.rules import Stop, Target, TimeStop, change, pct, price, seconds
+from engine.rules import (
+    Stop,
+    Target,
+    TimeStop,
+    bars,
+    bid,
+    change,
+    crosses_above,
+    ema,
+    for_at_least,
+    highest,
+    minutes,
+    pct,
+    previous,
+    price,
+    seconds,
+    size,
+    vwap,
+    within,
+)
 from engine.strategy import Strategy
 from engine.tools import lookahead as tool
 from engine.tools.futures import ERASED, MIRRORED, Reach
@@ -166,7 +185,7 @@ def test_code_that_reads_only_the_past_is_let_alone(aapl, monkeypatch, where):
             assert place(context.ts_ns) == int(np.searchsorted(TABLE[:, 0], float(context.ts_ns), side="right")) - 1
             return super().on_fire(context, side)
 
-    report = examined(aapl, Reader())
+    report = examined(aapl, Reader(), points=30)
     assert report.mismatch is None
     assert report.decisions > 50
     assert report.within_reach
@@ -181,6 +200,24 @@ def test_the_reference_rule_is_equal_on_recorded_data(load):
     assert report.decision_cuts > 3
     assert report.decision_cuts + 45 < report.cuts <= report.decision_cuts + 50
     assert report.values == 4 * report.cuts
+
+
+def test_bars_averages_and_conditions_in_time_are_equal_too(aapl):
+    minute = bars(minutes(1))
+
+    class Everything(Strategy):
+        long = (
+            (ema(price, 20) > ema(minute.close, 3))
+            & for_at_least(price > vwap(minutes(1)), seconds(2))
+            & within(crosses_above(price, highest(seconds(5)) - 0.02), seconds(3))
+            & ~(previous(price > bid, 1) & (size > 500))
+        )
+        exits = EXITS
+
+    report = examined(aapl, Everything(), points=60)
+    assert report.mismatch is None
+    assert report.decision_cuts > 10
+    assert report.values >= 4 * report.cuts
 
 
 def test_every_record_with_a_decision_is_cut_at(aapl):

@@ -14,13 +14,15 @@ from engine import Side, Signal, backtest
 from engine.backtesting import load_ticks, make_settings, make_strategy
 from engine.errors import ConfigError
 from engine.events import OrderSubmitted
+from engine.journal import MemoryJournal
 from engine.model import Instrument, TickBlock
-from engine.rules import Stop, TimeStop, change, pct, price, seconds, size
+from engine.rules import Stop, TimeStop, bars, change, ema, minutes, pct, price, seconds, size, ticks, zscore
 from engine.store import TickFile
 from engine.store_rows import columns_of
 from engine.strategy import Strategy
 from engine.tools.near_misses import why_not
-from engine.tools.observation import compose
+from engine.tools.observation import Observation, compose
+from engine.tools.rule_parts import listening
 from engine.tools.single_trades import Entry, SingleTrades
 from mock_server.market import generate
 from tests.oracle import momentum_burst as oracle
@@ -133,15 +135,14 @@ def test_a_recorded_day_of_aapl(fills):
 
 
 def test_a_recorded_hour_of_spy():
-    ticks = load_spy()
-    part = {name: column[100_000:140_000].copy() for name, column in ticks.columns().items()}
+    part = {name: column[100_000:140_000].copy() for name, column in load_spy().columns().items()}
     _, seen = assert_as_defined(part, PARAMS, "last", precision=4)
     assert sum(seen.values()) > 10
 
 
 def test_made_up_streams_with_late_records_and_equal_times():
     total = Counter()
-    for seed in range(40):
+    for seed in range(25):
         columns = random_stream(Random(seed), 400).columns(quotes=True)
         total.update(assert_as_defined(columns, PARAMS, "touch" if seed % 2 else "last")[1])
     assert all(total.values()), total
@@ -221,12 +222,49 @@ def test_the_warm_up_is_the_whole_rules_own():
     assert (high.alone, high.near_misses, moved.alone) == (3, 1, 0)
 
 
+class Slow(Strategy):
+    """Conditions that have no value for a while: averages that are still cold, the first bar."""
+
+    minute = bars(minutes(1))
+    fast = ema(price, 20)
+    slow = ema(minute.close, 3)
+    spread_out = zscore(ticks(50))
+
+    long = (fast > slow) & (spread_out > "0.5") & (size > 1)
+    exits = TimeStop(seconds(5))
+    warm_up = ticks(1)
+
+
+def test_a_condition_without_a_value_has_not_failed():
+    """Counted again from the columns that research sees."""
+    data = load_aapl_lobster().head(8_000).columns()
+    file = load_ticks(data, symbol="X", price_precision=4)
+    (found,) = why_not(file, Slow(), make_settings(file.block))
+    pairs = {"fast > slow": (Slow.fast, Slow.slow), "spread_out > 0.5": (Slow.spread_out, "0.5"), "size > 1": (size, 1)}
+    read = engine.features(
+        file, {f"left {n}": left for n, (left, _) in pairs.items()} | {"right fast > slow": Slow.slow}
+    )
+    values = {n: (read[f"left {n}"], read.get(f"right {n}", pairs[n][1])) for n in pairs}
+    values = {n: (left, np.asarray(right, float)) for n, (left, right) in values.items()}
+    held = {n: left > right for n, (left, right) in values.items()}
+    defined = {n: ~np.isnan(left) & ~np.isnan(right) for n, (left, right) in values.items()}
+    rule = np.logical_and.reduce(list(held.values()))
+    assert [one.condition for one in found.conditions] == list(pairs)
+    assert found.judged == len(rule)
+    for one in found.conditions:
+        loose = np.logical_and.reduce([defined[n] if n == one.condition else held[n] for n in pairs])
+        begun = np.flatnonzero(loose & ~rule & ~np.append(False, loose[:-1]))
+        assert (one.held, one.alone) == (held[one.condition].sum(), (loose & ~rule).sum())
+        assert one.near_misses == len(begun) > 5
+    assert not all(column.all() for column in defined.values())
+
+
 # ---------------------------------------------------------------- who said no, and the strategy's own code
 
 
 def test_the_cooldowns_signals_are_counted_and_traded_alone():
-    ticks = load_aapl_lobster()
-    file = load_ticks(ticks.columns(), symbol="AAPL", price_precision=4)
+    aapl = load_aapl_lobster()
+    file = load_ticks(aapl.columns(), symbol="AAPL", price_precision=4)
     settings = make_settings(file.block)
     (found,) = why_not(file, make_strategy("momentum_burst", {}), settings)
     result = backtest(file, "momentum_burst")
@@ -236,12 +274,12 @@ def test_the_cooldowns_signals_are_counted_and_traded_alone():
     assert (cooldown.reason, cooldown.signals) == ("COOLDOWN", len(skipped))
     assert found.entered == len(result.trades)
     assert (found.figures["trades"], found.figures["net"]) == (result.metrics["trades"], result.metrics["net"])
-    held = holding(ticks.columns(), PARAMS)
+    held = holding(aapl.columns(), PARAMS)
     alone = Fraction(0)
     for note in skipped:
-        at = (ticks.ts_ns == note.ts_ns) & (ticks.price_ticks == note.price.scaleb(4))
+        at = (aapl.ts_ns == note.ts_ns) & (aapl.price_ticks == note.price.scaleb(4))
         row = next(row for row in np.flatnonzero(at) if all(held[name][row] for name in (note.side, "surge", "span")))
-        alone += traded_alone(ticks.columns(), int(row), note.side, "touch", 4).net
+        alone += traded_alone(aapl.columns(), int(row), note.side, "touch", 4).net
     assert Fraction(cooldown.figures["net"]) == alone
 
 
@@ -348,3 +386,25 @@ def test_instruments_do_not_change_each_other():
         (apart,) = why_not(single, strategy, settings)
         assert [one.near_misses for one in apart.conditions] == [one.near_misses for one in together.conditions]
         assert sum(one.near_misses for one in apart.conditions) > 10
+
+
+@pytest.mark.parametrize("calendar", ["always", "us_equities"])
+def test_windows_have_been_filling_since_the_core_says_so(calendar):
+    """On a recorded day before, during and after its session, and once more as the day after."""
+    spy = load_spy()
+    edge = int(np.searchsorted(spy.ts_ns, spy.ts_ns[0] + 5 * 3_600 * SECOND_NS))
+    rows = np.r_[0:1_000, edge : edge + 60_000 : 20, len(spy) - 1_000 : len(spy)]
+    columns = {name: np.tile(column[rows], 2) for name, column in spy.columns().items()}
+    columns["ts_ns"][len(rows) :] += 86_400 * SECOND_NS
+    file = load_ticks(columns, symbol="SPY", price_precision=4)
+    settings = make_settings(file.block, calendar=calendar)
+    strategy = make_strategy("momentum_burst", {})
+    observation = Observation(file, settings, [listening(strategy, strategy.conditions(), lambda *_: None)])
+    (watched,) = observation.run()
+    kernel = compose(file, [strategy], settings, MemoryJournal())
+    for row in range(len(file.block)):
+        kernel.process(file.block.part(row, row + 1))
+        if watched.in_session[row]:
+            assert (watched.since_ns[row], watched.trades[row]) == kernel.core.warm_since(0)
+    sessions = np.unique(watched.since_ns[watched.in_session])
+    assert len(sessions) == (1 if calendar == "always" else 2)
