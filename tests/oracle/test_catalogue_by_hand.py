@@ -31,6 +31,14 @@ class TestWindows:
         held = [cat.time_window(2 * S)(self.FIVE, at) for at in range(5)]
         assert held == [None, None, None, range(1, 4), range(3, 5)]
 
+    def test_a_time_window_is_warm_when_exactly_its_length_has_passed(self) -> None:
+        assert [cat.time_window(2 * S)(prices(1, 1, 1, 1), at) for at in range(4)] == [
+            None,
+            None,
+            range(1, 3),
+            range(2, 4),
+        ]
+
     def test_a_count_window_is_cold_before_it_is_full(self) -> None:
         held = [cat.count_window(3)(self.FIVE, at) for at in range(5)]
         assert held == [None, None, range(3), range(1, 4), range(2, 5)]
@@ -160,6 +168,10 @@ class TestAnchors:
         opening = win.over(self.M, cat.opening_window(60 * S), win.highest)
         assert opening == numbers(None, None, None, 14, 14, None, None, 11)
 
+    def test_a_trade_at_the_end_of_the_opening_is_after_it(self) -> None:
+        m = trades((0, 5, 1), (60, 9, 1))
+        assert [cat.opening_window(60 * S)(m, at) for at in range(2)] == [None, range(1)]
+
     def test_times(self) -> None:
         assert win.present(self.M, win.time_of_day)[:4] == numbers(None, 32_400, 32_410, 32_470)
         assert win.present(self.M, win.since_open) == numbers(None, 0, 10, 70, 70, None, 0, 90)
@@ -196,7 +208,8 @@ class TestQuotes:
         for known in ({"bid": 10, "bid_size": 5}, {"ask": 10, "ask_size": 5}, {"bid": 10, "ask": 11, "bid_size": 5}):
             m = cat.market([Record(0, 10, 1, **known)])
             assert win.present(m, win.quote_imbalance) == win.present(m, win.microprice) == [None]
-        assert win.present(cat.market([Record(0, 10, 1, bid=9)]), win.spread) == [None]
+        one_side = cat.market([Record(0, 10, 1, bid=9)])
+        assert win.present(one_side, win.spread) == win.present(one_side, win.mid) == [None]
 
     def test_sides(self) -> None:
         """At the mid the third trade takes the side of its rise from 10; below the new mid the fourth is a sale."""
