@@ -128,9 +128,9 @@ cdef struct Block:
     int trade[BLOCK + 1]  # index in the instrument's block, or -1 for a quote
     int64_t bid[BLOCK + 1]  # of quotes only; a trade's are in its columns
     int64_t ask[BLOCK + 1]
+    int identity  # instrument and trade already say that record i is trade i of instrument 0
     int of_bars
     int64_t start[BLOCK + 1]  # of bars: the latest start so far
-    int identity  # instrument and trade already say that record i is trade i of instrument 0
 
 
 cdef inline int first_at_or_after(const Block* block, int64_t ts, int low) noexcept nogil:

@@ -7,6 +7,7 @@ local time, the period, whether a stamp means the start or the end, and that bar
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -74,6 +75,8 @@ def read_bars(
     else:
         file.detected["period"] = format_duration(period_ns)
     file.detected["stamps"] = f"the {stamps} of each bar"
+    made = f"bars {file.sha256}\nzone {zone}\nstamps {stamps}\nperiod {period_ns}\n"
+    file.file_sha256 = hashlib.sha256(made.encode()).hexdigest()  # the same file read otherwise is other bars
     _leave_out(file, list(_out_of_step(file, period_ns)), bad)
     _stamp_at_end(file, period_ns, stamps)
     return file

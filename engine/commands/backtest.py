@@ -53,6 +53,26 @@ def backtest(
     quotes: Annotated[
         Path | None, typer.Option("--quotes", metavar="FILE", help="Quote file, merged with the ticks by time.")
     ] = None,
+    bars: Annotated[
+        Path | None,
+        typer.Option(
+            "--bars", metavar="FILE", help="Bars instead of ticks: CSV, CSV.gz or Parquet.", show_default=False
+        ),
+    ] = None,
+    zone: Annotated[
+        str | None,
+        typer.Option(
+            "--zone", metavar="ZONE", help="Clock of bars stamped without a zone, as America/New_York; else UTC."
+        ),
+    ] = None,
+    bar_stamps: Annotated[
+        str | None,
+        typer.Option("--bar-stamps", metavar="start|end", help="What a bar's timestamp is; start unless given."),
+    ] = None,
+    bar_period: Annotated[
+        str | None,
+        typer.Option("--bar-period", metavar="TIME", help="How long a bar lasts, as 1m; else the most frequent step."),
+    ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="Use a generated sample instead of a file.")] = False,
     symbol: Annotated[str | None, typer.Option("--symbol", help="Of several symbols in the file, only this.")] = None,
     price_precision: Annotated[
@@ -90,19 +110,19 @@ def backtest(
     log_level: LogLevelFlag = None,
     log_format: LogFormatFlag = None,
 ) -> None:
-    """Run a strategy over recorded ticks.
+    """Run a strategy over recorded ticks, or over bars.
 
-    A tick file has the columns timestamp,price,size[,bid,ask][,symbol], with or without a header.
+    A tick file has the columns timestamp,price,size[,bid,ask][,symbol], with or without a header; a file of bars has
+    the header timestamp,open,high,low,close,volume[,symbol].
     """
-    of_a_file = {
-        "--quotes": quotes,
-        "--symbol": symbol,
-        "--price-precision": price_precision,
-        "--size-precision": size_precision,
-    }
-    _check_usage(ticks, demo=demo, on_bad_row=on_bad_row, report=report, of_a_file=of_a_file)
+    of_bars = {"--zone": zone, "--bar-stamps": bar_stamps, "--bar-period": bar_period}
+    precisions = {"--price-precision": price_precision, "--size-precision": size_precision}
+    of_a_file = {"--quotes": quotes, "--symbol": symbol, **precisions, **of_bars}
+    sources = {"--ticks FILE": ticks, "--bars FILE": bars, "--demo": demo or None}
+    _check_source(sources, of_a_file, {"--ticks FILE": ["--quotes"], "--bars FILE": list(of_bars)})
+    _check_usage(on_bad_row, bar_stamps, report)
     if report:
-        check_report(report, ticks, quotes)
+        check_report(report, ticks, quotes, bars)
     loaded = load_config(
         config_file,
         parameters,
@@ -118,15 +138,19 @@ def backtest(
     start_log(loaded, quiet=quiet, verbose=verbose)
     from engine.backtesting import backtest as run
     from engine.store import read_ticks
+    from engine.store_bars import read_bars
 
     config = loaded.config
     chosen = chosen_strategy(loaded)
-    if ticks is None:
-        file = demo_ticks()
+    policy: Literal["stop", "skip"] = "skip" if on_bad_row == "skip" else "stop"
+    grid = {"price_precision": price_precision, "size_precision": size_precision}
+    if ticks is not None:
+        file = read_ticks(ticks, symbol=symbol, on_bad_row=policy, quotes=quotes, **grid)
+    elif bars is not None:
+        stamps: Literal["start", "end"] = "end" if bar_stamps == "end" else "start"
+        file = read_bars(bars, symbol=symbol, on_bad_row=policy, zone=zone, stamps=stamps, period=bar_period, **grid)
     else:
-        policy: Literal["stop", "skip"] = "skip" if on_bad_row == "skip" else "stop"
-        precisions = {"price_precision": price_precision, "size_precision": size_precision}
-        file = read_ticks(ticks, symbol=symbol, on_bad_row=policy, quotes=quotes, **precisions)
+        file = demo_ticks()
     if not quiet:
         _tell_input(file)
     result = run(
@@ -146,36 +170,56 @@ def backtest(
     if as_json:
         write_json(found)
     else:
-        _show(found, symbols)
-        if not quiet:
+        _show(found, symbols, _records(file))
+        if not quiet and bars is None:  # what suits other bars cannot be guessed
             how_read = [part for flag, value in of_a_file.items() if value is not None for part in (flag, str(value))]
             source = ["--demo"] if ticks is None else ["--ticks", str(ticks), *how_read]
             print(f"\nnext: {_next_command(source, config.strategy.name, chosen)}", file=sys.stderr)
 
 
-def _check_usage(
-    ticks: Path | None, *, demo: bool, on_bad_row: str, report: Path | None, of_a_file: Mapping[str, object]
+def _refuse(what: str, fix: str) -> UserError:
+    return UserError(what, fix=fix, exit_code=ExitCode.USAGE)
+
+
+def _check_source(
+    sources: Mapping[str, object], of_a_file: Mapping[str, object], only_with: Mapping[str, Sequence[str]]
 ) -> None:
-    """Refuse what the parser cannot see.
+    """Refuse two sources or none, and flags that the one given has no use for; ``only_with`` says which those are.
 
     Raises:
         UserError: with exit code 2.
     """
-
-    def refuse(what: str, fix: str) -> UserError:
-        return UserError(what, fix=fix, exit_code=ExitCode.USAGE)
-
-    if demo and ticks is not None:
-        raise refuse("--ticks FILE and --demo: not both", "leave one of them out")
-    if not demo and ticks is None:
-        raise refuse("one of --ticks FILE and --demo is needed", "first result: microburst backtest --demo")
+    given = [flag for flag, value in sources.items() if value is not None]
+    if len(given) > 1:
+        more = "; bars are made of the ticks themselves" if "--demo" not in given else ""
+        raise _refuse(f"{given[0]} and {given[1]}: not both", f"leave one of them out{more}")
+    if not given:
+        raise _refuse(
+            "one of --ticks FILE, --bars FILE and --demo is needed", "first result: microburst backtest --demo"
+        )
     for flag, value in of_a_file.items():
-        if demo and value is not None:
-            raise refuse(f"{flag} says how a file is read, and --demo reads none", "use it with --ticks FILE")
+        if value is None:
+            continue
+        if given == ["--demo"]:
+            source = next((source for source, flags in only_with.items() if flag in flags), "--ticks FILE")
+            raise _refuse(f"{flag} says how a file is read, and --demo reads none", f"use it with {source}")
+        for source, flags in only_with.items():
+            if flag in flags and source not in given:
+                raise _refuse(f"{flag} has no meaning with {given[0]}", f"use it with {source}")
+
+
+def _check_usage(on_bad_row: str, bar_stamps: str | None, report: Path | None) -> None:
+    """Refuse words that the parser cannot see through.
+
+    Raises:
+        UserError: with exit code 2.
+    """
     if on_bad_row not in ("stop", "skip"):
-        raise refuse(f"--on-bad-row {on_bad_row} is neither stop nor skip", "write --on-bad-row stop, or skip")
+        raise _refuse(f"--on-bad-row {on_bad_row} is neither stop nor skip", "write --on-bad-row stop, or skip")
+    if bar_stamps not in (None, "start", "end"):
+        raise _refuse(f"--bar-stamps {bar_stamps} is neither start nor end", "write --bar-stamps start, or end")
     if report and report.suffix not in ENDINGS:
-        raise refuse(f"--report {report} does not end in .json, .csv or .html", "the ending says what is written")
+        raise _refuse(f"--report {report} does not end in .json, .csv or .html", "the ending says what is written")
 
 
 def demo_ticks() -> TickFile:
@@ -197,10 +241,14 @@ def demo_ticks() -> TickFile:
     return TickFile(block, [Instrument(DEMO_SYMBOL)], source="generated sample, seed 1")
 
 
+def _records(file: TickFile) -> str:
+    return "ticks" if file.block.start_ns is None else "bars"
+
+
 def _tell_input(file: TickFile) -> None:
     """Say on standard error what was read, and what was found out rather than told."""
     detected = ", ".join(f"{name} {value}" for name, value in file.detected.items())
-    print(f"{file.source}: {file.rows:,} ticks{f'; {detected}' if detected else ''}", file=sys.stderr)
+    print(f"{file.source}: {file.rows:,} {_records(file)}{f'; {detected}' if detected else ''}", file=sys.stderr)
     if file.skipped:
         counts = ", ".join(f"{reason} {count:,}" for reason, count in file.skipped.items())
         print(f"skipped rows: {counts}; the first: {'; '.join(file.skipped_samples)}", file=sys.stderr)
@@ -246,12 +294,13 @@ def _second(ts_ns: int) -> str:
     return f"{datetime.fromtimestamp(ts_ns // 1_000_000_000, UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def _show(found: dict[str, Any], symbols: Sequence[str]) -> None:
+def _show(found: dict[str, Any], symbols: Sequence[str], records: str) -> None:
     """Write the human result: what it was made with, figures, and trades by reason."""
     settings = plain_table("setting", "value")
     for name, value in _made_with(found, symbols):
         settings.add_row(name, value)
     figures = plain_table("result", "value", right=["value"])
+    figures.add_row(records, f"{found['ticks']:,}")
     for name, value in _figures(found):
         figures.add_row(name, value)
     reasons = plain_table("reason", "trades", "gross", "net", right=["trades", "gross", "net"])
@@ -266,7 +315,6 @@ def _figures(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the rows of the table of results; money is in the account's currency."""
     metrics = found["metrics"]
     rate = metrics["win_rate"]
-    yield "ticks", f"{found['ticks']:,}"
     yield "trades", f"{metrics['trades']:,}"
     yield "open at the end", f"{metrics['open_at_end']:,}"
     yield "wins", f"{metrics['wins']:,}"

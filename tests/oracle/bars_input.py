@@ -115,32 +115,46 @@ def moves(bars: Sequence[Bar], window_ns: int, threshold: Fraction, sessions: Se
     return states
 
 
-def breakouts(bars: Sequence[Bar], period_ns: int, sessions: Sequence[Session] | None) -> list[int]:
-    """Return, for each bar, whether its close lies beyond the last closed longer bar's high (long) or low (short).
+Longer = tuple[int, int, int, int, int]
+"""Open, high, low, close and volume of a longer bar."""
+
+
+def longer_bars(bars: Sequence[Bar], period_ns: int, sessions: Sequence[Session] | None) -> list[Longer | None]:
+    """Return, for each bar, the longer bar of its instrument that was closed last, as seen at its end.
 
     Longer bars are aligned to the opening of their session, or to 00:00 UTC. One of them is closed by the bar that
     ends where it ends, and is seen on that very bar; where that bar is missing, by the next one; at the latest by the
-    first bar of the next session.
+    first bar of the next session. Bars outside sessions belong to none.
     """
-    states = [NONE] * len(bars)
-    building: dict[int, tuple[tuple[int, int], int, int]] = {}
-    closed: dict[int, tuple[int, int]] = {}
-    for position, bar in enumerate(bars):
-        one = bar.instrument
-        session = session_of(bar, sessions)
-        anchor = 0 if sessions is None else sessions[session].opens
-        day = bar.start // DAY_NS if sessions is None else session
-        begins = bar.start - (bar.start - (day * DAY_NS if sessions is None else anchor)) % period_ns
-        if one in building and building[one][0] != (session, begins):
-            closed[one] = building.pop(one)[1:]
+    seen: list[Longer | None] = []
+    building: dict[int, tuple[int, int, Longer]] = {}
+    closed: dict[int, Longer] = {}
+    for bar in bars:
+        one, session = bar.instrument, session_of(bar, sessions)
+        if sessions is None:
+            session = bar.start // DAY_NS
+            anchor = session * DAY_NS
+        else:
+            anchor = sessions[session].opens
+        begins = bar.start - (bar.start - anchor) % period_ns
+        if one in building and building[one][:2] != (session, begins):
+            closed[one] = building.pop(one)[2]
         if session >= 0:
-            _, high, low = building.get(one, ((), bar.high, bar.low))
-            building[one] = ((session, begins), max(high, bar.high), min(low, bar.low))
+            first, high, low, _, volume = building.get(one, (0, 0, (bar.open, bar.high, bar.low, 0, 0)))[2]
+            now = first, max(high, bar.high), min(low, bar.low), bar.close, volume + bar.volume
+            building[one] = session, begins, now
             if bar.end >= begins + period_ns:
-                closed[one] = building.pop(one)[1:]
-        if one in closed:
-            high, low = closed[one]
-            states[position] = LONG if bar.close > high else SHORT if bar.close < low else NONE
+                closed[one] = building.pop(one)[2]
+        seen.append(closed.get(one))
+    return seen
+
+
+def breakouts(bars: Sequence[Bar], period_ns: int, sessions: Sequence[Session] | None) -> list[int]:
+    """Return, for each bar, whether its close lies above the last longer bar's high or below its low."""
+    states = []
+    for bar, longer in zip(bars, longer_bars(bars, period_ns, sessions), strict=True):
+        high, low = (bar.close, bar.close) if longer is None else longer[1:3]
+        states.append(LONG if bar.close > high else SHORT if bar.close < low else NONE)
     return states
 
 
