@@ -253,15 +253,18 @@ def in_unit(number: float, unit: str) -> str:
 
 def _excursions(file: TickFile, index: int, trades: list[Trade]) -> tuple[float, float]:
     """The largest moves in favour and against while a position was open, as ratios of its entry price."""
-    rows = np.flatnonzero(is_trade(file.block) & of_instrument(file.block, index))
-    clock: NDArray[np.int64] = engine_time(file.block)[rows]
-    prices = file.block.price_ticks[rows]
+    block = file.block
+    rows = np.flatnonzero(is_trade(block) & of_instrument(block, index))
+    clock: NDArray[np.int64] = engine_time(block)[rows]
+    highs = (block.price_ticks if block.high_ticks is None else block.high_ticks)[rows]
+    lows = (block.price_ticks if block.low_ticks is None else block.low_ticks)[rows]
     best = worst = 0.0
     for trade in trades:
         first = int(np.searchsorted(clock, trade.entry_ts_ns, side="right"))
         last = int(np.searchsorted(clock, trade.exit_ts_ns, side="right"))
         if first < last:
             entry = float(trade.entry_ticks)
-            moves = int(trade.direction) * (prices[first:last] - entry) / entry
-            best, worst = max(best, float(moves.max())), max(worst, float(-moves.min()))
+            up, down = (highs[first:last].max() - entry) / entry, (entry - lows[first:last].min()) / entry
+            favour, against = (up, down) if trade.direction is Side.LONG else (down, up)
+            best, worst = max(best, float(favour)), max(worst, float(against))
     return best, worst
