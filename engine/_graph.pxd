@@ -19,6 +19,12 @@ cdef inline void evaluate(Tape* tape, int first, int last) noexcept nogil:
     cdef const Node* node
     cdef Tape* clock
     cdef int i
+    if tape.graph.n_clocks == 1:
+        for i in range(first, last):
+            node = &tape.graph.nodes[i]
+            if node.work != NULL:
+                node.work(tape, &tape.slots[i], node, tape.fresh)
+        return
     for i in range(first, last):
         node = &tape.graph.nodes[i]
         clock = tape.clocks[node.clock]

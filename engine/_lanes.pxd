@@ -14,6 +14,7 @@ from libc.string cimport memcpy
 
 from engine._int128 cimport i128, i128_add, i128_less, i128_mul, i128_mul64, i128_sub
 from engine._tape cimport BLOCK, COL_PRICE, COL_TRUNCATED, COL_TS, Tape, bools, fixed_column
+from engine._values cimport is_quiet
 
 cdef enum Phase:
     PHASE_TIMER
@@ -182,6 +183,9 @@ cdef inline void find_entry(Lane* lane, const Tape* tape, const int* records, in
     cdef uint8_t now, previous = lane.previous
     lane.cursor = trades
     if k >= trades:
+        return
+    if is_quiet(state):
+        lane.previous = 0
         return
     warm = first_warm(lane, tape, trades)
     if k < warm:

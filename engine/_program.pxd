@@ -31,10 +31,13 @@ cdef class Program:
     cdef int session_size  # the first column of the session totals, or -1
     cdef tuple newest  # the columns of the newest node
     cdef readonly list listing  # (column, operation, inputs, k, x) of every node, for people
+    cdef readonly list kept  # objects to which nodes point
 
     cdef int add_column(self, int type, int clock, uint64_t sources=*, int node=*) except -1
     cdef Node* add_node(self, Operation operation, inputs, int clock, int64_t k=*, double x=*) except NULL
     cdef uint64_t sources_of(self, int column) noexcept
     cdef set_terms(self, Node* node, int column, numerator, denominator)
+    cdef bint is_short(self, terms)
+    cdef int shape_of(self, terms, int comparison, bint narrow) except -1
     cdef check_exists(self, int column)
     cdef check_column(self, int column, int type)

@@ -15,6 +15,7 @@ from engine cimport _bars, _market, _series, _values, _windows
 from engine._bars cimport BAR_COLUMNS, BAR_PRICE_SIZE
 from engine._tape cimport (
     BLOCK,
+    BOOL_BYTES,
     COL_ASK,
     COL_ASK_SIZE,
     COL_BID,
@@ -64,6 +65,7 @@ FLOW_COLUMN = COL_FLOW
 COMPARISONS = {">=": CMP_GE, ">": CMP_GT, "<=": CMP_LE, "<": CMP_LT, "==": CMP_EQ, "!=": CMP_NE}
 
 cdef int64_t TIME_BOUND = <int64_t>1 << 62  # leaves room to add any window or deadline to a time
+cdef object WIDE_FROM = -(1 << 62), WIDE_TO = 1 << 62
 cdef dict TYPES = {"i": TYPE_INT, "w": TYPE_WIDE, "f": TYPE_FLOAT, "b": TYPE_BOOL}
 cdef set TRAITS = {"ring", "two_rings", "wide_ring", "past", "restarts", "flags"}
 
@@ -150,9 +152,10 @@ def _operations():
         # conditions
         Operation.of("compare", _values.compare_general, "", "b", "a polynomial against zero"),
         Operation.of("float_compare", _values.float_compare, "ff", "b", "two doubles"),
+        Operation.of("bounds_of", _values.bounds_of, "f", "f", "lowest and highest of a block"),
         Operation.of("known", _values.float_known, "f", "b", "whether a double is defined"),
-        Operation.of("all_of", _values.all_of, "bb", "b", "both"),
-        Operation.of("any_of", _values.any_of, "bb", "b", "either"),
+        Operation.of("all_of", _values.all_of, "bbb", "b", "all of two or three"),
+        Operation.of("any_of", _values.any_of, "bbb", "b", "any of two or three"),
         Operation.of("negation", _values.negation, "b", "b", "not"),
         Operation.of("state", _values.state, "bb", "b", "0 none, 1 long, 2 short"),
         # series
@@ -219,6 +222,7 @@ cdef class Program:
     def __cinit__(self, int64_t max_window=MAX_WINDOW_TRADES):
         self.session_size = -1
         self.listing = []
+        self.kept = []
         if not 1 <= max_window <= MAX_WINDOW_TRADES:
             raise ValueError(f"max_window must be between 1 and {MAX_WINDOW_TRADES} trades, not {max_window}")
         self.max_window = max_window
@@ -266,7 +270,7 @@ cdef class Program:
         graph.column_node[n] = node
         graph.column_offset[n] = graph.clock_bytes[clock]
         graph.column_sources[n] = sources
-        graph.clock_bytes[clock] += WIDE_BYTES if type == TYPE_WIDE else BLOCK if type == TYPE_BOOL else INT_BYTES
+        graph.clock_bytes[clock] += width_of(type)
         graph.n_columns = n + 1
         return n
 
@@ -525,33 +529,81 @@ cdef class Program:
 
     # ------------------------------------------------------------ values and conditions
 
-    def ratio(self, numerator, denominator, int clock=0):
-        """Quotient of two polynomials as a double, rounded once where both are below 2**53; NaN when undefined."""
+    def ratio(self, numerator, denominator, int clock=0, bint narrow=False):
+        """Quotient of two polynomials as a double, rounded once where both are below 2**53; NaN when undefined.
+
+        ``narrow`` promises that 63 bits hold both.
+        """
+        cdef Node* node
         column = self.add("ratio", clock=clock)
-        self.set_terms(&self.graph.nodes[self.graph.n_nodes - 1], column, numerator, denominator)
+        node = &self.graph.nodes[self.graph.n_nodes - 1]
+        if narrow and self.is_short(numerator) and self.is_short(denominator):
+            node.work = _values.ratio_narrow
+            node.constant = sum(coefficient for coefficient, columns in numerator if not columns)
+            node.k = sum(coefficient for coefficient, columns in denominator if not columns)
+            numerator = [term for term in numerator if term[1]]
+            denominator = [term for term in denominator if term[1]]
+        self.set_terms(node, column, numerator, denominator)
         return column
+
+    cdef bint is_short(self, terms):
+        """Whether a polynomial is a sum of at most two plain columns and a constant."""
+        return sum(len(columns) for _, columns in terms) <= 2 and all(
+            len(columns) <= 1 and (not columns or self.column_is_exact_int(columns[0])) for _, columns in terms
+        )
 
     def compare(self, terms, int comparison, bint narrow=False, int clock=0):
         """Whether a polynomial in the columns is >= 0 (or >, …): exact. ``narrow`` promises that 63 bits hold it."""
         cdef Node* node
-        cdef int i
         if comparison == CMP_LE or comparison == CMP_LT:
             terms = [(-coefficient, columns) for coefficient, columns in terms]
             comparison = CMP_GE if comparison == CMP_LE else CMP_GT
+        shape = self.shape_of(terms, comparison, narrow)
         column = self.add("compare", (), comparison, clock=clock)
         node = &self.graph.nodes[self.graph.n_nodes - 1]
-        self.set_terms(node, column, terms, [])
-        node.shape = SHAPE_GENERAL
-        if node.n_terms > 0 and comparison in (CMP_GE, CMP_GT):
-            node.shape = SHAPE_NARROW if narrow else SHAPE_LINEAR
-            for i in range(node.n_terms):
-                if node.terms[i].n_factors != 1 or node.terms[i].first_is_wide:
-                    node.shape = SHAPE_GENERAL
-        if node.shape == SHAPE_NARROW and node.n_terms <= 3:
+        node.shape = shape
+        if shape != SHAPE_GENERAL:
+            node.constant = sum(coefficient for coefficient, columns in terms if not columns)
+            terms = [term for term in terms if term[1]]
+        self.set_terms(node, column, sorted(terms, key=lambda term: len(term[1])), [])
+        if shape == SHAPE_NARROW:
             node.work = _values.compare_narrow
-        elif node.shape == SHAPE_LINEAR and node.n_terms <= 2:
+        elif shape == SHAPE_LINEAR:
             node.work = _values.compare_linear
+        elif is_product(node) and comparison in (CMP_GE, CMP_GT):
+            node.work = _values.compare_product
         return column
+
+    def compare_screened(self, terms, int comparison, int bounds, double threshold, bint narrow=False):
+        """As ``compare``, for a quotient against a number: ``bounds`` is the column of ``bounds_of`` of the quotient.
+
+        The polynomial is the quotient less the threshold, times something positive.
+        """
+        cdef Node* node
+        self.check_column(bounds, TYPE_FLOAT)
+        column = self.compare(terms, comparison, narrow, self.clock_of(bounds))
+        node = &self.graph.nodes[self.graph.n_nodes - 1]
+        if comparison != CMP_EQ and comparison != CMP_NE:
+            node.work = _values.compare_screened
+            node.b = self.graph.column_offset[bounds]
+            node.c = 1 if comparison in (CMP_GE, CMP_GT) else -1
+            node.x = threshold
+        return column
+
+    cdef int shape_of(self, terms, int comparison, bint narrow) except -1:
+        """How a polynomial is compared: at most three plain columns and a constant, or anything."""
+        cdef int columns_of = 0
+        if comparison not in (CMP_GE, CMP_GT):
+            return SHAPE_GENERAL
+        for coefficient, columns in terms:
+            if len(columns) > 1 or (columns and not self.column_is_exact_int(columns[0])):
+                return SHAPE_GENERAL
+            if not WIDE_FROM <= coefficient <= WIDE_TO:
+                return SHAPE_GENERAL
+            columns_of += len(columns)
+        if not 1 <= columns_of <= (3 if narrow else 2):
+            return SHAPE_GENERAL
+        return SHAPE_NARROW if narrow else SHAPE_LINEAR
 
     def float_const(self, double value, int clock=0):
         """A constant column of doubles."""
@@ -565,13 +617,13 @@ cdef class Program:
         """Compare two double columns; a NaN satisfies nothing."""
         return self.add("float_compare", (a, b), comparison)
 
-    def all_of(self, int a, int b):
-        """Both conditions hold."""
-        return self.add("all_of", (a, b))
+    def all_of(self, int a, int b, int c=-1):
+        """All two or three conditions hold."""
+        return self.add("all_of", (a, b, c))
 
-    def any_of(self, int a, int b):
-        """At least one condition holds."""
-        return self.add("any_of", (a, b))
+    def any_of(self, int a, int b, int c=-1):
+        """At least one of two or three conditions holds."""
+        return self.add("any_of", (a, b, c))
 
     def negation(self, int a):
         """The condition does not hold."""
@@ -592,6 +644,21 @@ cdef class Program:
     def columns(self):
         """Number of columns; the newest is the last."""
         return self.graph.n_columns
+
+
+cdef bint is_product(const Node* node):
+    """Whether a polynomial is ``w - x*y`` or ``x*y - w``, ``w`` alone being wide."""
+    cdef const Term* terms = node.terms
+    return (
+        node.n_terms == 2 and terms[0].n_factors == 1 and terms[0].first_is_wide
+        and terms[1].n_factors == 2 and not terms[1].first_is_wide
+        and terms[0].coef == -terms[1].coef and (terms[0].coef == 1 or terms[0].coef == -1)
+    )
+
+
+cdef int64_t width_of(int type):
+    """Bytes of a column."""
+    return WIDE_BYTES if type == TYPE_WIDE else BOOL_BYTES if type == TYPE_BOOL else INT_BYTES
 
 
 cdef void* grown(void* array, int n, size_t width) except NULL:

@@ -44,6 +44,7 @@ cdef enum:
 cdef enum:
     INT_BYTES = BLOCK * 8  # one column of int64 or double
     WIDE_BYTES = BLOCK * 16
+    BOOL_BYTES = BLOCK + 8  # the cell after the last says whether the column is quiet
 
 cdef extern from *:
     """
@@ -77,26 +78,28 @@ ctypedef void (*Work)(Tape* tape, Slot* slot, const Node* node, int m) noexcept 
 """Compute a node's columns for the last ``m`` records of its tape."""
 
 cdef struct Node:
+    # first what every record needs
     Work work  # NULL for a node that its neighbour computes too
-    int clock  # whose records it is evaluated on: 0 the trades, else a bar series
-    int other_clock  # the clock of input a, where that is another one
-    int other_instrument  # whose tape holds input a, where that is another one; -1 for none
-    int needed_node  # of the other instrument: computed before this one
-    int restarts  # RESTARTS_*: with what its memory begins anew
-    int rings  # arrays of ring cells that it keeps: 0 to 2
-    int ring_width  # bytes in one of their cells
-    int64_t memory  # bytes of memory of its own
     int64_t out  # columns, as byte offsets; -1 for none
     int64_t a
     int64_t b
     int64_t c
     int64_t k
+    int64_t constant  # the part of the numerator without a column, where its shape is not general
     double x
-    uint64_t source  # the bit of a time window or session: what may be cut short
+    Term* terms  # the denominator's terms follow the numerator's
     int n_terms
     int n_denominator
+    int clock  # whose records it is evaluated on: 0 the trades, else a bar series
+    int other_clock  # the clock of input a, where that is another one
+    int other_instrument  # whose tape holds input a, where that is another one; -1 for none
+    int needed_node  # of the other instrument: computed before this one
     int shape  # of the terms: SHAPE_*
-    Term* terms  # the denominator's terms follow the numerator's
+    int restarts  # RESTARTS_*: with what its memory begins anew
+    int rings  # arrays of ring cells that it keeps: 0 to 2
+    int ring_width  # bytes in one of their cells
+    int64_t memory  # bytes of memory of its own
+    uint64_t source  # the bit of a time window or session: what may be cut short
 
 cdef enum:
     RESTARTS_NEVER
@@ -317,14 +320,17 @@ cdef inline void append_trades(Tape* tape, int first, int last) noexcept nogil:
         for k in range(first, last):
             tape.total_price[(position + k) & mask] = tape.running_price
             tape.running_price = <int64_t>(<uint64_t>tape.running_price + <uint64_t>price[k])
+        tape.total_price[tape.head & mask] = tape.running_price  # the next trade's: a sum ends at it
     if tape.total_price_size != NULL:
         for k in range(first, last):
             tape.total_price_size[(position + k) & mask] = tape.running_price_size
             tape.running_price_size = i128_add(tape.running_price_size, i128_mul64(price[k], size[k]))
+        tape.total_price_size[tape.head & mask] = tape.running_price_size
     if tape.total_price_squared != NULL:
         for k in range(first, last):
             tape.total_price_squared[(position + k) & mask] = tape.running_price_squared
             tape.running_price_squared = i128_add(tape.running_price_squared, i128_mul64(price[k], price[k]))
+        tape.total_price_squared[tape.head & mask] = tape.running_price_squared
 
 
 cdef inline void seal_tape(Tape* tape) noexcept nogil:

@@ -3,8 +3,9 @@
 Each function computes a node on any clock from the columns of the same records; nothing here remembers anything.
 """
 
-from libc.math cimport NAN, fabs, log, sqrt
+from libc.math cimport INFINITY, NAN, fabs, log, sqrt
 from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memset
 
 from engine._int128 cimport (
     i128,
@@ -14,8 +15,9 @@ from engine._int128 cimport (
     i128_mul64,
     i128_of,
     i128_sign,
+    i128_sub,
 )
-from engine._tape cimport Node, Slot, Tape, Term, bools, floats, ints, wides
+from engine._tape cimport BLOCK, Node, Slot, Tape, Term, bools, floats, ints, wides
 
 cdef enum Comparison:
     CMP_GE
@@ -65,15 +67,37 @@ cdef inline uint8_t holds(int sign, int comparison) noexcept nogil:
     return sign != 0
 
 
+# A column of conditions is *quiet* when it is known to be false on every record of any block: what only reads it to
+# find out where it holds need not look. Most conditions of most rules are, most of the time.
+
+cdef inline int is_quiet(const uint8_t* column) noexcept nogil:
+    return column[BLOCK]
+
+
+cdef inline void quieten(uint8_t* out, int m) noexcept nogil:
+    """Write a column that is false on all ``m`` records."""
+    if out[BLOCK]:
+        return
+    if m < BLOCK:
+        memset(out, 0, m)
+        return
+    memset(out, 0, BLOCK)
+    out[BLOCK] = 1
+
+
 cdef inline void compare_general(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     cdef uint8_t* out = bools(tape, node.out)
     cdef int k
     for k in range(m):
         out[k] = holds(i128_sign(sum_terms(tape, node.terms, node.n_terms, k)), <int>node.k)
+    out[BLOCK] = 0
 
 
 cdef inline void compare_narrow(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    """``c0*x0 + c1*x1 + c2*x2`` against zero, in 64 bits. GE and GT suffice: the compiler flips the other two."""
+    """``c0*x0 + c1*x1 + c2*x2 + constant`` against zero, in 64 bits.
+
+    GE and GT suffice: whoever builds the node flips the other two. A condition on one record is not worth a loop.
+    """
     cdef uint8_t* out = bools(tape, node.out)
     cdef const int64_t* x0 = ints(tape, node.terms[0].offset[0])
     cdef const int64_t* x1 = ints(tape, node.terms[1].offset[0]) if node.n_terms > 1 else x0
@@ -81,9 +105,15 @@ cdef inline void compare_narrow(Tape* tape, Slot* slot, const Node* node, int m)
     cdef int64_t c0 = node.terms[0].coef
     cdef int64_t c1 = node.terms[1].coef if node.n_terms > 1 else 0
     cdef int64_t c2 = node.terms[2].coef if node.n_terms > 2 else 0
-    cdef int64_t least = 0 if node.k == CMP_GE else 1
+    cdef int64_t least = (0 if node.k == CMP_GE else 1) - node.constant
     cdef int k
-    if node.n_terms <= 2:
+    out[BLOCK] = 0
+    if m == 1:
+        out[0] = c0 * x0[0] + c1 * x1[0] + c2 * x2[0] >= least
+    elif node.n_terms == 1:
+        for k in range(m):
+            out[k] = c0 * x0[k] >= least
+    elif node.n_terms == 2:
         for k in range(m):
             out[k] = c0 * x0[k] + c1 * x1[k] >= least
     else:
@@ -101,15 +131,65 @@ cdef inline void compare_linear(Tape* tape, Slot* slot, const Node* node, int m)
     cdef i128 value
     cdef int64_t bits = 0
     cdef int k, or_equal = node.k == CMP_GE
+    out[BLOCK] = 0
     for k in range(m):  # 64 bits mostly suffice: look before doing twice the work
         bits |= x0[k] | x1[k]
-    if 0 <= bits < (<int64_t>1 << 40) and -(1 << 21) < c0 < (1 << 21) and -(1 << 21) < c1 < (1 << 21):
+    if (
+        0 <= bits < (<int64_t>1 << 40) and -(1 << 21) < c0 < (1 << 21) and -(1 << 21) < c1 < (1 << 21)
+        and -(<int64_t>1 << 61) < node.constant < (<int64_t>1 << 61)
+    ):
         for k in range(m):
-            out[k] = c0 * x0[k] + c1 * x1[k] + or_equal > 0
+            out[k] = c0 * x0[k] + c1 * x1[k] + node.constant + or_equal > 0
         return
     for k in range(m):
-        value = i128_add(i128_mul64(c0, x0[k]), i128_mul64(c1, x1[k]))
+        value = i128_add(i128_add(i128_mul64(c0, x0[k]), i128_mul64(c1, x1[k])), i128_of(node.constant))
         out[k] = i128_sign(value) + or_equal > 0
+
+
+cdef inline void compare_product(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """``c0*w + c1*x*y`` against zero, ``w`` wide and the coefficients 1 and -1 either way: a VWAP and a price."""
+    cdef uint8_t* out = bools(tape, node.out)
+    cdef const i128* w = wides(tape, node.terms[0].offset[0])
+    cdef const int64_t* x = ints(tape, node.terms[1].offset[0])
+    cdef const int64_t* y = ints(tape, node.terms[1].offset[1])
+    cdef int sign, c0 = <int>node.terms[0].coef, least = 0 if node.k == CMP_GE else 1
+    cdef int k
+    out[BLOCK] = 0
+    for k in range(m):
+        sign = i128_sign(i128_sub(w[k], i128_mul64(x[k], y[k])))
+        out[k] = c0 * sign >= least
+
+
+cdef inline void compare_screened(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """A comparison of a quotient with the number ``x``, where the quotient's bounds in this block are known (b).
+
+    Mostly they decide it for all records at once, which is how a hundred thresholds on one value cost little more
+    than one; else the exact comparison does. The bounds are widened by far more than a double can be wrong.
+    """
+    cdef const double* bounds = floats(tape, node.b)
+    cdef double margin = 1e-9 * (fabs(bounds[0]) + fabs(bounds[1]) + fabs(node.x))
+    if m > 1 and (bounds[1] + margin < node.x if node.c > 0 else bounds[0] - margin > node.x):
+        quieten(bools(tape, node.out), m)
+    elif node.shape == SHAPE_NARROW:
+        compare_narrow(tape, slot, node, m)
+    elif node.shape == SHAPE_LINEAR:
+        compare_linear(tape, slot, node, m)
+    else:
+        compare_general(tape, slot, node, m)
+
+
+cdef inline void bounds_of(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """The lowest and highest of a block's doubles, in the column's first two cells; infinite where one is undefined."""
+    cdef const double* a = floats(tape, node.a)
+    cdef double* out = floats(tape, node.out)
+    cdef double low = INFINITY, high = -INFINITY
+    cdef int k, undefined = 0
+    for k in range(m):
+        low = a[k] if a[k] < low else low
+        high = a[k] if a[k] > high else high
+        undefined |= a[k] != a[k]
+    out[0] = -INFINITY if undefined else low
+    out[1] = INFINITY if undefined else high
 
 
 cdef inline void ratio(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
@@ -120,6 +200,30 @@ cdef inline void ratio(Tape* tape, Slot* slot, const Node* node, int m) noexcept
     for k in range(m):
         denominator = sum_terms(tape, node.terms + node.n_terms, node.n_denominator, k)
         out[k] = quotient(sum_terms(tape, node.terms, node.n_terms, k), denominator)
+
+
+cdef inline void ratio_narrow(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """The same where both are sums of up to two plain columns and a constant that 63 bits hold."""
+    cdef const Term* top = node.terms
+    cdef const Term* bottom = node.terms + node.n_terms
+    cdef int tops = node.n_terms, bottoms = node.n_denominator
+    cdef const int64_t* price = ints(tape, 0)
+    cdef const int64_t* a = ints(tape, top[0].offset[0]) if tops > 0 else price
+    cdef const int64_t* b = ints(tape, top[1].offset[0]) if tops > 1 else price
+    cdef const int64_t* c = ints(tape, bottom[0].offset[0]) if bottoms > 0 else price
+    cdef const int64_t* d = ints(tape, bottom[1].offset[0]) if bottoms > 1 else price
+    cdef int64_t ca = top[0].coef if tops > 0 else 0, cb = top[1].coef if tops > 1 else 0
+    cdef int64_t cc = bottom[0].coef if bottoms > 0 else 0, cd = bottom[1].coef if bottoms > 1 else 0
+    cdef double* out = floats(tape, node.out)
+    cdef int64_t denominator
+    cdef int k
+    if bottoms == 0:
+        for k in range(m):
+            out[k] = <double>(ca * a[k] + cb * b[k] + node.constant) / <double>node.k
+        return
+    for k in range(m):
+        denominator = cc * c[k] + cd * d[k] + node.k
+        out[k] = <double>(ca * a[k] + cb * b[k] + node.constant) / <double>denominator if denominator != 0 else NAN
 
 
 cdef inline double quotient(i128 numerator, i128 denominator) noexcept nogil:
@@ -268,23 +372,36 @@ cdef inline void float_known(Tape* tape, Slot* slot, const Node* node, int m) no
 
 
 cdef inline void all_of(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    """Both hold."""
+    """All two or three hold."""
     cdef const uint8_t* a = bools(tape, node.a)
     cdef const uint8_t* b = bools(tape, node.b)
+    cdef const uint8_t* c = bools(tape, node.c) if node.c >= 0 else b
     cdef uint8_t* out = bools(tape, node.out)
     cdef int k
-    for k in range(m):
-        out[k] = a[k] & b[k]
+    if m == 1:
+        out[0] = a[0] & b[0] & c[0]
+        out[BLOCK] = 0
+    elif is_quiet(a) or is_quiet(b) or is_quiet(c):
+        quieten(out, m)
+    else:
+        for k in range(m):
+            out[k] = a[k] & b[k] & c[k]
+        out[BLOCK] = 0
 
 
 cdef inline void any_of(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    """At least one holds."""
+    """At least one of two or three holds."""
     cdef const uint8_t* a = bools(tape, node.a)
     cdef const uint8_t* b = bools(tape, node.b)
+    cdef const uint8_t* c = bools(tape, node.c) if node.c >= 0 else b
     cdef uint8_t* out = bools(tape, node.out)
     cdef int k
+    if is_quiet(a) and is_quiet(b) and is_quiet(c):
+        quieten(out, m)
+        return
     for k in range(m):
-        out[k] = a[k] | b[k]
+        out[k] = a[k] | b[k] | c[k]
+    out[BLOCK] = 0
 
 
 cdef inline void negation(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
@@ -302,6 +419,10 @@ cdef inline void state(Tape* tape, Slot* slot, const Node* node, int m) noexcept
     cdef const uint8_t* a = bools(tape, node.a) if node.a >= 0 else NULL
     cdef const uint8_t* b = bools(tape, node.b) if node.b >= 0 else NULL
     cdef int k
+    if (a == NULL or is_quiet(a)) and (b == NULL or is_quiet(b)):
+        quieten(out, m)
+        return
+    out[BLOCK] = 0
     if b == NULL:
         for k in range(m):
             out[k] = a[k]

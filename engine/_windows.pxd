@@ -263,42 +263,28 @@ cdef inline void sum_size(Tape* tape, Slot* slot, const Node* node, int m) noexc
 
 cdef inline void sum_price(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     cdef const int64_t* tail = ints(tape, node.a)
-    cdef const int64_t* price = fixed_column(tape, COL_PRICE)
+    cdef const int64_t* totals = tape.total_price
     cdef int64_t* out = ints(tape, node.out)
-    cdef int64_t position = tape.head - m, mask = tape.mask
+    cdef int64_t following = tape.head - m + 1, mask = tape.mask
     cdef int k
     for k in range(m):
-        out[k] = <int64_t>(
-            <uint64_t>tape.total_price[(position + k) & mask] + <uint64_t>price[k]
-            - <uint64_t>tape.total_price[tail[k] & mask]
-        )
+        out[k] = <int64_t>(<uint64_t>totals[(following + k) & mask] - <uint64_t>totals[tail[k] & mask])
 
 
 cdef inline void sum_price_size(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    cdef const int64_t* tail = ints(tape, node.a)
-    cdef const int64_t* price = fixed_column(tape, COL_PRICE)
-    cdef const int64_t* size = fixed_column(tape, COL_SIZE)
-    cdef i128* out = wides(tape, node.out)
-    cdef int64_t position = tape.head - m, mask = tape.mask
-    cdef int k
-    for k in range(m):
-        out[k] = i128_sub(
-            i128_add(tape.total_price_size[(position + k) & mask], i128_mul64(price[k], size[k])),
-            tape.total_price_size[tail[k] & mask],
-        )
+    wide_sum(tape, ints(tape, node.a), tape.total_price_size, wides(tape, node.out), m)
 
 
 cdef inline void sum_price_squared(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    cdef const int64_t* tail = ints(tape, node.a)
-    cdef const int64_t* price = fixed_column(tape, COL_PRICE)
-    cdef i128* out = wides(tape, node.out)
-    cdef int64_t position = tape.head - m, mask = tape.mask
+    wide_sum(tape, ints(tape, node.a), tape.total_price_squared, wides(tape, node.out), m)
+
+
+cdef inline void wide_sum(const Tape* tape, const int64_t* tail, const i128* totals, i128* out, int m) noexcept nogil:
+    """Differences of running totals: each trade's is that before the trade which follows it."""
+    cdef int64_t following = tape.head - m + 1, mask = tape.mask
     cdef int k
     for k in range(m):
-        out[k] = i128_sub(
-            i128_add(tape.total_price_squared[(position + k) & mask], i128_mul64(price[k], price[k])),
-            tape.total_price_squared[tail[k] & mask],
-        )
+        out[k] = i128_sub(totals[(following + k) & mask], totals[tail[k] & mask])
 
 
 cdef inline void window_sum(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:

@@ -12,7 +12,7 @@ trades, where a bar's values are held. What is undefined satisfies no comparison
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import nan
 
@@ -29,6 +29,7 @@ from engine.algebra import (
     Real,
     Unit,
     Value,
+    constant_of,
     evaluate,
     is_positive,
     poly_bound,
@@ -69,7 +70,11 @@ from engine.model import SECOND_NS, Instrument
 from engine.nodes import ONE, TRADES, Nodes, Parameters
 from engine.series import compile_series
 
+FEW_THRESHOLDS = 3
+"""Numbers that a value is compared with one by one; more are screened."""
+
 OPPOSITE = {">=": "<", "<": ">=", ">": "<=", "<=": ">", "==": "!=", "!=": "=="}
+_JOINED_NOT = {"&": "|", "|": "&"}
 MIRRORED = {">=": "<=", "<=": ">=", ">": "<", "<": ">", "==": "==", "!=": "!="}
 
 
@@ -147,6 +152,7 @@ class Compiler:
         self.program = self.nodes.program
         self.catalogue = Catalogue(self.nodes)
         self.others: Mapping[str, tuple[int, Compiler]] = others if others is not None else {}
+        self._thresholds: dict[object, dict[Fraction, int]] = {}  # of each value, the numbers it is compared with
 
     # -- whole rules
 
@@ -322,7 +328,7 @@ class Compiler:
         if expr.unit not in units:
             raise RuleError(f"{expr} is in {expr.unit!r}", fix="its unit is 'ratio', 'price' or 'size'")
         columns = tuple(self.nodes.as_real(self.value(part, parameters, clock), clock) for part in expr.inputs)
-        column = expr.build(self.program, columns, clock)
+        column = self.nodes.made(expr.build, columns, clock)
         if self.program.type_of(column) != "f" or self.program.clock_of(column) != clock:
             raise RuleError(f"{expr} made a column that is not of doubles on its own clock", fix="see Operation.of")
         return Real(column, units[expr.unit])
@@ -344,8 +350,8 @@ class Compiler:
         if isinstance(part, Negation):
             return self.condition(part.inner, parameters, views, negated=not negated)
         if isinstance(part, Joined):
-            both = [self.condition(side, parameters, views, negated=negated) for side in (part.left, part.right)]
-            return self.nodes.column("all_of" if (part.op == "&") is not negated else "any_of", *both)
+            sides = [self.condition(side, parameters, views, negated=negated) for side in _flat(part)]
+            return self.nodes.joined(_JOINED_NOT[part.op] if negated else part.op, sides)
         if isinstance(part, Comparison):
             return self._comparison(part, parameters, views, negated=negated)
         clock = self.clock_of(part, parameters) or TRADES
@@ -361,8 +367,8 @@ class Compiler:
         if isinstance(part, Negation):
             return self.condition_on(part.inner, parameters, clock, negated=not negated)
         if isinstance(part, Joined):
-            both = [self.condition_on(side, parameters, clock, negated=negated) for side in (part.left, part.right)]
-            return self.nodes.column("all_of" if (part.op == "&") is not negated else "any_of", *both)
+            sides = [self.condition_on(side, parameters, clock, negated=negated) for side in _flat(part)]
+            return self.nodes.joined(_JOINED_NOT[part.op] if negated else part.op, sides)
         if isinstance(part, Comparison):
             op = OPPOSITE[part.op] if negated else part.op
             return self._decide(op, part.left, part.right, parameters, clock, part)[0]
@@ -407,7 +413,7 @@ class Compiler:
         if isinstance(a, Exact) and isinstance(b, Exact):
             column = self._compare_exact(a, b, comparison, clock)
             if column is not None:
-                return self.nodes.all_of(column, a.guards | b.guards), True
+                return self.nodes.joined("&", [*sorted(a.guards | b.guards), column]), True
         columns = self.nodes.as_real(a, clock), self.nodes.as_real(b, clock)
         return self.nodes.column("float_compare", *columns, comparison), False
 
@@ -430,9 +436,9 @@ class Compiler:
             pairs = [(op, part, right) for part in inputs]
         decided = [self._decide(*pair, parameters, clock, place) for pair in pairs]
         both = (op in ("<", "<=")) is not (left.function == "minimum")
-        column = self.nodes.column("all_of" if both else "any_of", *(column for column, _ in decided))
+        column = self.nodes.joined("&" if both else "|", [column for column, _ in decided])
         guards = frozenset(guard for value in values if isinstance(value, Exact) for guard in value.guards)
-        return self.nodes.all_of(column, guards), all(exact for _, exact in decided)
+        return self.nodes.joined("&", [*sorted(guards), column]), all(exact for _, exact in decided)
 
     def _compare_exact(self, left: Exact, right: Exact, comparison: int, clock: int) -> int | None:
         """``left - right`` against zero as one polynomial, or None when it does not fit."""
@@ -443,15 +449,37 @@ class Compiler:
         terms = terms_of(sign)
         if terms is None:
             return None
-        column = self.nodes.column("compare", terms, comparison, poly_bound(sign) <= INT64_MAX, clock)
+        narrow = poly_bound(sign) <= INT64_MAX
+        screen = self._screen(left, right, clock) if sure else None
+        if screen is None:
+            column = self.nodes.column("compare", terms, comparison, narrow, clock)
+        else:
+            column = self.nodes.column("compare_screened", terms, comparison, *screen, narrow)
         if not sure:  # the quotient is undefined where its denominator is zero
             (defined,) = whole(bottom)
             defined_terms = terms_of(defined)
             if defined_terms is None:
                 return None
             is_defined = self.nodes.column("compare", defined_terms, _program.COMPARISONS["!="], False, clock)
-            column = self.nodes.op("all_of", is_defined, column)
+            column = self.nodes.joined("&", [is_defined, column])
         return column
+
+    def _screen(self, left: Exact, right: Exact, clock: int) -> tuple[int, float] | None:
+        """The column of a value's bounds and the number it is compared with, once many numbers are; else None.
+
+        A few comparisons are cheaper made one by one; from the fourth on, the bounds of a block decide most at once.
+        """
+        if right.columns() or not left.columns():
+            return None
+        top, bottom = whole(left.numerator, left.denominator)
+        key = (frozenset(top.items()), frozenset(bottom.items()), clock)
+        threshold = constant_of(right)
+        thresholds = self._thresholds.setdefault(key, {})
+        number = thresholds.setdefault(threshold, len(thresholds))
+        if number < FEW_THRESHOLDS:
+            return None
+        bare = replace(left, guards=frozenset())
+        return self.nodes.op("bounds_of", self.nodes.as_real(bare, clock)), float(threshold)
 
     # -- views
 
@@ -477,6 +505,15 @@ class Compiler:
         truth = Real(column, NO_UNIT)
         one = Exact({(): Fraction(1)}, ONE, NO_UNIT)
         return ConditionView(name, ">=", "1", "", True, column, truth, one, Fraction(1), Fraction(1))
+
+
+def _flat(joined: Joined) -> Iterable[Condition]:
+    """The conditions of a chain of the same joint, in the order in which they are written."""
+    for side in (joined.left, joined.right):
+        if isinstance(side, Joined) and side.op == joined.op:
+            yield from _flat(side)
+        else:
+            yield side
 
 
 def half(unit: Unit, place: object) -> Unit:

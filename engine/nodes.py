@@ -6,13 +6,14 @@ A value is ``Exact``, a quotient of polynomials in integer columns for which no 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from math import nan
 
 from engine import _program
 from engine.algebra import (
+    INT64_MAX,
     NO_UNIT,
     Column,
     Exact,
@@ -24,6 +25,7 @@ from engine.algebra import (
     constant_of,
     fits,
     is_bare,
+    poly_bound,
     poly_product,
     poly_sum,
     terms_of,
@@ -74,6 +76,15 @@ class Nodes:
         """The column of an operation on columns."""
         return self.column("add", operation, inputs, k, x, clock)
 
+    def made(self, build: Callable[..., int], columns: tuple[int, ...], clock: int) -> int:
+        """The column that somebody else's ``build`` makes of columns."""
+        key = ("made", build, columns, clock)
+        if key not in self._built:
+            self._built[key] = build(self.program, columns, clock)
+        found = self._built[key]
+        assert isinstance(found, int)
+        return found
+
     # -- bars and their clocks
 
     def bars(self, kind: str, length: int) -> tuple[int, dict[str, int], dict[str, int]]:
@@ -112,11 +123,13 @@ class Nodes:
         """A condition that never holds."""
         return self.column("compare", [], _program.COMPARISONS[">"], False, clock)
 
-    def all_of(self, column: int, guards: frozenset[int]) -> int:
-        """A condition that holds where ``column`` does and every guard."""
-        for guard in sorted(guards):
-            column = self.op("all_of", guard, column)
-        return column
+    def joined(self, op: str, columns: Sequence[int]) -> int:
+        """The conditions joined by ``&`` or ``|``, three at a time; one that is there twice counts once."""
+        left = list(dict.fromkeys(columns))
+        method = "all_of" if op == "&" else "any_of"
+        while len(left) > 1:
+            left = [self.column(method, *left[:3]), *left[3:]]
+        return left[0]
 
     # -- values
 
@@ -172,7 +185,8 @@ class Nodes:
         top_terms, bottom_terms = terms_of(top), terms_of(bottom)
         if top_terms is None or bottom_terms is None:
             raise RuleError("an expression does not fit in 128 bits", fix="use fewer products, or a shorter window")
-        column = self.column("ratio", top_terms, bottom_terms, clock)
+        narrow = max(poly_bound(top), poly_bound(bottom)) <= INT64_MAX
+        column = self.column("ratio", top_terms, bottom_terms, clock, narrow)
         for guard in sorted(value.guards):
             column = self.op("where", guard, column, self.column("float_const", _UNDEFINED, clock))
         return column
