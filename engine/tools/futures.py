@@ -106,9 +106,12 @@ class Reach:
         parts = {name: part for name, part in parts.items() if part is not held[name]}
         if not parts:
             return value
-        changed = copy.copy(value)
-        for name, part in parts.items():
-            object.__setattr__(changed, name, part)
+        try:
+            changed = copy.copy(value)
+            for name, part in parts.items():
+                object.__setattr__(changed, name, part)
+        except Exception:  # an object that cannot be copied, or does not let itself be changed
+            return value
         return changed
 
     def _column(self, column: NDArray[Any], row: int, how: str) -> NDArray[Any]:
