@@ -1,1 +1,4 @@
-"""Benchmarks: ``pytest benchmarks/ --benchmark`` (all of them) and ``python -m benchmarks.rivals`` (the peers)."""
+"""Benchmarks: ``pytest benchmarks/ --benchmark`` runs all of them.
+
+``python -m benchmarks.rivals`` and ``python -m benchmarks.rivals.features`` are the peers.
+"""

@@ -83,10 +83,9 @@ class Difference:
     only_first: int  # rows where just the first column has a value
     only_second: int
 
-    def agrees(self, tolerance: float, warm_up_rows: int = 0) -> bool:
-        """Whether the values are equal to ``tolerance``, and at most the warm-up is missing on either side."""
-        missing_rows = max(self.only_first, self.only_second)
-        return self.rows > 0 and self.largest_relative <= tolerance and missing_rows <= warm_up_rows
+    def agrees(self, tolerance: float) -> bool:
+        """Whether the values are equal to ``tolerance``, relative, and no row has a value on one side alone."""
+        return self.rows > 0 and self.largest_relative <= tolerance and not self.only_first and not self.only_second
 
 
 def difference(first: Float64s, second: Float64s) -> Difference:

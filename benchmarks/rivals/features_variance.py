@@ -129,7 +129,7 @@ def ours(ticks: Ticks) -> Columns:
 
     window = seconds(SECONDS)
     expressions = {"variance": variance(window), "volume": volume(window), "vwap": vwap(window)}
-    return engine.features(columns_of(ticks), expressions, price_precision=2, size_precision=0)
+    return arrays(**engine.features(columns_of(ticks), expressions, price_precision=2, size_precision=0))
 
 
 def with_pandas(ticks: Ticks) -> Columns:

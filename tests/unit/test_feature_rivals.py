@@ -113,11 +113,12 @@ def test_a_difference_counts_what_only_one_side_has() -> None:
     assert (apart.rows, apart.only_first, apart.only_second) == (3, 1, 1)
     assert apart.largest == pytest.approx(0.4)
     assert apart.largest_relative == pytest.approx(0.4 / 4.4)
-    assert apart.agrees(0.1, warm_up_rows=1)
-    assert not apart.agrees(0.09, warm_up_rows=1)
-    assert not apart.agrees(0.1, warm_up_rows=0)
-    nothing = difference(np.array([NAN]), np.array([1.0]))
-    assert not nothing.agrees(1.0, warm_up_rows=1)
+    assert not apart.agrees(0.1)
+    both = difference(np.array([NAN, 1.0, 0.0, 4.0]), np.array([NAN, 1.0, 0.0, 4.4]))
+    assert both.rows == 3
+    assert both.agrees(0.1)
+    assert not both.agrees(0.09)
+    assert not difference(np.array([NAN]), np.array([NAN])).agrees(1.0)
     with pytest.raises(ValueError, match="1 values against 2"):
         difference(np.zeros(1), np.zeros(2))
 
