@@ -167,6 +167,29 @@ def test_a_look_ahead_is_caught_wherever_the_future_is_kept(aapl, monkeypatch, w
     assert (before == PRICES).all(), "what was changed is given back"
 
 
+class Sly(Strategy):
+    """It looks one trade ahead, and takes a future that is erased for a good one."""
+
+    exits = EXITS
+
+    def __init__(self, **values):
+        super().__init__(**values)
+        self.seen = 0
+
+    def on_tick(self, tick):
+        self.seen += 1
+        there = self.seen
+        if there < len(PRICES) and (PRICES[there] == 0 or PRICES[there] > tick.price_ticks):
+            return Signal(Side.LONG, tick.price_ticks)
+        return None
+
+
+def test_an_erased_future_is_not_the_only_one(aapl):
+    report = examined(aapl, Sly(), points=0)
+    assert report.mismatch is not None
+    assert report.mismatch.instead == "no decision"
+
+
 class Honest(Base):
     """The same data, read backwards."""
 
