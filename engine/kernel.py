@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from engine import _core
 from engine.compiler import CompiledRule, Compiler
+from engine.custom import callers_of, fault_of
 from engine.errors import ConfigError, UserError
 from engine.events import (
     Command,
@@ -125,6 +126,7 @@ class Kernel:
         self.core = _core.Core([compiler.program for compiler in self.compilers])
         for assignment, index, rule in compiled:
             self._add_lane(assignment, index, rule)
+        self._callers = [caller for compiler in self.compilers for caller in callers_of(compiler.program)]
         self._ticking = [lane for lane in self.lanes if type(lane.strategy).on_tick is not None]
         if self._ticking:
             self.core.set_callback(self._on_tick)
@@ -202,6 +204,9 @@ class Kernel:
         self._tell_faults()
 
     def _tell_faults(self) -> None:
+        for caller in self._callers:
+            if (fault := fault_of(caller)) is not None:
+                self._faults.append(fault)
         if self._faults:
             raise self._faults.pop()
 

@@ -39,7 +39,7 @@ LAYERS = {
     "hot": Layer(engine("_*"), ("hot",)),
     "words": Layer(engine("errors", "quantities", "model", "events", "telemetry_wire"), ("hot", "words")),
     "language": Layer(
-        engine("grammar", "measures", "exits", "rules", "indicators", "structure", "vocabulary")
+        engine("grammar", "measures", "custom", "exits", "rules", "indicators", "structure", "vocabulary")
         + engine("algebra", "nodes", "catalogue", "series", "compiler"),
         ("hot", "words", "language"),
     ),

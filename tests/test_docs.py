@@ -125,7 +125,7 @@ class Stage:
             check_flags(command)
             return
         settings, arguments, target = split(command)
-        if arguments[1] in BACKGROUND:
+        if arguments[1:] and arguments[1] in BACKGROUND:
             self.serve(arguments)
             return
         arguments = [self.addresses.get(argument, argument) for argument in arguments]
