@@ -12,6 +12,7 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
 from engine cimport _bars, _market, _series, _values, _windows
+from engine._int128 cimport i128
 from engine._bars cimport BAR_COLUMNS, BAR_PRICE_SIZE
 from engine._tape cimport (
     BLOCK,
@@ -94,7 +95,7 @@ cdef class Operation:
             raise ValueError(f"there are no traits {sorted(words - TRAITS)}")
         self.name, self.work, self.inputs, self.outputs, self.doc = name, work, inputs, outputs, doc
         self.rings = 2 if "two_rings" in words else 1 if words & {"ring", "wide_ring"} else 0
-        self.ring_width = WIDE_BYTES / BLOCK if "wide_ring" in words else 8
+        self.ring_width = sizeof(i128) if "wide_ring" in words else 8
         self.restarts, self.is_source, self.keeps_past = "restarts" in words, "flags" in words, "past" in words
         return self
 

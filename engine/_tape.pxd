@@ -41,10 +41,12 @@ cdef enum:
     COL_START
     FIXED_COLUMNS
 
+# Bytes of one column. Each is a cache line longer than its cells: columns a whole number of pages apart would contend
+# for the same lines of the cache, and a load from one would wait for the store to another.
 cdef enum:
-    INT_BYTES = BLOCK * 8  # one column of int64 or double
-    WIDE_BYTES = BLOCK * 16
-    BOOL_BYTES = BLOCK + 8  # the cell after the last says whether the column is quiet
+    INT_BYTES = BLOCK * 8 + 64  # int64 or double
+    WIDE_BYTES = BLOCK * 16 + 64
+    BOOL_BYTES = BLOCK + 64  # the cell after the last says whether the column is quiet
 
 cdef extern from *:
     """
@@ -190,7 +192,7 @@ cdef struct Tape:
 
 cdef inline int64_t* fixed_column(const Tape* tape, int column) noexcept nogil:
     """A fixed column of int64; these come first, so their place is known when compiling."""
-    return <int64_t*>tape.columns + column * BLOCK
+    return <int64_t*>(tape.columns + column * INT_BYTES)
 
 
 cdef inline int64_t* ints(const Tape* tape, int64_t offset) noexcept nogil:

@@ -6,7 +6,7 @@ A value is ``Exact``, a quotient of polynomials in integer columns for which no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from math import nan
@@ -84,6 +84,17 @@ class Nodes:
         found = self._built[key]
         assert isinstance(found, int)
         return found
+
+    def spans(self) -> Iterator[tuple[str, int]]:
+        """What has been built on spans of time, in words, and how long each is [ns]."""
+        for key in self._built:
+            match key:
+                case ("window_time", int(span_ns)):
+                    yield "a window", span_ns
+                case ("bars", "duration", int(span_ns)):
+                    yield "a bar", span_ns
+                case ("add", "flat_candles", _, int(span_ns), _, _):
+                    yield "a candle", span_ns
 
     # -- bars and their clocks
 
