@@ -225,7 +225,7 @@ class Kernel:
         if not len(block):
             return
         if block.start_ns is not None:
-            check_bars(block, self.lanes)
+            check_bars(block, self.lanes, {span for c in self.compilers for span in c.catalogue.nodes.spans()})
         if not self._begun:
             self._begin(int(block.ts_ns[0] if block.start_ns is None else block.start_ns[0]))
         core = self.core

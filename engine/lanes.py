@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -11,7 +11,9 @@ from engine.compiler import CompiledRule
 from engine.errors import ConfigError
 from engine.model import Instrument, Side, TickBlock
 from engine.orders import Order
+from engine.quantities import format_duration
 from engine.rules import RuleError
+from engine.sessions import DAY_NS
 from engine.strategy import ExitPlan, Strategy
 
 NEVER_BELOW, NEVER_ABOVE = -1, (1 << 62)
@@ -72,11 +74,11 @@ class Moment:
         self._core = None
 
 
-def check_bars(block: TickBlock, lanes: Sequence[Lane]) -> None:
-    """Refuse to trade on bars what needs to know more than a bar tells.
+def check_bars(block: TickBlock, lanes: Sequence[Lane], spans: Collection[tuple[str, int]]) -> None:
+    """Refuse to trade on bars what needs to know more than a bar tells; ``spans`` is what the rules look at.
 
     Raises:
-        ConfigError: a strategy closes after flat one-second candles.
+        ConfigError: a strategy closes after flat one-second candles, or a window holds no whole number of bars.
     """
     for lane in lanes:
         if lane.plan.flat_candles:
@@ -85,6 +87,15 @@ def check_bars(block: TickBlock, lanes: Sequence[Lane]) -> None:
                 where=f"{type(lane.strategy).__name__}.exits",
                 fix="give ticks, or switch that exit off where the strategy lets you: --set flat_candles=0",
             )
+    assert block.start_ns is not None, "called for bars"
+    for length in sorted(set((block.ts_ns - block.start_ns).tolist())):
+        for what, span_ns in sorted(spans):
+            if length > 0 and span_ns % length and span_ns != DAY_NS:
+                raise ConfigError(
+                    f"{what} of {format_duration(span_ns)} holds no whole number of bars of {format_duration(length)}",
+                    where="rules",
+                    fix=f"use a multiple of {format_duration(length)}, or give ticks",
+                )
 
 
 def exit_bounds(plan: ExitPlan, side: Side, entry: int | Fraction) -> tuple[int, int]:

@@ -20,10 +20,24 @@ import engine
 from engine import _core, _program
 from engine.errors import ConfigError, DataError
 from engine.model import TickBlock
-from engine.rules import Param, Stop, Target, TimeStop, change, minutes, pct, size
+from engine.rules import (
+    Param,
+    Stop,
+    Target,
+    TimeStop,
+    bars,
+    change,
+    flat_candles,
+    highest,
+    minutes,
+    pct,
+    price,
+    seconds,
+    size,
+)
 from engine.store_bars import read_bars
 from engine.strategy import Strategy
-from tests.oracle.bars_input import DAY_NS, Bar, Plan, Result, Session, Trade, longer_bars, moves, run
+from tests.oracle.bars_input import DAY_NS, Bar, Plan, Result, Session, Trade, breakouts, longer_bars, moves, run
 from tests.shared_data import shared_file
 
 SECOND = 10**9
@@ -219,7 +233,7 @@ CHOICES: dict[str, list[Any]] = {
     "cash": [Fraction(10_000), Fraction(600), Fraction(1_500)],
     "loss_limit": [Fraction(1, 20), Fraction(1, 50)],
 }
-WINDOWS = [MINUTE, 2 * MINUTE, 3 * MINUTE, 150 * SECOND]
+WINDOWS = [MINUTE, 2 * MINUTE, 3 * MINUTE, 5 * MINUTE]
 THRESHOLDS = [Fraction("0.001"), Fraction("0.005"), Fraction(0)]
 
 
@@ -419,6 +433,51 @@ def test_the_size_of_blocks_changes_nothing(size: int) -> None:
 # --- longer bars made of bars -----------------------------------------------------------------------------------------
 
 
+class Breakout(Strategy):
+    """Goes with a close beyond the last longer bar."""
+
+    period = Param(minutes(5), "length of the longer bars", low="1ns")
+    stop = Param(pct("0.5"), "loss that closes", low=0)
+    target = Param(pct("0.5"), "gain that closes", low=0)
+    hold = Param(minutes(10), "longest holding time; 0 switches it off", low=0)
+
+    longer = bars(period)
+    long = price > longer.high
+    short = price < longer.low
+    exits = (Stop(stop), Target(target), TimeStop(hold))
+
+
+@pytest.mark.parametrize("calendar", ["always", "us_equities"])
+@pytest.mark.parametrize("period", [2, 5, 30])
+def test_breakouts_of_longer_bars_of_spy(calendar: str, period: int) -> None:
+    """A high is known on the record that ends its bar, and no record earlier."""
+    file = read_bars(shared_file("equities/etf-minute-history/SPY_2008-10.csv.gz"))
+    sessions = OCTOBER if calendar == "us_equities" else None
+    plan = Plan(Fraction("0.005"), Fraction("0.01"), 45 * MINUTE, cash=Fraction(100_000) * 10**4, sessions=sessions)
+    minutes_of_spy = bars_of(file.block)
+    expected = run(minutes_of_spy, breakouts(minutes_of_spy, period * MINUTE, sessions), plan)
+    settings_ = {"stop": "0.5%", "target": "1%", "hold": "45m", "starting_cash": 100_000, "calendar": calendar}
+    actual = engine.backtest(file, Breakout, period=f"{period}m", **settings_)
+    assert len(expected.trades) > 100
+    assert [trade._replace(instrument=0) for trade in trades_of(actual, 4)] == expected.trades
+
+
+def test_feature_columns_of_bars() -> None:
+    """Research sees on bars what a backtest on bars sees."""
+    file = read_bars(shared_file("equities/etf-minute-history/SPY_2008-10.csv.gz"))
+    five = bars(minutes(5))
+    columns = engine.features(file, {"high": five.high, "volume": five.volume, "top": highest(minutes(3))})
+    minutes_of_spy = bars_of(file.block)
+    seen = [longer or (np.nan,) * 5 for longer in longer_bars(minutes_of_spy, 5 * MINUTE, None)]
+    np.testing.assert_array_equal(columns["high"], [longer[1] / 10_000 for longer in seen])
+    np.testing.assert_array_equal(columns["volume"], [float(longer[4]) for longer in seen])
+    for now in range(0, len(minutes_of_spy), 97):
+        held = [bar.close for bar in minutes_of_spy[max(now - 3, 0) : now + 1]]
+        ends = [bar.end for bar in minutes_of_spy[max(now - 3, 0) : now + 1]]
+        inside = [close for close, end in zip(held, ends, strict=True) if end > ends[-1] - 3 * MINUTE]
+        assert columns["top"][now] == max(inside) / 10_000  # of closes: a window holds no highs
+
+
 @pytest.mark.parametrize("block", [1, 64, 512])
 @pytest.mark.parametrize("period", [1, 2, 5, 30])
 def test_longer_bars_are_made_of_opens_highs_and_lows(period: int, block: int) -> None:
@@ -454,6 +513,14 @@ def test_what_bars_cannot_tell_is_refused() -> None:
     block = block_of(random_bars(Random(1), 30))
     with pytest.raises(ConfigError, match=r"MomentumBurst.exits: it closes after 2 flat one-second candles"):
         engine.backtest(block)
+    with pytest.raises(
+        ConfigError, match=r"rules: a window of 90s holds no whole number of bars of 1m; use a multiple"
+    ):
+        engine.backtest(block, Mover, window="90s")
+    with pytest.raises(ConfigError, match=r"rules: a bar of 30s holds no whole number of bars of 1m"):
+        engine.backtest(block, Breakout, period="30s")
+    with pytest.raises(ConfigError, match=r"rules: a candle of 1s holds no whole number of bars of 1m"):
+        engine.features(block, {"calm": flat_candles(seconds(1))})
     with pytest.raises(ConfigError, match=r"latency_order: a bar does not tell what the price was a moment later"):
         engine.backtest(block, Mover, latency_order="2ms")
     with pytest.raises(DataError, match=r"touch fills need quotes"):
