@@ -102,6 +102,8 @@ BLOCK_TRADES = BLOCK
 cdef int64_t INPUT_BOUND = (<int64_t>1 << 40) - 1  # engine.model.MAX_PRICE_TICKS and MAX_SIZE_LOTS
 cdef int64_t TIME_BOUND = <int64_t>1 << 62  # leaves room to add any window or deadline to a time
 cdef int FIRST_CAPACITY = 2048
+cdef enum:
+    SCALAR = 4  # blocks of fewer records are filled record by record
 cdef object WIDE_FROM = -(1 << 63), WIDE_TO = (1 << 63) - 1
 
 
@@ -646,7 +648,7 @@ cdef class Core:
         if self.in_open != NULL:
             self.block.of_bars = 1
             limit = BLOCK - 1 if limit == BLOCK else limit  # a longer bar of before, and one closed by each record
-        elif self.in_instrument == NULL and self.in_kind == NULL and not self.tapes[0].graph.needs_flow:
+        elif self.block_limit > SCALAR and self.in_instrument == NULL and self.in_kind == NULL and not self.tapes[0].graph.needs_flow:
             status = self.append_plain_trades()
         i = self.in_next
         while status == 0 and i < self.in_count and self.block.records < limit:
