@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.rivals import features_columns, features_variance
+from benchmarks.rivals import features, features_columns, features_ours, features_updates, features_variance
 from benchmarks.rivals.common import Ticks, generated_ticks
 from benchmarks.rivals.features_common import Contestant, difference, distinct_ticks, in_turn
 
@@ -97,6 +97,24 @@ def test_exact_values_are_the_fractions_of_the_window_rounded_once() -> None:
         assert exact["variance"][index] == float(sum((p - mean) ** 2 for p in prices) / len(prices))
         assert exact["volume"][index] == sum(sizes)
         assert exact["vwap"][index] == float(sum(p * q for p, q in zip(prices, sizes, strict=True)) / sum(sizes))
+
+
+def test_the_rivals_bars_are_those_that_our_values_stand_on() -> None:
+    ticks = distinct_ticks(1_003, seed=7)
+    bars = features_updates.bars_of(ticks, trades=10)
+    prices = (ticks.price_ticks / 100).tolist()
+    assert bars.rows() == [
+        (group[0], max(group), min(group), group[-1])
+        for group in (prices[start : start + 10] for start in range(0, 1_000, 10))
+    ]
+    closes = features_ours.values(ticks, "close", trades=10)
+    assert np.isnan(closes[:9]).all()
+    assert closes[9::10].tolist() == bars.close.tolist()
+
+
+def test_a_ratio_to_no_time_at_all_is_not_printed() -> None:
+    assert features.ratio(120.0, 8.0).strip() == "15.0x"
+    assert features.ratio(120.0, -0.3).strip() == features.ratio(120.0, 0.0).strip() == "-"
 
 
 def test_an_error_is_relative_and_a_missing_value_is_wrong() -> None:
