@@ -37,7 +37,8 @@ cdef class Core:
     cdef Block block
     cdef Account account
     cdef int64_t records_before  # accepted before this block
-    cdef int block_limit  # records evaluated together, at most BLOCK
+    cdef int block_limit  # records evaluated together, at most ``largest_block``
+    cdef int largest_block  # BLOCK; one less where there are bars: the first record may close one more than its own
     cdef Segment* segments  # the order of evaluation, where instruments depend on each other; else there are none
     cdef int n_segments
     cdef Tap* taps

@@ -230,7 +230,7 @@ cdef class Core:
         self.engine_ts_ns = INT64_MIN
         self.reached = INT64_MIN
         self.in_time = INT64_MIN
-        self.block_limit = BLOCK
+        self.largest_block = BLOCK
         self.account.equity = self.account.floor = self.account.peak = self.account.drawdown = i128_of(0)
         for i in range(n):
             program = self.programs[i]
@@ -239,6 +239,9 @@ cdef class Core:
             if self.markets[i].records == NULL:
                 raise MemoryError
             self.set_up_tapes(i, program)
+            if program.graph.n_clocks > 1:
+                self.largest_block = BLOCK - 1
+        self.block_limit = self.largest_block
         self.plan_evaluation()
 
     cdef set_up_tapes(self, int instrument, Program program):
@@ -373,7 +376,7 @@ cdef class Core:
         """Evaluate at most ``records`` together, 1 to ``BLOCK_TRADES``: for measuring, it changes no result."""
         if not 1 <= records <= BLOCK:
             raise ValueError(f"a block holds between 1 and {BLOCK} records, not {records}")
-        self.block_limit = records
+        self.block_limit = min(records, self.largest_block)
 
     def tap(self, int instrument, int column, uint8_t[::1] out not None):
         """Copy a column of trades to ``out``, the bytes of an array, as it is computed.
@@ -643,15 +646,14 @@ cdef class Core:
         cdef int64_t i
         cdef int64_t* refused
         cdef Record record
-        cdef int status = 0, limit = self.block_limit
+        cdef int status = 0
         self.begin_block()
         if self.in_open != NULL:
             self.block.of_bars = 1
-            limit = BLOCK - 1 if limit == BLOCK else limit  # a longer bar of before, and one closed by each record
         elif self.block_limit > SCALAR and self.in_instrument == NULL and self.in_kind == NULL and not self.tapes[0].graph.needs_flow:
             status = self.append_plain_trades()
         i = self.in_next
-        while status == 0 and i < self.in_count and self.block.records < limit:
+        while status == 0 and i < self.in_count and self.block.records < self.block_limit:
             self.read_record(i, &record)
             refused = self.objection(&record)
             if refused != NULL:
