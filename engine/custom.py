@@ -6,7 +6,7 @@ record and costs some hundred times as much: it is for trying an idea out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial, update_wrapper
 from inspect import signature
@@ -16,7 +16,7 @@ from typing import Any
 
 from engine import _program, _python
 from engine.errors import ConfigError, UserError
-from engine.grammar import Condition, Expr, Operand, Quantity, RuleError, operand
+from engine.grammar import Condition, Expr, Operand, Part, Quantity, RuleError, operand
 from engine.measures import Custom
 
 Settings = tuple[tuple[str, type, object], ...]
@@ -119,6 +119,15 @@ class _Call:
         make: Callable[[], Any] = made if isinstance(code, type) else lambda: made
         caller = _python.Caller(self.feature.name, make, self.feature.called)
         return _python.add_call(program, caller, columns, clock, self.feature.restarts)
+
+
+def code_in(part: Part) -> Iterator[Callable[..., object]]:
+    """The functions and classes of the Python features in an expression or condition."""
+    if isinstance(part, _Called):
+        assert isinstance(part.build, _Call)
+        yield part.build.feature.code
+    for inner in part.parts:
+        yield from code_in(inner)
 
 
 # ---------------------------------------------------------------- what went wrong

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.custom import code_in
 from engine.model import TickBlock
 from engine.strategy import Strategy
 from engine.tools.observation import is_trade, of_instrument
@@ -49,7 +50,7 @@ class Reach:
         self._counts = _counts(block)
         self.holders: list[Holder] = []
         self.unchanged: list[str] = []
-        for one in _names(type(strategy)):
+        for one in _names(strategy):
             if self._changed(one.value, 0, ERASED) is not one.value:
                 self.holders.append(one)
             elif self._is_long(one.value) and not (isinstance(one.value, np.ndarray) and self._is_clock(one.value)):
@@ -178,19 +179,33 @@ def _are_numbers(values: list[Any] | tuple[Any, ...]) -> bool:
     return all(isinstance(value, int | float) for value in values)
 
 
-def _names(cls: type[Strategy]) -> Iterator[Holder]:
-    """Every name that the strategy's methods can look up: in their module, class and enclosing functions."""
+def features_of(strategy: Strategy) -> list[Callable[..., object]]:
+    """The functions and classes of the Python features in the strategy's conditions."""
+    return [code for side in strategy.conditions() if side is not None for code in code_in(side)]
+
+
+def _names(strategy: Strategy) -> Iterator[Holder]:
+    """Every name that the strategy's methods and Python features can look up: in module, class, enclosing functions."""
+    cls, features = type(strategy), features_of(strategy)
+    owners = list(cls.__mro__[: cls.__mro__.index(Strategy)])
+    owners += [owner for code in features if isinstance(code, type) for owner in code.__mro__[:-1]]
     seen: set[int] = set()
-    for owner in cls.__mro__[: cls.__mro__.index(Strategy)]:
+    for owner in owners:
         for name, value in list(vars(owner).items()):
             yield Holder(f"{owner.__name__}.{name}", value, partial(setattr, owner, name))
-            function = getattr(value, "__func__", getattr(value, "fget", value))
-            if not isinstance(function, FunctionType):
-                continue
-            for word, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-                yield Holder(word, cell.cell_contents, partial(setattr, cell, "cell_contents"))
-            words = function.__globals__
-            if id(words) not in seen:
-                seen.add(id(words))
-                for word, held in list(words.items()):
-                    yield Holder(word, held, partial(words.__setitem__, word))
+            yield from _words(getattr(value, "__func__", getattr(value, "fget", value)), seen)
+    for code in features:
+        yield from _words(code, seen)
+
+
+def _words(function: object, seen: set[int]) -> Iterator[Holder]:
+    """The names around a function; those of a module once."""
+    if not isinstance(function, FunctionType):
+        return
+    for word, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+        yield Holder(word, cell.cell_contents, partial(setattr, cell, "cell_contents"))
+    words = function.__globals__
+    if id(words) not in seen:
+        seen.add(id(words))
+        for word, held in list(words.items()):
+            yield Holder(word, held, partial(words.__setitem__, word))

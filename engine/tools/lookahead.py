@@ -27,7 +27,7 @@ from engine.results import Settings
 from engine.store import TickFile
 from engine.strategy import Strategy
 from engine.tools.checks import has_own_code
-from engine.tools.futures import ERASED, MIRRORED, Reach
+from engine.tools.futures import ERASED, MIRRORED, Reach, features_of
 from engine.tools.observation import engine_time
 from engine.tools.rule_parts import fresh
 
@@ -93,7 +93,8 @@ def lookahead(
 class _Comparison:
     def __init__(self, file: TickFile, strategy: Strategy, settings: Settings) -> None:
         self._file, self._strategy, self._settings = file, strategy, settings
-        self._reach = Reach(strategy, file.block) if has_own_code(strategy) else None
+        own = has_own_code(strategy) or features_of(strategy)
+        self._reach = Reach(strategy, file.block) if own else None
         self._clock = engine_time(file.block)
         self._whole = self._whole_run()
         self._after: list[int] = []  # decisions made once each record has been worked through

@@ -1,6 +1,6 @@
 """A feature in C, built beside this file, in a strategy and as columns.
 
-cd examples/own_feature && python setup.py build_ext --inplace && python try_it.py
+Build it first, in this folder: ``python setup.py build_ext --inplace``.
 """
 
 import numpy as np

@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import engine
-from engine import custom
+from engine import _core, custom
 from engine.backtesting import load_ticks, make_kernel, make_settings
 from engine.compiler import Compiler
 from engine.custom import python_feature
@@ -38,6 +38,7 @@ from engine.rules import Param, Stop, bars, ema, mean, pct, price, seconds, size
 from engine.strategy import Strategy
 from engine.tools.explain import explain
 from engine.tools.features import watched_of
+from engine.tools.lookahead import lookahead
 from tests.test_docs import blocks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -364,6 +365,56 @@ def test_nothing_is_left_when_the_kernel_is_gone():
     del watch
     gc.collect()
     assert alive[0]() is None
+
+
+def test_a_program_on_two_cores_remembers_two_pasts():
+    compiler = Compiler(Instrument("X"))
+    column = compiler.shown(Level(price), {})
+    cores = [_core.Core([compiler.program]) for _ in range(2)]
+    prices = [[10_000, 10_010, 9_990], [500, 490, 480]]
+    for row in range(3):
+        for core, own in zip(cores, prices, strict=True):
+            core.push(0, 10**18 + row, own[row], 1)
+            assert core.value(0, column) == in_currency(level_of(own[: row + 1]))[-1]
+
+
+# ---------------------------------------------------------------- what looks ahead, or elsewhere
+
+
+def previous_price(prices: Any, now: float, calls: int) -> float:
+    return float(prices[max(calls - 2, 0)])
+
+
+def next_price(prices: Any, now: float, calls: int) -> float:
+    return float(prices[min(calls, ROWS - 1)])
+
+
+def drawn(prices: Any, now: float, calls: int) -> float:
+    return now + RNG.integers(-3, 4)
+
+
+RNG = np.random.default_rng(5)
+
+
+@pytest.mark.parametrize(("read", "caught"), [(previous_price, ""), (next_price, "truncated"), (drawn, "repeated")])
+def test_lookahead_finds_a_python_feature_that_reads_the_future_or_chance(read, caught):
+    @python_feature(unit="price")
+    class Reads:
+        def __init__(self) -> None:
+            self.calls = 0
+
+        def __call__(self, price: float) -> float:
+            self.calls += 1
+            return read(TICKS.price_ticks, price, self.calls)
+
+    class Trades(Strategy):
+        move = price - Reads(price)
+        long = ~(move <= 0) & (size > 100)
+        exits = (Stop(pct("0.02")),)
+
+    report = lookahead(load_ticks(TICKS), Trades(), make_settings(TICKS), points=20)
+    assert report.own_code
+    assert (report.mismatch.check if report.mismatch else "") == caught
 
 
 # ---------------------------------------------------------------- mistakes
