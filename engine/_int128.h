@@ -22,7 +22,10 @@ static inline i128 i128_mul64(int64_t a, int64_t b) { return (i128)a * b; }
 static inline i128 i128_mul(i128 a, int64_t b) { return (i128)((unsigned __int128)a * (unsigned __int128)(i128)b); }
 static inline int i128_sign(i128 a) { return (a > 0) - (a < 0); }
 static inline int i128_less(i128 a, i128 b) { return a < b; }
-static inline double i128_double(i128 a) { return (double)a; }
+static inline double i128_double(i128 a) {
+    int64_t low = (int64_t)a; /* most sums fit, and a conversion of 64 bits is an instruction */
+    return (i128)low == a ? (double)low : (double)a;
+}
 static inline int64_t i128_hi(i128 a) { return (int64_t)(a >> 64); }
 static inline uint64_t i128_lo(i128 a) { return (uint64_t)a; }
 

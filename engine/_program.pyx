@@ -456,6 +456,7 @@ cdef class Program:
         """
         if not 1 <= bits <= 125:
             raise ValueError(f"a sum of {bits} bits cannot be kept")
+        bits = 64 if bits == 63 else bits  # no wide sum is kept to an odd bit
         return self.add_sum("anchored_sum_wide" if bits > 62 else "anchored_sum", (window, gate), terms, bits)
 
     def add_sum(self, operation, inputs, terms, int bits):

@@ -35,21 +35,44 @@ cdef enum:
 # ---------------------------------------------------------------- exact
 
 
-cdef inline i128 sum_terms(const Tape* tape, const Term* terms, int n, int k) noexcept nogil:
-    """Exact value of a polynomial in the columns at trade ``k``; the compiler has proved that it fits."""
-    cdef i128 total = i128_of(0), product
-    cdef int i, j
+cdef inline void add_term(const Tape* tape, const Term* term, i128* out, int m) noexcept nogil:
+    """Add a term's value at each record."""
+    cdef const int64_t* x = ints(tape, term.offset[0])
+    cdef const int64_t* y = ints(tape, term.offset[1])
+    cdef const int64_t* z = ints(tape, term.offset[2])
+    cdef const i128* w = wides(tape, term.offset[0])
+    cdef int64_t coef = term.coef
+    cdef int k
+    if term.n_factors == 0:
+        for k in range(m):
+            out[k] = i128_add(out[k], i128_of(coef))
+    elif term.n_factors == 1 and term.first_is_wide:
+        for k in range(m):
+            out[k] = i128_add(out[k], i128_mul(w[k], coef))
+    elif term.n_factors == 1:
+        for k in range(m):
+            out[k] = i128_add(out[k], i128_mul64(x[k], coef))
+    elif term.n_factors == 2 and term.first_is_wide:
+        for k in range(m):
+            out[k] = i128_add(out[k], i128_mul(i128_mul(w[k], y[k]), coef))
+    elif term.n_factors == 2:
+        for k in range(m):
+            out[k] = i128_add(out[k], i128_mul(i128_mul64(x[k], y[k]), coef))
+    elif term.first_is_wide:
+        for k in range(m):
+            out[k] = i128_add(out[k], i128_mul(i128_mul(i128_mul(w[k], y[k]), z[k]), coef))
+    else:
+        for k in range(m):
+            out[k] = i128_add(out[k], i128_mul(i128_mul(i128_mul64(x[k], y[k]), z[k]), coef))
+
+
+cdef inline void polynomial(const Tape* tape, const Term* terms, int n, i128* out, int m) noexcept nogil:
+    """Exact values of a polynomial in the columns, term by term; the compiler has proved that they fit."""
+    cdef int i, k
+    for k in range(m):
+        out[k] = i128_of(0)
     for i in range(n):
-        if terms[i].n_factors == 0:
-            product = i128_of(terms[i].coef)
-        elif terms[i].first_is_wide:
-            product = i128_mul(wides(tape, terms[i].offset[0])[k], terms[i].coef)
-        else:
-            product = i128_mul64(ints(tape, terms[i].offset[0])[k], terms[i].coef)
-        for j in range(1, terms[i].n_factors):
-            product = i128_mul(product, ints(tape, terms[i].offset[j])[k])
-        total = i128_add(total, product)
-    return total
+        add_term(tape, &terms[i], out, m)
 
 
 cdef inline uint8_t holds(int sign, int comparison) noexcept nogil:
@@ -87,9 +110,11 @@ cdef inline void quieten(uint8_t* out, int m) noexcept nogil:
 
 cdef inline void compare_general(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     cdef uint8_t* out = bools(tape, node.out)
+    cdef i128 value[BLOCK]
     cdef int k
+    polynomial(tape, node.terms, node.n_terms, value, m)
     for k in range(m):
-        out[k] = holds(i128_sign(sum_terms(tape, node.terms, node.n_terms, k)), <int>node.k)
+        out[k] = holds(i128_sign(value[k]), <int>node.k)
     out[BLOCK] = 0
 
 
@@ -195,11 +220,13 @@ cdef inline void bounds_of(Tape* tape, Slot* slot, const Node* node, int m) noex
 cdef inline void ratio(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     """Quotient of two polynomials as a double; NaN when undefined."""
     cdef double* out = floats(tape, node.out)
-    cdef i128 denominator
+    cdef i128 top[BLOCK]
+    cdef i128 bottom[BLOCK]
     cdef int k
+    polynomial(tape, node.terms, node.n_terms, top, m)
+    polynomial(tape, node.terms + node.n_terms, node.n_denominator, bottom, m)
     for k in range(m):
-        denominator = sum_terms(tape, node.terms + node.n_terms, node.n_denominator, k)
-        out[k] = quotient(sum_terms(tape, node.terms, node.n_terms, k), denominator)
+        out[k] = quotient(top[k], bottom[k])
 
 
 cdef inline void ratio_narrow(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:

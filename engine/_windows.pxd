@@ -42,7 +42,7 @@ from engine._tape cimport (
     ints,
     wides,
 )
-from engine._values cimport sum_terms
+from engine._values cimport polynomial
 
 # ---------------------------------------------------------------- tails
 
@@ -294,10 +294,12 @@ cdef inline void window_sum(Tape* tape, Slot* slot, const Node* node, int m) noe
     cdef int64_t* out = ints(tape, node.out)
     cdef int64_t position = tape.head - m, mask = tape.mask
     cdef uint64_t running = <uint64_t>slot.i[0]
+    cdef i128 value[BLOCK]
     cdef int k
+    polynomial(tape, node.terms, node.n_terms, value, m)
     for k in range(m):
         totals[(position + k) & mask] = running
-        running += i128_lo(sum_terms(tape, node.terms, node.n_terms, k))
+        running += i128_lo(value[k])
         out[k] = <int64_t>(running - totals[tail[k] & mask])
     slot.i[0] = <int64_t>running
 
@@ -309,10 +311,12 @@ cdef inline void window_sum_wide(Tape* tape, Slot* slot, const Node* node, int m
     cdef i128* out = wides(tape, node.out)
     cdef int64_t position = tape.head - m, mask = tape.mask
     cdef i128 running = slot.w[0]
+    cdef i128 value[BLOCK]
     cdef int k
+    polynomial(tape, node.terms, node.n_terms, value, m)
     for k in range(m):
         totals[(position + k) & mask] = running
-        running = i128_add(running, sum_terms(tape, node.terms, node.n_terms, k))
+        running = i128_add(running, value[k])
         out[k] = i128_sub(running, totals[tail[k] & mask])
     slot.w[0] = running
 
@@ -466,15 +470,15 @@ cdef inline void anchored_extremes(Tape* tape, Slot* slot, const Node* node, int
 
 
 cdef inline i128 anchored_add(
-    Tape* tape, Slot* slot, const Node* node, const int64_t* tail, int64_t position, int k, int m
+    Tape* tape, Slot* slot, const Node* node, const int64_t* tail, i128 value, i128 bound, int k, int m
 ) noexcept nogil:
-    """The window's sum at trade ``k``. One that reaches 2**k either way reads 0 from then on, and is flagged."""
-    cdef i128 bound = i128_make(<int64_t>1 << (node.k - 64), 0) if node.k >= 64 else i128_of(<int64_t>1 << node.k)
+    """The window's sum at trade ``k``. One that reaches the bound either way reads 0 from then on, and is flagged."""
+    cdef int64_t position = tape.head - m
     if tail[k] == position + k:
         slot.w[0] = i128_of(0)
         slot.i[0] = 0
     if grows(tape, node, tail, position, k):
-        slot.w[0] = i128_add(slot.w[0], sum_terms(tape, node.terms, node.n_terms, k))
+        slot.w[0] = i128_add(slot.w[0], value)
     if not i128_less(slot.w[0], bound) or not i128_less(i128_sub(i128_of(0), bound), slot.w[0]):
         slot.i[0] = 1
     if slot.i[0]:
@@ -487,18 +491,24 @@ cdef inline void anchored_sum(Tape* tape, Slot* slot, const Node* node, int m) n
     """Sum of a polynomial in the columns since the anchor, below 2**k for k < 63."""
     cdef const int64_t* tail = ints(tape, node.a)
     cdef int64_t* out = ints(tape, node.out)
+    cdef i128 bound = i128_of(<int64_t>1 << node.k)
+    cdef i128 value[BLOCK]
     cdef int k
+    polynomial(tape, node.terms, node.n_terms, value, m)
     for k in range(m):
-        out[k] = <int64_t>i128_lo(anchored_add(tape, slot, node, tail, tape.head - m, k, m))
+        out[k] = <int64_t>i128_lo(anchored_add(tape, slot, node, tail, value[k], bound, k, m))
 
 
 cdef inline void anchored_sum_wide(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    """The same below 2**k for k < 126."""
+    """The same below 2**k for 64 <= k < 126."""
     cdef const int64_t* tail = ints(tape, node.a)
     cdef i128* out = wides(tape, node.out)
+    cdef i128 bound = i128_make(<int64_t>1 << (node.k - 64), 0)
+    cdef i128 value[BLOCK]
     cdef int k
+    polynomial(tape, node.terms, node.n_terms, value, m)
     for k in range(m):
-        out[k] = anchored_add(tape, slot, node, tail, tape.head - m, k, m)
+        out[k] = anchored_add(tape, slot, node, tail, value[k], bound, k, m)
 
 
 cdef inline void deviation(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:

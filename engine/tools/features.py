@@ -6,8 +6,11 @@ columns of each block are copied as they are made. A research column is therefor
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,6 +25,9 @@ from engine.model import Kind
 from engine.rules import Param
 from engine.store import TickFile
 from engine.strategy import Strategy
+
+WORTH_A_THREAD = 200_000
+"""Ticks from which on expressions are shared out to threads."""
 
 Columns = dict[str, NDArray[np.float64] | NDArray[np.bool_]]
 Declared = Mapping[str, Part] | type[Strategy] | Strategy
@@ -65,20 +71,40 @@ def feature_table(
     """As ``features``, with the file that was read."""
     file = load_ticks(ticks, symbol=symbol, **reading)
     watched, parameters = watched_of(declared)
-    settings = make_settings(file.block, fills="last", calendar=calendar)
-    kernel = make_kernel(file.instruments, None, settings, MemoryJournal(), watched=watched, parameters=parameters)
     block = file.block
     trades = np.arange(len(block)) if block.kind is None else np.flatnonzero(block.kind == Kind.TRADE)
+    shares = _shares(watched, len(block))
+    with ThreadPoolExecutor(len(shares)) as pool:
+        made = list(pool.map(lambda share: _columns(file, share, parameters, calendar, len(trades)), shares))
+    found = {name: column for columns in made for name, column in columns.items()}
+    return FeatureTable(file, trades, {name: found[name] for name in watched})
+
+
+def _shares(watched: Mapping[str, Part], ticks: int) -> list[dict[str, Part]]:
+    """The expressions dealt out to as many threads as there are processors: the core does not need Python's lock.
+
+    Neighbours stay together, since they share windows. Short streams are not worth a thread.
+    """
+    threads = min(len(watched), os.cpu_count() or 1) if ticks >= WORTH_A_THREAD else 1
+    names = list(watched)
+    bounds = [len(names) * share // threads for share in range(threads + 1)]
+    return [{name: watched[name] for name in names[a:b]} for a, b in pairwise(bounds)]
+
+
+def _columns(
+    file: TickFile, watched: Mapping[str, Part], parameters: Mapping[str, Quantity], calendar: str, rows: int
+) -> Columns:
+    """One kernel over the whole stream, its graph made of ``watched``."""
+    settings = make_settings(file.block, fills="last", calendar=calendar)
+    kernel = make_kernel(file.instruments, None, settings, MemoryJournal(), watched=watched, parameters=parameters)
     columns: Columns = {}
     for name, part in watched.items():
-        condition = isinstance(part, Condition)
-        made = np.zeros(len(trades), bool) if condition else np.full(len(trades), np.nan)
+        columns[name] = np.empty(rows, bool if isinstance(part, Condition) else np.float64)
         for instrument, column in enumerate(kernel.columns[name]):
-            kernel.core.tap(instrument, column, made.view(np.uint8))
-        columns[name] = made
-    kernel.process(block)
+            kernel.core.tap(instrument, column, columns[name].view(np.uint8))
+    kernel.process(file.block)
     check_accepted(file, kernel)
-    return FeatureTable(file, trades, columns)
+    return columns
 
 
 def watched_of(declared: Declared) -> tuple[dict[str, Part], dict[str, Quantity]]:
