@@ -76,11 +76,12 @@ def portable(tmp_path_factory) -> dict[str, object]:
     assert '"-O3"' in setup
     (place / "setup.py").write_text(setup.replace('"-O3"', '"-O1"'), encoding="utf-8")  # a third of the time
     shutil.copy2(ROOT / "engine" / "__init__.py", place / "engine")
-    for pattern in ("_core.*", "_graph.*", "_lanes.*", "_int128.*"):
-        for file in (ROOT / "engine").glob(pattern):
-            if file.suffix in (".pyx", ".pxd", ".h", ".c"):  # the C file spares translating once more if it is fresh
-                shutil.copy2(file, place / "engine")
-    environment = os.environ | {"MICROBURST_PORTABLE_INT128": "1", "MICROBURST_ONLY": "_core"}
+    headers = [*(ROOT / "engine").glob("*.pxd"), *(ROOT / "engine").glob("*.h")]
+    modules = [file for name in ("_core", "_program") for file in (ROOT / "engine").glob(f"{name}.*")]
+    for file in {*headers, *modules}:
+        if file.suffix in (".pyx", ".pxd", ".h", ".c"):  # the C file spares translating once more if it is fresh
+            shutil.copy2(file, place / "engine")
+    environment = os.environ | {"MICROBURST_PORTABLE_INT128": "1", "MICROBURST_ONLY": "_core,_program"}
     build = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
     done = subprocess.run(build, cwd=place, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
