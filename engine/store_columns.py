@@ -175,9 +175,9 @@ def _missing(index: Field, names: Sequence[str], source: str, form: Form) -> Dat
     """Return the error about a needed field without column; files of another form are told as such."""
     given = {_normal(name) for name in names}
     if form != "bars" and {"open", "high", "low", "close"} <= given:
-        return DataError("these are bars, not ticks", where=source, fix="read them with --bars FILE")
+        return DataError("these are bars, not ticks", where=source, fix="backtest reads them with --bars FILE")
     if form == "bars" and {"price", "size"} <= given and not {"open", "high", "low"} & given:
-        return DataError("these are ticks, not bars", where=source, fix="read them with --ticks FILE")
+        return DataError("these are ticks, not bars", where=source, fix="backtest reads them with --ticks FILE")
     own, words = _csv.FIELDS[index], BAR_COLUMN_NAMES if form == "bars" else COLUMN_NAMES
     fix = f"name it {', '.join(words[own][:5])}; the columns are: {', '.join(names)[:200]}"
     return DataError(f"no column for the {field_word(index, form)}", where=source, fix=fix)

@@ -74,7 +74,7 @@ def test_how_bars_are_read_decides_the_result(backtest, bar_file):
         (["--bars", "{bars}", "--bar-period", "soon"], 3, "'soon'"),
         (["--bars", "{bars}", "--zone", "New York"], 3, "there is no time zone 'New York'"),
         (["--bars", "{bars}"], 3, "MomentumBurst.exits: it closes after 2 flat one-second candles"),
-        (["--ticks", "{bars}"], 4, "these are bars, not ticks; read them with --bars FILE"),
+        (["--ticks", "{bars}"], 4, "these are bars, not ticks; backtest reads them with --bars FILE"),
     ],
 )
 def test_mistakes_are_one_line(backtest, bar_file, flags, code, words):

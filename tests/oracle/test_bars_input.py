@@ -395,6 +395,54 @@ def test_nothing_is_opened_with_the_last_bar_of_a_session() -> None:
     assert trade.entry_ts_ns == closes
 
 
+# --- bars against the trades that they are made of --------------------------------------------------------------------
+
+
+def trades_from(runs: Sequence[tuple[int, int]]) -> TickBlock:
+    """Trades five seconds apart whose price moves by at most a tick; the first minute has one trade, of size 7."""
+    prices = [1000]
+    for direction, length in runs:
+        for _ in range(length):
+            prices.append(min(max(prices[-1] + direction, 900), 1100))
+    ts_ns = [START, *(START + MINUTE + k * 5 * SECOND for k in range(len(prices) - 1))]
+    sizes = [7] + [10] * (len(prices) - 1)
+    return TickBlock(*(np.array(column, np.int64) for column in (ts_ns, prices, sizes)))
+
+
+def minutes_from(block: TickBlock) -> list[Bar]:
+    """The one-minute bars of these trades."""
+    found: dict[int, list[tuple[int, int]]] = {}
+    for ts_ns, price_, size_ in zip(
+        block.ts_ns.tolist(), block.price_ticks.tolist(), block.size_lots.tolist(), strict=True
+    ):
+        found.setdefault((ts_ns - START) // MINUTE, []).append((price_, size_))
+    return [
+        Bar(
+            0,
+            START + number * MINUTE,
+            START + (number + 1) * MINUTE,
+            trades[0][0],
+            max(price_ for price_, _ in trades),
+            min(price_ for price_, _ in trades),
+            trades[-1][0],
+            sum(size_ for _, size_ in trades),
+        )
+        for number, trades in found.items()
+    ]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from([-1, 1, 0, -1, 1]), st.integers(1, 25)), max_size=30))
+def test_no_position_fares_better_on_bars_than_on_their_trades(runs: list[tuple[int, int]]) -> None:
+    """Where no trade jumps over the stop. The same entry, the same stop and target; only the order is unknown."""
+    block = trades_from(runs)
+    (on_trades,) = engine.backtest(block, Entering, price_precision=PRECISION).trades
+    (on_bars,) = engine.backtest(block_of(minutes_from(block)), Entering, price_precision=PRECISION).trades
+    assert on_bars.net <= on_trades.net
+    if str(on_trades.reason) == "SL":
+        assert (on_bars.reason, on_bars.exit_price) == (on_trades.reason, on_trades.exit_price)
+
+
 # --- how the stream is cut --------------------------------------------------------------------------------------------
 
 
