@@ -1,9 +1,9 @@
 """What happens within a bar: exits and the day's loss when the records are bars instead of trades.
 
-A bar says which prices were traded, not in which order. Rules see its close, at its end; an open position goes through
-its open, high and low first, and whatever the bar leaves open is decided against it (``docs/adr/0011-bars-as-input.md``):
-an opening beyond stop or target comes before everything, then the stop, then the account's loss at the bar's worst, then
-the target, and last a time stop that has run out by the bar's end.
+A bar says which prices were traded, not in which order. Rules see its close, at its end; an open position goes
+through its open, high and low first, and whatever the bar leaves open is decided against it: an opening beyond stop or
+target comes before everything, then the stop, then the account's loss at the bar's worst, then the target, and last a
+time stop that has run out by the bar's end (``docs/adr/0011-bars-as-input.md``).
 """
 
 from libc.stdint cimport int64_t
@@ -94,8 +94,8 @@ cdef inline int mark_bars(
 ) noexcept nogil:
     """Mark open positions on every bar, first at its worst price, then, where they outlive it, at its close.
 
-    Only what comes before the key ``before`` is done. Returns the bar at whose worst price the equity reaches the floor,
-    or -1.
+    Only what comes before the key ``before`` is done. Returns the bar at whose worst price the equity reaches the
+    floor, or -1.
     """
     cdef int record = account.scanned
     cdef Holding* held

@@ -258,7 +258,10 @@ def test_a_stray_row_cannot_make_bars_shorter(bar_file) -> None:
     [
         ("timestamp,open,high,low,volume\n", "no column for the close; name it close, c, close_price"),
         ("timestamp,open,high,low,close\n", "no column for the volume; name it volume"),
-        ("timestamp,price,size\n2024-01-02T09:30:00Z,10,5\n", "these are ticks, not bars; backtest reads them with --ticks FILE"),
+        (
+            "timestamp,price,size\n2024-01-02T09:30:00Z,10,5\n",
+            "these are ticks, not bars; backtest reads them with --ticks FILE",
+        ),
         ("2024-01-02T09:30:00Z,10,11,9,10,5\n", "the first line names no column of bars; let the first line name"),
         ("timestamp;open;high;low;close;volume\n", "the columns are separated by semicolons"),
         (HEADER, "the file has a header and no rows"),
