@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.grammar import Kind, Param, Quantity, RuleError
+from engine.grammar import Kind, Param, Quantity, RuleError, said
 
 
 def exit_value(exit_name: str, value: object, kind: Kind, example: str) -> Param | Quantity:
@@ -17,7 +17,7 @@ def exit_value(exit_name: str, value: object, kind: Kind, example: str) -> Param
     if kind is Kind.COUNT and isinstance(value, int) and not isinstance(value, bool):
         value = Quantity(kind, value)
     if not isinstance(value, Param | Quantity):
-        raise RuleError(f"{exit_name}({value!r}) has no unit", fix=fix)
+        raise RuleError(f"{exit_name}({said(value)}) has no unit", fix=fix)
     if value.kind is not kind:
         raise RuleError(f"{exit_name}({value}) takes a {kind}, not a {value.kind}", fix=fix)
     if isinstance(value, Quantity) and value.value < 0:

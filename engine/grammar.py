@@ -8,10 +8,11 @@ comparison never rounds. What cannot be meant is refused when it is written, wit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+from inspect import isroutine
 from typing import Any, Never
 
 from engine.errors import ConfigError, nearest
@@ -42,6 +43,26 @@ class Kind(StrEnum):
     CHOICE = "choice"
     SIZE = "size"
     VALUE = "value"
+
+
+def said(value: object) -> str:
+    """A value as a message shows it: a function or class by its name, not by its address."""
+    return str(getattr(value, "__name__", None) or repr(value))
+
+
+def way_out(value: object) -> str:
+    """How to use something that is no value, or a class of such things; empty for what has no place in a rule.
+
+    Bar series, windows and regimes say it themselves, as ``instead``; indicators with several values name them.
+    """
+    if instead := getattr(value, "instead", ""):
+        return str(instead)
+    cls = value if isinstance(value, type) else type(value)
+    if is_dataclass(cls) and cls.__module__ in ("engine.indicators", "engine.structure"):
+        return f"take one of its values: {', '.join(f'.{each.name}' for each in fields(cls))}"
+    if isroutine(value):
+        return f"it needs its brackets: {said(value)}(…)"
+    return ""
 
 
 def refusing(what: str, fix: str) -> Any:
@@ -108,12 +129,15 @@ class Operators:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Quantity(Operators):
     """A constant with its kind: nanoseconds, trades, a ratio, a number, a count or one of several words."""
 
     kind: Kind
     value: Any
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         if self.kind is Kind.DURATION:
@@ -197,6 +221,9 @@ class Expr(Operators):
         """The expressions and conditions that it is made of."""
         return ()
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def __eq__(self, other: object) -> Comparison:  # type: ignore[override]
         return Comparison("==", self, operand(other))
 
@@ -248,10 +275,14 @@ class Param(Expr):
         default: Quantity | Number,
         doc: str = "",
         *,
-        low: Number | None = None,
-        high: Number | None = None,
+        low: Quantity | Number | None = None,
+        high: Quantity | Number | None = None,
         choices: tuple[str, ...] = (),
     ) -> None:
+        if not isinstance(doc, str):
+            raise RuleError(f"{said(doc)} is no explanation", fix=f"bounds have names: Param({said(default)}, low=1)")
+        if not isinstance(choices, tuple) or not all(isinstance(choice, str) for choice in choices):
+            raise RuleError(f"choices={choices!r} are no words", fix="write choices=('both', 'long', 'short')")
         self.doc, self.choices = doc, choices
         if isinstance(default, Quantity):
             self.kind = default.kind
@@ -263,6 +294,8 @@ class Param(Expr):
             self.kind = Kind.NUMBER
         self.low = None if low is None else self._read(low, "low").value
         self.high = None if high is None else self._read(high, "high").value
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise RuleError(f"low={low} is above high={high}", fix="no value lies between them: exchange the two")
         self.default = self.parse(default)
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -272,7 +305,12 @@ class Param(Expr):
         """On a strategy's class the parameter itself, on an instance its value."""
         return self if instance is None else instance.parameters[self.name].value
 
-    def _read(self, value: Number, where: str) -> Quantity:
+    def _read(self, value: Quantity | Number, where: str) -> Quantity:
+        if isinstance(value, Quantity):
+            if value.kind is not self.kind:
+                what = f"{value} is a {value.kind}, but a {self.kind} is needed"
+                raise ConfigError(what, where=where, fix=f"write it like {EXAMPLES[self.kind]}")
+            return value
         if self.kind is Kind.DURATION:
             return Quantity(self.kind, parse_duration_ns(value, where=where))
         if self.kind is Kind.RATIO:
@@ -285,7 +323,7 @@ class Param(Expr):
             return Quantity(self.kind, value)
         number = parse_number(value, where=where)
         if number.denominator != 1:
-            raise ConfigError(f"{value} is not a whole number", where=where)
+            raise ConfigError(f"{value} is not a whole number", where=where, fix="write a number such as 20")
         return Quantity(self.kind, int(number))
 
     def parse(self, value: Quantity | Number, where: str = "") -> Quantity:
@@ -294,12 +332,7 @@ class Param(Expr):
         Raises:
             ConfigError: not of the parameter's kind, or out of bounds.
         """
-        if isinstance(value, Quantity):
-            if value.kind is not self.kind:
-                raise ConfigError(f"{value} is a {value.kind}, but a {self.kind} is needed", where=where)
-            quantity = value
-        else:
-            quantity = self._read(value, where)
+        quantity = self._read(value, where)
         for bound, beyond, word in ((self.low, -1, "least"), (self.high, 1, "most")):
             if bound is not None and (quantity.value - bound) * beyond > 0:
                 raise ConfigError(
@@ -310,6 +343,18 @@ class Param(Expr):
     def __str__(self) -> str:
         return self.name or f"a parameter of kind {self.kind}"
 
+
+EXAMPLES = {
+    Kind.DURATION: "15s",
+    Kind.TICKS: "100",
+    Kind.RATIO: "0.05%",
+    Kind.NUMBER: "1.5",
+    Kind.COUNT: "20",
+    Kind.CHOICE: "one of its choices",
+    Kind.SIZE: "100",
+    Kind.VALUE: "100000",
+}
+"""A value of each kind, as it is written for a parameter."""
 
 Operand = Expr | Quantity | Number
 
@@ -327,9 +372,10 @@ def operand(value: object) -> Expr:
     if isinstance(value, Condition):
         raise RuleError(f"({value}) is a condition, not a value", fix="join conditions with &, | and ~")
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal | Fraction):
-        raise RuleError(
-            f"{value!r} cannot stand in a rule", fix="use a number, a quantity such as pct('0.05'), or a feature"
-        )
+        fix = way_out(value) or "use a number, a quantity such as pct('0.05'), or a feature"
+        raise RuleError(f"{said(value)} is not a value", fix=fix)
+    if isinstance(value, str) and ":" in value:
+        raise RuleError(f"{value!r} is text, not a time", fix=f"write at({value!r})")
     if isinstance(value, str) and value.rstrip().endswith("%"):
         return Constant(Quantity(Kind.RATIO, parse_ratio(value)))
     return Constant(Quantity(Kind.NUMBER, parse_number(value)))
@@ -376,6 +422,9 @@ class Condition:
         """The expressions and conditions that it is made of."""
         return ()
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def __and__(self, other: Condition) -> Joined:
         return Joined("&", self, condition(other))
 
@@ -393,7 +442,10 @@ class Condition:
     __lt__ = __le__ = __gt__ = __ge__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = refusing(
         "is a condition, not a value", "join conditions with &, | and ~"
     )
-    __truediv__ = __rtruediv__ = __neg__ = __xor__ = __rxor__ = __lt__
+    __truediv__ = __rtruediv__ = __neg__ = __xor__ = __rxor__ = __abs__ = __pow__ = __rpow__ = __mod__ = __rmod__ = (
+        __lt__
+    )
+    __floordiv__ = __rfloordiv__ = __round__ = __float__ = __int__ = __len__ = __getitem__ = __call__ = __lt__
 
     def __bool__(self) -> Never:
         raise RuleError(
@@ -410,7 +462,8 @@ def condition(value: object, where: str = "") -> Condition:
     """
     if isinstance(value, Condition):
         return value
-    raise RuleError(f"{value} is not a condition", where=where, fix="compare it first, in brackets: (x > 1) & (y > 2)")
+    fix = way_out(value) or "compare it first, in brackets: (x > 1) & (y > 2)"
+    raise RuleError(f"{said(value)} is not a condition", where=where, fix=fix)
 
 
 class Comparison(Condition):

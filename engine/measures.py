@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
-from engine.grammar import Condition, Expr, Kind, Param, Part, Quantity, RuleError
+from engine.grammar import Condition, Expr, Kind, Param, Part, Quantity, RuleError, operand, said, way_out
 
 Length = Param | Quantity | int
 Build = Callable[..., int]
@@ -18,14 +19,19 @@ Build = Callable[..., int]
 # ---------------------------------------------------------------- windows
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Anchored:
     """A window that begins at a moment and grows: ``kind`` says which moment, ``length`` or ``ns`` more about it."""
+
+    instead: ClassVar[str] = "it is a window: vwap(session)"
 
     kind: str
     text: str
     ns: int = 0
     length: Param | Quantity | None = None
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         return self.text if self.length is None else f"{self.text}({self.length})"
@@ -48,9 +54,9 @@ def check_window(function: str, window: object) -> Window:
     if isinstance(window, Anchored):
         return window
     if not isinstance(window, Param | Quantity):
-        raise RuleError(
-            f"{function}({window!r}) has no unit", fix=f"write {function}(seconds(15)) or {function}(ticks(100))"
-        )
+        wrong = "takes a window" if isinstance(window, Expr | Condition) or way_out(window) else "has no unit"
+        fix = f"write {function}(seconds(15)) or {function}(ticks(100))"
+        raise RuleError(f"{function}({said(window)}) {wrong}", fix=way_out(window) or fix)
     if window.kind not in (Kind.DURATION, Kind.TICKS):
         raise RuleError(
             f"{function}({window}) takes a window, not a {window.kind}", fix="use seconds(15) or ticks(100)"
@@ -110,8 +116,13 @@ class Series(Expr):
 class Bars:
     """A bar series: its values are those of the last closed bar. ``role`` is a word for people, such as HTF."""
 
+    instead = "take one of its values: .close, .high, .volume"
+
     def __init__(self, length: Param | Quantity, role: str = "") -> None:
         self.length, self.role = length, role
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         return f"bars({self.length})" if not self.role else f"{self.role} bars({self.length})"
@@ -218,7 +229,12 @@ class Custom(Expr):
     """
 
     def __init__(self, function: str, build: Build, inputs: tuple[Expr, ...], unit: str = "ratio") -> None:
-        self.function, self.build, self.inputs, self.unit = function, build, inputs, unit
+        if not callable(build):
+            raise RuleError(
+                f"{function} is built by {said(build)}", fix="give a function that adds a node: Operation.of"
+            )
+        self.function, self.build, self.unit = function, build, unit
+        self.inputs = tuple(map(operand, inputs))
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -20,6 +20,7 @@ from types import ModuleType
 
 from engine.errors import ConfigError, NotFoundError, UserError, nearest
 from engine.strategy import Strategy
+from engine.vocabulary import answer_to
 
 ENTRY_POINTS = "microburst.strategies"
 """The entry point group in which an installed package offers strategies."""
@@ -86,8 +87,12 @@ def _load(path: Path) -> ModuleType:
     except SyntaxError as error:
         file = path if error.filename is None or _is_same(error.filename, path) else error.filename
         where = f"{file}:{error.lineno}" if error.lineno else str(file)
-        raise ConfigError(f"{type(error).__name__}: {error.msg}", where=where) from None
+        fix = "Python cannot read this line, or the one before it"
+        raise ConfigError(f"{type(error).__name__}: {error.msg}", where=where, fix=fix) from None
     except Exception as error:
+        if fix := answer_to(error):  # a mistake in a rule that Python found: its sentence is enough
+            what = str(error).replace("'NoneType'", "None")
+            raise ConfigError(what, where=_place(path, error), fix=fix) from None
         fix = _hint(error, module)
         raise ConfigError(f"{type(error).__name__}: {error}", where=_place(path, error), fix=fix) from None
     return module
@@ -125,8 +130,6 @@ def _hint(error: Exception, module: ModuleType) -> str:
             return _nearest_in(error.obj.__name__, error.name or "")
         case NameError():
             return _missing_name(error.name or "", module)
-        case TypeError() if "'function'" in str(error):
-            return "a feature needs its brackets: change(seconds(15))"
     return ""
 
 
@@ -142,7 +145,10 @@ def _missing_name(name: str, module: ModuleType) -> str:
     for source in OURS:
         if name in _offered(source):
             return f"add: from {source} import {name}"
-    return _did_you_mean(name, {*vars(module), *(found for source in OURS for found in _offered(source))})
+    if name in ("math", "np", "numpy"):
+        return "rules have functions of their own: sqrt, log, abs, minimum, maximum"
+    known = {*vars(module), *(found for source in OURS for found in _offered(source))}
+    return _did_you_mean(name, known) or "docs/reference/features.md lists the words of rules"
 
 
 def _did_you_mean(name: str, names: Iterable[str]) -> str:

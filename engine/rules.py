@@ -41,6 +41,7 @@ from engine.grammar import (
     minutes,
     operand,
     pct,
+    said,
     seconds,
     ticks,
     units,
@@ -59,6 +60,7 @@ from engine.measures import (
     Series,
     Window,
     check_window,
+    window_kind,
 )
 from engine.quantities import parse_time_ns, parse_time_of_day_ns
 
@@ -93,6 +95,7 @@ __all__ = [
     "ask_size",
     "at",
     "bars",
+    "begins",
     "between",
     "bid",
     "bid_size",
@@ -189,6 +192,8 @@ since_low = Anchored("low", "since_low")
 
 def since(moment: str) -> Anchored:
     """Since a time of day where the exchange is, in each session (``since("10:30")``), or a moment in ISO text."""
+    if not isinstance(moment, str):
+        raise RuleError(f"since({said(moment)}) is not a moment", fix='write since("10:30")')
     if "T" in moment or "-" in moment:
         return Anchored("instant", f"since({moment!r})", parse_time_ns(moment, where="since"))
     return Anchored("time_of_day", f"since({moment!r})", parse_time_of_day_ns(moment, where="since"))
@@ -197,7 +202,7 @@ def since(moment: str) -> Anchored:
 def opening(length: Param | Quantity) -> Anchored:
     """The opening range: the session's first ``length``. Undefined until it is over, then fixed for the session."""
     if not isinstance(length, Param | Quantity) or length.kind is not Kind.DURATION:
-        raise RuleError(f"opening({length}) takes a duration", fix="write opening(minutes(15))")
+        raise RuleError(f"opening({said(length)}) takes a duration", fix="write opening(minutes(15))")
     return Anchored("opening", "opening", length=length)
 
 
@@ -238,7 +243,7 @@ to_close = Feature("to_close")
 def flat_candles(length: Param | Quantity) -> Feature:
     """Whole candles of ``length`` in a row, up to now, that ended where they began or had no trade [count]."""
     if not isinstance(length, Param | Quantity) or length.kind is not Kind.DURATION:
-        raise RuleError(f"flat_candles({length}) takes a duration", fix="write flat_candles(seconds(1))")
+        raise RuleError(f"flat_candles({said(length)}) takes a duration", fix="write flat_candles(seconds(1))")
     return Feature("flat_candles", length)
 
 
@@ -257,17 +262,21 @@ def volume(window: Window) -> Rated:
 
 def volume_ratio(current: Window, window: Window) -> Binary:
     """Size per second of the ``current`` window against that of the longer ``window`` [ratio]."""
+    for each in (current, window):
+        if window_kind(check_window("volume_ratio", each)) is not Kind.DURATION:
+            fix = "write volume_ratio(seconds(1), seconds(15))"
+            raise RuleError(f"volume_ratio({each}) is about sizes per second, and needs a time window", fix=fix)
     return volume(current).rate() / volume(window).rate()
 
 
 def mean_size(window: Window) -> Binary:
     """Size traded per trade of the window [size]."""
-    return volume(window) / trade_count(window)
+    return volume(check_window("mean_size", window)) / trade_count(window)
 
 
 def size_ratio(window: Window) -> Binary:
     """The present trade's size against the mean size of the window's other trades [ratio]."""
-    return size * (trade_count(window) - 1) / (volume(window) - size)
+    return size * (trade_count(check_window("size_ratio", window)) - 1) / (volume(window) - size)
 
 
 def trade_count(window: Window) -> Rated:
@@ -329,7 +338,7 @@ def signed_volume(window: Window, rule: str = "quote") -> Feature:
 
 def flow_imbalance(window: Window, rule: str = "quote") -> Binary:
     """Signed volume against volume: from -1, all sold, to 1, all bought [ratio]."""
-    return signed_volume(window, rule) / volume(window)
+    return signed_volume(check_window("flow_imbalance", window), rule) / volume(window)
 
 
 def order_flow(window: Window) -> Feature:
@@ -344,27 +353,38 @@ def order_flow(window: Window) -> Feature:
 
 def _records(function: str, inputs: tuple[Operand | Condition, ...], length: Length) -> Series:
     """A series function over ``length`` records."""
+    return Series(function, tuple(map(operand, inputs)), _count(function, length))
+
+
+def _count(function: str, length: Length, fix: str = "") -> Length:
+    """Return a length that counts records.
+
+    Raises:
+        RuleError: a duration, a window, a part of a record, or none.
+    """
+    fix = fix or f"write {function}(x, 20)"
     count = length.default.value if isinstance(length, Param) else length
     if isinstance(length, Param) and length.kind is not Kind.COUNT:
-        raise RuleError(f"{function} counts records, and {length} is a {length.kind}", fix=f"write {function}(x, 20)")
+        raise RuleError(f"{function} counts records, and {length} is a {length.kind}", fix=fix)
     if isinstance(count, bool) or not isinstance(count, int):
-        raise RuleError(f"{function} counts records, not {count}", fix=f"write {function}(x, 20)")
+        raise RuleError(f"{function} counts records, not {said(length)}", fix=fix)
     if count < 1:
         raise RuleError(f"{function} over {count} records holds nothing", fix="use one record or more")
-    return Series(function, tuple(_part(item) for item in inputs), length)
-
-
-def _part(item: Operand | Condition) -> Expr | Condition:
-    return item if isinstance(item, Condition) else operand(item)
+    return length
 
 
 def _window_or_records(function: str, what: Window | Expr, length: Length | None) -> Feature | Series:
     """``highest(seconds(15))`` is about prices of a window, ``highest(x, 20)`` about a value's last 20 records."""
     if length is not None:
         return _records(function, (what,), length)  # type: ignore[arg-type]
+    return Feature(function, _only_window(function, what))
+
+
+def _only_window(function: str, what: Window | Expr) -> Window:
+    """Return what stands alone in the brackets of a function that also takes a value and a number of records."""
     if isinstance(what, Expr) and not isinstance(what, Param):
         raise RuleError(f"{function}({what}) needs a number of records", fix=f"write {function}({what}, 20)")
-    return Feature(function, check_window(function, what))
+    return check_window(function, what)
 
 
 def highest(what: Window | Expr, length: Length | None = None) -> Feature | Series:
@@ -385,15 +405,17 @@ def stdev(what: Window | Expr, length: Length | None = None) -> Feature | Series
 def zscore(what: Window | Expr, length: Length | None = None) -> Binary:
     """The present value less the mean, in standard deviations; of a window's prices, or of a value's last records."""
     if length is None:
-        return (price - mean(what)) / stdev(what)  # type: ignore[arg-type]
+        window = _only_window("zscore", what)
+        return (price - mean(window)) / stdev(window)
+    _count("zscore", length)
     return (operand(what) - sma(what, length)) / stdev(what, length)  # type: ignore[arg-type]
 
 
 def log_return(what: Window | Expr, length: Length | None = None) -> Elementwise:
     """Natural logarithm of 1 + change over a window, or of a value against itself ``length`` records ago [ratio]."""
     if length is None:
-        return log(price / first_price(what))  # type: ignore[arg-type]
-    return log(operand(what) / previous(what, length))  # type: ignore[arg-type]
+        return log(price / first_price(_only_window("log_return", what)))
+    return log(operand(what) / previous(what, _count("log_return", length)))  # type: ignore[arg-type]
 
 
 @overload
@@ -402,8 +424,9 @@ def previous(what: Operand, length: Length = 1) -> Series: ...
 def previous(what: Condition, length: Length = 1) -> Past: ...
 def previous(what: Operand | Condition, length: Length = 1) -> Series | Past:
     """A value, or whether a condition held, ``length`` records ago."""
-    made = _records("previous", (what,), length)
-    return Past(what, length) if isinstance(what, Condition) else made
+    if isinstance(what, Condition):
+        return Past(what, _count("previous", length))
+    return _records("previous", (what,), length)
 
 
 def sma(x: Operand, length: Length) -> Series:
@@ -423,7 +446,7 @@ def ema(x: Operand, length: Length | None = None, *, half_life: Param | Quantity
     if length is not None:
         return _records("ema", (x,), length)
     if not isinstance(half_life, Param | Quantity) or half_life.kind is not Kind.DURATION:
-        raise RuleError(f"a half-life of {half_life} is no duration", fix="write ema(x, half_life=seconds(5))")
+        raise RuleError(f"a half-life of {said(half_life)} is no duration", fix="write ema(x, half_life=seconds(5))")
     return Series("ema_time", (operand(x),), half_life)
 
 
@@ -455,7 +478,7 @@ def cumulative(x: Operand) -> Series:
 def latest(x: Operand, *, when: Condition, nth: int = 0) -> Series:
     """The value at the last record on which ``when`` held, or at the ``nth`` such record before that."""
     if isinstance(nth, bool) or not isinstance(nth, int) or nth < 0:
-        raise RuleError(f"latest has no {nth!r}-th record", fix="nth counts back from 0, the last")
+        raise RuleError(f"latest has no record {said(nth)}", fix="nth counts back from 0, the last")
     return Series("latest", (condition(when, "latest(when=…)"), operand(x)), Quantity(Kind.COUNT, nth))
 
 
@@ -467,20 +490,24 @@ def bars(length: Param | Quantity, role: str = "") -> Bars:
     kinds = (Kind.DURATION, Kind.TICKS, Kind.SIZE, Kind.VALUE)
     if not isinstance(length, Param | Quantity) or length.kind not in kinds:
         raise RuleError(
-            f"bars({length}) has no unit", fix="write bars(minutes(5)), bars(ticks(500)) or bars(units(10_000))"
+            f"bars({said(length)}) has no unit", fix="write bars(minutes(5)), bars(ticks(500)) or bars(units(10_000))"
         )
+    if not isinstance(role, str):
+        raise RuleError(f"{said(role)} is no role", fix="it is a word for people: bars(minutes(5), role='HTF')")
     return Bars(length, role)
 
 
 def sample(x: Expr, series: Bars) -> Sample:
     """What an expression on the clock of trades was at the last trade of each bar of a series."""
     if not isinstance(series, Bars):
-        raise RuleError(f"sample needs a bar series, not {series}", fix="write sample(x, bars(minutes(1)))")
+        raise RuleError(f"sample needs a bar series, not {said(series)}", fix="write sample(x, bars(minutes(1)))")
     return Sample(operand(x), series)
 
 
 def of(symbol: str, what: Operand | Condition) -> Expr | Condition:
     """Another instrument's value or condition as of the present trade of this one."""
+    if not isinstance(symbol, str):
+        raise RuleError(f"{said(symbol)} is no symbol", fix="write of('QQQ', price)")
     if isinstance(what, Condition):
         return OtherCondition(symbol, what)
     return Other(symbol, operand(what))
@@ -541,14 +568,25 @@ def crosses_below(x: Operand, y: Operand) -> Joined:
     return (operand(x) < operand(y)) & Past(operand(x) >= operand(y), 1)
 
 
+def begins(when: Condition) -> Condition:
+    """Whether the condition holds, and did not on the trade before; of one on bars: the trade on which it comes to hold.
+
+    What is true of a closed bar stays true until the next one closes. An entry that is stopped out meanwhile would be
+    made again at once; one that *begins* is made once.
+    """
+    trades_in_a_row = run_length(condition(when, "begins") & (price > 0))
+    trades_in_a_row.name = f"run_length({when})"
+    return when & (trades_in_a_row == 1)
+
+
 def rising(x: Operand, length: Length = 1) -> Comparison:
     """Whether x is above what it was ``length`` records ago."""
-    return operand(x) > previous(x, length)
+    return operand(x) > previous(operand(x), _count("rising", length))
 
 
 def falling(x: Operand, length: Length = 1) -> Comparison:
     """Whether x is below what it was ``length`` records ago."""
-    return operand(x) < previous(x, length)
+    return operand(x) < previous(operand(x), _count("falling", length))
 
 
 def run_length(when: Condition) -> Series:
@@ -558,33 +596,50 @@ def run_length(when: Condition) -> Series:
 
 def for_at_least(when: Condition, length: Length) -> Comparison:
     """Whether the condition has held without a break for a duration, or for so many records."""
+    held = condition(when, "for_at_least")
     if _is_duration(length):
-        return Series("run_time", (condition(when, "for_at_least"),)) >= length
-    return run_length(when) >= _records("for_at_least", (when,), length).length  # type: ignore[operator]
+        return Series("run_time", (held,)) >= length
+    count = _count("for_at_least", length, "write for_at_least(x, seconds(5)) or for_at_least(x, 20)")
+    return Series("run_length", (held,)) >= count
 
 
 def within(when: Condition, length: Length) -> Comparison:
     """Whether the condition has held at some moment less than a duration, or so many records, ago."""
+    held = condition(when, "within")
     if _is_duration(length):
-        return Series("since_time", (condition(when, "within"),)) < length
-    since_count = Series("since_count", (condition(when, "within"),))
-    return since_count < _records("within", (when,), length).length  # type: ignore[operator]
+        return Series("since_time", (held,)) < length
+    count = _count("within", length, "write within(x, seconds(5)) or within(x, 20)")
+    return Series("since_count", (held,)) < count
 
 
 def _is_duration(length: Length) -> bool:
     return isinstance(length, Param | Quantity) and length.kind is Kind.DURATION
 
 
+def _class_of(declared: object) -> tuple[str, Condition]:
+    match declared:
+        case (str(name), when):
+            return name, condition(when, f"Regime {name!r}")
+    fix = 'write Regime(("CALM", x < 1), ("WILD", x > 5))'
+    raise RuleError("a class of a regime is its name and a condition, in brackets", fix=fix)
+
+
 class Regime:
     """Classes of market: the first whose condition holds, else ``otherwise``; ``regime == "CALM"`` is a condition."""
 
+    instead = 'compare it with a class: regime == "CALM"'
+
     def __init__(self, *classes: tuple[str, Condition], otherwise: str = "NORMAL") -> None:
-        for name, when in classes:
-            condition(when, f"Regime {name!r}")
-        self.names = [*(name for name, _ in classes), otherwise]
-        self._conditions = [when for _, when in classes]
+        declared = [_class_of(each) for each in classes]
+        self.names = [*(name for name, _ in declared), otherwise]
+        self._conditions = [when for _, when in declared]
         if len(set(self.names)) != len(self.names) or not classes:
             raise RuleError("a regime's classes need names of their own", fix='write Regime(("CALM", x < 1))')
+
+    def __str__(self) -> str:
+        return f"Regime({', '.join(self.names)})"
+
+    __repr__ = __str__
 
     def __eq__(self, name: object) -> Condition:  # type: ignore[override]
         if name not in self.names:

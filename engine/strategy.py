@@ -13,6 +13,8 @@ from types import MethodType
 from typing import Any, ClassVar, Protocol
 
 from engine.errors import ConfigError, UserError, nearest
+from engine.grammar import said
+from engine.measures import window_kind
 from engine.model import Instrument, Side, Signal
 from engine.quantities import Number
 from engine.rules import (
@@ -20,6 +22,7 @@ from engine.rules import (
     Exit,
     Expr,
     Flat,
+    Kind,
     Param,
     Quantity,
     RuleError,
@@ -105,8 +108,14 @@ class Strategy:
         for item in exits:
             if not isinstance(item, Stop | Target | TimeStop | Flat):
                 raise RuleError(
-                    f"{item!r} is not an exit", where=f"{cls.__name__}.exits", fix="use Stop, Target, TimeStop or Flat"
+                    f"{said(item)} is not an exit",
+                    where=f"{cls.__name__}.exits",
+                    fix="use Stop, Target, TimeStop or Flat",
                 )
+        warm_up = vars(cls).get("warm_up")
+        if warm_up is not None and window_kind(warm_up) not in (Kind.DURATION, Kind.TICKS):
+            what, fix = f"{said(warm_up)} is no length to wait for", "write seconds(15) or ticks(100)"
+            raise RuleError(what, where=f"{cls.__name__}.warm_up", fix=fix)
         kinds = [type(item) for item in exits]
         if len(set(kinds)) != len(kinds):
             raise RuleError("an exit is declared twice", where=f"{cls.__name__}.exits", fix="declare each kind once")

@@ -11,19 +11,23 @@ import re
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from types import ModuleType
+
+from engine import measures
+from engine.errors import nearest
+from engine.grammar import Condition, Expr, way_out
 
 SOURCES = ("engine.rules", "engine.indicators", "engine.structure")
 """The modules whose names people write."""
 
 _CALLED = re.compile(r"(?:(\w+)\.)?(\w+)\(\) ")
+_QUOTED = re.compile(r"'(\w+)'")
 
 
 @cache
 def modules() -> tuple[ModuleType, ...]:
     """The modules of the vocabulary."""
-    return tuple(import_module(name) for name in SOURCES if find_spec(name) is not None)
+    return tuple(import_module(name) for name in SOURCES)
 
 
 @cache
@@ -46,17 +50,54 @@ def usage_of(function: Callable[..., object], name: str = "") -> str:
     return f"{name or getattr(function, '__name__', '')}{inspect.Signature(plain)}"
 
 
-def answer_to(error: TypeError) -> str:
-    """How to write the function of the vocabulary that ``error`` says was called wrongly; empty when it is none."""
-    match = _CALLED.match(str(error))
-    if match is None:
+def answer_to(error: Exception) -> str:
+    """How to write what Python refused in a rule with ``error``; empty when it has nothing to do with rules."""
+    text = str(error)
+    if isinstance(error, AttributeError):
+        return _answer_to_attribute(error.obj, error.name or "")
+    if not isinstance(error, TypeError):
         return ""
-    name = match[1] if match[2] == "__init__" and match[1] else match[2]
+    if called := _CALLED.match(text):
+        return _usage(called[2] if called[2] != "__init__" else called[1])
+    named = _QUOTED.findall(text)
+    if {"function", "method"} & set(named):
+        return "a feature needs its brackets: change(seconds(15))"
+    for module in (*modules(), measures):
+        for name in named:
+            if answer := way_out(getattr(module, name, None)):
+                return answer
+    return "use a feature, such as abs(price - mid)" if text.startswith("bad operand") else ""
+
+
+def _usage(name: str) -> str:
     for module in modules():
         found = getattr(module, name, None) if name in module.__all__ else None
         if callable(found):
             return f"it is written {usage_of(found, name)}"
-    return f"{match[1]}.{name} takes nothing in its brackets" if name == "rate" else ""
+    return "rate() takes nothing in its brackets" if name == "rate" else ""
+
+
+def _answer_to_attribute(of: object, name: str) -> str:
+    if name == "rate":
+        return "counts have one: volume(w).rate(), trade_count(w).rate()"
+    if values := values_of(of):
+        return nearest(name, values)
+    if isinstance(of, Condition):
+        return "join conditions with &, | and ~"
+    if isinstance(of, Expr) and name in values_of(measures.Bars):
+        return "take it of a bar series: bars(minutes(5))"
+    if isinstance(of, Expr):
+        return "for the value on the record before write previous(x, 1); other functions: docs/reference/features.md"
+    return ""
+
+
+def values_of(made: object) -> list[str]:
+    """The names behind the dot of a bar series or an indicator, or of their classes; empty for anything else."""
+    cls = made if isinstance(made, type) else type(made)
+    if cls.__module__ not in (*SOURCES, measures.__name__) or issubclass(cls, Expr | Condition | measures.Anchored):
+        return []
+    named = [name for name in dir(cls) if isinstance(getattr(cls, name), property)]
+    return sorted({*named, *getattr(cls, "__dataclass_fields__", ())})
 
 
 def nearest_word(name: str) -> str:

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Any, Never
 
 from engine.errors import UserError, nearest
-from engine.grammar import Condition, Expr, Part, Quantity, RuleError
-from engine.measures import Bars, Rated
-from engine.vocabulary import SOURCES, answer_to, nearest_word, usage_of, words
+from engine.grammar import Condition, Expr, Part, Quantity, RuleError, said, way_out
+from engine.measures import Rated
+from engine.vocabulary import answer_to, nearest_word, usage_of, values_of, words
 
 LONGEST = 2_000
 """Characters of an expression; more is a mistake, or an attack."""
@@ -82,13 +82,11 @@ def shortened(text: str) -> str:
 
 
 def _to_a_feature(made: Any) -> str:
-    if isinstance(made, Bars):
-        return "take one of its values: .close, .high, .volume"
     if isinstance(made, Quantity):
         return f"use it as a window or in a comparison: change({made})"
     if _is_function(made):
         return f"it needs its brackets: {usage_of(made)}"
-    return "write for example change(seconds(15)), or price > 100"
+    return way_out(made) or "write for example change(seconds(15)), or price > 100"
 
 
 def _read(node: ast.expr) -> Any:
@@ -127,32 +125,16 @@ def _word(name: str) -> object:
 
 def _attribute(of: object, name: str) -> object:
     """A value of a bar series or indicator, or ``rate`` of a count; nothing else of an object is reached."""
-    known = [] if _is_function(of) else _attributes(of)
+    known = ["rate"] if isinstance(of, Rated) else [] if _is_function(of) else values_of(of)
     if name not in known:
-        fix = (
-            nearest(name, known) if known else "only bars and some indicators have named values: bars(minutes(5)).close"
-        )
-        raise RuleError(f"{getattr(of, '__name__', of)} has no {name!r}", fix=fix)
+        fix = nearest(name, known) if known else "bars and some indicators have named values: bars(minutes(5)).close"
+        raise RuleError(f"{said(of)} has no {name!r}", fix=fix)
     return getattr(of, name)
 
 
 def _is_function(made: object) -> bool:
     """Whether it is a word that takes brackets; every expression is callable in Python, to refuse it in words."""
     return isinstance(made, type) or inspect.isroutine(made)
-
-
-def _attributes(of: object) -> list[str]:
-    """The names behind a dot: of values of a language class that are no expression, and ``rate``."""
-    if isinstance(of, Rated):
-        return ["rate"]
-    cls = type(of)
-    if isinstance(of, Expr | Condition | Quantity) or cls.__module__ not in (*SOURCES, Bars.__module__):
-        return []
-    return [
-        name
-        for name in {*dir(cls), *getattr(cls, "__dataclass_fields__", ())}
-        if not name.startswith("_") and isinstance(getattr(of, name, None), Expr | Condition | Bars)
-    ]
 
 
 def _call(node: ast.Call) -> object:
