@@ -23,13 +23,16 @@ from engine.commands.shared import (
     write_json,
     write_table,
 )
-from engine.errors import ConfigError
+from engine.errors import ConfigError, ExitCode, UserError
 
 if TYPE_CHECKING:
     from engine.rules import Param
     from engine.strategy import Strategy
     from engine.tools.checks import Finding
     from engine.tools.data_checks import WarmUpLine
+
+LONGEST_TEXT = 80
+"""Characters of a condition that a table shows; ``--json`` has them all."""
 
 app = typer.Typer(help="List the strategies, show one, or check one.", no_args_is_help=False)
 
@@ -52,26 +55,65 @@ def list_all(as_json: JsonFlag = False) -> None:
 @app.command()
 def show(
     name: Annotated[str, typer.Argument(metavar="NAME|FILE:CLASS", help="Which strategy.")],
+    graph: Annotated[
+        bool, typer.Option("--graph", help="Show what it compiles to: each node of the core's graph, in order.")
+    ] = False,
+    parameters: SetFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show what a strategy declares.
 
-    Its parameters, features, conditions and exits.
+    Its parameters, features, conditions and exits; with --graph, what the core computes of them on every trade.
     """
     from engine.plugins import find_strategy
 
+    if graph:
+        loaded = load_config(None, parameters, strategy__name=name)
+        _show_graph(chosen_strategy(loaded)(**loaded.config.strategy.params), as_json=as_json)
+        return
+    if parameters:
+        fix = "add --graph, to see what it compiles to with these values"
+        raise UserError("--set changes nothing in what a strategy declares", fix=fix, exit_code=ExitCode.USAGE)
     found = describe(find_strategy(name))
     if as_json:
         write_json({"schema": "microburst.strategy/1", **found})
         return
-    parameters = plain_table("parameter", "default", "bounds", "meaning")
+    declared = plain_table("parameter", "default", "bounds", "meaning")
     for row in found["parameters"]:
-        parameters.add_row(row["name"], row["default"], row["bounds"], row["meaning"])
+        declared.add_row(row["name"], row["default"], row["bounds"], row["meaning"])
     rules = plain_table("rule", "declared as")
     for rule, text in found["rules"].items():
         rules.add_row(rule, text)
     title = ": ".join(filter(None, (found["strategy"], found["summary"])))
-    write_table(title, "", parameters, "", rules)
+    write_table(title, "", declared, "", rules)
+
+
+def _show_graph(strategy: Strategy, *, as_json: bool) -> None:
+    """Write the compiled graph: the conditions, then every node in the order of evaluation."""
+    from engine.tools.graph import SCHEMA, graph_of
+
+    graph = graph_of(strategy)
+    if as_json:
+        write_json({"schema": SCHEMA, "strategy": type(strategy).__name__, **graph.to_json()})
+        return
+    conditions = plain_table("", "condition", "side", "node", "decided", "warm-up", right=("node",))
+    for one in graph.conditions:
+        decided = "exactly" if one.exact else "in doubles"
+        text = one.text if len(one.text) <= LONGEST_TEXT else f"{one.text[: LONGEST_TEXT - 1]}…"
+        conditions.add_row(one.label, text, " ".join(one.sides), f"#{one.node}", decided, str(one.warm_up))
+    several = {node.instrument for node in graph.nodes} != {""}
+    nodes = plain_table("", *(["of"] if several else []), "computes", "clock", "warm-up", "for")
+    for node in graph.nodes:
+        of = [node.instrument] if several else []
+        warm_up = str(node.warm_up) if node.serves else ""  # what joins conditions waits for theirs
+        nodes.add_row(f"#{node.number}", *of, node.computes, node.clock, warm_up, " ".join(node.serves))
+    title = ": ".join(filter(None, (type(strategy).__name__, _summary(type(strategy)))))
+    saved = graph.unshared - len(graph.nodes)
+    count = f"{len(graph.nodes)} nodes, {graph.shared} of them shared by several conditions"
+    count += f"; unshared they would be {graph.unshared}" if saved else ""
+    firing = f"It may fire after {graph.warm_up}." if str(graph.warm_up) else "It may fire from the first trade."
+    units = "Prices in ticks, sizes in lots, times in nanoseconds."
+    write_table(title, "", conditions, "", nodes, "", f"{count}. {firing} {units}")
 
 
 @app.command()
