@@ -60,26 +60,28 @@ def read_bars(
     if stamps not in ("start", "end"):
         fix = nearest(stamps, ("start", "end"))
         raise ConfigError(f"bars are stamped at their 'start' or 'end', not {stamps!r}", where="stamps", fix=fix)
-    period_ns = None if period is None else parse_duration_ns(period, where="period")
-    if period_ns is not None and period_ns < 1:
-        raise ConfigError("a bar lasts longer than that", where="period", fix="write for example 1m")
+    stated_ns = None if period is None else _stated_period(period)
     options: dict[str, Any] = {"symbol": symbol, "price_precision": price_precision, "size_precision": size_precision}
     file = read_one(Path(path), on_bad_row, "bars", **options)
     bad = BadRows(on_bad_row, "bars")
     bad.counts, bad.samples = file.skipped, file.skipped_samples
     if zone is not None:
         _make_utc(file, find_zone(zone), bad)
-    if period_ns is None:
-        period_ns = _usual_step(file)
-        file.detected["period"] = f"{format_duration(period_ns)} (the most frequent step)"
-    else:
-        file.detected["period"] = format_duration(period_ns)
+    period_ns = _usual_step(file) if stated_ns is None else stated_ns
+    file.detected["period"] = format_duration(period_ns) + ("" if stated_ns else " (the most frequent step)")
     file.detected["stamps"] = f"the {stamps} of each bar"
     made = f"bars {file.sha256}\nzone {zone}\nstamps {stamps}\nperiod {period_ns}\n"
     file.file_sha256 = hashlib.sha256(made.encode()).hexdigest()  # the same file read otherwise is other bars
     _leave_out(file, list(_out_of_step(file, period_ns)), bad)
     _stamp_at_end(file, period_ns, stamps)
     return file
+
+
+def _stated_period(period: Number) -> int:
+    period_ns = parse_duration_ns(period, where="period")
+    if period_ns < 1:
+        raise ConfigError("a bar lasts longer than that", where="period", fix="write for example 1m")
+    return period_ns
 
 
 def _series(file: TickFile) -> Iterator[NDArray[np.intp]]:
