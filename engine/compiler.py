@@ -402,7 +402,9 @@ class Compiler:
     ) -> tuple[int, bool]:
         """The column of ``left op right``, and whether it was decided exactly."""
         if self.clock_of(left, parameters) is None and self.clock_of(right, parameters) is None:
-            raise RuleError(f"{place} compares two constants and never changes", fix="compare a feature")
+            if not isinstance(left, Param) and not isinstance(right, Param):
+                raise RuleError(f"{place} compares two constants and never changes", fix="compare a feature")
+            return self._switch(op, left, right, parameters, clock, place), False
         if isinstance(right, Elementwise) and not isinstance(left, Elementwise):
             op, left, right = MIRRORED[op], right, left
         taken_apart = self._taken_apart(op, left, right, parameters, clock, place)
@@ -416,6 +418,14 @@ class Compiler:
                 return self.nodes.joined("&", [*sorted(a.guards | b.guards), column]), True
         columns = self.nodes.as_real(a, clock), self.nodes.as_real(b, clock)
         return self.nodes.column("float_compare", *columns, comparison), False
+
+    def _switch(
+        self, op: str, left: Expr, right: Expr, parameters: Parameters, clock: int, place: Condition
+    ) -> int:
+        """A parameter against a number: it switches a part of the rule on or off for the whole run."""
+        a, b = self.nodes.same_unit(self.value(left, parameters, clock), self.value(right, parameters, clock), place)
+        columns = self.nodes.as_real(a, clock), self.nodes.as_real(b, clock)
+        return self.nodes.column("float_compare", *columns, _program.COMPARISONS[op])
 
     def _taken_apart(
         self, op: str, left: Expr, right: Expr, parameters: Parameters, clock: int, place: Condition

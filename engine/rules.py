@@ -569,18 +569,7 @@ def crosses_below(x: Operand, y: Operand) -> Joined:
 
 
 def begins(when: Condition) -> Condition:
-    """Whether the condition holds, and did not on the trade before; of one on bars: the trade on which it comes to hold.
-
-    What is true of a closed bar stays true until the next one closes. An entry that is stopped out meanwhile would be
-    made again at once; one that *begins* is made once.
-    """
-    trades_in_a_row = run_length(condition(when, "begins") & (price > 0))
-    trades_in_a_row.name = f"run_length({when})"
-    return when & (trades_in_a_row == 1)
-
-
-def begins(when: Condition) -> Condition:
-    """Whether the condition holds, and did not on the trade before; of one on bars: the trade on which it comes to hold.
+    """Whether the condition holds, and did not on the trade before: on bars, on the trade on which it comes to hold.
 
     What is true of a closed bar stays true until the next one closes. An entry that is stopped out meanwhile would be
     made again at once; one that *begins* is made once.
