@@ -133,12 +133,14 @@ cdef void take_quotes(Tape* tape, Market* market, const Record* record) noexcept
     """Move the market's best quotes on by a record, where 0 means unchanged, and add up the order flow at them.
 
     Order flow as in Cont, Kukanov and Stoikov (2014): what is added at the bid and taken from the ask, less the reverse.
+    The first record after a restart adds nothing: what it would be compared with belongs to another session.
     """
     cdef int64_t bid = record.bid if record.bid != 0 else market.bid
     cdef int64_t ask = record.ask if record.ask != 0 else market.ask
     cdef int64_t bid_size = record.bid_size if record.bid_size != 0 else tape.bid_size
     cdef int64_t ask_size = record.ask_size if record.ask_size != 0 else tape.ask_size
-    if tape.graph.needs_flow and market.bid != 0 and market.ask != 0:
+    cdef int known = market.bid != 0 and market.ask != 0 and tape.bid_size != 0 and tape.ask_size != 0
+    if tape.graph.needs_flow and known and not tape.flow_begins:
         if bid >= market.bid:
             tape.flow += bid_size
         if bid <= market.bid:
@@ -147,6 +149,7 @@ cdef void take_quotes(Tape* tape, Market* market, const Record* record) noexcept
             tape.flow -= ask_size
         if ask >= market.ask:
             tape.flow += tape.ask_size
+    tape.flow_begins = 0
     market.bid = bid
     market.ask = ask
     tape.bid_size = bid_size

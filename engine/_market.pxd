@@ -2,6 +2,7 @@
 
 from libc.math cimport NAN
 from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memset
 
 from engine._tape cimport (
     COL_ASK,
@@ -52,6 +53,11 @@ cdef inline void quote_side(Tape* tape, Slot* slot, const Node* node, int m) noe
 
 # ---------------------------------------------------------------- time
 
+cdef inline void in_session(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """Whether a session is open. Sessions begin and end between blocks only."""
+    memset(bools(tape, node.out), tape.in_session != 0, m)
+
+
 cdef inline void time_of_day(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     """Nanoseconds past midnight where the exchange is."""
     cdef const int64_t* ts = fixed_column(tape, COL_TS)
@@ -82,20 +88,21 @@ cdef inline void to_close(Tape* tape, Slot* slot, const Node* node, int m) noexc
 cdef inline void flat_candles(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     """Whole candles of ``k`` nanoseconds in a row, up to now, that ended where they began or had no trade.
 
-    Candles are aligned to the epoch; the first is the one that begins with the first trade's.
+    Candles are aligned to the epoch; one that had begun before the first trade does not count.
     """
     cdef const int64_t* ts = fixed_column(tape, COL_TS)
     cdef const int64_t* price = fixed_column(tape, COL_PRICE)
     cdef int64_t* out = ints(tape, node.out)
     cdef int64_t candle
     cdef int k
-    # i: 0 candle number + 1, 1 its first price, 2 its last price, 3 the run before it
+    # i: 0 candle number + 1, 1 its first price, 2 its last price, 3 the run before it, 4 whether it is whole
     for k in range(m):
         candle = ts[k] / node.k + 1
         if candle != slot.i[0]:
             if slot.i[0] != 0:
-                slot.i[3] = slot.i[3] + 1 if slot.i[1] == slot.i[2] else 0
+                slot.i[3] = slot.i[3] + slot.i[4] if slot.i[1] == slot.i[2] else 0
                 slot.i[3] += candle - slot.i[0] - 1  # the candles between had no trade
+            slot.i[4] = slot.i[0] != 0 or ts[k] % node.k == 0
             slot.i[0] = candle
             slot.i[1] = price[k]
         slot.i[2] = price[k]

@@ -109,6 +109,8 @@ def _operations():
         # tails
         Operation.of("tail_time", _windows.tail_time, "", "i", "window of k nanoseconds", "flags"),
         Operation.of("tail_count", _windows.tail_count, "", "i", "window of the last k records"),
+        Operation.of("warm_time", _windows.warm_time, "", "b", "k nanoseconds have been seen"),
+        Operation.of("warm_count", _windows.warm_count, "", "b", "k trades have been seen"),
         Operation.of("anchor_session", _windows.anchor_session, "", "i", "since the session's first trade"),
         Operation.of("anchor_week", _windows.anchor_week, "", "i", "since the week's first trade"),
         Operation.of("anchor_time_of_day", _windows.anchor_time_of_day, "", "i", "since k ns past local midnight"),
@@ -129,7 +131,11 @@ def _operations():
         Operation.of("age_of_extreme", _windows.age_of_extreme, "i", "i", "time since the high or low", "ring"),
         # over anchored windows
         Operation.of("anchored_first", _windows.anchored_first, "ib", "i", "price of the first trade"),
-        Operation.of("anchored_count", _windows.anchored_count, "ib", "i", "trades"),
+        Operation.of("anchored_last", _windows.anchored_last, "ibi", "i", "at the last trade"),
+        Operation.of("anchored_change", _windows.anchored_change, "ibi", "i", "change since before the first trade"),
+        Operation.of("anchored_age", _windows.anchored_age, "ib", "i", "time since the high or low"),
+        Operation.of("anchored_volatility", _windows.anchored_volatility, "ib", "f", "realised volatility"),
+        Operation.of("anchored_count", _windows.anchored_count, "ib", "i", "trades", "flags"),
         Operation.of("anchored_extremes", _windows.anchored_extremes, "ib", "ii", "highest and lowest price"),
         Operation.of("anchored_sum", _windows.anchored_sum, "ib", "i", "sum of a polynomial", "flags"),
         Operation.of("anchored_sum_wide", _windows.anchored_sum_wide, "ib", "w", "sum of a polynomial", "flags"),
@@ -149,6 +155,8 @@ def _operations():
         Operation.of("sqrt", _values.float_sqrt, "f", "f", "square root"),
         Operation.of("abs", _values.float_abs, "f", "f", "absolute value"),
         Operation.of("log", _values.float_log, "f", "f", "natural logarithm"),
+        Operation.of("log_of", _values.float_log_of, "ff", "f", "natural logarithm, of a value and that less 1"),
+        Operation.of("whole", _values.float_whole, "f", "i", "a whole number as an integer"),
         Operation.of("where", _values.float_where, "bff", "f", "one value or the other"),
         # conditions
         Operation.of("compare", _values.compare_general, "", "b", "a polynomial against zero"),
@@ -190,6 +198,7 @@ def _operations():
         # the market around
         Operation.of("tick_side", _market.tick_side, "", "i", "aggressor by the tick rule", "restarts"),
         Operation.of("quote_side", _market.quote_side, "i", "i", "aggressor by the quote rule"),
+        Operation.of("in_session", _market.in_session, "", "b", "whether a session is open"),
         Operation.of("time_of_day", _market.time_of_day, "", "i", "ns past local midnight"),
         Operation.of("since_open", _market.since_open, "", "i", "ns since the session's opening"),
         Operation.of("to_close", _market.to_close, "", "i", "ns until the session's close"),

@@ -188,6 +188,7 @@ cdef struct Tape:
     int64_t bid_size
     int64_t ask_size
     int64_t flow
+    int flow_begins  # the next record is the first since the windows restarted
 
 
 cdef inline int64_t* fixed_column(const Tape* tape, int column) noexcept nogil:
@@ -352,6 +353,7 @@ cdef inline void restart_windows(Tape* tape) noexcept nogil:
     cdef int i
     tape.base = tape.head
     tape.oldest = tape.head
+    tape.flow_begins = 1
     for i in range(tape.graph.n_nodes):
         node = &tape.graph.nodes[i]
         slot = &tape.slots[i]

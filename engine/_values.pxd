@@ -3,7 +3,7 @@
 Each function computes a node on any clock from the columns of the same records; nothing here remembers anything.
 """
 
-from libc.math cimport INFINITY, NAN, fabs, log, sqrt
+from libc.math cimport INFINITY, NAN, fabs, log, log1p, sqrt
 from libc.stdint cimport int64_t, uint8_t
 from libc.string cimport memset
 
@@ -353,6 +353,25 @@ cdef inline void float_log(Tape* tape, Slot* slot, const Node* node, int m) noex
     cdef int k
     for k in range(m):
         out[k] = log(a[k]) if a[k] > 0 else NAN
+
+
+cdef inline void float_log_of(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """Natural logarithm of a, given a - 1 as b: near 1, where a has few digits of what matters, it is taken from b."""
+    cdef const double* a = floats(tape, node.a)
+    cdef const double* b = floats(tape, node.b)
+    cdef double* out = floats(tape, node.out)
+    cdef int k
+    for k in range(m):
+        out[k] = log1p(b[k]) if fabs(b[k]) < 0.5 else log(a[k]) if a[k] > 0 else NAN
+
+
+cdef inline void float_whole(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """A double that is a whole number, as an integer; 0 for NaN."""
+    cdef const double* a = floats(tape, node.a)
+    cdef int64_t* out = ints(tape, node.out)
+    cdef int k
+    for k in range(m):
+        out[k] = <int64_t>a[k] if a[k] == a[k] else 0
 
 
 cdef inline void float_where(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:

@@ -6,7 +6,7 @@ tail is a position that stays, and its sums are added up from it. Both kinds wri
 window that does not exist yet.
 """
 
-from libc.math cimport NAN, sqrt
+from libc.math cimport NAN, log1p, sqrt
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint64_t
 
 from engine._int128 cimport (
@@ -151,6 +151,25 @@ cdef inline void tail_count(Tape* tape, Slot* slot, const Node* node, int m) noe
     slot.i[0] = out[m - 1]
 
 
+cdef inline void warm_time(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """Whether a window of ``k`` nanoseconds has been seen in full: they have passed since the first trade."""
+    cdef const int64_t* ts = fixed_column(tape, COL_TS)
+    cdef uint8_t* out = bools(tape, node.out)
+    cdef int64_t from_ts = tape.first_ts + node.k
+    cdef int k
+    for k in range(m):
+        out[k] = ts[k] >= from_ts
+
+
+cdef inline void warm_count(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """Whether a window of ``k`` trades has been seen in full."""
+    cdef uint8_t* out = bools(tape, node.out)
+    cdef int64_t seen = tape.head - m - tape.base
+    cdef int k
+    for k in range(m):
+        out[k] = seen + k + 1 >= node.k
+
+
 # ---------------------------------------------------------------- anchors: tails that stay
 
 cdef inline void anchor_session(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
@@ -165,15 +184,15 @@ cdef inline void anchor_session(Tape* tape, Slot* slot, const Node* node, int m)
 
 
 cdef inline void anchor_week(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    """Since the first trade of the trading day's week."""
+    """Since the first trade in a session of the trading day's week."""
     cdef int64_t* out = ints(tape, node.out)
     cdef int k
-    if slot.i[0] == 0 or slot.i[2] != tape.week:
+    if tape.in_session and (slot.i[0] == 0 or slot.i[2] != tape.week):
         slot.i[0] = 1
         slot.i[1] = tape.head - m
         slot.i[2] = tape.week
     for k in range(m):
-        out[k] = slot.i[1]
+        out[k] = slot.i[1] if slot.i[0] else -1
 
 
 cdef inline void anchor_at(Tape* tape, Slot* slot, int64_t instant, int64_t* out, int m) noexcept nogil:
@@ -322,7 +341,7 @@ cdef inline void window_sum_wide(Tape* tape, Slot* slot, const Node* node, int m
 
 
 cdef inline void change_since(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    """An integer column now, less what it was at the window's oldest trade."""
+    """An integer column now, less what it was before the window's oldest trade."""
     cdef const int64_t* value = ints(tape, node.a)
     cdef const int64_t* tail = ints(tape, node.b)
     cdef int64_t* values = <int64_t*>slot.ring[0]
@@ -330,7 +349,8 @@ cdef inline void change_since(Tape* tape, Slot* slot, const Node* node, int m) n
     cdef int64_t position = tape.head - m, mask = tape.mask
     cdef int k
     for k in range(m):
-        values[(position + k) & mask] = value[k]
+        values[(position + k) & mask] = slot.i[0]
+        slot.i[0] = value[k]
         out[k] = <int64_t>(<uint64_t>value[k] - <uint64_t>values[tail[k] & mask])
 
 
@@ -437,8 +457,82 @@ cdef inline void anchored_first(Tape* tape, Slot* slot, const Node* node, int m)
         out[k] = slot.i[0] if tail[k] >= 0 else 0
 
 
+cdef inline void anchored_last(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """An integer column (c) at the window's last trade: the present one, unless the window is frozen."""
+    cdef const int64_t* tail = ints(tape, node.a)
+    cdef const int64_t* value = ints(tape, node.c)
+    cdef int64_t* out = ints(tape, node.out)
+    cdef int64_t position = tape.head - m
+    cdef int k
+    for k in range(m):
+        if grows(tape, node, tail, position, k):
+            slot.i[0] = value[k]
+        out[k] = slot.i[0]
+
+
+cdef inline void anchored_change(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """An integer column (c) at the window's last trade, less what it was before the first."""
+    cdef const int64_t* tail = ints(tape, node.a)
+    cdef const int64_t* value = ints(tape, node.c)
+    cdef int64_t* out = ints(tape, node.out)
+    cdef int64_t position = tape.head - m
+    cdef int k
+    for k in range(m):
+        if tail[k] == position + k:
+            slot.i[0] = slot.i[1]
+            slot.i[2] = 0
+        if grows(tape, node, tail, position, k):
+            slot.i[2] = <int64_t>(<uint64_t>value[k] - <uint64_t>slot.i[0])
+        slot.i[1] = value[k]
+        out[k] = slot.i[2]
+
+
+cdef inline void anchored_age(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """Nanoseconds from the window's latest trade at its high (``k`` 1) or low (-1) to its last trade."""
+    cdef const int64_t* tail = ints(tape, node.a)
+    cdef const int64_t* price = fixed_column(tape, COL_PRICE)
+    cdef const int64_t* ts = fixed_column(tape, COL_TS)
+    cdef int64_t* out = ints(tape, node.out)
+    cdef int64_t position = tape.head - m
+    cdef int k
+    for k in range(m):
+        if tail[k] == position + k:
+            slot.i[0] = -INT64_MAX
+        if grows(tape, node, tail, position, k):
+            if node.k * price[k] >= slot.i[0]:
+                slot.i[0] = node.k * price[k]
+                slot.i[1] = ts[k]
+            slot.i[2] = ts[k] - slot.i[1]
+        out[k] = slot.i[2]
+
+
+cdef inline void anchored_volatility(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """Root of the sum of squared log returns between successive trades of the window.
+
+    The sum is kept with its rounding error, so that it is good to the last place after any number of trades.
+    """
+    cdef const int64_t* tail = ints(tape, node.a)
+    cdef const int64_t* price = fixed_column(tape, COL_PRICE)
+    cdef double* out = floats(tape, node.out)
+    cdef int64_t position = tape.head - m
+    cdef double step, total
+    cdef int k
+    for k in range(m):
+        if tail[k] == position + k:
+            slot.x[0] = 0
+            slot.x[1] = 0
+        elif grows(tape, node, tail, position, k):
+            step = log1p(<double>(price[k] - slot.i[0]) / <double>slot.i[0])
+            step *= step
+            total = slot.x[0] + step
+            slot.x[1] += slot.x[0] - total + step if slot.x[0] >= step else step - total + slot.x[0]
+            slot.x[0] = total
+        slot.i[0] = price[k]
+        out[k] = sqrt(slot.x[0] + slot.x[1])
+
+
 cdef inline void anchored_count(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    """Trades in the window."""
+    """Trades in the window. One that reaches 2**k reads 0 from then on, and is flagged."""
     cdef const int64_t* tail = ints(tape, node.a)
     cdef int64_t* out = ints(tape, node.out)
     cdef int64_t position = tape.head - m
@@ -448,6 +542,9 @@ cdef inline void anchored_count(Tape* tape, Slot* slot, const Node* node, int m)
             slot.i[0] = 0
         slot.i[0] += grows(tape, node, tail, position, k)
         out[k] = slot.i[0] if tail[k] >= 0 else 0
+        if slot.i[0] >> node.k:
+            out[k] = 0
+            flag_truncated(tape, node.source, k, m)
 
 
 cdef inline void anchored_extremes(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:

@@ -7,7 +7,7 @@ anchored windows from sums that grow, bar values from columns that are held. Wha
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from engine import _program
@@ -37,6 +37,10 @@ SESSION_BITS = 62
 
 MAX_SESSION_LOTS = 1 << SESSION_BITS
 MAX_NS = 1 << 62
+COUNT_BITS = 32
+"""A window that is not bounded by trades holds less than 2**32 of them; the core flags one that does not."""
+
+ONE_TRADE = Quantity(Kind.TICKS, 1)  # a window that is full from the first trade on
 DEVIATION_BITS = 30
 """Prices further from the first one than 2**30 ticks are flagged where deviations are squared."""
 
@@ -74,8 +78,14 @@ class Window:
     def count(self) -> Column:
         """Trades in the window."""
         if self.anchored:
-            return Column(self.nodes.op("anchored_count", self.tail, self.gate), MAX_NS)
+            return Column(self.nodes.op("anchored_count", self.tail, self.gate, k=COUNT_BITS), 1 << COUNT_BITS)
         return Column(self.nodes.column("count", self.tail), self.trades)
+
+    def last(self, column: Column) -> Column:
+        """A column at its last trade: the present one, unless the window is frozen."""
+        if self.gate < 0:
+            return column
+        return replace(column, index=self.nodes.op("anchored_last", self.tail, self.gate, column.index))
 
     def first_price(self) -> Column:
         """Price of its oldest trade."""
@@ -120,6 +130,9 @@ class Catalogue:
         self.nodes = nodes
         self.price = Column(_program.PRICE_COLUMN, MAX_PRICE_TICKS)
         self.size = Column(_program.SIZE_COLUMN, MAX_SIZE_LOTS)
+        self.waits = True
+        """Whether a window is undefined until it has been seen in full. What a rule compares does not wait: the rule
+        itself is silent for as long, or for as long as its ``warm_up`` says."""
 
     # -- windows
 
@@ -143,9 +156,13 @@ class Catalogue:
         if isinstance(window, Anchored):
             return self._anchored(window, parameters)
         quantity = self.window_quantity(window, parameters)
-        if quantity.kind is Kind.DURATION:
-            return Window(self.nodes, self.tail(quantity), _program.MAX_WINDOW_TRADES, ns=quantity.value)
-        return Window(self.nodes, self.tail(quantity), quantity.value)
+        tail, guards = self.tail(quantity), frozenset[int]()
+        by_time = quantity.kind is Kind.DURATION
+        if self.waits and quantity != ONE_TRADE:
+            guards = frozenset({self.nodes.op("warm_time" if by_time else "warm_count", k=quantity.value)})
+        if by_time:
+            return Window(self.nodes, tail, _program.MAX_WINDOW_TRADES, guards=guards, ns=quantity.value)
+        return Window(self.nodes, tail, quantity.value, guards=guards)
 
     def _anchored(self, window: Anchored, parameters: Parameters) -> Window:
         nodes, gate, over = self.nodes, -1, frozenset[int]()
@@ -153,7 +170,7 @@ class Catalogue:
             case "session" | "opening":
                 tail = nodes.op("anchor_session")
             case "week":
-                tail = nodes.op("anchor_week")
+                tail, over = nodes.op("anchor_week"), frozenset({nodes.op("in_session")})
             case "high" | "low":
                 tail = nodes.op("anchor_extreme", k=1 if window.kind == "high" else -1)
             case _:
@@ -161,9 +178,9 @@ class Catalogue:
         if window.kind == "opening":
             assert window.length is not None
             gate = nodes.op("opening_phase", k=self.window_quantity(window.length, parameters).value)
-            over = frozenset({nodes.op("negation", gate)})
-        exists = nodes.positive(nodes.op("anchored_count", tail, gate))
-        return Window(nodes, tail, 0, gate, anchored=True, guards=over | {exists})
+            over = frozenset({nodes.op("negation", gate), nodes.op("in_session")})
+        made = Window(nodes, tail, 0, gate, anchored=True)
+        return replace(made, guards=over | {nodes.positive(made.count().index)})
 
     # -- features of trades
 
@@ -187,8 +204,8 @@ class Catalogue:
             raise RuleError(f"there is no feature {expr.feature!r}", fix=nearest(expr.feature, _WINDOWED))
         value = build(self, window, expr.option)
         if isinstance(value, Exact):
-            return Exact(value.numerator, value.denominator, value.unit, value.guards | window.guards)
-        return value
+            return replace(value, guards=value.guards | window.guards)
+        return Real(self.nodes.guarded(value.column, window.guards, TRADES), value.unit)
 
     def _plain(self, column: Column, unit: Unit, guards: frozenset[int] = frozenset()) -> Exact:
         return Exact(single(column), ONE, unit, guards)
@@ -208,7 +225,7 @@ class Catalogue:
             case "trade_side" | "tick_side":
                 return self._plain(self._side("quote" if feature == "trade_side" else "tick"), NO_UNIT)
             case "time_of_day" | "since_open" | "to_close":
-                return self._duration(nodes.op(feature), positive=False)
+                return replace(self._duration(nodes.op(feature)), guards=frozenset({nodes.op("in_session")}))
         raise RuleError(f"there is no feature {feature!r}")
 
     def _side(self, rule: str) -> Column:
@@ -276,9 +293,17 @@ def _first_price(of: Catalogue, window: Window, _: str) -> Value:
     return Exact(single(window.first_price()), ONE, PRICE)
 
 
+def _last_price(of: Catalogue, window: Window, _: str) -> Value:
+    return Exact(single(window.last(of.price)), ONE, PRICE)
+
+
+def _last_size(of: Catalogue, window: Window, _: str) -> Value:
+    return Exact(single(window.last(of.size)), ONE, SIZE)
+
+
 def _change(of: Catalogue, window: Window, _: str) -> Value:
     first = single(window.first_price())
-    return Exact(poly_sum(single(of.price), first, -1), first, NO_UNIT)
+    return Exact(poly_sum(single(window.last(of.price)), first, -1), first, NO_UNIT)
 
 
 def _volume(of: Catalogue, window: Window, _: str) -> Value:
@@ -307,7 +332,7 @@ def _lowest(of: Catalogue, window: Window, _: str) -> Value:
 
 def _price_range(of: Catalogue, window: Window, _: str) -> Value:
     high, low = window.extremes()
-    return Exact(poly_sum(single(high), single(low), -1), single(of.price), NO_UNIT)
+    return Exact(poly_sum(single(high), single(low), -1), single(window.last(of.price)), NO_UNIT)
 
 
 def _mean(of: Catalogue, window: Window, _: str) -> Value:
@@ -341,19 +366,28 @@ def _vwap_sd(of: Catalogue, window: Window, _: str) -> Value:
     return Real(of.nodes.op("deviation_sd", *(column.index for column in sums)), PRICE)
 
 
+def _age(of: Catalogue, window: Window, sign: int) -> Value:
+    if window.anchored:
+        return of._duration(of.nodes.op("anchored_age", window.tail, window.gate, k=sign))
+    return of._duration(of.nodes.op("age_of_extreme", window.tail, k=sign))
+
+
 def _time_since_high(of: Catalogue, window: Window, _: str) -> Value:
-    return of._duration(of.nodes.op("age_of_extreme", sliding(window, "time_since_high"), k=1))
+    return _age(of, window, 1)
 
 
 def _time_since_low(of: Catalogue, window: Window, _: str) -> Value:
-    return of._duration(of.nodes.op("age_of_extreme", sliding(window, "time_since_low"), k=-1))
+    return _age(of, window, -1)
 
 
 def _realised_volatility(of: Catalogue, window: Window, _: str) -> Value:
     nodes = of.nodes
-    price = nodes.as_real(Exact(single(of.price), ONE, PRICE), TRADES)
-    step = nodes.op("log", nodes.op("/", price, nodes.op("previous", price, k=1)))
-    squares = nodes.op("roll_sum", nodes.op("*", step, step), sliding(window, "realised_volatility"), k=1, x=1.0)
+    if window.anchored:
+        return Real(nodes.op("anchored_volatility", window.tail, window.gate), NO_UNIT)
+    price = Exact(single(of.price), ONE, PRICE)
+    before = Column(nodes.op("previous_int", of.price.index, k=1), MAX_PRICE_TICKS)
+    step = nodes.logarithm(nodes.combine("/", price, Exact(single(before), ONE, PRICE), TRADES), TRADES)
+    squares = nodes.op("roll_sum", nodes.op("*", step, step), window.tail, k=1, x=1.0)
     return Real(nodes.op("sqrt", squares), NO_UNIT)
 
 
@@ -363,7 +397,10 @@ def _signed_volume(of: Catalogue, window: Window, rule: str) -> Value:
 
 def _order_flow(of: Catalogue, window: Window, _: str) -> Value:
     flow = of.nodes.column("flow")
-    index = of.nodes.op("change_since", flow, sliding(window, "order_flow"))
+    if window.anchored:
+        index = of.nodes.op("anchored_change", window.tail, window.gate, flow)
+    else:
+        index = of.nodes.op("change_since", flow, window.tail)
     return Exact(single(Column(index, MAX_NS, positive=False)), ONE, SIZE)
 
 
@@ -374,19 +411,10 @@ def _besides_one(factors: tuple[Column, ...]) -> list[Column]:
     return left
 
 
-def sliding(window: Window, feature: str) -> int:
-    """The tail of a window that slides.
-
-    Raises:
-        RuleError: it is anchored, and the feature is not defined there.
-    """
-    if window.anchored:
-        raise RuleError(f"{feature} needs a window of time or of trades", fix=f"write {feature}(minutes(5))")
-    return window.tail
-
-
 _WINDOWED: dict[str, Builder] = {
     "first_price": _first_price,
+    "last_price": _last_price,
+    "last_size": _last_size,
     "change": _change,
     "volume": _volume,
     "volume_rate": _volume_rate,

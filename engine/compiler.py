@@ -11,7 +11,8 @@ trades, where a bar's values are held. What is undefined satisfies no comparison
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import nan
@@ -216,7 +217,7 @@ class Compiler:
     def shown(self, part: Part, parameters: Parameters) -> int:
         """The column of a condition, or of an expression's doubles in the units that people read (NaN: undefined)."""
         if isinstance(part, Condition):
-            return self.condition(part, parameters)
+            return self.condition_on(part, parameters, TRADES)
         return self.nodes.shown(self.value(part, parameters))
 
     # -- values
@@ -248,16 +249,26 @@ class Compiler:
             return self._binary(expr, parameters, clock)
         if isinstance(expr, Elementwise):
             return self._elementwise(expr, parameters, clock)
-        if isinstance(expr, Series):
-            return compile_series(self, expr, parameters, clock)
-        if isinstance(expr, Sample):
-            inner = self.value(expr.inner, parameters)
-            return Real(self.nodes.column("sample", self.nodes.as_real(inner, TRADES), clock), inner.unit)
-        if isinstance(expr, Other):
-            return self._other(expr, parameters)
-        if isinstance(expr, Custom):
-            return self._custom(expr, parameters, clock)
+        with self.waiting():
+            if isinstance(expr, Series):
+                return compile_series(self, expr, parameters, clock)
+            if isinstance(expr, Sample):
+                inner = self.value(expr.inner, parameters)
+                return Real(self.nodes.column("sample", self.nodes.as_real(inner, TRADES), clock), inner.unit)
+            if isinstance(expr, Other):
+                return self._other(expr, parameters)
+            if isinstance(expr, Custom):
+                return self._custom(expr, parameters, clock)
         raise RuleError(f"{expr} is not an expression of the rule language")
+
+    @contextmanager
+    def waiting(self, waits: bool = True) -> Iterator[None]:
+        """Compile windows that are undefined until they have been seen in full, or not: see ``Catalogue.waits``."""
+        before, self.catalogue.waits = self.catalogue.waits, waits
+        try:
+            yield
+        finally:
+            self.catalogue.waits = before
 
     def _constant(self, quantity: Quantity, text: str) -> Exact:
         if quantity.kind in (Kind.TICKS, Kind.CHOICE, Kind.SIZE, Kind.VALUE):
@@ -284,11 +295,8 @@ class Compiler:
         if len(values) > 1:
             values = list(self.nodes.same_unit(values[0], values[1], expr))
         unit = values[0].unit
-        if expr.function == "log" and unit not in (NO_UNIT, PRICE):
-            raise RuleError(f"{expr} is the logarithm of {unit}", fix="take the logarithm of a ratio or a price")
         if expr.function == "log":
-            unit = NO_UNIT
-            values = [self._in_display_units(value, clock) for value in values]
+            return Real(self.nodes.logarithm(self._in_display_units(values[0], clock), clock), NO_UNIT)
         if expr.function == "sqrt":
             unit = half(unit, expr)
         columns = [self.nodes.as_real(value, clock) for value in values]
@@ -298,6 +306,8 @@ class Compiler:
 
     def _in_display_units(self, value: Value, clock: int) -> Value:
         """A value as people read it: the logarithm of a price is that of currency, not of ticks."""
+        if isinstance(value, Exact):
+            return value.scaled(self.nodes.display_scale(value.unit))
         return Real(self.nodes.shown(value, clock), NO_UNIT)
 
     def _other(self, expr: Other, parameters: Parameters) -> Value:
@@ -389,11 +399,12 @@ class Compiler:
         self, part: Comparison, parameters: Parameters, views: list[ConditionView] | None, *, negated: bool
     ) -> int:
         op = OPPOSITE[part.op] if negated else part.op
-        column, exact = self._decide(op, part.left, part.right, parameters, TRADES, part)
-        if views is not None:
+        with self.waiting(False):
+            column, exact = self._decide(op, part.left, part.right, parameters, TRADES, part)
             left, right = self.nodes.same_unit(
                 self.value(part.left, parameters), self.value(part.right, parameters), part
             )
+        if views is not None:
             self._add_view(views, self._view(part, op, column, exact, left, right, parameters))
         return column
 

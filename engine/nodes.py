@@ -114,7 +114,7 @@ class Nodes:
         if isinstance(value, Real):
             return Real(self.column("hold", value.column), value.unit)
         moved = {column: replace(column, index=self.column("hold", column.index)) for column in value.columns()}
-        if not moved:
+        if not moved and not value.guards:
             return value
         guards = {self.column("hold", guard) for guard in value.guards}
         guards.add(self.positive(self.column("hold", self._trades_of[clock])))  # a bar has closed
@@ -171,6 +171,8 @@ class Nodes:
             return self.as_real(value.scaled(scale), clock)
         if scale == 1:
             return value.column
+        if scale < 1:  # whole numbers of ticks are then rounded once
+            return self.op("/", value.column, self.column("float_const", float(1 / scale), clock))
         return self.op("*", value.column, self.column("float_const", float(scale), clock))
 
     def combine(self, op: str, left: Value, right: Value, clock: int) -> Value:
@@ -191,16 +193,32 @@ class Nodes:
         if isinstance(value, Real):
             return value.column
         if not value.columns():
-            return self.column("float_const", float(constant_of(value)), clock)
+            return self.guarded(self.column("float_const", float(constant_of(value)), clock), value.guards, clock)
         top, bottom = whole(value.numerator, value.denominator)
         top_terms, bottom_terms = terms_of(top), terms_of(bottom)
         if top_terms is None or bottom_terms is None:
             raise RuleError("an expression does not fit in 128 bits", fix="use fewer products, or a shorter window")
         narrow = max(poly_bound(top), poly_bound(bottom)) <= INT64_MAX
-        column = self.column("ratio", top_terms, bottom_terms, clock, narrow)
-        for guard in sorted(value.guards):
-            column = self.op("where", guard, column, self.column("float_const", _UNDEFINED, clock))
-        return column
+        return self.guarded(self.column("ratio", top_terms, bottom_terms, clock, narrow), value.guards, clock)
+
+    def guarded(self, column: int, guards: frozenset[int], clock: int) -> int:
+        """A column of doubles that is NaN unless all conditions of ``guards`` hold."""
+        if not guards:
+            return column
+        undefined = self.column("float_const", _UNDEFINED, clock)
+        return self.op("where", self.joined("&", sorted(guards)), column, undefined)
+
+    def logarithm(self, value: Value, clock: int) -> int:
+        """The natural logarithm of a value as it stands, good to the last place where the value is near 1."""
+        if isinstance(value, Exact) and value.columns():
+            less_one = replace(value, numerator=poly_sum(value.numerator, value.denominator, -1))
+            if fits(less_one.numerator):
+                return self.op("log_of", self.as_real(value, clock), self.as_real(less_one, clock))
+        return self.op("log", self.as_real(value, clock))
+
+    def exactly(self, column: int) -> tuple[int, frozenset[int]]:
+        """The column of integers of one of doubles that are whole numbers, and the guard of its being defined."""
+        return self.op("whole", column), frozenset({self.op("known", column)})
 
 
 _UNDEFINED = nan  # one object, so that it is equal to itself among the keys

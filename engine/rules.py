@@ -275,8 +275,15 @@ def mean_size(window: Window) -> Binary:
 
 
 def size_ratio(window: Window) -> Binary:
-    """The present trade's size against the mean size of the window's other trades [ratio]."""
-    return size * (trade_count(check_window("size_ratio", window)) - 1) / (volume(window) - size)
+    """The last trade's size against the mean size of the window's other trades [ratio]."""
+    last = _last("size", check_window("size_ratio", window))
+    return last * (trade_count(window) - 1) / (volume(window) - last)
+
+
+def _last(measure: str, window: Window) -> Feature:
+    """Price or size of the window's last trade: the present one, unless the window is frozen."""
+    frozen = isinstance(window, Anchored) and window.kind == "opening"
+    return Feature(f"last_{measure}", window) if frozen else Feature(measure)
 
 
 def trade_count(window: Window) -> Rated:
@@ -406,7 +413,7 @@ def zscore(what: Window | Expr, length: Length | None = None) -> Binary:
     """The present value less the mean, in standard deviations; of a window's prices, or of a value's last records."""
     if length is None:
         window = _only_window("zscore", what)
-        return (price - mean(window)) / stdev(window)
+        return (_last("price", window) - mean(window)) / stdev(window)
     _count("zscore", length)
     return (operand(what) - sma(what, length)) / stdev(what, length)  # type: ignore[arg-type]
 
@@ -414,7 +421,8 @@ def zscore(what: Window | Expr, length: Length | None = None) -> Binary:
 def log_return(what: Window | Expr, length: Length | None = None) -> Elementwise:
     """Natural logarithm of 1 + change over a window, or of a value against itself ``length`` records ago [ratio]."""
     if length is None:
-        return log(price / first_price(_only_window("log_return", what)))
+        window = _only_window("log_return", what)
+        return log(_last("price", window) / first_price(window))
     return log(operand(what) / previous(what, _count("log_return", length)))  # type: ignore[arg-type]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from engine import _program
-from engine.algebra import NO_UNIT, TIME, Column, Exact, Real, Value
+from engine.algebra import NO_UNIT, TIME, Column, Exact, Real, Value, poly_bound, terms_of, whole
 from engine.catalogue import MAX_NS, quantity_of
 from engine.errors import nearest
 from engine.grammar import Expr, RuleError
@@ -16,6 +16,9 @@ from engine.nodes import ONE, TRADES, Parameters, single
 
 if TYPE_CHECKING:
     from engine.compiler import Compiler
+
+LARGEST_EXACT_DOUBLE = 1 << 53
+"""Whole numbers up to here are doubles."""
 
 Builder = Callable[["Compiler", Series, Parameters, int], Value]
 
@@ -55,7 +58,7 @@ def _tail(compiler: Compiler, length: int, clock: int) -> int:
 
 
 def _previous(compiler: Compiler, expr: Series, parameters: Parameters, clock: int) -> Value:
-    """An integer column stays exact; anything else is remembered as a double."""
+    """A positive integer column is remembered as such, a value of whole numbers as their doubles, which are exact."""
     part, length = expr.inputs[0], length_of(expr, parameters, clock)
     assert isinstance(part, Expr)
     nodes, value = compiler.nodes, compiler.value(part, parameters, clock)
@@ -66,14 +69,30 @@ def _previous(compiler: Compiler, expr: Series, parameters: Parameters, clock: i
             coefficient = value.numerator[(column,)]
             known = frozenset({nodes.positive(index)})
             return Exact({(Column(index, column.bound),): coefficient}, ONE, value.unit, known)
-    return Real(nodes.op("previous", nodes.as_real(value, clock), k=length), value.unit)
+    return _kept(compiler, value, clock, lambda column: nodes.op("previous", column, k=length))
 
 
-def _rolling(operation: str, x: float = 0.0) -> Builder:
+def _kept(compiler: Compiler, value: Value, clock: int, select: Callable[[int], int]) -> Value:
+    """What ``select`` finds among the past doubles of a value: exact where these are whole numbers that a double holds.
+
+    They are, up to a factor, where the value is a polynomial in integers.
+    """
+    nodes = compiler.nodes
+    if isinstance(value, Exact) and set(value.denominator) == {()} and value.columns():
+        (top,) = whole(value.numerator)
+        if poly_bound(top) <= LARGEST_EXACT_DOUBLE and terms_of(top) is not None:
+            factors, coefficient = next(iter(top.items()))
+            scale = value.numerator[factors] / coefficient / value.denominator[()]
+            index, known = nodes.exactly(select(nodes.as_real(Exact(top, ONE, value.unit, value.guards), clock)))
+            return Exact({(Column(index, poly_bound(top), positive=False),): scale}, ONE, value.unit, known)
+    return Real(select(nodes.as_real(value, clock)), value.unit)
+
+
+def _rolling(operation: str) -> Builder:
     def build(compiler: Compiler, expr: Series, parameters: Parameters, clock: int) -> Value:
         value, length = _real(compiler, expr, parameters, clock), length_of(expr, parameters, clock)
         tail = _tail(compiler, length, clock)
-        return Real(compiler.nodes.op(operation, value.column, tail, k=length, x=x), value.unit)
+        return Real(compiler.nodes.op(operation, value.column, tail, k=length), value.unit)
 
     return build
 
@@ -116,10 +135,24 @@ def _hedge_ratio(compiler: Compiler, expr: Series, parameters: Parameters, clock
 
 def _latest(compiler: Compiler, expr: Series, parameters: Parameters, clock: int) -> Value:
     when = compiler.condition_on(expr.inputs[0], parameters, clock)
-    value = _real(compiler, expr, parameters, clock, 1)
+    part = expr.inputs[1]
+    assert isinstance(part, Expr)
     assert expr.length is not None
     nth = int(quantity_of(expr.length, parameters).value)
-    return Real(compiler.nodes.op("latest", when, value.column, k=nth), value.unit)
+    value = compiler.value(part, parameters, clock)
+    return _kept(compiler, value, clock, lambda column: compiler.nodes.op("latest", when, column, k=nth))
+
+
+def _extreme(sign: float) -> Builder:
+    def build(compiler: Compiler, expr: Series, parameters: Parameters, clock: int) -> Value:
+        part, length = expr.inputs[0], length_of(expr, parameters, clock)
+        assert isinstance(part, Expr)
+        value, tail = compiler.value(part, parameters, clock), _tail(compiler, length, clock)
+        return _kept(
+            compiler, value, clock, lambda column: compiler.nodes.op("roll_extreme", column, tail, k=length, x=sign)
+        )
+
+    return build
 
 
 def _counted(compiler: Compiler, expr: Series, parameters: Parameters, clock: int) -> Value:
@@ -139,8 +172,8 @@ def _timed(compiler: Compiler, expr: Series, parameters: Parameters, clock: int)
 _BUILDERS: dict[str, Builder] = {
     "previous": _previous,
     "total": _rolling("roll_sum"),
-    "highest": _rolling("roll_extreme", 1.0),
-    "lowest": _rolling("roll_extreme", -1.0),
+    "highest": _extreme(1.0),
+    "lowest": _extreme(-1.0),
     "stdev": _rolling("roll_stdev"),
     "mad": _rolling("roll_mad"),
     "slope": _rolling("roll_slope"),

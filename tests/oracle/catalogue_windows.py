@@ -160,23 +160,10 @@ def flow_imbalance(m: Market, window: Window, rule: Rule = "quote") -> Values:
     return [quotient(a, b) for a, b in zip(signed_volume(m, window, rule), over(m, window, volume), strict=True)]
 
 
-def order_flow(m: Market, window: Window, window_ns: int | None = None) -> Values:
-    """Order flow of the window's quote updates.
-
-    Of a time window these are the updates later than ``window_ns`` before the present trade, since the restart; of
-    any other window those that one of its trades was the first to see.
-    """
-    values: Values = []
-    for at, trade in enumerate(m.trades):
-        held = window(m, at)
-        if held is None:
-            values.append(None)
-        elif window_ns is None:
-            values.append(sum((u.flow for u in m.flows if u.trade in held), Fraction(0)))
-        else:
-            seen = [u for u in m.flows if trade.restart <= u.trade <= at and u.ts > trade.ts - window_ns]
-            values.append(sum((u.flow for u in seen), Fraction(0)))
-    return values
+def order_flow(m: Market, window: Window) -> Values:
+    """Order flow of the quote updates that one of the window's trades was the first to see."""
+    held = (window(m, at) for at in range(len(m)))
+    return [None if i is None else sum((u.flow for u in m.flows if u.trade in i), Fraction(0)) for i in held]
 
 
 # ---------------------------------------------------------------- of the present trade

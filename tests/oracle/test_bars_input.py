@@ -158,7 +158,8 @@ def test_feature_columns_of_bars() -> None:
     seen = [longer or (np.nan,) * 5 for longer in longer_bars(minutes_of_spy, 5 * MINUTE, None)]
     np.testing.assert_array_equal(columns["high"], [longer[1] / 10_000 for longer in seen])
     np.testing.assert_array_equal(columns["volume"], [float(longer[4]) for longer in seen])
-    for now in range(0, len(minutes_of_spy), 97):
+    assert np.isnan(columns["top"][0])  # three minutes have not passed
+    for now in range(97, len(minutes_of_spy), 97):
         held = [bar.close for bar in minutes_of_spy[max(now - 3, 0) : now + 1]]
         ends = [bar.end for bar in minutes_of_spy[max(now - 3, 0) : now + 1]]
         inside = [close for close, end in zip(held, ends, strict=True) if end > ends[-1] - 3 * MINUTE]

@@ -240,7 +240,7 @@ class TestQuotes:
         )
         assert [flow.flow for flow in m.flows] == [0, 6, -8, 4]
         assert win.order_flow(m, cat.count_window(1)) == numbers(0, 2)
-        assert win.order_flow(m, cat.time_window(2 * S), 2 * S) == numbers(None, -4)
+        assert win.order_flow(m, cat.time_window(2 * S)) == numbers(None, 2)
         assert win.order_flow(m, cat.session_window) == numbers(0, 2)
 
 

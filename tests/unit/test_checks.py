@@ -230,8 +230,8 @@ def test_how_long_each_condition_takes_to_warm_up():
         for line in warm_ups
     ] == [
         ("the rule", 2, 0, None, 3, 2 * SECOND_NS),
-        ("change(2s) > 0", 2, 0, 1, 3, 2 * SECOND_NS),
-        ("volume(5 ticks) > 6", 0, 5, 1, 5, 4 * SECOND_NS),
+        ("change(2s) > 0", 2, 0, 3, 3, 2 * SECOND_NS),
+        ("volume(5 ticks) > 6", 0, 5, 5, 5, 4 * SECOND_NS),
         ("price > 100", 0, 0, 1, 1, 0),
     ]
     short = [one for one in findings if one.kind == "warm_up_short"]

@@ -232,7 +232,7 @@ class Slow(Strategy):
 
     long = (fast > slow) & (spread_out > "0.5") & (size > 1)
     exits = TimeStop(seconds(5))
-    warm_up = ticks(1)
+    warm_up = ticks(50)
 
 
 def test_a_condition_without_a_value_has_not_failed():
@@ -244,6 +244,7 @@ def test_a_condition_without_a_value_has_not_failed():
     read = engine.features(
         file, {f"left {n}": left for n, (left, _) in pairs.items()} | {"right fast > slow": Slow.slow}
     )
+    read = {n: column[49:] for n, column in read.items()}  # the trades on which the rule is judged
     values = {n: (read[f"left {n}"], read.get(f"right {n}", pairs[n][1])) for n in pairs}
     values = {n: (left, np.asarray(right, float)) for n, (left, right) in values.items()}
     held = {n: left > right for n, (left, right) in values.items()}
