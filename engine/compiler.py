@@ -413,7 +413,7 @@ class Compiler:
     ) -> tuple[int, bool]:
         """The column of ``left op right``, and whether it was decided exactly."""
         if self.clock_of(left, parameters) is None and self.clock_of(right, parameters) is None:
-            if not isinstance(left, Param) and not isinstance(right, Param):
+            if op not in ("==", "!=") or not isinstance(left, Param) or not isinstance(right, Constant):
                 raise RuleError(f"{place} compares two constants and never changes", fix="compare a feature")
             return self._switch(op, left, right, parameters, clock, place), False
         if isinstance(right, Elementwise) and not isinstance(left, Elementwise):
@@ -430,10 +430,8 @@ class Compiler:
         columns = self.nodes.as_real(a, clock), self.nodes.as_real(b, clock)
         return self.nodes.column("float_compare", *columns, comparison), False
 
-    def _switch(
-        self, op: str, left: Expr, right: Expr, parameters: Parameters, clock: int, place: Condition
-    ) -> int:
-        """A parameter against a number: it switches a part of the rule on or off for the whole run."""
+    def _switch(self, op: str, left: Expr, right: Expr, parameters: Parameters, clock: int, place: Condition) -> int:
+        """``parameter == number``: it switches a part of the rule on or off for the whole run."""
         a, b = self.nodes.same_unit(self.value(left, parameters, clock), self.value(right, parameters, clock), place)
         columns = self.nodes.as_real(a, clock), self.nodes.as_real(b, clock)
         return self.nodes.column("float_compare", *columns, _program.COMPARISONS[op])
