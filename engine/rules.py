@@ -512,6 +512,10 @@ def sample(x: Expr, series: Bars) -> Sample:
     return Sample(operand(x), series)
 
 
+@overload
+def of(symbol: str, what: Operand) -> Expr: ...
+@overload
+def of(symbol: str, what: Condition) -> Condition: ...
 def of(symbol: str, what: Operand | Condition) -> Expr | Condition:
     """Another instrument's value or condition as of the present trade of this one."""
     if not isinstance(symbol, str):
