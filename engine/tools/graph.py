@@ -137,7 +137,7 @@ def _all_parts(part: Part) -> Iterator[Part]:
 
 
 Place = tuple[str, int]
-"""A column: whose, and its number."""
+"""A column, or clock: whose, and its number."""
 
 
 class _Listing:
@@ -149,7 +149,8 @@ class _Listing:
         self.nodes: list[GraphNode] = []
         self._bars = list(dict.fromkeys(part.bars for part in parts if isinstance(part, BarValue | Sample)))
         self._made: dict[Place, tuple[int, str]] = {}  # column -> its node, and which of the node's values it is
-        self._reads: dict[int, set[int]] = {}  # node -> the nodes that it reads
+        self._reads: dict[int, set[int]] = {}  # node -> the nodes that it needs
+        self._clocks_of: dict[Place, int] = {}  # clock -> the node whose bars it counts
 
     # -- one program
 
@@ -177,6 +178,10 @@ class _Listing:
                 )
             )
             self._reads[number] = {self._made[place][0] for place in read if place in self._made}
+            if clock != TRADES:
+                self._reads[number].add(self._clocks_of[symbol, clock])
+            if detail.begins != TRADES:
+                self._clocks_of[symbol, detail.begins] = number
             names = OUTPUTS.get(operation, ("",) * len(outputs))
             self._made.update({(symbol, c): (number, name) for c, name in zip(outputs, names, strict=False)})
             self._made.update({(symbol, c): (number, name) for c, name in detail.values.items()})
@@ -287,6 +292,7 @@ class _Detail:
     comparison: int = -1
     values: dict[int, str] = field(default_factory=dict)
     further: list[Place] = field(default_factory=list)
+    begins: int = TRADES
 
 
 def _details_of(compiler: Compiler) -> dict[int, _Detail]:
@@ -295,10 +301,10 @@ def _details_of(compiler: Compiler) -> dict[int, _Detail]:
     found: dict[int, _Detail] = {}
     for (method, *arguments), made in _built(compiler).items():
         if method == "bars":
-            _, closed, developing = made
+            clock, closed, developing = made
             values = dict(zip(closed, BAR_FIELDS, strict=False)) | {closed[-1]: "value"}
             values |= dict(zip(developing, [f"developing.{name}" for name in BAR_FIELDS], strict=False))
-            found[developing[0]] = _Detail(values=values | {developing[-1]: "developing.value"})
+            found[developing[0]] = _Detail(values=values | {developing[-1]: "developing.value"}, begins=clock)
         elif method == "other":
             found[made] = _Detail(further=[(symbols[arguments[0]], arguments[2])])
         elif polynomials := [argument for argument in arguments if _is_polynomial(argument)]:
