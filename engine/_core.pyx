@@ -653,8 +653,8 @@ cdef class Core:
         self.begin_block()
         if self.in_open != NULL:
             self.block.of_bars = 1
-        elif self.block_limit > SCALAR and self.in_instrument == NULL and self.in_kind == NULL and not self.tapes[0].graph.needs_flow:
-            status = self.append_plain_trades()
+        elif self.in_instrument == NULL and self.in_kind == NULL and self.block_limit > SCALAR:
+            status = 0 if self.tapes[0].graph.needs_flow else self.append_plain_trades()
         i = self.in_next
         while status == 0 and i < self.in_count and self.block.records < self.block_limit:
             self.read_record(i, &record)

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t
 
-from engine._tape cimport Graph, Node, Tape, seal_tape
+from engine._tape cimport Graph, Node, Slot, Tape, seal_tape
 
 
 cdef inline void begin_evaluation(Tape* tape) noexcept nogil:
@@ -16,20 +16,31 @@ cdef inline void begin_evaluation(Tape* tape) noexcept nogil:
 
 cdef inline void evaluate(Tape* tape, int first, int last) noexcept nogil:
     """Compute nodes [first, last) for the block's fresh trades, and for the bars that close in it."""
-    cdef const Node* node
+    cdef const Node* node = tape.graph.nodes + first
+    cdef const Node* end = tape.graph.nodes + last
+    cdef Slot* slot = tape.slots + first
     cdef Tape* clock
-    cdef int i
-    if tape.graph.n_clocks == 1:
-        for i in range(first, last):
-            node = &tape.graph.nodes[i]
-            if node.work != NULL:
-                node.work(tape, &tape.slots[i], node, tape.fresh)
+    cdef int fresh = tape.fresh
+    if tape.graph.n_clocks == 1 and fresh == 1:
+        while node < end:
+            if node.one != NULL:
+                node.one(tape, slot, node, 1)
+            node += 1
+            slot += 1
         return
-    for i in range(first, last):
-        node = &tape.graph.nodes[i]
+    if tape.graph.n_clocks == 1:
+        while node < end:
+            if node.work != NULL:
+                node.work(tape, slot, node, fresh)
+            node += 1
+            slot += 1
+        return
+    while node < end:
         clock = tape.clocks[node.clock]
         if clock.fresh > 0 and node.work != NULL:
-            node.work(clock, &tape.slots[i], node, clock.fresh)
+            node.work(clock, slot, node, clock.fresh)
+        node += 1
+        slot += 1
 
 
 cdef inline void end_evaluation(Tape* tape) noexcept nogil:

@@ -296,6 +296,8 @@ cdef class Program:
         node = &graph.nodes[graph.n_nodes]
         memset(node, 0, sizeof(Node))
         node.work, node.clock, node.k, node.x = operation.work, clock, k, x
+        node.one = operation.work
+        self.choose_one(node)
         node.rings, node.ring_width = operation.rings, operation.ring_width
         node.restarts = RESTARTS_WITH_WINDOWS if operation.restarts else 0
         node.other_instrument = -1
@@ -336,6 +338,17 @@ cdef class Program:
             raise ValueError(f"{found.name} reads columns of different clocks")
         self.add_node(found, inputs, clocks.pop() if clocks else clock, k, x)
         return self.newest[0] if len(self.newest) == 1 else self.newest
+
+    cdef void choose_one(self, Node* node) noexcept:
+        """Give a node the function for a single record that its operation has, if any."""
+        if node.work == _windows.first_price:
+            node.one = _windows.first_price_one
+        elif node.work == _windows.count:
+            node.one = _windows.count_one
+        elif node.work == _windows.sum_size:
+            node.one = _windows.sum_size_one
+        elif node.work == _values.all_of:
+            node.one = _values.all_of_one
 
     cdef uint64_t sources_of(self, int column) noexcept:
         return self.graph.column_sources[column] if column >= 0 else 0
@@ -400,8 +413,8 @@ cdef class Program:
         self.add_tail()
         node = &self.graph.nodes[self.graph.n_nodes - 1]
         if self.graph.n_nodes > 1 and node[-1].work == _windows.tail_time:  # neighbours are moved together
-            node[-1].work = _windows.tail_two_times
-            node.work = NULL
+            node[-1].work = node[-1].one = _windows.tail_two_times
+            node.work = node.one = NULL
         return column
 
     def window_count(self, int64_t records, int clock=0):
@@ -549,7 +562,7 @@ cdef class Program:
         column = self.add("ratio", clock=clock)
         node = &self.graph.nodes[self.graph.n_nodes - 1]
         if narrow and self.is_short(numerator) and self.is_short(denominator):
-            node.work = _values.ratio_narrow
+            node.work = node.one = _values.ratio_narrow
             node.constant = sum(coefficient for coefficient, columns in numerator if not columns)
             node.k = sum(coefficient for coefficient, columns in denominator if not columns)
             numerator = [term for term in numerator if term[1]]
@@ -578,11 +591,11 @@ cdef class Program:
             terms = [term for term in terms if term[1]]
         self.set_terms(node, column, sorted(terms, key=lambda term: len(term[1])), [])
         if shape == SHAPE_NARROW:
-            node.work = _values.compare_narrow
+            node.work, node.one = _values.compare_narrow, _values.compare_narrow_one
         elif shape == SHAPE_LINEAR:
-            node.work = _values.compare_linear
+            node.work, node.one = _values.compare_linear, _values.compare_linear_one
         elif is_product(node) and comparison in (CMP_GE, CMP_GT):
-            node.work = _values.compare_product
+            node.work = node.one = _values.compare_product
         return column
 
     def compare_screened(self, terms, int comparison, int bounds, double threshold, bint narrow=False):
@@ -595,7 +608,7 @@ cdef class Program:
         column = self.compare(terms, comparison, narrow, self.clock_of(bounds))
         node = &self.graph.nodes[self.graph.n_nodes - 1]
         if comparison != CMP_EQ and comparison != CMP_NE:
-            node.work = _values.compare_screened
+            node.work = node.one = _values.compare_screened
             node.b = self.graph.column_offset[bounds]
             node.c = 1 if comparison in (CMP_GE, CMP_GT) else -1
             node.x = threshold

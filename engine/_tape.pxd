@@ -82,6 +82,7 @@ ctypedef void (*Work)(Tape* tape, Slot* slot, const Node* node, int m) noexcept 
 cdef struct Node:
     # first what every record needs
     Work work  # NULL for a node that its neighbour computes too
+    Work one  # the same for a single record: loops cost more than they do there
     int64_t out  # columns, as byte offsets; -1 for none
     int64_t a
     int64_t b

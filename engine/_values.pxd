@@ -121,7 +121,7 @@ cdef inline void compare_general(Tape* tape, Slot* slot, const Node* node, int m
 cdef inline void compare_narrow(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     """``c0*x0 + c1*x1 + c2*x2 + constant`` against zero, in 64 bits.
 
-    GE and GT suffice: whoever builds the node flips the other two. A condition on one record is not worth a loop.
+    GE and GT suffice: whoever builds the node flips the other two.
     """
     cdef uint8_t* out = bools(tape, node.out)
     cdef const int64_t* x0 = ints(tape, node.terms[0].offset[0])
@@ -133,9 +133,7 @@ cdef inline void compare_narrow(Tape* tape, Slot* slot, const Node* node, int m)
     cdef int64_t least = (0 if node.k == CMP_GE else 1) - node.constant
     cdef int k
     out[BLOCK] = 0
-    if m == 1:
-        out[0] = c0 * x0[0] + c1 * x1[0] + c2 * x2[0] >= least
-    elif node.n_terms == 1:
+    if node.n_terms == 1:
         for k in range(m):
             out[k] = c0 * x0[k] >= least
     elif node.n_terms == 2:
@@ -144,6 +142,30 @@ cdef inline void compare_narrow(Tape* tape, Slot* slot, const Node* node, int m)
     else:
         for k in range(m):
             out[k] = c0 * x0[k] + c1 * x1[k] + c2 * x2[k] >= least
+
+
+cdef inline void compare_narrow_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """The same for one record."""
+    cdef uint8_t* out = bools(tape, node.out)
+    cdef const Term* term = node.terms
+    cdef int64_t total = node.constant + term.coef * ints(tape, term.offset[0])[0]
+    if node.n_terms > 1:
+        total += term[1].coef * ints(tape, term[1].offset[0])[0]
+    if node.n_terms > 2:
+        total += term[2].coef * ints(tape, term[2].offset[0])[0]
+    out[0] = total > 0 or (total == 0 and node.k == CMP_GE)
+    out[BLOCK] = 0
+
+
+cdef inline void compare_linear_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """The same in 128 bits, for one record and one or two terms."""
+    cdef uint8_t* out = bools(tape, node.out)
+    cdef const Term* term = node.terms
+    cdef i128 total = i128_add(i128_of(node.constant), i128_mul64(term.coef, ints(tape, term.offset[0])[0]))
+    if node.n_terms > 1:
+        total = i128_add(total, i128_mul64(term[1].coef, ints(tape, term[1].offset[0])[0]))
+    out[0] = i128_sign(total) >= (0 if node.k == CMP_GE else 1)
+    out[BLOCK] = 0
 
 
 cdef inline void compare_linear(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
@@ -424,15 +446,19 @@ cdef inline void all_of(Tape* tape, Slot* slot, const Node* node, int m) noexcep
     cdef const uint8_t* c = bools(tape, node.c) if node.c >= 0 else b
     cdef uint8_t* out = bools(tape, node.out)
     cdef int k
-    if m == 1:
-        out[0] = a[0] & b[0] & c[0]
-        out[BLOCK] = 0
-    elif is_quiet(a) or is_quiet(b) or is_quiet(c):
+    if is_quiet(a) or is_quiet(b) or is_quiet(c):
         quieten(out, m)
     else:
         for k in range(m):
             out[k] = a[k] & b[k] & c[k]
         out[BLOCK] = 0
+
+
+cdef inline void all_of_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """The same for one record."""
+    cdef uint8_t* out = bools(tape, node.out)
+    out[0] = bools(tape, node.a)[0] & bools(tape, node.b)[0] & (bools(tape, node.c)[0] if node.c >= 0 else 1)
+    out[BLOCK] = 0
 
 
 cdef inline void any_of(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:

@@ -260,6 +260,20 @@ cdef inline void first_price(Tape* tape, Slot* slot, const Node* node, int m) no
         out[k] = tape.price[tail[k] & tape.mask]
 
 
+cdef inline void first_price_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    ints(tape, node.out)[0] = tape.price[ints(tape, node.a)[0] & tape.mask]
+
+
+cdef inline void count_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    ints(tape, node.out)[0] = tape.head - ints(tape, node.a)[0]
+
+
+cdef inline void sum_size_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    ints(tape, node.out)[0] = <int64_t>(
+        <uint64_t>tape.running_size - <uint64_t>tape.total_size[ints(tape, node.a)[0] & tape.mask]
+    )
+
+
 cdef inline void count(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     cdef const int64_t* tail = ints(tape, node.a)
     cdef int64_t* out = ints(tape, node.out)
