@@ -105,7 +105,9 @@ def read(core: _core.Core, instrument: int, value: Value, scale: Fraction) -> fl
     """A value as of the present event, times ``scale``: the very double that its column of doubles would hold."""
     if isinstance(value, Real):
         number = core.value(instrument, value.column)
-        return nan if number is None else float(number) * float(scale)
+        if number is None:
+            return nan
+        return float(number) / float(1 / scale) if scale < 1 else float(number) * float(scale)  # as Nodes.shown
     known = {column: core.value(instrument, column.index) for column in value.columns()}
     if any(number is None for number in known.values()):
         return nan
