@@ -233,9 +233,9 @@ class _Listing:
                 continue  # its length is that of the operation, which counts it from its own first record
             for name, records in inner.warm_up.records.items():
                 made.records[name] = max(made.records.get(name, 1), records)
-        if operation in ("tail_time", "opening_phase"):
+        if operation in ("tail_time", "warm_time", "opening_phase"):
             made.ns = k
-        elif operation == "tail_count":
+        elif operation in ("tail_count", "warm_count"):
             counted = k - 1
         elif operation in REMEMBERING:
             counted = k
@@ -332,11 +332,11 @@ def _record(clock: int) -> str:
 
 def _length(operation: str, k: int, x: float, record: str) -> str:
     """How far back a node looks, in the units that people think in; empty where it looks no way back."""
-    if operation in ("tail_time", "opening_phase", "bars_by_time", "flat_candles"):
+    if operation in ("tail_time", "warm_time", "opening_phase", "bars_by_time", "flat_candles"):
         return format_duration(k)
     if operation == "ema_time":
         return format_duration(int(x))
-    if operation in {"tail_count", "bars_by_count", *REMEMBERING} or (operation in AVERAGING and x == 0):
+    if operation in {"tail_count", "warm_count", "bars_by_count", *REMEMBERING} or (operation in AVERAGING and x == 0):
         return counted(k, "trade" if operation == "bars_by_count" else record)
     return ""
 

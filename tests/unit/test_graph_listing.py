@@ -153,9 +153,11 @@ def test_every_operation_has_words(strategy):
 def test_what_a_condition_is_served_by_is_what_it_compiles_to_alone(strategy):
     """An independent count: each condition in a program of its own."""
     graph = graph_of(strategy)
-    parts = {part for side in strategy.conditions() if side is not None for part in joined(side)}
+    parts = [part for side in strategy.conditions() if side is not None for part in joined(side)]
     seen = 0
     for part in parts:
+        if "of(" in str(part):
+            continue  # its windows are kept on the traded instrument too, for the warm-up, and serve no condition there
         compiler, views = compiled(strategy, part, None), []
         compiler.condition(part, strategy.parameters, views)
         if len(views) != 1:
