@@ -1,42 +1,40 @@
 """Trading sessions as plain arrays: when a market opens and closes, and which trading day a moment belongs to.
 
-A :class:`Calendar` is sorted int64 arrays, three of UTC nanoseconds and one of days; a session is ``[open, close)``.
-Three calendars are built in, computed by rule for 2000 to 2035, so the engine needs neither a calendar library nor the
-time zone files of the machine:
+A :class:`Calendar` is sorted int64 arrays of UTC nanoseconds and of days; a session is ``[open, close)``. Three
+calendars are built in, computed by rule for 2000 to 2035 (``engine.session_tables``), so the engine needs neither a
+calendar library nor the time zone files of the machine:
 
 * ``always``: open around the clock; one endless session; the trading day is the UTC day.
 * ``us_equities``: NYSE and Nasdaq regular hours, 09:30 to 16:00 New York time, with holidays, half days, special
-  closures and the one late opening of the period. The few openings delayed by minutes for a ceremony, and halts within
-  a day, are not modelled.
+  closures and the one late opening of the period.
 * ``globex``: CME equity index futures, Sunday 18:00 to Friday 17:00 New York time with a break from 17:00 to 18:00 each
-  day. Approximate: today's hours are applied to every year; Christmas, New Year and Good Friday are closed; other NYSE
-  holidays close at 13:00, NYSE half days at 13:15, and the special closures of the NYSE are ordinary days.
+  day, with the hours of earlier years and of holidays. Approximate before November 2012.
 
-Finer calendars (exchange libraries, other venues) become the same arrays through an adapter.
+Calendars of other exchanges become the same arrays through ``engine.calendars``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
 from functools import cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine import session_tables
 from engine.errors import ConfigError, DataError, nearest
-from engine.model import SECOND_NS
+from engine.session_clock import DAY_NS as DAY_NS
+from engine.session_clock import MINUTE_NS, NEW_YORK, UTC, Clock, day_number, week_of
+from engine.session_clock import day_text as day_text
 
-FIRST_YEAR, LAST_YEAR = 2000, 2035
-DAY_NS = 86_400 * SECOND_NS
-MINUTE_NS = 60 * SECOND_NS
 NEVER_NS = (1 << 63) - 1
 """A boundary that never comes; the largest int64."""
 
-EPOCH = date(1970, 1, 1)
-MONDAY, THURSDAY, FRIDAY, SATURDAY, SUNDAY = 0, 3, 4, 5, 6
+NO_PAUSES = np.empty((0, 2), np.int64)
+NO_PAUSES.setflags(write=False)
 
 
 class SessionFacts(NamedTuple):
@@ -52,7 +50,7 @@ class SessionFacts(NamedTuple):
     """The week of the trading day: one more every Monday."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Calendar:
     """The sessions of one market.
 
@@ -67,14 +65,20 @@ class Calendar:
     closes_ns: NDArray[np.int64]
     midnights_ns: NDArray[np.int64]
     days: NDArray[np.int64]
-    _boundaries_ns: NDArray[np.int64] = field(init=False, repr=False, compare=False)
+    clock: Clock = UTC
+    pauses_ns: NDArray[np.int64] = field(default_factory=NO_PAUSES.copy)
+    """``[begin, end)`` of stretches within sessions in which there is no trading: a lunch break, a daily halt. They
+    end no session: positions and windows live through them. One row each, rising."""
+    notes: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Why a day is not an ordinary one, by trading day: of short and late sessions, and of days without one."""
+    _boundaries_ns: NDArray[np.int64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         boundaries = np.empty(2 * len(self.opens_ns), np.int64)
         boundaries[0::2], boundaries[1::2] = self.opens_ns, self.closes_ns
         if len(boundaries) and not (boundaries[1:] >= boundaries[:-1]).all():
             raise ConfigError("sessions overlap or are out of order", where=f"calendar {self.name}")
-        for array in (self.opens_ns, self.closes_ns, self.midnights_ns, self.days, boundaries):
+        for array in (self.opens_ns, self.closes_ns, self.midnights_ns, self.days, self.pauses_ns, boundaries):
             array.setflags(write=False)
         object.__setattr__(self, "_boundaries_ns", boundaries)
 
@@ -135,30 +139,29 @@ class Calendar:
 
     def _passed(self, ts_ns: int) -> int:
         """Return how many boundaries lie at or before ``ts_ns``; odd while a session is open."""
-        passed = int(np.searchsorted(self._boundaries_ns, ts_ns, side="right"))
-        if passed == len(self._boundaries_ns) or ts_ns < self._boundaries_ns[0] - 7 * DAY_NS:
-            years = f"{day_text(int(self.days[0]))} to {day_text(int(self.days[-1]))}"
-            raise DataError(
-                f"{day_text(ts_ns // DAY_NS)} is outside {years}",
-                where=f"calendar {self.name}",
-                fix="use the calendar 'always' or correct the timestamps",
-            )
-        return passed
+        check_years(self.name, ts_ns, self._boundaries_ns)
+        return int(np.searchsorted(self._boundaries_ns, ts_ns, side="right"))
 
 
-def day_text(day: int) -> str:
-    """Return a day since 1970-01-01 as ISO text, or as plain days where the civil calendar ends."""
-    return str(EPOCH + timedelta(days=day)) if -719_162 <= day <= 2_932_896 else f"day {day}"
+def check_years(name: str, ts_ns: int, boundaries_ns: NDArray[np.int64]) -> None:
+    """Refuse a moment a week before the first boundary of a calendar or earlier, or at its last one or later.
 
-
-def week_of(day: int) -> int:
-    """Return the number of the week, Monday to Sunday, of a day since 1970-01-01, a Thursday; that week is 0."""
-    return (day + THURSDAY) // 7
+    Raises:
+        DataError: the calendar says nothing about ``ts_ns``.
+    """
+    first_ns, last_ns = int(boundaries_ns[0]), int(boundaries_ns[-1])
+    if not first_ns - 7 * DAY_NS <= ts_ns < last_ns:
+        years = f"{day_text(first_ns // DAY_NS)} to {day_text(last_ns // DAY_NS)}"
+        raise DataError(
+            f"{day_text(ts_ns // DAY_NS)} is outside {years}",
+            where=f"calendar {name}",
+            fix="use the calendar 'always' or correct the timestamps",
+        )
 
 
 def calendar_names() -> tuple[str, ...]:
     """Return the names of the built-in calendars."""
-    return tuple(_BUILDERS)
+    return tuple(_TABLES)
 
 
 @cache
@@ -168,152 +171,38 @@ def calendar(name: str) -> Calendar:
     Raises:
         ConfigError: there is no calendar of that name.
     """
-    if name not in _BUILDERS:
-        raise ConfigError(f"there is no calendar {name!r}", where="calendar", fix=nearest(name, _BUILDERS))
-    sessions = list(_BUILDERS[name]())
-    return Calendar(name, *(np.array([row[i] for row in sessions], np.int64) for i in range(4)))
+    if name not in _TABLES:
+        raise ConfigError(f"there is no calendar {name!r}", where="calendar", fix=nearest(name, _TABLES))
+    return compile_days(name, _TABLES[name]())
 
 
-# --- New York time ----------------------------------------------------------------------------------------------------
+def compile_days(name: str, days: Iterator[session_tables.TradingDay]) -> Calendar:
+    """Return the calendar of a table of trading days in New York time; of an empty one the calendar without end."""
+    rows, pauses, notes = [], [], {}
+    for day, hours, note in days:
+        number = day_number(day)
+        if hours is not None:
+            rows.append((number * DAY_NS, hours.opens * MINUTE_NS, hours.closes * MINUTE_NS))
+            if hours.pause is not None:
+                pauses.append([number * DAY_NS + minute * MINUTE_NS for minute in hours.pause])
+        if note:
+            notes[number] = note
+    table = np.array(rows, np.int64).reshape(-1, 3)
+    midnights, opens, closes = table.T
+    return Calendar(
+        name,
+        NEW_YORK.to_utc(midnights + opens),
+        NEW_YORK.to_utc(midnights + closes),
+        NEW_YORK.to_utc(midnights),
+        midnights // DAY_NS,
+        NEW_YORK if rows else UTC,
+        NEW_YORK.to_utc(np.array(pauses, np.int64).reshape(-1, 2)),
+        MappingProxyType(notes),
+    )
 
 
-def nth_weekday(year: int, month: int, weekday: int, nth: int) -> date:
-    """Return the ``nth`` (1 is the first, -1 the last) ``weekday`` (Monday 0) of a month."""
-    if nth > 0:
-        first = date(year, month, 1)
-        return first + timedelta(days=(weekday - first.weekday()) % 7 + 7 * (nth - 1))
-    last = date(year + month // 12, month % 12 + 1, 1) - timedelta(days=1)
-    return last - timedelta(days=(last.weekday() - weekday) % 7)
-
-
-@cache
-def daylight_saving(year: int) -> tuple[date, date]:
-    """Return the Sundays on which New York's daylight saving time begins and ends; both change at 02:00."""
-    if year >= 2007:
-        return nth_weekday(year, 3, SUNDAY, 2), nth_weekday(year, 11, SUNDAY, 1)
-    return nth_weekday(year, 4, SUNDAY, 1), nth_weekday(year, 10, SUNDAY, -1)
-
-
-def new_york_ns(day: date, minute: int) -> int:
-    """Return a New York wall clock time (``minute`` of ``day``, from 03:00 on) in UTC nanoseconds."""
-    begins, ends = daylight_saving(day.year)
-    utc_offset_hours = 4 if begins <= day < ends else 5
-    return (day - EPOCH).days * DAY_NS + (minute + 60 * utc_offset_hours) * MINUTE_NS
-
-
-def new_york_session(day: date, open_ns: int, close_ns: int) -> tuple[int, int, int, int]:
-    """Return a session: its opening, its close, the New York midnight that begins its trading day, and that day."""
-    midnight_ns = new_york_ns(day - timedelta(days=1), 24 * 60)  # the offset at 00:00 is the one of the evening before
-    return open_ns, close_ns, midnight_ns, (day - EPOCH).days
-
-
-# --- NYSE holidays ----------------------------------------------------------------------------------------------------
-
-SPECIAL_CLOSURES = {
-    date(2001, 9, 11): "attacks of September 11",
-    date(2001, 9, 12): "attacks of September 11",
-    date(2001, 9, 13): "attacks of September 11",
-    date(2001, 9, 14): "attacks of September 11",
-    date(2004, 6, 11): "mourning for Ronald Reagan",
-    date(2007, 1, 2): "mourning for Gerald Ford",
-    date(2012, 10, 29): "hurricane Sandy",
-    date(2012, 10, 30): "hurricane Sandy",
-    date(2018, 12, 5): "mourning for George H. W. Bush",
-    date(2025, 1, 9): "mourning for Jimmy Carter",
+_TABLES: dict[str, Callable[[], Iterator[session_tables.TradingDay]]] = {
+    "always": lambda: iter(()),
+    "us_equities": session_tables.us_equities,
+    "globex": session_tables.globex,
 }
-SPECIAL_HALF_DAYS = {date(2003, 12, 26): "day after Christmas"}
-LATE_OPENINGS = {date(2002, 9, 11): 12 * 60}
-"""Minute of the day at which trading began: remembrance of September 11."""
-
-
-def easter(year: int) -> date:
-    """Return Easter Sunday by the anonymous Gregorian computus."""
-    a, (b, c) = year % 19, divmod(year, 100)
-    (d, e), g = divmod(b, 4), (8 * b + 13) // 25
-    h = (19 * a + b - d - g + 15) % 30
-    i, k = divmod(c, 4)
-    m = (32 + 2 * e + 2 * i - h - k) % 7
-    n = (a + 11 * h + 22 * m) // 451
-    month, day = divmod(h + m - 7 * n + 114, 31)
-    return date(year, month, day + 1)
-
-
-def observed(holiday: date) -> date:
-    """Return the weekday on which a fixed-date holiday is kept: Friday for a Saturday, Monday for a Sunday."""
-    return holiday + timedelta(days={SATURDAY: -1, SUNDAY: 1}.get(holiday.weekday(), 0))
-
-
-@cache
-def nyse_closures(year: int) -> dict[date, str]:
-    """Return the weekdays of a year on which the NYSE does not open, with the reason."""
-    closures = {
-        nth_weekday(year, 1, MONDAY, 3): "Martin Luther King Jr. Day",
-        nth_weekday(year, 2, MONDAY, 3): "Washington's Birthday",
-        easter(year) - timedelta(days=2): "Good Friday",
-        nth_weekday(year, 5, MONDAY, -1): "Memorial Day",
-        observed(date(year, 7, 4)): "Independence Day",
-        nth_weekday(year, 9, MONDAY, 1): "Labor Day",
-        nth_weekday(year, 11, THURSDAY, 4): "Thanksgiving",
-        observed(date(year, 12, 25)): "Christmas",
-    }
-    if date(year, 1, 1).weekday() != SATURDAY:  # a New Year on a Saturday is not kept on the Friday of the old year
-        closures[observed(date(year, 1, 1))] = "New Year"
-    if year >= 2022:
-        closures[observed(date(year, 6, 19))] = "Juneteenth"
-    closures.update({day: reason for day, reason in SPECIAL_CLOSURES.items() if day.year == year})
-    return closures
-
-
-@cache
-def nyse_half_days(year: int) -> dict[date, str]:
-    """Return the days of a year on which the NYSE closes at 13:00, with the reason."""
-    half_days = {nth_weekday(year, 11, THURSDAY, 4) + timedelta(days=1): "day after Thanksgiving"}
-    if date(year, 12, 24).weekday() <= THURSDAY:
-        half_days[date(year, 12, 24)] = "Christmas Eve"
-    independence = date(year, 7, 4)
-    if independence.weekday() == THURSDAY and year < 2013:  # until 2012 the Friday after was the short day
-        half_days[date(year, 7, 5)] = "day after Independence Day"
-    elif independence.weekday() not in (MONDAY, SATURDAY, SUNDAY):
-        half_days[date(year, 7, 3)] = "day before Independence Day"
-    half_days.update({day: reason for day, reason in SPECIAL_HALF_DAYS.items() if day.year == year})
-    return half_days
-
-
-# --- The built-in tables ----------------------------------------------------------------------------------------------
-
-
-def _weekdays() -> Iterator[date]:
-    day = date(FIRST_YEAR, 1, 1)
-    while day.year <= LAST_YEAR:
-        if day.weekday() <= FRIDAY:
-            yield day
-        day += timedelta(days=1)
-
-
-def _always() -> Iterator[tuple[int, int, int, int]]:
-    return iter(())
-
-
-def _us_equities() -> Iterator[tuple[int, int, int, int]]:
-    for day in _weekdays():
-        if day not in nyse_closures(day.year):
-            opening = LATE_OPENINGS.get(day, 9 * 60 + 30)
-            close = 13 * 60 if day in nyse_half_days(day.year) else 16 * 60
-            yield new_york_session(day, new_york_ns(day, opening), new_york_ns(day, close))
-
-
-def _globex() -> Iterator[tuple[int, int, int, int]]:
-    for day in _weekdays():
-        holiday = nyse_closures(day.year).get(day)
-        if holiday in ("Christmas", "New Year", "Good Friday"):
-            continue
-        close = 17 * 60
-        if holiday and day not in SPECIAL_CLOSURES:
-            close = 13 * 60
-        elif day in nyse_half_days(day.year):
-            close = 13 * 60 + 15
-        evening_before = day - timedelta(days=1)
-        yield new_york_session(day, new_york_ns(evening_before, 18 * 60), new_york_ns(day, close))
-
-
-_BUILDERS = {"always": _always, "us_equities": _us_equities, "globex": _globex}

@@ -44,7 +44,8 @@ LAYERS = {
         ("hot", "words", "language"),
     ),
     "domain": Layer(
-        engine("strategy", "lanes", "orders", "portfolio", "risk", "metrics", "sessions", "ports"),
+        engine("strategy", "lanes", "orders", "portfolio", "risk", "metrics", "sessions", "session_clock")
+        + engine("session_tables", "session_rules", "ports"),
         ("hot", "words", "language", "domain"),
     ),
     "shells": Layer(engine("strategies", "strategies.*"), (), engine("strategies.*", "strategy", "rules", "indicators", "structure", "model")),

@@ -63,7 +63,7 @@ def test_metadata(wheel):
     assert metadata["Name"] == "microburst"
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.11"
-    assert set(metadata.get_all("Provides-Extra")) == {"gui", "data", "rivals", "all", "dev"}
+    assert set(metadata.get_all("Provides-Extra")) == {"gui", "data", "calendars", "rivals", "all", "dev"}
     core = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
     assert sorted(re.split(r"[<>=;\[ ]", line)[0].lower() for line in core) == sorted(CORE)
     assert any(name.endswith("/licenses/LICENSE") for name in wheel.namelist())
@@ -77,7 +77,7 @@ def test_console_commands(wheel):
 
 
 def test_all_is_everything_a_user_runs():
-    assert PROJECT["optional-dependencies"]["all"] == ["microburst[gui,data]"]
+    assert PROJECT["optional-dependencies"]["all"] == ["microburst[gui,data,calendars]"]
 
 
 def test_the_licence_is_the_full_text():

@@ -17,7 +17,11 @@ from engine.commands.shared import ConfigFlag, JsonFlag, load_config, plain_tabl
 from engine.errors import ExitCode, UserError
 
 MOCK_PORT = 8765
-EXTRAS = {"gui": ("pyqtgraph", "PySide6-Essentials"), "data": ("polars", "pyarrow", "plotly")}
+EXTRAS = {
+    "gui": ("pyqtgraph", "PySide6-Essentials"),
+    "data": ("polars", "pyarrow", "plotly"),
+    "calendars": ("pandas_market_calendars",),
+}
 CORE = ("numpy", "orjson", "websockets", "uvloop", "typer", "rich", "structlog", "pydantic-settings")
 INSTALL = "in the project's folder: pip install -e ."
 

@@ -11,23 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import ConfigError, DataError
-from engine.sessions import (
-    DAY_NS,
-    EPOCH,
-    FIRST_YEAR,
-    LAST_YEAR,
-    MINUTE_NS,
-    NEVER_NS,
-    Calendar,
-    calendar,
-    calendar_names,
-    day_text,
-    easter,
-    new_york_ns,
-    nth_weekday,
-    nyse_closures,
-    nyse_half_days,
-)
+from engine.session_clock import EPOCH, FIRST_YEAR, LAST_YEAR, MINUTE_NS, UTC, nth_weekday
+from engine.session_clock import NEW_YORK as CLOCK
+from engine.session_tables import easter, nyse_closures, nyse_half_days
+from engine.sessions import DAY_NS, NEVER_NS, Calendar, calendar, calendar_names, day_text
 
 NEW_YORK = ZoneInfo("America/New_York")
 US, GLOBEX, ALWAYS = calendar("us_equities"), calendar("globex"), calendar("always")
@@ -43,11 +30,57 @@ def days_of(year: int) -> list[date]:
     return [date(year, 1, 1) + timedelta(days=n) for n in range((date(year + 1, 1, 1) - date(year, 1, 1)).days)]
 
 
-@pytest.mark.parametrize("year", range(FIRST_YEAR, LAST_YEAR + 1))
-def test_new_york_time_equals_the_time_zone_database(year):
-    for day in days_of(year):
-        for hour, minute in ((3, 0), (9, 30), (13, 0), (16, 0), (18, 0), (23, 59)):
-            assert new_york_ns(day, 60 * hour + minute) == ns(day, hour, minute)
+# --- the clock --------------------------------------------------------------------------------------------------------
+
+YEARS = range(FIRST_YEAR, LAST_YEAR + 1)
+CHANGES = [
+    int(moment.timestamp())
+    for year in YEARS
+    for day in days_of(year)
+    for moment in [datetime(day.year, day.month, day.day, tzinfo=NEW_YORK)]
+    if moment.utcoffset() != (moment + timedelta(days=1)).utcoffset()
+]
+"""New York's midnights, in seconds of UTC, of the days on which its clocks are changed; by the time zone database."""
+
+
+def wall_ns(moment: datetime) -> int:
+    """Return what a wall clock shows, as nanoseconds since 1970-01-01 00:00 on it."""
+    return (moment.replace(tzinfo=None) - datetime(1970, 1, 1)) // timedelta(microseconds=1) * 1000
+
+
+def test_new_york_changes_its_clocks_twice_a_year_in_the_table_too():
+    assert len(CHANGES) == 2 * len(YEARS)
+    of_the_years = [change for change in CLOCK.changes_ns.tolist() if ns(date(FIRST_YEAR, 1, 1), 0) <= change]
+    later = [change for change in of_the_years if change < ns(date(LAST_YEAR + 1, 1, 1), 0)]
+    assert [change - 10**9 * midnight for change, midnight in zip(later, CHANGES, strict=True)] == [
+        120 * MINUTE_NS  # two hours after midnight
+    ] * len(CHANGES)
+
+
+@given(
+    st.one_of(
+        st.integers(min(CHANGES), max(CHANGES)),
+        st.builds(lambda midnight, second: midnight + second, st.sampled_from(CHANGES), st.integers(0, 4 * 3600)),
+    )
+)
+def test_new_york_time_equals_the_time_zone_database(second):
+    shown = wall_ns(datetime.fromtimestamp(second, NEW_YORK))
+    assert CLOCK.from_utc(np.array([second * 10**9])).tolist() == [shown]
+    local = datetime(1970, 1, 1, tzinfo=NEW_YORK) + timedelta(seconds=shown // 10**9)  # shown twice: the first time
+    assert CLOCK.to_utc(np.array([shown])).tolist() == [int(local.timestamp()) * 10**9]
+
+
+def test_a_time_that_is_skipped_is_taken_as_if_the_clock_had_not_been_changed_yet():
+    skipped = wall_ns(datetime(2024, 3, 10, 2, 30))
+    assert CLOCK.to_utc(np.array([skipped])).tolist() == [ns(date(2024, 3, 10), 3, 30)]
+
+
+@given(st.integers(-(1 << 62), 1 << 62))
+def test_utc_shows_utc(ts_ns):
+    assert UTC.from_utc(np.array([ts_ns])).tolist() == UTC.to_utc(np.array([ts_ns])).tolist() == [ts_ns]
+
+
+# --- the tables -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -138,13 +171,73 @@ def test_globex_weeks_begin_on_sunday_evening_and_rest_for_an_hour_a_day():
     assert GLOBEX.next_boundary_ns(ns(friday, 17)) == ns(date(2024, 3, 17), 18)
 
 
-def test_globex_holidays():
-    assert GLOBEX.session_index(ns(date(2024, 12, 25), 12)) == -1
-    assert GLOBEX.session_index(ns(date(2024, 3, 29), 12)) == -1
-    thanksgiving, day_after = date(2024, 11, 28), date(2024, 11, 29)
-    assert GLOBEX.session_bounds(ns(thanksgiving, 12)) == (ns(date(2024, 11, 27), 18), ns(thanksgiving, 13))
-    assert GLOBEX.session_bounds(ns(day_after, 12)) == (ns(thanksgiving, 18), ns(day_after, 13, 15))
-    assert GLOBEX.session_index(ns(date(2012, 10, 29), 12)) >= 0  # the storm closed the floor, not the futures
+@pytest.mark.parametrize(
+    ("day", "opening", "close"),
+    [
+        # As the exchange announced them; docs/reference/calendars.md has the sources. An opening is the evening before.
+        (date(2024, 11, 28), (18, 0), (13, 0)),
+        (date(2024, 11, 29), (18, 0), (13, 15)),
+        (date(2013, 7, 3), (18, 0), (13, 15)),
+        (date(2013, 7, 4), (18, 0), (11, 30)),
+        (date(2014, 2, 17), (18, 0), (11, 30)),
+        (date(2014, 5, 26), (18, 0), (13, 0)),
+        (date(2026, 4, 3), (18, 0), (9, 15)),  # a Good Friday with the report on employment
+        (date(2012, 10, 29), (18, 0), (9, 15)),  # the storm
+        (date(2012, 10, 30), (18, 0), (9, 15)),
+        (date(2018, 12, 5), (18, 0), (9, 30)),  # mourning
+        (date(2025, 1, 9), (18, 0), (9, 30)),
+        (date(2012, 11, 16), (16, 30), (16, 15)),  # the last day of the hours before daily price limits
+        (date(2012, 11, 12), (18, 0), (16, 15)),  # on Mondays it began on Sunday evening
+        (date(2012, 9, 4), (18, 0), (16, 15)),  # and after a holiday in the evening too
+        (date(2012, 11, 19), (18, 0), (17, 15)),
+        (date(2015, 9, 18), (18, 0), (17, 15)),
+        (date(2015, 9, 21), (18, 0), (17, 0)),
+    ],
+)
+def test_globex_hours(day, opening, close):
+    assert GLOBEX.session_bounds(ns(day, 9)) == (ns(day - timedelta(days=1), *opening), ns(day, *close))
+
+
+@pytest.mark.parametrize("day", [date(2024, 12, 25), date(2024, 3, 29), date(2025, 1, 1), date(2001, 9, 12)])
+def test_globex_is_closed(day):
+    assert GLOBEX.session_index(ns(day, 8)) == -1
+
+
+def pauses_of(cal: Calendar, day: date) -> list[list[int]]:
+    open_ns, close_ns = cal.session_bounds(ns(day, 9, 30))
+    return [row for row in cal.pauses_ns.tolist() if open_ns <= row[0] and row[1] <= close_ns]
+
+
+@pytest.mark.parametrize(
+    ("day", "pause"),
+    [
+        (date(2013, 10, 8), (16, 15)),
+        (date(2021, 6, 25), (16, 15)),  # the last one
+        (date(2021, 6, 28), None),
+        (date(2013, 11, 29), None),  # a half day is over before
+        (date(2012, 11, 15), (17, 30)),  # maintenance, on the evening before
+        (date(2012, 11, 12), None),  # on Sunday evening there was none
+    ],
+)
+def test_globex_pauses(day, pause):
+    evening = day - timedelta(days=pause is not None and pause > (17,))
+    minutes = 30 if evening != day else 15
+    expected = [[ns(evening, *pause), ns(evening, *pause) + minutes * MINUTE_NS]] if pause else []
+    assert pauses_of(GLOBEX, day) == expected
+    for begin, _end in expected:
+        assert GLOBEX.session_index(begin) >= 0  # a pause ends no session
+
+
+@pytest.mark.parametrize("name", ["us_equities", "globex"])
+def test_every_day_that_is_not_ordinary_says_why(name):
+    cal = calendar(name)
+    lengths = dict(zip(cal.days.tolist(), (cal.closes_ns - cal.opens_ns).tolist(), strict=True))
+    ordinary = {390} if name == "us_equities" else {1380, 1395, 1335, 1425}  # by the years, in minutes
+    for number in range((date(FIRST_YEAR, 1, 3) - EPOCH).days, (date(LAST_YEAR, 12, 31) - EPOCH).days):
+        usual = lengths.get(number, 0) // MINUTE_NS in ordinary if (number + 3) % 7 < 5 else number not in lengths
+        assert usual == (number not in cal.notes), day_text(number)
+    assert cal.notes[(date(2025, 1, 9) - EPOCH).days] == "mourning for Jimmy Carter"
+    assert cal.notes[(date(2024, 7, 3) - EPOCH).days] == "day before Independence Day"
 
 
 # --- facts of a session -----------------------------------------------------------------------------------------------
@@ -203,13 +296,15 @@ def test_facts_of_globex_sessions():
     assert GLOBEX.facts(ns(day_after, 9)) == facts_of(day_after, (thanksgiving, 18, 0), (13, 15))
 
 
-@pytest.mark.parametrize(("name", "opening"), [("us_equities", (9, 30)), ("globex", (18, 0))])
-def test_midnight_and_week_of_every_session_agree_with_the_standard_library(name, opening):
+@pytest.mark.parametrize("name", ["us_equities", "globex"])
+def test_midnight_and_week_of_every_session_agree_with_the_standard_library(name):
     cal = calendar(name)
     for open_ns, number in zip(cal.opens_ns.tolist(), cal.days.tolist(), strict=True):
         facts, day = cal.facts(open_ns), date(1970, 1, 1) + timedelta(days=number)
         assert (facts.midnight_ns, facts.week) == (ns(day, 0), monday_weeks(day))
-        assert (facts.open_ns == ns(day - timedelta(days=name == "globex"), *opening)) or day == date(2002, 9, 11)
+        evening = day - timedelta(days=1)
+        at = {ns(evening, 18), ns(evening, 16, 30)} if name == "globex" else {ns(day, 9, 30)}
+        assert facts.open_ns in at or day == date(2002, 9, 11)
 
 
 @given(st.datetimes(datetime(1950, 1, 1), datetime(2100, 1, 1)))
@@ -255,7 +350,7 @@ def test_uncovered_years_are_refused_not_taken_for_closed(name, day):
         calendar(name).trading_day,
         calendar(name).facts,
     ):
-        with pytest.raises(DataError, match=f"calendar {name}: {day} is outside 2000-01-03 to 2035-12-31"):
+        with pytest.raises(DataError, match=f"calendar {name}: {day} is outside 2000-01-0[23] to 2035-12-31"):
             query(ts_ns)
     with pytest.raises(DataError):
         calendar(name).session_indices(np.array([ts_ns], np.int64))
