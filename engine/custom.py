@@ -103,7 +103,7 @@ class _Called(Custom):
     def __str__(self) -> str:
         assert isinstance(self.build, _Call)
         settings = [f"{name}={value}" for name, _, value in self.build.settings]
-        return self.name or f"{self.function}({', '.join([*map(str, self.inputs), *settings])})"
+        return self.called or f"{self.function}({', '.join([*map(str, self.inputs), *settings])})"
 
 
 @dataclass(frozen=True, slots=True)

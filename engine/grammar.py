@@ -215,11 +215,18 @@ class Expr(Operators):
     """Something with a value on every trade, or on every bar of a series."""
 
     name: str = ""
+    made_by: object = None
+    """The call that made it, where it is a composition; it is then shown as that."""
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """The expressions and conditions that it is made of."""
         return ()
+
+    @property
+    def called(self) -> str:
+        """Its name, or the call that made it; empty for what is only written out."""
+        return self.name or ("" if self.made_by is None else str(self.made_by))
 
     def __repr__(self) -> str:
         return str(self)
@@ -392,7 +399,7 @@ class Binary(Expr):
         return self.left, self.right
 
     def __str__(self) -> str:
-        return self.name or f"({self.left} {self.op} {self.right})"
+        return self.called or f"({self.left} {self.op} {self.right})"
 
 
 class Elementwise(Expr):
@@ -406,7 +413,7 @@ class Elementwise(Expr):
         return self.inputs
 
     def __str__(self) -> str:
-        return self.name or f"{self.function}({', '.join(map(str, self.inputs))})"
+        return self.called or f"{self.function}({', '.join(part.name or str(part) for part in self.inputs)})"
 
 
 # ---------------------------------------------------------------- conditions
@@ -416,11 +423,18 @@ class Condition:
     """Something that holds or does not on every trade; joined with ``&``, ``|`` and ``~``."""
 
     name: str = ""
+    made_by: object = None
+    """The call that made it, where it is a composition; it is then shown as that."""
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """The expressions and conditions that it is made of."""
         return ()
+
+    @property
+    def called(self) -> str:
+        """Its name, or the call that made it; empty for what is only written out."""
+        return self.name or ("" if self.made_by is None else str(self.made_by))
 
     def __repr__(self) -> str:
         return str(self)
@@ -466,6 +480,11 @@ def condition(value: object, where: str = "") -> Condition:
     raise RuleError(f"{said(value)} is not a condition", where=where, fix=fix)
 
 
+def inner(part: Condition) -> str:
+    """A condition within another: as what it is called, else in brackets."""
+    return part.called or f"({part})"
+
+
 class Comparison(Condition):
     """``left op right``, decided exactly. It is false, and so is its negation, while a side is undefined."""
 
@@ -477,7 +496,7 @@ class Comparison(Condition):
         return self.left, self.right
 
     def __str__(self) -> str:
-        return f"{self.left} {self.op} {self.right}"
+        return str(self.made_by or f"{self.left} {self.op} {self.right}")
 
 
 class Joined(Condition):
@@ -491,7 +510,9 @@ class Joined(Condition):
         return self.left, self.right
 
     def __str__(self) -> str:
-        return f"({self.left}) {self.op} ({self.right})"
+        left = self.left
+        chain = isinstance(left, Joined) and left.op == self.op and not left.called
+        return str(self.made_by or f"{left if chain else inner(left)} {self.op} {inner(self.right)}")
 
 
 class Negation(Condition):
@@ -505,7 +526,7 @@ class Negation(Condition):
         return (self.inner,)
 
     def __str__(self) -> str:
-        return f"~({self.inner})"
+        return str(self.made_by or f"~{inner(self.inner)}")
 
 
 Part = Expr | Condition

@@ -9,9 +9,12 @@ where a denominator is zero. Definitions, warm-up and the differences from TA-Li
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 from engine.grammar import Operand
 from engine.measures import Bars, Length
+from engine.naming import composed
 from engine.rules import (
     Condition,
     Expr,
@@ -44,6 +47,7 @@ __all__ = [
     "atr",
     "bollinger",
     "cci",
+    "count_of",
     "donchian",
     "keltner",
     "macd",
@@ -60,6 +64,7 @@ __all__ = [
 # ---------------------------------------------------------------- of any value
 
 
+@composed
 def rsi(x: Expr, length: Length = 14) -> Expr:
     """Relative strength index, 0 to 100: 100 g / (g + l), Wilder's averages of rises and of falls (Wilder 1978)."""
     move = x - previous(x)
@@ -76,6 +81,7 @@ class Macd:
     histogram: Expr
 
 
+@composed
 def macd(x: Expr, fast: Length = 12, slow: Length = 26, signal: Length = 9) -> Macd:
     """Fast average less slow, that line's own average, and the distance between the two (Appel 1979)."""
     line = ema(x, fast) - ema(x, slow)
@@ -99,6 +105,7 @@ class PercentBands(Bands):
     percent: Expr
 
 
+@composed
 def bollinger(x: Expr, length: Length = 20, k: Operand = 2) -> PercentBands:
     """The mean with ``k`` population standard deviations on each side (Bollinger 2001)."""
     middle, width = sma(x, length), k * stdev(x, length)
@@ -106,11 +113,20 @@ def bollinger(x: Expr, length: Length = 20, k: Operand = 2) -> PercentBands:
     return PercentBands(upper, middle, lower, (x - lower) / (upper - lower))
 
 
+@composed
+def count_of(*conditions: Condition) -> Expr:
+    """How many of the conditions hold, where several signs must agree [count]; exact."""
+    ones: list[Expr] = [where(each, 1, 0) for each in conditions]
+    return reduce(add, ones)
+
+
+@composed
 def streak(x: Expr) -> Expr:
     """Rises in a row up to now, or less than 0: falls in a row [count]; exact."""
     return run_length(rising(x)) - run_length(falling(x))
 
 
+@composed
 def pair_spread(x: Expr, y: Expr, length: Length) -> Expr:
     """Log-price spread of a pair: ln x - b ln y, b their rolling ``hedge_ratio`` [ratio]."""
     return log(x) - hedge_ratio(log(x), log(y), length) * log(y)
@@ -119,17 +135,20 @@ def pair_spread(x: Expr, y: Expr, length: Length) -> Expr:
 # ---------------------------------------------------------------- of bars
 
 
+@composed
 def true_range(b: Bars) -> Expr:
     """The bar's range, stretched to the close before it [price]; from the second bar on (Wilder 1978)."""
     before = previous(b.close)
     return maximum(b.high - b.low, abs(b.high - before), abs(b.low - before))
 
 
+@composed
 def atr(b: Bars, length: Length = 14) -> Expr:
     """Average true range: Wilder's average of it [price] (Wilder 1978)."""
     return wilder(true_range(b), length)
 
 
+@composed
 def keltner(b: Bars, length: Length = 20, k: Operand = 2, *, atr_length: Length = 10) -> Bands:
     """An exponential average of the typical price with ``k`` average true ranges on each side [price].
 
@@ -139,6 +158,7 @@ def keltner(b: Bars, length: Length = 20, k: Operand = 2, *, atr_length: Length 
     return Bands(middle + width, middle, middle - width)
 
 
+@composed
 def donchian(b: Bars, length: Length = 20) -> Bands:
     """Highest high and lowest low of the last bars, the last closed one included, and their middle [price]; exact."""
     upper, lower = highest(b.high, length), lowest(b.low, length)
@@ -153,6 +173,7 @@ class Stochastic:
     d: Expr
 
 
+@composed
 def stochastic(b: Bars, length: Length = 14, smooth: Length = 3, d: Length = 3) -> Stochastic:
     """Where the close lies in the range of the last bars, averaged over ``smooth`` bars, and that over ``d`` (Lane)."""
     channel = donchian(b, length)
@@ -169,6 +190,7 @@ class Directional:
     minus: Expr
 
 
+@composed
 def adx(b: Bars, length: Length = 14) -> Directional:
     """Average directional index, from the moves beyond the bar before in units of the true range (Wilder 1978)."""
     up, down = b.high - previous(b.high), previous(b.low) - b.low
@@ -183,11 +205,13 @@ def _if_known(when: Condition, x: Expr) -> Expr:
     return where(when, x, 0 * x)
 
 
+@composed
 def cci(b: Bars, length: Length = 20) -> Expr:
     """Commodity channel index: the typical price's distance from its mean in 0.015 mean deviations (Lambert 1980)."""
     return (b.typical - sma(b.typical, length)) / (0.015 * mad(b.typical, length))
 
 
+@composed
 def obv(b: Bars) -> Expr:
     """On-balance volume: from 0 at the first bar, plus the volume of rising closes, less that of falling ones [size].
 
@@ -196,6 +220,7 @@ def obv(b: Bars) -> Expr:
     return cumulative(where(rising(b.close), b.volume, where(falling(b.close), -b.volume, 0 * b.volume)))
 
 
+@composed
 def mfi(b: Bars, length: Length = 14) -> Expr:
     """Money flow index, 0 to 100: typical price x volume of bars whose typical price rose, against that of all moves.
 

@@ -80,7 +80,7 @@ class Feature(Expr):
         if self.window is None:
             return self.name or self.feature
         option = f", {self.option!r}" if self.option else ""
-        return self.name or f"{self.feature}({self.window}{option})"
+        return self.called or f"{self.feature}({self.window}{option})"
 
 
 class Rated(Feature):
@@ -109,8 +109,10 @@ class Series(Expr):
         return self.inputs
 
     def __str__(self) -> str:
-        arguments = [*self.inputs] if self.length is None else [*self.inputs, self.length]
-        return self.name or f"{self.function}({', '.join(map(str, arguments))})"
+        arguments = [part.name or str(part) for part in self.inputs]
+        if self.length is not None:
+            arguments.append(str(self.length))
+        return self.called or f"{self.function}({', '.join(arguments)})"
 
 
 class Bars:
@@ -191,7 +193,7 @@ class BarValue(Expr):
         self.bars, self.field = bars, field
 
     def __str__(self) -> str:
-        return self.name or f"{self.bars}.{self.field}"
+        return self.called or f"{self.bars}.{self.field}"
 
 
 class Sample(Expr):
@@ -205,7 +207,7 @@ class Sample(Expr):
         return (self.inner,)
 
     def __str__(self) -> str:
-        return self.name or f"sample({self.inner}, {self.bars})"
+        return self.called or f"sample({self.inner}, {self.bars})"
 
 
 class Other(Expr):
@@ -219,7 +221,7 @@ class Other(Expr):
         return (self.inner,)
 
     def __str__(self) -> str:
-        return self.name or f"of({self.symbol!r}, {self.inner})"
+        return self.called or f"of({self.symbol!r}, {self.inner})"
 
 
 class Custom(Expr):
@@ -241,7 +243,7 @@ class Custom(Expr):
         return self.inputs
 
     def __str__(self) -> str:
-        return self.name or f"{self.function}({', '.join(map(str, self.inputs))})"
+        return self.called or f"{self.function}({', '.join(map(str, self.inputs))})"
 
 
 # ---------------------------------------------------------------- conditions
@@ -258,7 +260,7 @@ class Past(Condition):
         return (self.inner,)
 
     def __str__(self) -> str:
-        return self.name or f"previous({self.inner}, {self.length})"
+        return self.called or f"previous({self.inner}, {self.length})"
 
 
 class OtherCondition(Condition):
@@ -272,4 +274,4 @@ class OtherCondition(Condition):
         return (self.inner,)
 
     def __str__(self) -> str:
-        return self.name or f"of({self.symbol!r}, {self.inner})"
+        return self.called or f"of({self.symbol!r}, {self.inner})"

@@ -112,7 +112,7 @@ def _is_same(filename: str, path: Path) -> bool:
 
 # --- Hints for what people mistype ------------------------------------------------------------------------------------
 
-OURS = ("engine", "engine.rules", "engine.indicators", "engine.structure", "engine.strategy")
+OURS = ("engine", "engine.rules", "engine.indicators", "engine.structure", "engine.regimes", "engine.strategy")
 """The modules that a strategy file imports from."""
 
 _MISSING_IMPORT = re.compile(r"cannot import name '(\w+)' from '([\w.]+)'")

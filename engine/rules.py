@@ -12,6 +12,7 @@ Every definition, with unit, warm-up and source: ``docs/reference/features.md``.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Never, overload
 
 from engine.errors import nearest
@@ -62,6 +63,7 @@ from engine.measures import (
     check_window,
     window_kind,
 )
+from engine.naming import Call, composed
 from engine.quantities import parse_time_ns, parse_time_of_day_ns
 
 __all__ = [
@@ -565,21 +567,25 @@ def where(when: Condition, x: Operand, y: Operand) -> Elementwise:
 # ---------------------------------------------------------------- conditions
 
 
+@composed
 def between(x: Operand, low: Operand, high: Operand) -> Joined:
     """Whether low <= x <= high."""
     return (operand(x) >= low) & (operand(x) <= high)
 
 
+@composed
 def crosses_above(x: Operand, y: Operand) -> Joined:
     """Whether x is above y, and was not on the record before."""
     return (operand(x) > operand(y)) & Past(operand(x) <= operand(y), 1)
 
 
+@composed
 def crosses_below(x: Operand, y: Operand) -> Joined:
     """Whether x is below y, and was not on the record before."""
     return (operand(x) < operand(y)) & Past(operand(x) >= operand(y), 1)
 
 
+@composed
 def begins(when: Condition) -> Condition:
     """Whether the condition holds, and did not on the trade before: on bars, on the trade on which it comes to hold.
 
@@ -587,15 +593,17 @@ def begins(when: Condition) -> Condition:
     made again at once; one that *begins* is made once.
     """
     trades_in_a_row = run_length(condition(when, "begins") & (price > 0))
-    trades_in_a_row.name = f"run_length({when})"
+    trades_in_a_row.made_by = Call("run_length", (when,), {})
     return when & (trades_in_a_row == 1)
 
 
+@composed
 def rising(x: Operand, length: Length = 1) -> Comparison:
     """Whether x is above what it was ``length`` records ago."""
     return operand(x) > previous(operand(x), _count("rising", length))
 
 
+@composed
 def falling(x: Operand, length: Length = 1) -> Comparison:
     """Whether x is below what it was ``length`` records ago."""
     return operand(x) < previous(operand(x), _count("falling", length))
@@ -606,6 +614,7 @@ def run_length(when: Condition) -> Series:
     return Series("run_length", (condition(when, "run_length"),))
 
 
+@composed
 def for_at_least(when: Condition, length: Length) -> Comparison:
     """Whether the condition has held without a break for a duration, or for so many records."""
     held = condition(when, "for_at_least")
@@ -615,6 +624,7 @@ def for_at_least(when: Condition, length: Length) -> Comparison:
     return Series("run_length", (held,)) >= count
 
 
+@composed
 def within(when: Condition, length: Length) -> Comparison:
     """Whether the condition has held at some moment less than a duration, or so many records, ago."""
     held = condition(when, "within")
@@ -626,6 +636,17 @@ def within(when: Condition, length: Length) -> Comparison:
 
 def _is_duration(length: Length) -> bool:
     return isinstance(length, Param | Quantity) and length.kind is Kind.DURATION
+
+
+@dataclass(frozen=True, slots=True)
+class _Is:
+    """How a condition on a regime was written; told when it is asked for, as ``engine.naming.Call`` is."""
+
+    regime: Regime
+    name: str
+
+    def __str__(self) -> str:
+        return f'({self.regime} == "{self.name}")'
 
 
 def _class_of(declared: object) -> tuple[str, Condition]:
@@ -645,11 +666,16 @@ class Regime:
         declared = [_class_of(each) for each in classes]
         self.names = [*(name for name, _ in declared), otherwise]
         self._conditions = [when for _, when in declared]
+        self.name = ""
+        self.made_by: object = None
         if len(set(self.names)) != len(self.names) or not classes:
             raise RuleError("a regime's classes need names of their own", fix='write Regime(("CALM", x < 1))')
 
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = self.name or name
+
     def __str__(self) -> str:
-        return f"Regime({', '.join(self.names)})"
+        return self.name or str(self.made_by or f"Regime({', '.join(self.names)})")
 
     __repr__ = __str__
 
@@ -662,6 +688,7 @@ class Regime:
         made = parts[0]
         for part in parts[1:]:
             made = made & part
+        made.made_by = made.made_by or _Is(self, str(name))
         return made
 
     def __ne__(self, name: object) -> Condition:  # type: ignore[override]

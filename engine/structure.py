@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from engine.grammar import Operand
 from engine.measures import Bars, Length
+from engine.naming import composed
 from engine.rules import (
     Condition,
     Expr,
@@ -70,24 +71,28 @@ class _Candle:
         self.black = self.close < self.open
 
 
+@composed
 def doji(b: Bars, body: Operand = TENTH) -> Condition:
     """A body of at most ``body`` of the range."""
     bar = _Candle(b)
     return bar.body <= body * bar.range
 
 
+@composed
 def hammer(b: Bars, shadow: Operand = 2, small: Operand = TENTH) -> Condition:
     """A lower shadow of ``shadow`` bodies or more, an upper one of at most ``small`` of the range; some body."""
     bar = _Candle(b)
     return (bar.body > 0) & (bar.lower_shadow >= shadow * bar.body) & (bar.upper_shadow <= small * bar.range)
 
 
+@composed
 def shooting_star(b: Bars, shadow: Operand = 2, small: Operand = TENTH) -> Condition:
     """The hammer upside down."""
     bar = _Candle(b)
     return (bar.body > 0) & (bar.upper_shadow >= shadow * bar.body) & (bar.lower_shadow <= small * bar.range)
 
 
+@composed
 def bullish_engulfing(b: Bars) -> Condition:
     """A white body that covers the black one before it and is longer."""
     before, bar = _Candle(b, 1), _Candle(b)
@@ -95,6 +100,7 @@ def bullish_engulfing(b: Bars) -> Condition:
     return before.black & bar.white & covers & (bar.body > before.body)
 
 
+@composed
 def bearish_engulfing(b: Bars) -> Condition:
     """A black body that covers the white one before it and is longer."""
     before, bar = _Candle(b, 1), _Candle(b)
@@ -102,6 +108,7 @@ def bearish_engulfing(b: Bars) -> Condition:
     return before.white & bar.black & covers & (bar.body > before.body)
 
 
+@composed
 def morning_star(b: Bars, long: Operand = HALF, star: Operand = THREE_TENTHS, penetration: Operand = HALF) -> Condition:
     """A long black bar, a small body not above its close, and a white bar that closes well into the first body."""
     first, middle, last = _Candle(b, 2), _Candle(b, 1), _Candle(b)
@@ -110,6 +117,7 @@ def morning_star(b: Bars, long: Operand = HALF, star: Operand = THREE_TENTHS, pe
     return first.black & _is_star(first, middle, long, star) & below & back
 
 
+@composed
 def evening_star(b: Bars, long: Operand = HALF, star: Operand = THREE_TENTHS, penetration: Operand = HALF) -> Condition:
     """The morning star upside down."""
     first, middle, last = _Candle(b, 2), _Candle(b, 1), _Candle(b)
@@ -123,11 +131,13 @@ def _is_star(first: _Candle, middle: _Candle, long: Operand, star: Operand) -> C
     return (first.body >= long * first.range) & (middle.body <= star * first.body)
 
 
+@composed
 def inside_bar(b: Bars) -> Condition:
     """A bar within the range of the one before it, touching neither end."""
     return (b.high < previous(b.high)) & (b.low > previous(b.low))
 
 
+@composed
 def outside_bar(b: Bars) -> Condition:
     """A bar that goes beyond both ends of the one before it."""
     return (b.high > previous(b.high)) & (b.low < previous(b.low))
@@ -155,6 +165,7 @@ class Swings:
         return where(rises, 1, where(falls, -1, 0))
 
 
+@composed
 def swings(b: Bars, left: Length = 2, right: Length = 2) -> Swings:
     """Swing highs and lows, each known once the ``right`` bars after it have closed.
 
@@ -204,6 +215,7 @@ def _zones(found: Condition, top: Expr, bottom: Expr, ended: Condition) -> Zones
     return Zones(found, top, bottom, last > 0)
 
 
+@composed
 def fair_value_gaps(b: Bars) -> TwoSided:
     """Three bars of which the first and the last do not overlap; filled when a later bar has crossed the whole gap."""
     first_high, first_low = previous(b.high, 2), previous(b.low, 2)
@@ -215,6 +227,7 @@ def fair_value_gaps(b: Bars) -> TwoSided:
     )
 
 
+@composed
 def order_blocks(b: Bars, left: Length = 2, right: Length = 2) -> TwoSided:
     """The last bar against the move that broke the latest swing; undone by a close beyond its far edge."""
     swing = swings(b, left, right)
@@ -244,6 +257,7 @@ class LiquidityZones:
     swept_below: Condition
 
 
+@composed
 def liquidity_zones(b: Bars, left: Length = 2, right: Length = 2, tolerance: Operand = FIVE_BPS) -> LiquidityZones:
     """Two swing highs (lows) in a row, at most ``tolerance`` of the earlier one apart; taken once price trades beyond.
 

@@ -17,7 +17,7 @@ from engine import measures
 from engine.errors import nearest
 from engine.grammar import Condition, Expr, way_out
 
-SOURCES = ("engine.rules", "engine.indicators", "engine.structure")
+SOURCES = ("engine.rules", "engine.indicators", "engine.structure", "engine.regimes")
 """The modules whose names people write."""
 
 _CALLED = re.compile(r"(?:(\w+)\.)?(\w+)\(\) ")

@@ -39,8 +39,8 @@ LAYERS = {
     "hot": Layer(engine("_*"), ("hot",)),
     "words": Layer(engine("errors", "quantities", "model", "events", "telemetry_wire"), ("hot", "words")),
     "language": Layer(
-        engine("grammar", "measures", "custom", "exits", "rules", "indicators", "structure", "vocabulary")
-        + engine("algebra", "nodes", "catalogue", "series", "compiler"),
+        engine("grammar", "naming", "measures", "custom", "exits", "rules", "indicators", "structure", "regimes")
+        + engine("vocabulary", "algebra", "nodes", "catalogue", "series", "compiler"),
         ("hot", "words", "language"),
     ),
     "domain": Layer(
@@ -48,7 +48,11 @@ LAYERS = {
         + engine("session_tables", "session_rules", "ports"),
         ("hot", "words", "language", "domain"),
     ),
-    "shells": Layer(engine("strategies", "strategies.*"), (), engine("strategies.*", "strategy", "rules", "indicators", "structure", "model")),
+    "shells": Layer(
+        engine("strategies", "strategies.*"),
+        (),
+        engine("strategies.*", "strategy", "rules", "indicators", "structure", "regimes", "model"),
+    ),
     "core": Layer(engine("kernel"), ("hot", "words", "language", "domain", "core")),
     "adapters": Layer(
         (

@@ -1,0 +1,54 @@
+"""What a composition is called: ``rsi(b.close, 14)``, not the averages of moves that it is made of.
+
+Indicators, structure and regimes are functions that return expressions of other expressions. Written out, those fill a
+screen. ``@composed`` marks such a function: what it returns is then shown as the call that made it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from engine.grammar import Condition, Expr
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call as it was written; told when it is asked for, since parameters get their names after the class body."""
+
+    function: str
+    arguments: tuple[object, ...]
+    options: Mapping[str, object]
+    value: str = ""
+
+    def __str__(self) -> str:
+        given = [getattr(one, "name", "") or str(one) for one in self.arguments]
+        given += [f"{name}={value}" for name, value in self.options.items()]
+        return f"{self.function}({', '.join(given)}){self.value}"
+
+
+def composed(function: Callable[P, R]) -> Callable[P, R]:
+    """Mark a function of the rule language: what it returns, or each of the values in it, is shown as its call."""
+
+    @wraps(function)
+    def made(*arguments: P.args, **options: P.kwargs) -> R:
+        result = function(*arguments, **options)
+        _label(result, Call(function.__name__, arguments, options))
+        return result
+
+    return made
+
+
+def _label(made: object, call: Call) -> None:
+    """Remember the call in what it made, unless that remembers one already."""
+    if isinstance(made, Expr | Condition) or hasattr(made, "made_by"):
+        made.made_by = made.made_by or call
+    elif is_dataclass(made):
+        for each in fields(made):
+            value = f"{call.value}.{each.name}"
+            _label(getattr(made, each.name), Call(call.function, call.arguments, call.options, value))
