@@ -40,6 +40,8 @@ def test_by_file(tmp_path, ending):
 
 
 def test_by_entry_point(monkeypatch):
+    built_in = strategy_names()
+
     class Point:
         name = "theirs"
 
@@ -47,7 +49,7 @@ def test_by_entry_point(monkeypatch):
             return MomentumBurst
 
     monkeypatch.setattr(plugins, "entry_points", lambda group: [Point()] if group == plugins.ENTRY_POINTS else [])
-    assert strategy_names() == ["momentum_burst", "theirs"]
+    assert strategy_names() == sorted([*built_in, "theirs"])
     assert find_strategy("theirs") is MomentumBurst
 
 
@@ -55,10 +57,10 @@ def test_by_entry_point(monkeypatch):
     ("name", "line"),
     [
         (
-            "momentm",
-            "there is no strategy 'momentm'; did you mean 'momentum_burst'? Or name a file: path/to/file.py:Class",
+            "momentm_brst",
+            "there is no strategy 'momentm_brst'; did you mean 'momentum_burst'? Or name a file: path/to/file.py:Class",
         ),
-        ("x", "there is no strategy 'x'; valid names: momentum_burst; or name a file: path/to/file.py:Class"),
+        ("x", "there is no strategy 'x'; valid names: crypto_vwap_rsi, ema_pullback, momentum_burst, "),
         ("none.py:X", "none.py: there is no such strategy file"),
         ("engine/strategies/momentum_burst.py:MomentumBrst", "did you mean 'MomentumBurst'?"),
     ],

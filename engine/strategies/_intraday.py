@@ -1,0 +1,25 @@
+"""What the intraday strategies share: when of the day they may enter, and with which trend."""
+
+from engine.regimes import midday
+from engine.rules import Param, at, bars, ema, minutes, price, time_of_day
+from engine.strategy import Strategy
+
+
+class Intraday(Strategy):
+    """Entries within hours of the exchange's clock, not at midday; with the trend when that is asked for."""
+
+    entries_from = Param(at("09:45"), "time of day from which it may enter", low="0s", high="24h")
+    entries_until = Param(at("15:30"), "time of day from which it may not", low="0s", high="24h")
+    avoid_midday = Param(1, "1: no entry at midday; 0: midday is like any hour", low=0, high=1)
+    midday_from = Param(at("12:00"), "time of day at which midday begins", low="0s", high="24h")
+    midday_until = Param(at("14:00"), "time of day at which midday ends", low="0s", high="24h")
+    trend_filter = Param(
+        0, "1: long only above the average of trend_length bars, short only below; 0: off", low=0, high=1
+    )
+    trend_bar = Param(minutes(5), "length of the bars of the trend filter", low="1s")
+    trend_length = Param(20, "bars in the average of the trend filter", low=1)
+
+    trend_average = ema(bars(trend_bar).close, trend_length)
+    in_hours = (time_of_day >= entries_from) & (time_of_day < entries_until)
+    may_enter = in_hours & ((avoid_midday == 0) | ~midday(midday_from, midday_until))
+    may_buy = may_enter & ((trend_filter == 0) | (price > trend_average))
