@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from engine import _program
 from engine.compiler import Compiler
 from engine.errors import ConfigError
 from engine.indicators import atr, macd, rsi
@@ -54,7 +55,7 @@ from engine.strategies.momentum_burst import MomentumBurst
 from engine.strategy import Strategy
 from engine.tools.features import features
 from engine.tools.graph import Graph, graph_of, label_of, text_of
-from engine.tools.graph_words import WORDS
+from engine.tools.graph_words import JOINS, WORDS
 from mock_server.market import generate
 
 FIVE = bars(seconds(5))
@@ -143,11 +144,15 @@ def test_every_node_of_the_program_once_and_in_its_order(strategy):
     )
 
 
-def test_every_operation_has_words(strategy):
+def test_every_operation_of_the_engine_has_words():
+    assert set(_program.OPERATIONS) - set(WORDS) - set(JOINS) == set()
+    assert set(WORDS) | set(JOINS) <= set(_program.OPERATIONS)
+
+
+def test_nothing_is_left_unsaid(strategy):
     for node in graph_of(strategy).nodes:
         assert "{" not in node.computes
         assert "column" not in node.computes
-        assert node.operation in WORDS or node.operation in ("all_of", "any_of")
 
 
 def test_what_a_condition_is_served_by_is_what_it_compiles_to_alone(strategy):
