@@ -65,6 +65,7 @@ from engine.measures import (
     Past,
     Sample,
     Series,
+    Symbol,
     Window,
 )
 from engine.model import SECOND_NS, Instrument
@@ -273,7 +274,7 @@ class Compiler:
             self.catalogue.waits = before
 
     def _constant(self, quantity: Quantity, text: str) -> Exact:
-        if quantity.kind in (Kind.TICKS, Kind.CHOICE, Kind.SIZE, Kind.VALUE):
+        if quantity.kind in (Kind.TICKS, Kind.CHOICE, Kind.SIZE, Kind.VALUE, Kind.SYMBOL):
             raise RuleError(
                 f"{text} is a {quantity.kind} and cannot be compared or computed with", fix="use it as a window"
             )
@@ -314,7 +315,7 @@ class Compiler:
 
     def _other(self, expr: Other, parameters: Parameters) -> Value:
         """Another instrument's value, in this one's ticks and lots."""
-        number, other = self._instrument(expr.symbol)
+        number, other = self._instrument(expr.symbol, parameters)
         value = other.value(expr.inner, parameters)
         factor = other.nodes.display_scale(value.unit) / self.nodes.display_scale(value.unit)
         if isinstance(value, Real) or any(column.wide for column in value.columns()) or value.guards:
@@ -330,7 +331,8 @@ class Compiler:
         top, bottom = (_renamed(poly, moved) for poly in (value.numerator, value.denominator))
         return Exact(top, bottom, value.unit, guards).scaled(factor)
 
-    def _instrument(self, symbol: str) -> tuple[int, Compiler]:
+    def _instrument(self, named: Symbol, parameters: Parameters) -> tuple[int, Compiler]:
+        symbol = named if isinstance(named, str) else str(setting(named, parameters))
         if symbol not in self.others:
             raise RuleError(f"there is no instrument {symbol!r} in this stream", fix=nearest(symbol, self.others))
         return self.others[symbol]
@@ -392,7 +394,7 @@ class Compiler:
             inner = self.condition_on(part.inner, parameters, clock, negated=negated)
             return self.nodes.op("previous_bool", inner, k=quantity_of(part.length, parameters).value)
         if isinstance(part, OtherCondition):
-            number, other = self._instrument(part.symbol)
+            number, other = self._instrument(part.symbol, parameters)
             inner = other.condition_on(part.inner, parameters, TRADES, negated=negated)
             return self.nodes.column("other", number, other.program, inner)
         raise RuleError(f"{part} is not a condition of the rule language")

@@ -43,6 +43,7 @@ class Kind(StrEnum):
     CHOICE = "choice"
     SIZE = "size"
     VALUE = "value"
+    SYMBOL = "symbol"
 
 
 def said(value: object) -> str:
@@ -131,7 +132,7 @@ class Operators:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Quantity(Operators):
-    """A constant with its kind: nanoseconds, trades, a ratio, a number, a count or one of several words."""
+    """A constant with its kind: nanoseconds, trades, a ratio, a number, a count, one of several words or a symbol."""
 
     kind: Kind
     value: Any
@@ -206,6 +207,13 @@ def units(number: Number) -> Quantity:
 def dollars(number: Number) -> Quantity:
     """A value traded in the quote currency, price times size, for bars of so much of it."""
     return Quantity(Kind.VALUE, parse_number(number))
+
+
+def symbol(name: str) -> Quantity:
+    """An instrument by its name, for a parameter that says which: ``of(other, price)``."""
+    if not isinstance(name, str) or not name.strip():
+        raise RuleError(f"{said(name)} is no symbol", fix='write symbol("QQQ")')
+    return Quantity(Kind.SYMBOL, name.strip())
 
 
 # ---------------------------------------------------------------- expressions
@@ -324,6 +332,8 @@ class Param(Expr):
             return Quantity(self.kind, parse_ratio(value, where=where))
         if self.kind in (Kind.NUMBER, Kind.SIZE, Kind.VALUE):
             return Quantity(self.kind, parse_number(value, where=where))
+        if self.kind is Kind.SYMBOL:
+            return symbol(value)  # type: ignore[arg-type]  # it refuses what is no text
         if self.kind is Kind.CHOICE:
             if value not in self.choices:
                 raise ConfigError(f"{value!r} is not allowed", where=where, fix=nearest(str(value), self.choices))
@@ -360,6 +370,7 @@ EXAMPLES = {
     Kind.CHOICE: "one of its choices",
     Kind.SIZE: "100",
     Kind.VALUE: "100000",
+    Kind.SYMBOL: "QQQ",
 }
 """A value of each kind, as it is written for a parameter."""
 

@@ -210,10 +210,13 @@ class Sample(Expr):
         return self.called or f"sample({self.inner}, {self.bars})"
 
 
+Symbol = str | Param
+
+
 class Other(Expr):
     """Another instrument's value as of the present trade."""
 
-    def __init__(self, symbol: str, inner: Expr) -> None:
+    def __init__(self, symbol: Symbol, inner: Expr) -> None:
         self.symbol, self.inner = symbol, inner
 
     @property
@@ -266,7 +269,7 @@ class Past(Condition):
 class OtherCondition(Condition):
     """Whether a condition holds on another instrument as of the present trade."""
 
-    def __init__(self, symbol: str, inner: Condition) -> None:
+    def __init__(self, symbol: Symbol, inner: Condition) -> None:
         self.symbol, self.inner = symbol, inner
 
     @property

@@ -15,7 +15,7 @@ from operator import add, and_
 
 from engine.grammar import Operand
 from engine.indicators import adx, atr
-from engine.measures import Bars, Length
+from engine.measures import Bars, Length, Symbol
 from engine.naming import composed
 from engine.rules import (
     Condition,
@@ -93,7 +93,7 @@ def five_class(
 
 @composed
 def market_trend(
-    symbol: str, b: Bars, fast: Length = 20, slow: Length = 50, strong: Operand = 25, choppy: Operand = 15
+    symbol: Symbol, b: Bars, fast: Length = 20, slow: Length = 50, strong: Operand = 25, choppy: Operand = 15
 ) -> Regime:
     """Trend of a context instrument, as SPY: two averages give the direction, the directional index its strength.
 
@@ -113,7 +113,7 @@ def market_trend(
 
 
 @composed
-def volatility_index(symbol: str = "VIX", low: Operand = 15, normal: Operand = 20, extreme: Operand = 30) -> Regime:
+def volatility_index(symbol: Symbol = "VIX", low: Operand = 15, normal: Operand = 20, extreme: Operand = 30) -> Regime:
     """Level of a volatility index: low below ``low``, extreme above ``extreme``, elevated above ``normal``."""
     index = of(symbol, price)
     return Regime(("LOW", index < low), ("EXTREME", index > extreme), ("ELEVATED", index > normal), otherwise="NORMAL")

@@ -44,6 +44,7 @@ from engine.grammar import (
     pct,
     said,
     seconds,
+    symbol,
     ticks,
     units,
 )
@@ -59,6 +60,7 @@ from engine.measures import (
     Rated,
     Sample,
     Series,
+    Symbol,
     Window,
     check_window,
     window_kind,
@@ -157,6 +159,7 @@ __all__ = [
     "spread",
     "sqrt",
     "stdev",
+    "symbol",
     "tick_side",
     "ticks",
     "time_of_day",
@@ -515,13 +518,14 @@ def sample(x: Expr, series: Bars) -> Sample:
 
 
 @overload
-def of(symbol: str, what: Operand) -> Expr: ...
+def of(symbol: Symbol, what: Operand) -> Expr: ...
 @overload
-def of(symbol: str, what: Condition) -> Condition: ...
-def of(symbol: str, what: Operand | Condition) -> Expr | Condition:
+def of(symbol: Symbol, what: Condition) -> Condition: ...
+def of(symbol: Symbol, what: Operand | Condition) -> Expr | Condition:
     """Another instrument's value or condition as of the present trade of this one."""
-    if not isinstance(symbol, str):
-        raise RuleError(f"{said(symbol)} is no symbol", fix="write of('QQQ', price)")
+    if not isinstance(symbol, str) and not (isinstance(symbol, Param) and symbol.kind is Kind.SYMBOL):
+        fix = 'write of("QQQ", price), or give a parameter: Param(symbol("QQQ"), "which")'
+        raise RuleError(f"{said(symbol)} is no symbol", fix=fix)
     if isinstance(what, Condition):
         return OtherCondition(symbol, what)
     return Other(symbol, operand(what))

@@ -152,7 +152,7 @@ def parameters_of(part: Part) -> Iterator[Param]:
         held.append(part.window.length if isinstance(part.window, Anchored) else part.window)
     if isinstance(part, Series):
         held.append(part.length)
-    held.append(getattr(getattr(part, "bars", None), "length", None))
+    held += [getattr(getattr(part, "bars", None), "length", None), getattr(part, "symbol", None)]
     for item in held:
         if isinstance(item, Param):
             if not item.name:

@@ -114,7 +114,11 @@ def graph_of(strategy: Strategy) -> Graph:
     """
     conditions = strategy.conditions()
     parts = [part for side in conditions if side is not None for part in _all_parts(side)]
-    others = dict.fromkeys(part.symbol for part in parts if isinstance(part, Other | OtherCondition))
+    others = dict.fromkeys(
+        part.symbol if isinstance(part.symbol, str) else str(strategy.parameters[part.symbol.name])
+        for part in parts
+        if isinstance(part, Other | OtherCondition)
+    )
     numbered: dict[str, tuple[int, Compiler]] = {}
     own = Compiler(Instrument("this"), others=numbered)
     numbered.update({symbol: (n, Compiler(Instrument(symbol), others=numbered)) for n, symbol in enumerate(others, 1)})
