@@ -106,16 +106,13 @@ cdef inline int mark_bars(
         tape = &tapes[block.instrument[record]]
         k = block.trade[record]
         if held.lots != 0:
-            if not account.worst_marked:
-                worst = COL_LOW if held.lots > 0 else COL_HIGH
-                if mark_at(account, held, fixed_column(tape, worst)[k]):
-                    account.scanned = record + 1
-                    return record
-                account.worst_marked = 1
-            if <int64_t>record * PHASES + PHASE_LATE >= before:
+            worst = COL_LOW if held.lots > 0 else COL_HIGH
+            if mark_at(account, held, fixed_column(tape, worst)[k]):
+                account.scanned = record + 1
+                return record
+            if <int64_t>record * PHASES + PHASE_LATE >= before:  # it is closed within this bar
                 break
             mark_at(account, held, fixed_column(tape, COL_PRICE)[k])
-        account.worst_marked = 0
         record += 1
     account.scanned = record
     return -1

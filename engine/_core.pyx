@@ -559,7 +559,6 @@ cdef class Core:
         self.block.records = 0
         self.block.of_bars = 0
         self.account.scanned = 0
-        self.account.worst_marked = 0
         self.callback_record = 0
         self.event_key = -1
 
@@ -1098,7 +1097,6 @@ cdef class Core:
         it.mark_ticks = mark_ticks
         if self.account.scanned < self.event_record + self.event_on_record:
             self.account.scanned = self.event_record + self.event_on_record
-            self.account.worst_marked = 0
 
     # ------------------------------------------------------------ reading
 

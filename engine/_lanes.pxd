@@ -84,7 +84,6 @@ cdef struct Account:
     i128 peak
     i128 drawdown
     int scanned  # records of this block already marked
-    int worst_marked  # of bars: the next record's worst price has been, its close has not
 
 cdef struct Holding:
     # what the account scan needs to know about one instrument

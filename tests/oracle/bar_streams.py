@@ -130,21 +130,24 @@ OCTOBER = new_york_sessions(date(2008, 10, 1), date(2008, 10, 31))
 Step = tuple[int, int, tuple[int, int, int, int], int]  # instrument, bars left out before, wiggles, volume
 
 
-def stream_from(steps: Sequence[Step]) -> list[Bar]:
-    """One-minute bars of one or two instruments that walk around 1000 ticks, with gaps in time and in price."""
+def stream_from(steps: Sequence[Step], second_minutes: int = 1) -> list[Bar]:
+    """Bars of one or two instruments that walk around 1000 ticks, with gaps in time and in price.
+
+    The first instrument's last a minute, the second one's ``second_minutes``.
+    """
     at, price = {0: START, 1: START}, {0: 1000, 1: 1000}
     bars = []
     for one, missing, (gap, up, down, body), volume in steps:
-        start = at[one] + missing * MINUTE
+        start, length = at[one] + missing * MINUTE, (second_minutes if one else 1) * MINUTE
         opened = min(max(price[one] + gap, 900), 1100)
         high, low = opened + up, opened - down
         close = min(max(opened + body, low), high)
-        bars.append(Bar(one, start, start + MINUTE, opened, high, low, close, volume))
-        at[one], price[one] = start + MINUTE, close
+        bars.append(Bar(one, start, start + length, opened, high, low, close, volume))
+        at[one], price[one] = start + length, close
     return sorted(bars, key=lambda bar: bar.end)
 
 
-def random_bars(rng: Random, length: int) -> list[Bar]:
+def random_bars(rng: Random, length: int, second_minutes: int = 1) -> list[Bar]:
     steps: list[Step] = []
     several = rng.random() < 0.5
     for _ in range(length):
@@ -156,7 +159,7 @@ def random_bars(rng: Random, length: int) -> list[Bar]:
             (gap, rng.choice([0, 1, 4, 9]), rng.choice([0, 1, 4, 9]), rng.choice([-9, -3, 0, 3, 9])),
             rng.randint(1, 50),
         ))  # fmt: skip
-    return stream_from(steps)
+    return stream_from(steps, second_minutes)
 
 
 def random_plan(rng: Random) -> Plan:

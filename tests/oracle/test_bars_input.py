@@ -107,11 +107,13 @@ def test_seeded_streams(part: int) -> None:
     seen: Counter[str] = Counter()
     for seed in range(part * 40, part * 40 + 40):
         rng = Random(seed)
-        bars = random_bars(rng, rng.choice([60, 700]))
-        found = compare(bars, rng.choice(WINDOWS), rng.choice(THRESHOLDS), random_plan(rng))
+        second_minutes = rng.choice([1, 1, 5])
+        minute_bars = random_bars(rng, rng.choice([60, 700]), second_minutes)
+        window_ns = 5 * MINUTE if second_minutes == 5 else rng.choice(WINDOWS)
+        found = compare(minute_bars, window_ns, rng.choice(THRESHOLDS), random_plan(rng))
         seen.update(trade.reason for trade in found.trades)
         seen.update(refused=len(found.refused))
-        opens = {(bar.instrument, bar.end): bar for bar in bars}
+        opens = {(bar.instrument, bar.end): bar for bar in minute_bars}
         for trade in found.trades:
             bar = opens.get((trade.instrument, trade.exit_ts))
             if bar is not None and trade.reason in ("SL", "TP"):
