@@ -109,7 +109,6 @@ IN_THE_CONDITION = {
     "ema(price, 5) > spread * spread": "same unit",
     "variance(w) > stdev(w)": "same unit",
     "sqrt(price) > 1": "root",
-    "log(volume(w).rate()) > 1": "logarithm",
     "begins(price)": "compare it",
     "begins(up, 3)": "begins(when)",
     "price > ticks(5)": "as a window",
