@@ -317,8 +317,10 @@ class Compiler:
         """Another instrument's value, in this one's ticks and lots."""
         number, other = self._instrument(expr.symbol, parameters)
         value = other.value(expr.inner, parameters)
+        if other is self:  # its latest trade is the present one
+            return value
         factor = other.nodes.display_scale(value.unit) / self.nodes.display_scale(value.unit)
-        if isinstance(value, Real) or any(column.wide for column in value.columns()) or value.guards:
+        if isinstance(value, Real) or any(column.wide for column in value.columns()):
             column = self.nodes.column("other", number, other.program, other.nodes.as_real(value, TRADES))
             if factor != 1:
                 column = self.nodes.op("*", column, self.nodes.column("float_const", float(factor)))
@@ -327,9 +329,10 @@ class Compiler:
             c: Column(self.nodes.column("other", number, other.program, c.index), c.bound, c.positive)
             for c in value.columns()
         }
-        guards = frozenset(self.nodes.positive(c.index) for c in moved.values() if c.positive)
+        guards = {self.nodes.positive(c.index) for c in moved.values() if c.positive}
+        guards |= {self.nodes.column("other", number, other.program, guard) for guard in value.guards}
         top, bottom = (_renamed(poly, moved) for poly in (value.numerator, value.denominator))
-        return Exact(top, bottom, value.unit, guards).scaled(factor)
+        return Exact(top, bottom, value.unit, frozenset(guards)).scaled(factor)
 
     def _instrument(self, named: Symbol, parameters: Parameters) -> tuple[int, Compiler]:
         symbol = named if isinstance(named, str) else str(setting(named, parameters))
@@ -396,6 +399,8 @@ class Compiler:
         if isinstance(part, OtherCondition):
             number, other = self._instrument(part.symbol, parameters)
             inner = other.condition_on(part.inner, parameters, TRADES, negated=negated)
+            if other is self:  # its latest trade is the present one
+                return inner
             return self.nodes.column("other", number, other.program, inner)
         raise RuleError(f"{part} is not a condition of the rule language")
 
