@@ -780,7 +780,9 @@ cdef class Core:
                     evaluate(tape, 0, tape.graph.n_nodes)
         for i in range(self.n_segments):
             segment = &self.segments[i]
-            evaluate(&self.tapes[segment.instrument], segment.first, segment.last)
+            tape = &self.tapes[segment.instrument]
+            if tape.fresh > 0:  # else its clocks of bars still hold what closed in a block before
+                evaluate(tape, segment.first, segment.last)
         for i in range(self.n_touched):
             tape = &self.tapes[self.touched[i]]
             if tape.fresh > 0:
