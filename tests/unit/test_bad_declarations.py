@@ -1,16 +1,20 @@
 """Hundreds of wrong strategy files: each is answered with one sentence, its place and a way out, and exit code 3.
 
 The files are generated: mistakes that people make, in every function in which they can be made. Each is loaded and
-compiled by the command that a user would type.
+compiled as the commands do it, and for every seventh the command itself is asked.
 """
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from engine import cli
+from engine.errors import UserError
+from engine.plugins import find_strategy
+from engine.tools.graph import graph_of
 
 FILE = """from engine.indicators import *
 from engine.rules import *
@@ -337,23 +341,26 @@ def generated() -> dict[str, tuple[dict[str, str], str]]:
 CASES = generated()
 
 
-def answer(tmp_path, capsys, parts: dict[str, str]) -> str:
-    """What the command line says to a file with these parts; the exit code is checked here."""
+def written(tmp_path: Path, parts: dict[str, str]) -> Path:
+    """A strategy file with these parts."""
     file = tmp_path / "mine.py"
-    text = FILE.format(**({"line": "pass", "long": "up", "exits": "()"} | parts))
-    file.write_text(text, encoding="utf-8")
-    code = cli._execute(["strategy", "show", f"{file}:Mine", "--graph"])
-    said = capsys.readouterr()
-    assert code == 3, (code, said.out, said.err)
-    assert said.out == ""
-    (line,) = said.err.splitlines()
-    return line.removeprefix("error: ").replace(str(file), "mine.py")
+    file.write_text(FILE.format(**({"line": "pass", "long": "up", "exits": "()"} | parts)), encoding="utf-8")
+    return file
+
+
+def answer(tmp_path: Path, parts: dict[str, str]) -> str:
+    """What is said to a file with these parts when it is loaded and compiled."""
+    file = written(tmp_path, parts)
+    with pytest.raises(UserError) as caught:
+        graph_of(find_strategy(f"{file}:Mine")())
+    assert caught.value.exit_code == 3
+    return caught.value.line()
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_one_sentence_with_a_place_and_a_way_out(tmp_path, capsys, case):
+def test_one_sentence_with_a_place_and_a_way_out(tmp_path, case):
     parts, hint = CASES[case]
-    line = answer(tmp_path, capsys, parts)
+    line = answer(tmp_path, parts).replace(str(tmp_path / "mine.py"), "mine.py")
     (part,) = parts
     number = {"line": LINE, "long": LONG, "exits": EXITS}[part]
     assert re.match(rf"mine\.py:(5|{number}): |Mine(\.\w+)?: ", line), line
@@ -367,13 +374,19 @@ def test_one_sentence_with_a_place_and_a_way_out(tmp_path, capsys, case):
     assert len(line) <= 330, line
 
 
+@pytest.mark.parametrize("case", list(CASES)[::7])
+def test_the_command_says_that_sentence_and_nothing_else(tmp_path, capsys, case):
+    parts, _ = CASES[case]
+    file = written(tmp_path, parts)
+    assert cli._execute(["strategy", "show", f"{file}:Mine", "--graph"]) == 3
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", f"error: {answer(tmp_path, parts)}\n")
+
+
 def test_there_are_hundreds_of_them():
     texts = {FILE.format(**({"line": "pass", "long": "up", "exits": "()"} | parts)) for parts, _ in CASES.values()}
     assert len(texts) == len(CASES) >= 500
 
 
-def test_the_file_without_a_mistake_compiles(tmp_path, capsys):
-    file = tmp_path / "mine.py"
-    file.write_text(FILE.format(line="pass", long="up", exits="()"), encoding="utf-8")
-    assert cli._execute(["strategy", "show", f"{file}:Mine", "--graph"]) == 0
-    assert "change(w)" not in capsys.readouterr().err
+def test_the_file_without_a_mistake_compiles(tmp_path):
+    assert len(graph_of(find_strategy(f"{written(tmp_path, {})}:Mine")()).conditions) == 1
