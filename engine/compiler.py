@@ -279,7 +279,7 @@ class Compiler:
                 f"{text} is a {quantity.kind} and cannot be compared or computed with", fix="use it as a window"
             )
         number = Fraction(quantity.value)
-        if quantity.kind is Kind.DURATION:
+        if quantity.kind in (Kind.DURATION, Kind.TIME_OF_DAY):
             return Exact({(): number / SECOND_NS} if number else {}, ONE, TIME)
         bare = quantity.kind is not Kind.RATIO
         return Exact({(): number} if number else {}, ONE, NO_UNIT, bare=bare)

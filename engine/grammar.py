@@ -21,6 +21,7 @@ from engine.quantities import (
     format_decimal,
     format_duration,
     format_ratio,
+    format_time_of_day,
     parse_duration_ns,
     parse_number,
     parse_ratio,
@@ -44,6 +45,7 @@ class Kind(StrEnum):
     SIZE = "size"
     VALUE = "value"
     SYMBOL = "symbol"
+    TIME_OF_DAY = "time of day"
 
 
 def said(value: object) -> str:
@@ -143,6 +145,8 @@ class Quantity(Operators):
     def __str__(self) -> str:
         if self.kind is Kind.DURATION:
             return format_duration(self.value)
+        if self.kind is Kind.TIME_OF_DAY:
+            return format_time_of_day(self.value)
         if self.kind is Kind.RATIO:
             return format_ratio(self.value)
         if self.kind is Kind.NUMBER:
@@ -178,8 +182,8 @@ def days(number: Number) -> Quantity:
 
 
 def at(time: str) -> Quantity:
-    """A time of day where the exchange is, as the duration since midnight: ``at("10:30")``."""
-    return Quantity(Kind.DURATION, parse_time_of_day_ns(time))
+    """A time of day where the exchange is, the duration since midnight there: ``at("10:30")``."""
+    return Quantity(Kind.TIME_OF_DAY, parse_time_of_day_ns(time))
 
 
 def ticks(number: int) -> Quantity:
@@ -332,6 +336,8 @@ class Param(Expr):
             return Quantity(self.kind, parse_ratio(value, where=where))
         if self.kind in (Kind.NUMBER, Kind.SIZE, Kind.VALUE):
             return Quantity(self.kind, parse_number(value, where=where))
+        if self.kind is Kind.TIME_OF_DAY:
+            return at(value)  # type: ignore[arg-type]  # it refuses what is no text
         if self.kind is Kind.SYMBOL:
             return symbol(value)  # type: ignore[arg-type]  # it refuses what is no text
         if self.kind is Kind.CHOICE:
@@ -371,6 +377,7 @@ EXAMPLES = {
     Kind.SIZE: "100",
     Kind.VALUE: "100000",
     Kind.SYMBOL: "QQQ",
+    Kind.TIME_OF_DAY: "10:30",
 }
 """A value of each kind, as it is written for a parameter."""
 

@@ -116,6 +116,12 @@ def parse_time_of_day_ns(text: str, *, where: str = "") -> int:
     return (hours * 3600 + minutes * 60 + seconds) * NS_PER_UNIT["s"]
 
 
+def format_time_of_day(ns: int) -> str:
+    """Return nanoseconds since midnight as a time of day: ``10:30``, with seconds where there are any."""
+    minutes, seconds = divmod(ns // NS_PER_UNIT["s"], 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}" + (f":{seconds:02d}" if seconds else "")
+
+
 def parse_ratio(value: Number, *, where: str = "") -> Fraction:
     """Return a ratio exactly from a fraction (``0.0005``) or a percentage (``0.05%``).
 

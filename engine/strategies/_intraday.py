@@ -8,11 +8,11 @@ from engine.strategy import Strategy
 class Intraday(Strategy):
     """Entries within hours of the exchange's clock, not at midday; with the trend when that is asked for."""
 
-    entries_from = Param(at("09:45"), "time of day from which it may enter", low="0s", high="24h")
-    entries_until = Param(at("15:30"), "time of day from which it may not", low="0s", high="24h")
+    entries_from = Param(at("09:45"), "time of day from which it may enter")
+    entries_until = Param(at("15:30"), "time of day from which it may not")
     avoid_midday = Param(1, "1: no entry at midday; 0: midday is like any hour", low=0, high=1)
-    midday_from = Param(at("12:00"), "time of day at which midday begins", low="0s", high="24h")
-    midday_until = Param(at("14:00"), "time of day at which midday ends", low="0s", high="24h")
+    midday_from = Param(at("12:00"), "time of day at which midday begins")
+    midday_until = Param(at("14:00"), "time of day at which midday ends")
     trend_filter = Param(
         0, "1: long only above the average of trend_length bars, short only below; 0: off", low=0, high=1
     )

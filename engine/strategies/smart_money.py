@@ -13,6 +13,7 @@ from engine.rules import (
     hours,
     minutes,
     pct,
+    previous,
     within,
 )
 from engine.strategy import Strategy
@@ -39,10 +40,10 @@ class SmartMoney(Strategy):
     htf_average = ema(htf.close, htf_length)
     flow = flow_imbalance(flow_window, "tick")
 
-    at_support = blocks.bullish.stands & (ltf.low <= blocks.bullish.top)
-    at_resistance = blocks.bearish.stands & (ltf.high >= blocks.bearish.bottom)
-    in_gap_below = gaps.bullish.stands & (ltf.low <= gaps.bullish.top)
-    in_gap_above = gaps.bearish.stands & (ltf.high >= gaps.bearish.bottom)
+    at_support = previous(blocks.bullish.stands) & (ltf.low <= blocks.bullish.top)
+    at_resistance = previous(blocks.bearish.stands) & (ltf.high >= blocks.bearish.bottom)
+    in_gap_below = previous(gaps.bullish.stands) & (ltf.low <= gaps.bullish.top)
+    in_gap_above = previous(gaps.bearish.stands) & (ltf.high >= gaps.bearish.bottom)
     swept_below, swept_above = within(liquidity.swept_below, memory), within(liquidity.swept_above, memory)
     signs_up = count_of(at_support, in_gap_below, swept_below, trend > 0)
     signs_down = count_of(at_resistance, in_gap_above, swept_above, trend < 0)
