@@ -524,8 +524,7 @@ def of(symbol: Symbol, what: Condition) -> Condition: ...
 def of(symbol: Symbol, what: Operand | Condition) -> Expr | Condition:
     """Another instrument's value or condition as of the present trade of this one."""
     if not isinstance(symbol, str) and not (isinstance(symbol, Param) and symbol.kind is Kind.SYMBOL):
-        fix = 'write of("QQQ", price), or give a parameter: Param(symbol("QQQ"), "which")'
-        raise RuleError(f"{said(symbol)} is no symbol", fix=fix)
+        raise RuleError(f"{said(symbol)} is no symbol", fix="write of('QQQ', price)")
     if isinstance(what, Condition):
         return OtherCondition(symbol, what)
     return Other(symbol, operand(what))
