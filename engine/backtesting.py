@@ -15,6 +15,7 @@ import numpy as np
 from engine import events
 from engine._csv import FIELDS
 from engine.brokers.paper import PaperBroker, VenueModel
+from engine.calendars import calendar as find_calendar
 from engine.errors import ConfigError, DataError, nearest
 from engine.journal import MemoryJournal
 from engine.kernel import Kernel
@@ -25,7 +26,6 @@ from engine.portfolio import Portfolio
 from engine.quantities import Fee, Number, parse_duration_ns, parse_fee, parse_number, parse_ratio
 from engine.results import BacktestResult, Settings
 from engine.risk import RiskGate, RiskLimits
-from engine.sessions import calendar as find_calendar
 from engine.store import OnBadRow, TickFile, from_frame, read_ticks
 from engine.store_rows import columns_of, first_bad_row
 from engine.strategy import Strategy
@@ -69,7 +69,7 @@ def backtest(
         slippage_bps: cost of every fill in basis points of its value.
         fee: ``"5bps"``, ``"0.005/share"``, ``"2.25/contract"``.
         latency_feed, latency_order: delays of the two legs; durations such as ``"2ms"``, a bare number is seconds.
-        calendar: trading sessions, ``"always"``, ``"us_equities"`` or ``"globex"``.
+        calendar: trading sessions, ``"always"``, ``"us_equities"``, ``"globex"``, or an exchange such as ``"XNYS"``.
         starting_cash, position_size, daily_loss_limit: the account and its limit.
         parameters: parameters of the strategy by name, such as ``window="7s"``.
 

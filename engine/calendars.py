@@ -68,18 +68,28 @@ def _from_library(name: str) -> Calendar:
     library = _library(f"calendar '{name}'")
     names = library_names()
     if name not in names:
-        close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-        fix = f"did you mean '{close[0]}'?" if close else "list them with: microburst calendar list"
+        close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        fix = f"did you mean {' or '.join(map(repr, close))}?" if close else "list them: microburst calendar list"
         raise ConfigError(f"there is no calendar {name!r}", where="calendar", fix=fix)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on breaks that were abolished; the schedule has each while it lasted
-        exchange = library.get_calendar(name)
-        schedule = exchange.schedule(FIRST, LAST)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on breaks that were abolished; the schedule has each while it lasted
+            return _compile(name, library.get_calendar(name))
+    except (AttributeError, LookupError, NotImplementedError, TypeError, ValueError) as error:
+        what = f"the library fails to compute it ({type(error).__name__}: {error})"
+        raise ConfigError(
+            what, where=f"calendar {name}", fix="another name may serve: microburst calendar list"
+        ) from None
+
+
+def _compile(name: str, exchange: Any) -> Calendar:
+    """Return a calendar of the library as arrays. A few of its calendars raise whatever goes wrong in them."""
+    schedule = exchange.schedule(FIRST, LAST)
     clock = clock_of(exchange.tz)
     days = np.array([_number(day) for day in schedule.index], np.int64)
     opens, closes = _ns(schedule["market_open"]), _ns(schedule["market_close"])
     pauses = _pauses(schedule, opens, closes)
-    notes = _notes(exchange, schedule, dict.fromkeys(days.tolist()))
+    notes = _notes(exchange, schedule, days)
     return Calendar(name, opens, closes, clock.to_utc(days * DAY_NS), days, clock, pauses, MappingProxyType(notes))
 
 
@@ -102,31 +112,30 @@ def _pauses(schedule: Any, opens: Ints, closes: Ints) -> Ints:
 # --- Why a day is not an ordinary one ---------------------------------------------------------------------------------
 
 
-def _notes(exchange: Any, schedule: Any, traded: dict[int, None]) -> dict[int, str]:
-    """Return the library's reasons: of holidays on weekdays, and of sessions that open late or close early."""
-    notes: dict[int, str] = {}
-    for day in exchange.adhoc_holidays:
-        notes[_number(day)] = "special closure"
-    for number, name in _named(exchange.regular_holidays):
-        notes[number] = name
-    notes = {number: note for number, note in notes.items() if number not in traded}
+def _notes(exchange: Any, schedule: Any, days: Ints) -> dict[int, str]:
+    """Return the library's reasons: of holidays on days of the week, and of sessions that open late or close early."""
+    closures = dict.fromkeys(map(_number, exchange.adhoc_holidays), "special closure")
+    closures.update(_named(exchange.regular_holidays))
+    first, last, traded, week = int(days[0]), int(days[-1]), set(days.tolist()), set((days % 7).tolist())
+    notes = {day: closures[day] for day in closures if first <= day <= last and day % 7 in week and day not in traded}
     for word, column, rules in (
-        ("opens late", "market_open", exchange.special_opens),
-        ("closes early", "market_close", exchange.special_closes),
+        ("opens late", "market_open", getattr(exchange, "special_opens", ())),
+        ("closes early", "market_close", getattr(exchange, "special_closes", ())),
     ):
-        named = {number: name for _time, holidays, *_offset in rules for number, name in _named(holidays)}
-        for day in schedule.index[exchange.is_different(schedule[column]).to_numpy()]:
-            number = _number(day)
-            notes[number] = named.get(number, word)
-    first, last = day_number(date(FIRST_YEAR, 1, 1)), day_number(date(LAST_YEAR, 12, 31))
-    return {number: notes[number] for number in sorted(notes) if first <= number <= last}
+        named = {day: name for _time, holidays, *_offset in rules for day, name in _named(holidays)}
+        for label in schedule.index[exchange.is_different(schedule[column]).to_numpy()]:
+            notes[_number(label)] = named.get(_number(label), word)
+    return dict(sorted(notes.items()))
 
 
 def _named(holidays: Any) -> Iterator[tuple[int, str]]:
-    """Yield the days of the library's holiday rules, with their names."""
+    """Yield the days of the library's holiday rules with their names; a few of its rules have none."""
+    import pandas as pd
+
     if hasattr(holidays, "holidays"):
-        for day, name in holidays.holidays(FIRST, LAST, return_name=True).items():
-            yield _number(day), str(name)
+        found = holidays.holidays(pd.Timestamp(FIRST), pd.Timestamp(LAST), return_name=True)
+        for label, name in found.items() if isinstance(found, pd.Series) else ((label, "holiday") for label in found):
+            yield _number(label), str(name)
 
 
 def _number(day: Any) -> int:

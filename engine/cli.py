@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from engine.commands import backtest, config, doctor, explain, features, lookahead, run, strategy
+from engine.commands import backtest, calendar, config, doctor, explain, features, lookahead, run, strategy
 from engine.commands.shared import discard_output
 from engine.errors import ExitCode, UserError
 
@@ -35,6 +35,7 @@ app.command("explain")(explain.explain)
 app.command("features")(features.features)
 app.add_typer(strategy.app, name="strategy")
 app.command("lookahead")(lookahead.lookahead)
+app.add_typer(calendar.app, name="calendar")
 app.command("doctor")(doctor.doctor)
 app.add_typer(config.app, name="config")
 

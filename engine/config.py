@@ -65,7 +65,9 @@ def _reads(parse: Callable[[Any], object]) -> BeforeValidator:
 
 
 def _calendar_name(value: object) -> str:
-    if value not in calendar_names():
+    """Read the name of a calendar. Names in lower case are built in; others are those of exchanges in a library."""
+    text = str(value)
+    if text not in calendar_names() and (text.islower() or not text):
         raise ConfigError(f"there is no calendar {value!r}", fix=nearest(str(value), calendar_names()))
     return str(value)
 
@@ -147,7 +149,7 @@ class SessionSettings(Section):
     """When to trade."""
 
     calendar: Annotated[str, _reads(_calendar_name)] = setting(
-        "always", "trading sessions: " + ", ".join(calendar_names())
+        "always", "trading sessions: " + ", ".join(calendar_names()) + ", or an exchange such as XNYS"
     )
     duration: Duration = setting("0s", "how long to run; 0s: until stopped", "time")
 

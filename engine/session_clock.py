@@ -7,7 +7,7 @@ database through ``engine.calendars``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 import numpy as np
@@ -37,8 +37,8 @@ class Clock:
 
     name: str
     """As in the time zone database: ``America/New_York``."""
-    changes_ns: Ints
-    offsets_ns: Ints
+    changes_ns: Ints = field(repr=False)
+    offsets_ns: Ints = field(repr=False)
 
     def from_utc(self, ts_ns: Ints) -> Ints:
         """Return what the clock shows at each moment."""

@@ -84,9 +84,10 @@ class SessionRules:
     """The clock of these times; None: that of the calendar."""
 
     @classmethod
-    def read(cls, settings: Mapping[str, str], *, where: str = "session") -> SessionRules:
+    def read(cls, settings: Mapping[str, str], origins: Mapping[str, str] | None = None) -> SessionRules:
         """Return rules from text: ``{"avoid": "12:00-14:00", "flatten_at": "16:45"}``. Empty text leaves a rule out.
 
+        ``origins`` says where each was found, for errors; ``session.KEY`` unless told otherwise.
         Spans are separated by commas and may be :data:`DAY_PARTS` by name; ``flatten_before_close`` is a duration,
         ``zone`` one of :data:`CLOCKS`, the other keys are times of day.
 
@@ -95,11 +96,12 @@ class SessionRules:
         """
         found: dict[str, Any] = {}
         for key, text in settings.items():
+            where = (origins or {}).get(key, f"session.{key}")
             if key not in _READERS:
                 raise ConfigError(f"there is no session rule '{key}'", where=where, fix=nearest(key, _READERS))
             name, parse = _READERS[key]
             if text.strip():
-                found[name] = parse(text, f"{where}.{key}")
+                found[name] = parse(text.strip(), where)
         return cls(**found)
 
     def __bool__(self) -> bool:
@@ -209,7 +211,7 @@ def schedule(calendar: Calendar, rules: SessionRules | None = None) -> Schedule:
 
     Raises:
         ConfigError: a rule that never takes effect on this calendar, such as flattening at 20:00 where sessions end
-            at 16:00.
+            at 16:00; or rules that leave no time for an entry.
     """
     rules = rules or SessionRules()
     if calendar.is_always and not rules:
@@ -223,6 +225,8 @@ def schedule(calendar: Calendar, rules: SessionRules | None = None) -> Schedule:
     blocked = np.concatenate([begin for begin, _end in blocks]), np.concatenate([end for _begin, end in blocks])
     ts_ns, (opened, wanted, barred) = _sweep((sessions.opens, sessions.closes), open_for, blocked)
     entries = (opened > 0) & (wanted > 0) & (barred == 0)
+    if not entries.any():
+        raise ConfigError(f"together they never allow an entry on {calendar.name}", where="session rules")
     before = np.append(False, entries[:-1])
     happens = np.zeros(len(ts_ns), np.int8)
     happens[entries & ~before] |= Happens.ENTRIES_ON
@@ -314,8 +318,8 @@ def _sweep(*kinds: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
 
 
 def _in_vain(rule: str, calendar: str) -> ConfigError:
-    fix = f"see its hours with: microburst calendar next {calendar}"
-    return ConfigError(f"{rule} never takes effect: no session of {calendar} contains it", where="session", fix=fix)
+    what = f"{rule} never takes effect: no session of {calendar} contains it"
+    return ConfigError(what, where="session rules", fix=f"see its hours: microburst calendar next '{calendar}'")
 
 
 # --- Reading and writing ----------------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ FeeFlag = Annotated[
     str | None, typer.Option("--fee", metavar="FEE", help="Per fill: 5bps, 0.005/share or 2.25/contract.")
 ]
 CalendarFlag = Annotated[
-    str | None, typer.Option("--calendar", metavar="NAME", help="Trading sessions: always, us_equities or globex.")
+    str | None, typer.Option("--calendar", metavar="NAME", help="Trading sessions: always, us_equities, globex, or an exchange such as XNYS.")
 ]
 
 

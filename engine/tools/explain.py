@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.calendars import calendar as find_calendar
 from engine.compiler import ConditionView
 from engine.errors import DataError
 from engine.events import (
@@ -28,7 +29,6 @@ from engine.kernel import Kernel
 from engine.lanes import Lane
 from engine.model import Side
 from engine.results import Settings
-from engine.sessions import calendar as find_calendar
 from engine.store import TickFile
 from engine.strategy import Strategy
 from engine.tools.observation import compose, engine_time, is_trade, lanes_of, of_instrument

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from engine.backtesting import check_accepted
 from engine.brokers.paper import PaperBroker
+from engine.calendars import calendar as find_calendar
 from engine.events import Decision
 from engine.grammar import Expr
 from engine.kernel import Kernel
@@ -24,7 +25,6 @@ from engine.ports import Journal
 from engine.results import Settings
 from engine.risk import RiskGate, RiskLimits
 from engine.rules import Quantity
-from engine.sessions import calendar as find_calendar
 from engine.store import TickFile
 from engine.strategy import Strategy
 

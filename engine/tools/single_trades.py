@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.brokers.paper import PaperBroker
+from engine.calendars import calendar as find_calendar
 from engine.events import End, OrderCancelled, SignalRefused, TimePassed
 from engine.journal import MemoryJournal
 from engine.kernel import Kernel
@@ -23,7 +24,6 @@ from engine.portfolio import Portfolio, Trade
 from engine.results import Settings
 from engine.risk import RiskGate, RiskLimits
 from engine.rules import price
-from engine.sessions import calendar as find_calendar
 from engine.store import TickFile
 from engine.strategy import Strategy
 from engine.tools.observation import engine_time, of_instrument
