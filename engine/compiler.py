@@ -11,11 +11,12 @@ trades, where a bar's values are held. What is undefined satisfies no comparison
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import nan
+from typing import Any
 
 from engine import _core, _program
 from engine.algebra import (
@@ -157,6 +158,7 @@ class Compiler:
         self.catalogue = Catalogue(self.nodes)
         self.others: Mapping[str, tuple[int, Compiler]] = others if others is not None else {}
         self._thresholds: dict[object, dict[Fraction, int]] = {}  # of each value, the numbers it is compared with
+        self._known: dict[tuple[str, int, int, int], tuple[Any, Part, Parameters]] = {}  # by ids, which are kept
 
     # -- whole rules
 
@@ -202,8 +204,20 @@ class Compiler:
 
     # -- clocks
 
+    def _once(
+        self, what: str, part: Part, parameters: Parameters, clock: int, find: Callable[[Any, Parameters, int], Any]
+    ) -> Any:
+        """What ``find`` says of a part, asked once: it may stand in a thousand places."""
+        key = what, id(part), id(parameters), clock
+        if key not in self._known:
+            self._known[key] = find(part, parameters, clock), part, parameters
+        return self._known[key][0]
+
     def clock_of(self, part: Part, parameters: Parameters) -> int | None:
         """The clock on which an expression or condition is computed; None for a constant, which has none."""
+        return self._once("clock", part, parameters, TRADES, self._clock_of)  # type: ignore[no-any-return]
+
+    def _clock_of(self, part: Part, parameters: Parameters, _: int) -> int | None:
         if isinstance(part, BarValue):
             return TRADES if isinstance(part.bars, Developing) else self.catalogue.bar_clock(part.bars, parameters)
         if isinstance(part, Sample):
@@ -231,6 +245,9 @@ class Compiler:
         Raises:
             RuleError: units that do not agree, or a feature that does not exist.
         """
+        return self._once("value", expr, parameters, clock, self._value_on)  # type: ignore[no-any-return]
+
+    def _value_on(self, expr: Expr, parameters: Parameters, clock: int) -> Value:
         own = self.clock_of(expr, parameters)
         if own is None or own == clock:
             return self._value(expr, parameters, clock)
