@@ -47,7 +47,7 @@ OWN_COMMANDS = {
     "microburst-gui": ("-m", "gui"),
 }
 MODULES = ("engine", "mock_server", "gui")
-VERBS = ("run", "backtest", "explain", "features", "strategy", "lookahead", "doctor", "config")
+VERBS = ("run", "backtest", "explain", "features", "strategy", "lookahead", "calendar", "doctor", "config")
 BACKGROUND = ("mock_server",)
 """Modules that serve until they are stopped: on a page they listen on a free port, whatever the page says."""
 
@@ -301,7 +301,7 @@ def check_flags(command: str) -> None:
         verb = words[3] if words[3:] and not words[3].startswith("-") else "run"
         assert verb in VERBS, f"`{command}`: there is no verb {verb!r}"
         asked.append(verb)
-        if verb in ("strategy", "config") and words[4:] and not words[4].startswith("-"):
+        if verb in ("strategy", "config", "calendar") and words[4:] and not words[4].startswith("-"):
             asked.append(words[4])
     told = help_of(*asked)
     for word in words[3:]:

@@ -44,7 +44,7 @@ MaintenanceFlag = Annotated[
 ]
 FlattenAtFlag = Annotated[str, typer.Option("--flatten-at", metavar="TIME", help="Close everything then: 16:45.")]
 FlattenFlag = Annotated[
-    str, typer.Option("--flatten-before-close", metavar="DURATION", help="Close everything so long before a close: 5m.")
+    str, typer.Option("--flatten-before-close", metavar="TIME", help="Close everything so long before a close: 5m.")
 ]
 FridayFlag = Annotated[
     str, typer.Option("--friday-close", metavar="TIME", help="Close everything then before a weekend: 16:00.")
