@@ -3,13 +3,14 @@
 A bar says which prices were traded, not in which order. Rules see its close, at its end; an open position goes
 through its open, high and low first, and whatever the bar leaves open is decided against it: an opening beyond stop or
 target comes before everything, then the stop, then the account's loss at the bar's worst, then the target, and last a
-time stop that has run out by the bar's end (``docs/adr/0011-bars-as-input.md``).
+time stop that has run out by the bar's end. A stop that moves stands where it stood when the bar began (``docs/adr/0011-bars-as-input.md``).
 """
 
 from libc.stdint cimport int64_t
 
 from engine._lanes cimport (
     EVENT_NONE,
+    EVENT_OPPOSITE,
     EVENT_STOP,
     EVENT_TARGET,
     EVENT_TIME,
@@ -25,7 +26,8 @@ from engine._lanes cimport (
     Lane,
     mark_at,
 )
-from engine._tape cimport COL_HIGH, COL_LOW, COL_OPEN, COL_PRICE, COL_TS, Tape, fixed_column
+from engine._management cimport note_best, stop_at
+from engine._tape cimport COL_HIGH, COL_LOW, COL_OPEN, COL_PRICE, COL_START, COL_TS, Tape, bools, fixed_column
 
 
 cdef inline int first_beginning_at(const Block* block, int64_t ts, int low) noexcept nogil:
@@ -50,7 +52,10 @@ cdef inline void walk_bar(Lane* lane, const Tape* tape, int k, int record) noexc
     """Find what closes the lane's position within trade ``k`` of the block, which is a bar."""
     cdef int64_t opened = fixed_column(tape, COL_OPEN)[k], end = fixed_column(tape, COL_TS)[k]
     cdef int64_t worst = fixed_column(tape, COL_LOW)[k], best = fixed_column(tape, COL_HIGH)[k]
-    cdef int64_t stop = lane.stop_ticks, target = lane.target_ticks
+    cdef int64_t stop, target = lane.target_ticks
+    if lane.managed.on:  # the stop as the bar found it: whether its best price came before its worst is not known
+        lane.stop_ticks = stop_at(&lane.managed, fixed_column(tape, COL_START)[k], &lane.stop_kind)
+    stop = lane.stop_ticks
     if lane.side < 0:  # a short position's prices, seen from below zero
         opened, worst, best = -opened, -best, -worst
         stop, target = -stop, -target
@@ -64,6 +69,10 @@ cdef inline void walk_bar(Lane* lane, const Tape* tape, int k, int record) noexc
         leave(lane, EVENT_TARGET, target * lane.side, record, PHASE_LATE)
     elif end >= lane.deadline_ns:
         leave(lane, EVENT_TIME, 0, record, PHASE_LATE)  # at the close, the price of the record
+    elif lane.managed.opposite != 0 and bools(tape, lane.state)[k] == lane.managed.opposite:
+        leave(lane, EVENT_OPPOSITE, 0, record, PHASE_LATE)
+    else:
+        note_best(&lane.managed, best * lane.side)
 
 
 cdef inline void search_bars(

@@ -74,6 +74,7 @@ cdef class Core:
     cdef readonly int event_lane
     cdef readonly int event_instrument
     cdef readonly int event_state
+    cdef readonly int event_stop  # of a stop: DECLARED, DECAYED, EVEN or TRAILING
     cdef readonly int64_t event_ts_ns
     cdef int64_t event_key
     cdef int event_record

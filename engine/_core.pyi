@@ -18,6 +18,12 @@ RISK: int
 ALARM: int
 BOUNDARY: int
 CALLBACK: int
+OPPOSITE: int
+
+DECLARED: int
+DECAYED: int
+EVEN: int
+TRAILING: int
 
 FOREVER_NS: int
 BLOCK_TRADES: int
@@ -34,6 +40,7 @@ class Core:
     event_lane: int
     event_instrument: int
     event_state: int
+    event_stop: int
     event_ts_ns: int
     callback: Callable[[int, int, int, int], Any] | None
     callback_result: Any
@@ -91,6 +98,23 @@ class Core:
         entry_ts_ns: int = 0,
         first_price_ticks: int = 0,
     ) -> None: ...
+    def manage_lane(
+        self,
+        lane: int,
+        best_ticks: int,
+        entry_ts_ns: int,
+        *,
+        decay_ticks: int = 0,
+        decay_ns: int = 0,
+        even_from: int | None = None,
+        even_ticks: int = 0,
+        trail_from: int | None = None,
+        trail_ticks: int = 0,
+        trail_share: int = 0,
+        trail_scale: int = 1,
+        opposite: int = 0,
+    ) -> None: ...
+    def stop_of(self, lane: int) -> int: ...
     def close_lane(self, lane: int) -> None: ...
     def hold_lane(self, lane: int) -> None: ...
     def resume_lane(self, lane: int) -> None: ...

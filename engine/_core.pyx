@@ -24,6 +24,7 @@ from engine._lanes cimport (
     EVENT_ENTRY,
     EVENT_FLAT,
     EVENT_NONE,
+    EVENT_OPPOSITE,
     EVENT_RISK,
     EVENT_STOP,
     EVENT_TARGET,
@@ -47,6 +48,7 @@ from engine._lanes cimport (
     note_drawdown,
     search,
 )
+from engine._management cimport STOP_DECAYED, STOP_DECLARED, STOP_EVEN, STOP_TRAILING, Management
 from engine._program cimport Program
 from engine._tape cimport (
     BLOCK,
@@ -95,6 +97,9 @@ RISK = EVENT_RISK
 ALARM = EVENT_ALARM
 BOUNDARY = EVENT_BOUNDARY
 CALLBACK = EVENT_CALLBACK
+OPPOSITE = EVENT_OPPOSITE
+
+DECLARED, DECAYED, EVEN, TRAILING = STOP_DECLARED, STOP_DECAYED, STOP_EVEN, STOP_TRAILING
 
 FOREVER_NS = INT64_MAX
 BLOCK_TRADES = BLOCK
@@ -835,6 +840,7 @@ cdef class Core:
             self.event_instrument = self.lanes[lane].instrument
             self.event_state = self.lanes[lane].previous
             self.event_price = self.lanes[lane].price
+            self.event_stop = self.lanes[lane].stop_kind if event == EVENT_STOP else STOP_DECLARED
         else:
             self.event_instrument = self.block.instrument[self.event_record] if self.event_on_record else -1
 
@@ -1014,14 +1020,66 @@ cdef class Core:
         it.target_ticks = target_ticks
         it.deadline_ns = deadline_ns
         it.flat_candles = flat_candles
+        it.stop_kind = STOP_DECLARED
+        it.managed.declared = stop_ticks
+        it.managed.side = it.side
         begin_candles(it, entry_ts_ns, first_price_ticks)
         self.resume_lane(lane)
+
+    def manage_lane(
+        self,
+        int lane,
+        int64_t best_ticks,
+        int64_t entry_ts_ns,
+        *,
+        int64_t decay_ticks=0,
+        int64_t decay_ns=0,
+        object even_from=None,
+        int64_t even_ticks=0,
+        object trail_from=None,
+        int64_t trail_ticks=0,
+        int64_t trail_share=0,
+        int64_t trail_scale=1,
+        int opposite=0,
+    ):
+        """Let the stop of the position that ``open_lane`` is about to watch move; forgotten when the lane is flat.
+
+        Args:
+            lane: the lane that entered.
+            best_ticks: the price that counts as the best so far, that of the entry.
+            entry_ts_ns: time of the entry fill.
+            decay_ticks, decay_ns: how far the stop comes closer, evenly, in how long.
+            even_from, even_ticks: from which price on the stop is no worse than which; None: never.
+            trail_from: from which price on the stop follows the best price; None: never.
+            trail_ticks: at which distance, or, where it is 0,
+            trail_share, trail_scale: at which share of the best price, in which parts. Both below 2**22.
+            opposite: the state of the rule, 1 long or 2 short, that closes; 0 for none.
+        """
+        cdef Management* it
+        self.check_lane(lane)
+        if not (0 <= trail_share < 1 << 22 and 1 <= trail_scale < 1 << 22):
+            raise ValueError("a share of the best price is given in parts below 2**22")
+        it = &self.lanes[lane].managed
+        memset(it, 0, sizeof(Management))
+        it.on = 1
+        it.best = best_ticks
+        it.decay_ticks, it.decay_from_ns, it.decay_ns = decay_ticks, entry_ts_ns, decay_ns
+        it.evens, it.even_from, it.even_ticks = even_from is not None, even_from or 0, even_ticks
+        it.trails, it.trail_from = trail_from is not None, trail_from or 0
+        it.trail_ticks, it.trail_share, it.trail_scale = trail_ticks, trail_share, trail_scale
+        it.opposite = <uint8_t>opposite
+
+    def stop_of(self, int lane):
+        """The stop of an open lane as of the trades it has been through, ticks."""
+        self.check_lane(lane)
+        return self.lanes[lane].stop_ticks
 
     def close_lane(self, int lane):
         """The lane is flat again: a signal that already holds on the next trade begins there."""
         self.check_lane(lane)
         self.lanes[lane].mode = MODE_FLAT
         self.lanes[lane].previous = 0
+        self.lanes[lane].managed.on = 0
         self.resume_lane(lane)
 
     def hold_lane(self, int lane):

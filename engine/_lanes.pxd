@@ -13,6 +13,7 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
 from engine._int128 cimport i128, i128_add, i128_less, i128_mul, i128_mul64, i128_sub
+from engine._management cimport Management, note_best, stop_at
 from engine._tape cimport BLOCK, COL_PRICE, COL_TRUNCATED, COL_TS, Tape, bools, fixed_column
 from engine._values cimport is_quiet
 
@@ -32,6 +33,7 @@ cdef enum Event:
     EVENT_TARGET
     EVENT_TIME
     EVENT_FLAT
+    EVENT_OPPOSITE  # the rule of an open lane turned to the other side
     EVENT_RISK  # the account's equity reached its floor
     EVENT_ALARM  # the kernel's own timer
     EVENT_BOUNDARY  # a session or day boundary
@@ -74,6 +76,8 @@ cdef struct Lane:
     int64_t deadline  # of a timer event; orders timers that fall before the same record
     int event
     int64_t price  # at which the event falls, where that is not the record's own; else 0
+    int stop_kind  # of a stop event: STOP_*
+    Management managed
 
 cdef struct Account:
     # equity counts every open position at its instrument's last trade, in the account's money unit
@@ -253,6 +257,36 @@ cdef inline int scan_prices(Lane* lane, const Tape* tape, const int* records, in
     return -1
 
 
+cdef inline int scan_managed(Lane* lane, const Tape* tape, const int* records, int trades, int before) noexcept nogil:
+    """As ``scan_prices`` for a position whose stop moves; the rule's turning to the other side closes it, too."""
+    cdef const int64_t* price = fixed_column(tape, COL_PRICE)
+    cdef const int64_t* ts = fixed_column(tape, COL_TS)
+    cdef const uint8_t* state = bools(tape, lane.state)
+    cdef int64_t p, side = lane.side
+    cdef int k = lane.cursor
+    while k < trades and records[k] < before:
+        p = price[k]
+        lane.stop_ticks = stop_at(&lane.managed, ts[k], &lane.stop_kind)
+        if side * p <= side * lane.stop_ticks:
+            lane.event = EVENT_STOP
+        elif side * p >= side * lane.target_ticks:
+            lane.event = EVENT_TARGET
+        elif lane.managed.opposite != 0 and state[k] == lane.managed.opposite:
+            lane.event = EVENT_OPPOSITE
+        if lane.event != EVENT_NONE:
+            lane.cursor = k + 1
+            return k
+        note_best(&lane.managed, p)
+        if ts[k] >= lane.candle_ns:
+            if not lane.candle_traded:
+                lane.candle_traded = 1
+                lane.candle_first = p
+            lane.candle_last = p
+        k += 1
+    lane.cursor = k
+    return -1
+
+
 cdef inline void skip_empty_candles(Lane* lane, const Tape* tape, int trades, const Block* block) noexcept nogil:
     """Count at once the candles that end before the next trade, the time stop, and the one that would close."""
     cdef int64_t until = block.ts[block.times - 1], candles
@@ -281,7 +315,10 @@ cdef inline void find_exit(
         candle_end = lane.candle_ns + SECOND if lane.flat_candles > 0 else NEVER
         deadline = lane.deadline_ns if lane.deadline_ns <= candle_end else candle_end
         record = first_at_or_after(block, deadline, lane.from_record) if deadline != NEVER else block.times
-        k = scan_prices(lane, tape, records, trades, record)
+        if lane.managed.on:
+            k = scan_managed(lane, tape, records, trades, record)
+        else:
+            k = scan_prices(lane, tape, records, trades, record)
         if k >= 0:
             lane.key = <int64_t>records[k] * PHASES + PHASE_EXIT
             return

@@ -237,6 +237,17 @@ class Compiler:
             return self.condition_on(part, parameters, TRADES)
         return self.nodes.shown(self.value(part, parameters))
 
+    def distance(self, expr: Expr, parameters: Parameters) -> int:
+        """The column of a distance in price, in ticks as doubles; NaN while undefined.
+
+        Raises:
+            RuleError: it is not in price.
+        """
+        value = self.value(expr, parameters)
+        if value.unit != PRICE:
+            raise RuleError(f"{expr} is {value.unit}, not a distance in price", where="exits", fix="2 * atr(b)")
+        return self.nodes.as_real(value, TRADES)
+
     # -- values
 
     def value(self, expr: Expr, parameters: Parameters, clock: int = TRADES) -> Value:

@@ -76,6 +76,7 @@ class Refusal(StrEnum):
     FEED_STALE = "FEED_STALE"  # the feed is silent or not connected
     DATA_OLD = "DATA_OLD"  # the tick was too old when it was looked at
     NO_QUOTE = "NO_QUOTE"  # touch fills need a quote and none has been seen
+    NO_EXIT = "NO_EXIT"  # a distance of its exits is not defined, or nothing of the price would be left
 
 
 class OrderSubmitted(NamedTuple):

@@ -1,10 +1,19 @@
-"""Exits that a strategy declares; the core watches them while a position is open."""
+"""Exits that a strategy declares; the core watches them while a position is open, and the tightest counts.
+
+``Stop``, ``Target``, ``Trailing`` take a ratio of the entry price, ``pct('0.5')``, or a distance in price, any
+expression of the rule language such as ``2 * atr(b)``; a distance is measured once, when the signal is taken.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 
-from engine.grammar import Kind, Param, Quantity, RuleError, said
+from engine.grammar import Expr, Kind, Param, Quantity, RuleError, said
+from engine.quantities import Number, parse_number
+
+Length = Param | Quantity
+ZERO = Quantity(Kind.RATIO, Fraction(0))
 
 
 def exit_value(exit_name: str, value: object, kind: Kind, example: str) -> Param | Quantity:
@@ -25,31 +34,52 @@ def exit_value(exit_name: str, value: object, kind: Kind, example: str) -> Param
     return value
 
 
+def ratio_or_distance(exit_name: str, value: object, example: str) -> Param | Quantity | Expr:
+    """Return a ratio of the entry price, or a distance in price."""
+    if isinstance(value, Expr) and not isinstance(value, Param):
+        return value
+    return exit_value(exit_name, value, Kind.RATIO, example)
+
+
 @dataclass(frozen=True, slots=True)
+class Reward:
+    """A target at ``multiple`` times the distance of the stop."""
+
+    multiple: Param | Quantity | Number
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.multiple, Param | Quantity):
+            number = parse_number(self.multiple, where="Reward")
+            object.__setattr__(self, "multiple", Quantity(Kind.NUMBER, number))
+        exit_value("Reward", self.multiple, Kind.NUMBER, "2")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Stop:
-    """Close when the price has moved against the position by ``ratio`` of the entry price or more."""
+    """Close when the price has moved against the position by ``distance`` or more."""
 
-    ratio: Param | Quantity
+    distance: Param | Quantity | Expr
 
     def __post_init__(self) -> None:
-        exit_value("Stop", self.ratio, Kind.RATIO, "pct('0.05')")
+        ratio_or_distance("Stop", self.distance, "pct('0.05')")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """Close when the price has moved in favour of the position by ``ratio`` of the entry price or more."""
+    """Close when the price has moved in favour by ``distance`` or more; ``Reward(2)`` is twice the stop's."""
 
-    ratio: Param | Quantity
+    distance: Param | Quantity | Expr | Reward
 
     def __post_init__(self) -> None:
-        exit_value("Target", self.ratio, Kind.RATIO, "pct('0.15')")
+        if not isinstance(self.distance, Reward):
+            ratio_or_distance("Target", self.distance, "pct('0.15')")
 
 
 @dataclass(frozen=True, slots=True)
 class TimeStop:
     """Close when the position is ``after`` old, with or without a trade; zero switches it off."""
 
-    after: Param | Quantity
+    after: Length
 
     def __post_init__(self) -> None:
         exit_value("TimeStop", self.after, Kind.DURATION, "seconds(8)")
@@ -65,4 +95,143 @@ class Flat:
         object.__setattr__(self, "candles", exit_value("Flat", self.candles, Kind.COUNT, "2"))
 
 
-Exit = Stop | Target | TimeStop | Flat
+@dataclass(frozen=True, slots=True)
+class BreakEven:
+    """Once the gain has been ``after``, the stop is no worse than the entry price plus ``keep`` of it."""
+
+    after: Length
+    keep: Length = field(default=ZERO)
+
+    def __post_init__(self) -> None:
+        exit_value("BreakEven", self.after, Kind.RATIO, "after=pct('0.3')")
+        exit_value("BreakEven", self.keep, Kind.RATIO, "after=pct('0.3'), keep=pct('0.05')")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trailing:
+    """Once the gain has been ``after``, the stop follows the best price at a ``distance``."""
+
+    distance: Param | Quantity | Expr
+    after: Length = field(default=ZERO)
+
+    def __post_init__(self) -> None:
+        ratio_or_distance("Trailing", self.distance, "pct('0.3')")
+        exit_value("Trailing", self.after, Kind.RATIO, "pct('0.3'), after=pct('0.2')")
+
+
+@dataclass(frozen=True, slots=True)
+class Decay:
+    """The stop comes closer evenly, until after ``over`` its distance is the share ``to`` of what it was."""
+
+    over: Length
+    to: Length = field(default=ZERO)
+
+    def __post_init__(self) -> None:
+        exit_value("Decay", self.over, Kind.DURATION, "minutes(5)")
+        exit_value("Decay", self.to, Kind.RATIO, "minutes(5), to=pct(20)")
+
+
+@dataclass(frozen=True, slots=True)
+class Opposite:
+    """Close when the rule turns to the other side."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfDay:
+    """Close ``before`` the session's close."""
+
+    before: Length
+
+    def __post_init__(self) -> None:
+        exit_value("EndOfDay", self.before, Kind.DURATION, "minutes(5)")
+
+
+Exit = Stop | Target | TimeStop | Flat | BreakEven | Trailing | Decay | Opposite | EndOfDay
+EXITS = (Stop, Target, TimeStop, Flat, BreakEven, Trailing, Decay, Opposite, EndOfDay)
+
+
+@dataclass(frozen=True, slots=True)
+class ExitPlan:
+    """A strategy's exits with one run's values. None, a time of 0, 0 candles and False mean: not declared."""
+
+    stop: Fraction | None = None
+    target: Fraction | None = None
+    time_stop_ns: int = 0
+    flat_candles: int = 0
+    reward: Fraction | None = None
+    distances: dict[str, Expr] = field(default_factory=dict)  # of "stop", "target" and "trailing", in price
+    even_after: Fraction | None = None
+    even_keep: Fraction = Fraction(0)
+    trail: Fraction | None = None
+    trail_after: Fraction = Fraction(0)
+    decay_ns: int = 0
+    decay_to: Fraction = Fraction(0)
+    opposite: bool = False
+    before_close_ns: int = 0
+
+    @property
+    def moves(self) -> bool:
+        """Whether the stop may move, or the rule itself may close."""
+        trailing = self.trail is not None or "trailing" in self.distances
+        return trailing or self.even_after is not None or bool(self.decay_ns) or self.opposite
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing closes a position but the session and the end of the data."""
+        fixed = self.stop is not None or self.target is not None or bool(self.distances)
+        return not (fixed or self.time_stop_ns or self.flat_candles or self.moves or self.before_close_ns)
+
+
+def plan_of(exits: tuple[Exit, ...], parameters: dict[str, Quantity]) -> ExitPlan:
+    """The plan of declared exits with these parameter values.
+
+    Raises:
+        RuleError: a target by reward without a stop, or a ratio that is too fine to follow.
+    """
+
+    def read(value: Param | Quantity) -> Quantity:
+        return parameters[value.name] if isinstance(value, Param) else value
+
+    plan: dict[str, object] = {}
+    distances: dict[str, Expr] = {}
+
+    def distance(name: str, key: str, value: Param | Quantity | Expr) -> None:
+        if isinstance(value, Param | Quantity):
+            plan[key] = read(value).value
+        else:
+            distances[name] = value
+
+    for item in exits:
+        match item:
+            case Stop():
+                distance("stop", "stop", item.distance)
+            case Target(distance=Reward(multiple=multiple)):
+                assert isinstance(multiple, Param | Quantity)
+                plan["reward"] = read(multiple).value
+            case Target():
+                assert not isinstance(item.distance, Reward)
+                distance("target", "target", item.distance)
+            case TimeStop():
+                plan["time_stop_ns"] = read(item.after).value
+            case Flat():
+                assert not isinstance(item.candles, int)
+                plan["flat_candles"] = min(read(item.candles).value, (1 << 31) - 1)  # 68 years are never reached
+            case BreakEven():
+                plan["even_after"], plan["even_keep"] = read(item.after).value, read(item.keep).value
+            case Trailing():
+                distance("trailing", "trail", item.distance)
+                plan["trail_after"] = read(item.after).value
+            case Decay():
+                plan["decay_ns"], plan["decay_to"] = read(item.over).value, read(item.to).value
+            case Opposite():
+                plan["opposite"] = True
+            case EndOfDay():
+                plan["before_close_ns"] = read(item.before).value
+    made = ExitPlan(distances=distances, **plan)  # type: ignore[arg-type]
+    stopped = made.stop is not None or "stop" in distances
+    for what, needs in (("Target(Reward(…))", made.reward is not None), ("Decay", bool(made.decay_ns))):
+        if needs and not stopped:
+            raise RuleError(f"{what} needs a stop to measure by", where="exits", fix="add Stop(pct('0.5'))")
+    if made.trail is not None and made.trail.denominator + made.trail.numerator >= 1 << 22:
+        raise RuleError(f"a trailing distance of {float(made.trail):%} is too fine", where="exits", fix="pct('0.25')")
+    return made

@@ -11,6 +11,7 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from engine import _core
 from engine.compiler import CompiledRule, Compiler
@@ -35,7 +36,7 @@ from engine.events import (
     TradingHalted,
 )
 from engine.grammar import Part, RuleError
-from engine.lanes import Assignment, Lane, Moment, bounded, check_bars, exit_bounds
+from engine.lanes import Assignment, Lane, Moment, bounded, check_bars, exit_bounds, management, outward
 from engine.model import MAX_PRICE_TICKS, MAX_SIZE_LOTS, NO_PRICE, Instrument, Reason, Side, Signal, TickBlock
 from engine.nodes import Parameters
 from engine.orders import Order, OrderState
@@ -56,9 +57,17 @@ LATEST_NS = 1 << 62
 
 Input = TickBlock | TimePassed | FeedGap | FeedHealthy | Command | End
 
+STOP_REASONS = {
+    _core.DECLARED: Reason.STOP,
+    _core.DECAYED: Reason.DECAYED,
+    _core.EVEN: Reason.EVEN,
+    _core.TRAILING: Reason.TRAILING,
+}
+
 EXIT_REASONS = {
     _core.STOP: Reason.STOP,
     _core.TARGET: Reason.TARGET,
+    _core.OPPOSITE: Reason.OPPOSITE,
     _core.TIME: Reason.TIME,
     _core.FLAT: Reason.FLAT,
 }
@@ -120,12 +129,10 @@ class Kernel:
         ]
         catalogues = [compiler.catalogue for compiler in self.compilers] if show_vwap else []
         self.vwap = [(catalogue.session_vwap(), catalogue.session_vwap_sd()) for catalogue in catalogues]
-        self.columns = {
-            name: self._watch(name, part, parameters or {}) for name, part in (watched or {}).items()
-        }
+        self.columns = {name: self._watch(name, part, parameters or {}) for name, part in (watched or {}).items()}
         self.core = _core.Core([compiler.program for compiler in self.compilers])
-        for assignment, index, rule in compiled:
-            self._add_lane(assignment, index, rule)
+        for assignment, index, (rule, distances) in compiled:
+            self._add_lane(assignment, index, rule, distances)
         self._callers = [caller for compiler in self.compilers for caller in callers_of(compiler.program)]
         self._ticking = [lane for lane in self.lanes if type(lane.strategy).on_tick is not None]
         if self._ticking:
@@ -138,9 +145,13 @@ class Kernel:
             )
         self.core.set_account(portfolio.starting, risk.floor)
 
-    def _compile(self, strategy: Strategy, index: int) -> CompiledRule:
+    def _compile(self, strategy: Strategy, index: int) -> tuple[CompiledRule, dict[str, int]]:
+        """The rule of a strategy on one instrument, and the columns of its exits' distances."""
+        compiler, parameters = self.compilers[index], strategy.parameters
         try:
-            return self.compilers[index].rule(*strategy.conditions(), strategy.parameters, type(strategy).warm_up)
+            rule = compiler.rule(*strategy.conditions(), parameters, type(strategy).warm_up)
+            distances = strategy.exit_plan().distances.items()
+            return rule, {name: compiler.distance(expr, parameters) for name, expr in distances}
         except RuleError as error:
             place = f"{type(strategy).__name__}: {error.where}" if error.where else type(strategy).__name__
             raise RuleError(error.what, where=place, fix=error.fix) from None
@@ -152,7 +163,7 @@ class Kernel:
             place = f"{name}: {error.where}" if error.where else name
             raise RuleError(error.what, where=place, fix=error.fix) from None
 
-    def _add_lane(self, assignment: Assignment, index: int, rule: CompiledRule) -> None:
+    def _add_lane(self, assignment: Assignment, index: int, rule: CompiledRule, distances: Mapping[str, int]) -> None:
         strategy, instrument = assignment.strategy, self.instruments[index]
         lots = assignment.size * 10**instrument.size_precision
         if lots.denominator != 1 or lots < 1:
@@ -176,7 +187,7 @@ class Kernel:
             )
         number = self.core.add_lane(index, rule.state, rule.warm_up.ns, rule.warm_up.trades)
         asks = type(strategy).on_fire is not Strategy.on_fire
-        self.lanes.append(Lane(number, strategy, index, int(lots), strategy.exit_plan(), rule, asks))
+        self.lanes.append(Lane(number, strategy, index, int(lots), strategy.exit_plan(), rule, asks, distances))
 
     # ------------------------------------------------------------ inputs
 
@@ -264,7 +275,7 @@ class Kernel:
             if event == _core.ENTRY:
                 self._entry(self.lanes[core.event_lane])
             elif event in EXIT_REASONS:
-                self._leave(self.lanes[core.event_lane], EXIT_REASONS[event])
+                self._leave(self.lanes[core.event_lane], self._reason_of(event))
             elif event == _core.RISK:
                 self._halt_day()
             elif event == _core.BOUNDARY:
@@ -274,6 +285,14 @@ class Kernel:
             else:
                 self._ticked(core.callback_result)
             event = core.advance()
+
+    def _reason_of(self, event: int) -> Reason:
+        """Why a watched position is closed by a core's event."""
+        if event == _core.STOP:
+            return STOP_REASONS[self.core.event_stop]
+        if event == _core.TIME:
+            return self.lanes[self.core.event_lane].deadline_reason
+        return EXIT_REASONS[event]
 
     # ------------------------------------------------------------ days and sessions
 
@@ -378,6 +397,9 @@ class Kernel:
             self.counters.skipped += 1
             self.journal.append(SignalSkipped(ts_ns, lane.number, int(side), price, lane.cooldown_left))
             return
+        if not self._measure(lane):
+            self._refuse(lane, side, price, Refusal.NO_EXIT)
+            return
         if signal is not None:
             lane.stop_ticks, lane.target_ticks = bounded(signal.stop_ticks), bounded(signal.target_ticks)
         else:
@@ -397,6 +419,13 @@ class Kernel:
             self._submit(lane, approved, "entry")
             self._open(lane, order, fill, ts_ns)
 
+    def _measure(self, lane: Lane) -> bool:
+        """Measure the distances of a lane's exits now; False when one is not defined, or is nothing."""
+        measured = {name: self.core.value(lane.instrument, c) for name, c in lane.distance_columns.items()}
+        known = {name: Fraction(value) for name, value in measured.items() if value is not None and value > 0}
+        lane.distances = known
+        return len(known) == len(measured)
+
     def _refuse(self, lane: Lane, side: Side, price_ticks: int, reason: Refusal) -> None:
         self.counters.refusals[reason.value] += 1
         self.journal.append(SignalRefused(self.core.event_ts_ns, lane.number, int(side), price_ticks, reason))
@@ -412,10 +441,13 @@ class Kernel:
         self.journal.append(OrderFilled(ts_ns, order.order_id, price, order.lots, fill.slippage, fill.fee))
         self.portfolio.open(index, side, order.lots, ts_ns, price, fill.reference_ticks, fill.slippage, fill.fee)
         plan, mark = lane.plan, core.price(index)
-        stop, target = exit_bounds(plan, side, price)
+        stop, target = exit_bounds(plan, side, price, lane.distances)
         lane.stop_ticks, lane.target_ticks = lane.stop_ticks or stop, lane.target_ticks or target
-        lane.deadline_ns = ts_ns + plan.time_stop_ns if plan.time_stop_ns else 0
+        self._set_deadline(lane, ts_ns)
         first = price if isinstance(price, int) else mark
+        if plan.moves:
+            best = outward(price, -side)
+            core.manage_lane(lane.number, best, ts_ns, **management(plan, side, price, lane.stop_ticks, lane))
         core.open_lane(
             lane.number,
             side,
@@ -430,6 +462,15 @@ class Kernel:
         equity = core.equity + round((mark - price) * side * order.lots * unit) - fill.slippage - fill.fee
         core.set_holding(index, side * order.lots, unit, mark)
         core.set_account(equity, None if self.risk.day_halted else self.risk.floor)
+
+    def _set_deadline(self, lane: Lane, ts_ns: int) -> None:
+        """When the position is closed whatever the price: the time stop, or so long before the session's close."""
+        plan = lane.plan
+        lane.deadline_ns, lane.deadline_reason = ts_ns + plan.time_stop_ns if plan.time_stop_ns else 0, Reason.TIME
+        if plan.before_close_ns:
+            day_ns = max(ts_ns, self._calendar.facts(ts_ns).close_ns - plan.before_close_ns)
+            if not lane.deadline_ns or day_ns < lane.deadline_ns:
+                lane.deadline_ns, lane.deadline_reason = day_ns, Reason.DAY
 
     # ------------------------------------------------------------ exits
 

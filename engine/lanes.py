@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from math import ceil, floor
 
 from engine import _core
 from engine.compiler import CompiledRule
 from engine.errors import ConfigError
-from engine.model import Instrument, Side, TickBlock
+from engine.exits import ExitPlan
+from engine.model import Instrument, Reason, Side, TickBlock
 from engine.orders import Order
 from engine.quantities import format_duration
 from engine.rules import RuleError
 from engine.sessions import DAY_NS
-from engine.strategy import ExitPlan, Strategy
+from engine.strategy import Strategy
 
 NEVER_BELOW, NEVER_ABOVE = -1, (1 << 62)
 
@@ -30,11 +32,14 @@ class Lane:
     plan: ExitPlan
     rule: CompiledRule
     asks_strategy: bool  # whether on_fire is the strategy's own
+    distance_columns: Mapping[str, int]  # of the exits that are declared as distances in price, in ticks
     cooldown_left: int = 0
     in_position: bool = False
     stop_ticks: int = 0
     target_ticks: int = 0
     deadline_ns: int = 0
+    deadline_reason: Reason = Reason.TIME
+    distances: Mapping[str, Fraction] = field(default_factory=dict)  # measured when the signal was taken, in ticks
     order: Order | None = None  # on its way to the venue
     failed: bool = False  # the strategy's own code raised: it is asked nothing more
 
@@ -98,20 +103,47 @@ def check_bars(block: TickBlock, lanes: Sequence[Lane], spans: Collection[tuple[
                 )
 
 
-def exit_bounds(plan: ExitPlan, side: Side, entry: int | Fraction) -> tuple[int, int]:
-    """The nearest prices, in ticks, at which stop and target close: exact bounds of ``side * (p - e) / e``."""
-    up, down = (plan.target, plan.stop) if side is Side.LONG else (plan.stop, plan.target)
-    above = NEVER_ABOVE if up is None else -part_of(-entry, up.denominator + up.numerator, up.denominator)
-    below = NEVER_BELOW if down is None else part_of(entry, down.denominator - down.numerator, down.denominator)
-    below, above = bounded(below), bounded(above)
-    return (below, above) if side is Side.LONG else (above, below)
+def exit_bounds(
+    plan: ExitPlan, side: Side, entry: int | Fraction, distances: Mapping[str, Fraction] | None = None
+) -> tuple[int, int]:
+    """The nearest prices, in ticks, at which stop and target close: exact bounds of ``side * (p - e)``."""
+    distances = distances or {}
+    stop = distances.get("stop") if plan.stop is None else entry * plan.stop
+    target = distances.get("target") if plan.target is None else entry * plan.target
+    if plan.reward is not None and stop is not None:
+        target = stop * plan.reward
+    against, in_favour = (NEVER_BELOW, NEVER_ABOVE) if side is Side.LONG else (NEVER_ABOVE, NEVER_BELOW)
+    stop_ticks = against if stop is None else outward(entry - side * stop, -side)
+    target_ticks = in_favour if target is None else outward(entry + side * target, side)
+    return bounded(stop_ticks), bounded(target_ticks)
+
+
+def outward(price: int | Fraction, direction: int) -> int:
+    """The tick at ``price``, or the next one in ``direction`` (1 up, -1 down)."""
+    return floor(price) if direction < 0 else ceil(price)
+
+
+def management(plan: ExitPlan, side: Side, entry: int | Fraction, stop_ticks: int, lane: Lane) -> dict[str, int]:
+    """What ``core.manage_lane`` needs to move the stop of a position, in ticks: exact, never tighter than declared."""
+    found: dict[str, int] = {}
+    if plan.even_after is not None:
+        found["even_from"] = outward(entry * (1 + side * plan.even_after), side)
+        found["even_ticks"] = outward(entry * (1 + side * plan.even_keep), -side)
+    if plan.trail is not None or "trailing" in lane.distances:
+        found["trail_from"] = outward(entry * (1 + side * plan.trail_after), side)
+    if plan.trail is not None:
+        found["trail_share"] = plan.trail.denominator - side * plan.trail.numerator
+        found["trail_scale"] = plan.trail.denominator
+    elif "trailing" in lane.distances:
+        found["trail_ticks"] = max(1, ceil(lane.distances["trailing"]))
+    if plan.decay_ns and NEVER_BELOW < stop_ticks < NEVER_ABOVE:
+        found["decay_ticks"] = max(0, floor(abs(Fraction(entry) - stop_ticks) * (1 - plan.decay_to)))
+        found["decay_ns"] = plan.decay_ns
+    if plan.opposite:
+        found["opposite"] = 2 if side is Side.LONG else 1
+    return found
 
 
 def bounded(price_ticks: int) -> int:
     """A strategy's own stop or target, within what a price may be; a price beyond is never reached."""
     return min(max(int(price_ticks), NEVER_BELOW), NEVER_ABOVE)
-
-
-def part_of(price: int | Fraction, numerator: int, denominator: int) -> int:
-    """The largest integer not above ``price * numerator / denominator``."""
-    return price.numerator * numerator // (price.denominator * denominator)

@@ -49,10 +49,15 @@ class Reason(StrEnum):
     """Why a position was closed."""
 
     STOP = "SL"
+    DECAYED = "DECAY"  # the stop, which had come closer with time
+    EVEN = "BE"  # the stop, which had moved to the entry
+    TRAILING = "TRAIL"  # the stop, which had followed the best price
+    OPPOSITE = "OPP"  # the rule turned to the other side
     TARGET = "TP"
     TIME = "TIME"
     FLAT = "FLAT"
     RISK = "RISK"
+    DAY = "EOD"  # so long before the session's close, as the strategy asks
     SESSION = "SESSION"  # the trading session ended
     MANUAL = "MANUAL"  # flattened by a command or at a graceful stop
     END = "END"  # the data ended with the position open

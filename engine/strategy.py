@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from types import MethodType
 from typing import Any, ClassVar, Protocol
 
 from engine.errors import ConfigError, UserError, nearest
+from engine.exits import EXITS, ExitPlan, plan_of
 from engine.grammar import said
 from engine.measures import window_kind
 from engine.model import Instrument, Side, Signal
@@ -21,14 +21,10 @@ from engine.rules import (
     Condition,
     Exit,
     Expr,
-    Flat,
     Kind,
     Param,
     Quantity,
     RuleError,
-    Stop,
-    Target,
-    TimeStop,
     Window,
     condition,
 )
@@ -67,16 +63,6 @@ class Tick:
     size_lots: int
 
 
-@dataclass(frozen=True, slots=True)
-class ExitPlan:
-    """A strategy's exits with this run's values. None, a time of 0 and 0 candles mean: not declared."""
-
-    stop: Fraction | None
-    target: Fraction | None
-    time_stop_ns: int
-    flat_candles: int
-
-
 class Strategy:
     """Base of all strategies. Class attributes declare; ``parameters`` holds this instance's values."""
 
@@ -106,11 +92,11 @@ class Strategy:
                 condition(declared, where=f"{cls.__name__}.{side}")
         exits = cls.exits if isinstance(cls.exits, tuple) else (cls.exits,)
         for item in exits:
-            if not isinstance(item, Stop | Target | TimeStop | Flat):
+            if not isinstance(item, EXITS):
                 raise RuleError(
                     f"{said(item)} is not an exit",
                     where=f"{cls.__name__}.exits",
-                    fix="use Stop, Target, TimeStop or Flat",
+                    fix=f"use {', '.join(kind.__name__ for kind in EXITS[:-1])} or {EXITS[-1].__name__}",
                 )
         warm_up = vars(cls).get("warm_up")
         if warm_up is not None and window_kind(warm_up) not in (Kind.DURATION, Kind.TICKS):
@@ -147,14 +133,12 @@ class Strategy:
         return self.parameters["direction"].value in ("both", side.word)
 
     def exit_plan(self) -> ExitPlan:
-        """The declared exits with this instance's values."""
-        found: dict[type, Any] = {}
-        exits = self.exits if isinstance(self.exits, tuple) else (self.exits,)
-        for item in exits:
-            source = next(getattr(item, slot) for slot in item.__slots__)
-            found[type(item)] = (self.parameters[source.name] if isinstance(source, Param) else source).value
-        candles = min(found.get(Flat, 0), (1 << 31) - 1)  # 68 years of them are never reached
-        return ExitPlan(found.get(Stop), found.get(Target), found.get(TimeStop, 0), candles)
+        """The declared exits with this instance's values.
+
+        Raises:
+            RuleError: exits that do not go together.
+        """
+        return plan_of(self.exits if isinstance(self.exits, tuple) else (self.exits,), self.parameters)
 
     def on_fire(self, context: Context, side: Side) -> Signal | None:
         """Answer a beginning signal: return what to enter, or None to let it pass. Called once per signal.

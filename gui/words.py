@@ -23,6 +23,11 @@ REASONS = {
     "FLAT": ("F", "Flat market"),
     "RISK": ("R", "Risk limit"),
     "SESSION": ("E", "Session end"),
+    "EOD": ("E", "Before the close"),
+    "DECAY": ("S", "Stop, come closer with time"),
+    "BE": ("S", "Stop at break-even"),
+    "TRAIL": ("S", "Trailing stop"),
+    "OPP": ("O", "Opposite signal"),
     "END": ("E", "End of data"),
     "MANUAL": ("M", "Manual"),
 }

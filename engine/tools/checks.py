@@ -109,7 +109,7 @@ def has_own_code(strategy: Strategy) -> bool:
 def _exits(strategy: Strategy) -> Iterator[Finding]:
     """Exits that can never fire: switched off, beyond any price, or always preceded by another."""
     plan = strategy.exit_plan()
-    if plan.stop is None and plan.target is None and not plan.time_stop_ns and not plan.flat_candles:
+    if plan.is_empty:
         if not has_own_code(strategy):
             what = "no exit is in force: a position is held until the session or the data ends"
             yield Finding(NOTE, "no_exit", what)

@@ -108,7 +108,7 @@ IN_THE_EXITS = {
     "Stop(seconds(5))": "pct(",
     "Stop(pct(-1))": "negative",
     "Stop(n)": "pct(",
-    "Target(price)": "pct(",
+    "Target(price > 1)": "pct(",
     "Target('1%')": "pct(",
     "TimeStop(8)": "seconds(",
     "TimeStop(pct(1))": "seconds(",
@@ -118,9 +118,9 @@ IN_THE_EXITS = {
     "Flat(1.5)": "Flat(2)",
     "Flat(True)": "Flat(2)",
     "(Stop(pct(1)), Stop(pct(2)))": "once",
-    "(Stop(pct(1)), pct(2))": "Stop, Target, TimeStop or Flat",
-    "[Stop(pct(1))]": "Stop, Target, TimeStop or Flat",
-    "Stop": "Stop, Target, TimeStop or Flat",
+    "(Stop(pct(1)), pct(2))": "Stop, Target, TimeStop, Flat",
+    "[Stop(pct(1))]": "Stop, Target, TimeStop, Flat",
+    "Stop": "Stop, Target, TimeStop, Flat",
     "Stp(pct(1))": "did you mean 'Stop'?",
 }
 
