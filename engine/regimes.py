@@ -128,7 +128,8 @@ def _since_yesterday(symbol: str) -> Expr:
 def breadth(symbols: tuple[str, ...]) -> Expr:
     """Advances less declines against all: from -1, every one of ``symbols`` below yesterday's close, to 1."""
     moves = map(_since_yesterday, symbols)
-    sides: list[Expr] = [where(move > 0, 1, where(move < 0, -1, 0)) for move in moves]
+    # No move known is no side: 0 * move is undefined where the move is.
+    sides: list[Expr] = [where(move > 0, 1, where(move < 0, -1, 0 * move)) for move in moves]
     return reduce(add, sides) / len(sides)
 
 
