@@ -107,8 +107,6 @@ BLOCK_TRADES = BLOCK
 cdef int64_t INPUT_BOUND = (<int64_t>1 << 40) - 1  # engine.model.MAX_PRICE_TICKS and MAX_SIZE_LOTS
 cdef int64_t TIME_BOUND = <int64_t>1 << 62  # leaves room to add any window or deadline to a time
 cdef int FIRST_CAPACITY = 2048
-cdef enum:
-    SCALAR = 4  # blocks of fewer records are filled record by record
 cdef object WIDE_FROM = -(1 << 63), WIDE_TO = (1 << 63) - 1
 
 
@@ -122,6 +120,14 @@ cdef int64_t run_clock(int64_t* out, const int64_t* ts, int64_t* reached, int n)
         out[k] = now
     reached[0] = now
     return late
+
+
+cdef void copy_cells(int64_t* out, const int64_t* cells, int n) noexcept nogil:
+    """Copy ``n`` cells; one of them without a call."""
+    if n == 1:
+        out[0] = cells[0]
+    else:
+        memcpy(out, cells, n * sizeof(int64_t))
 
 
 cdef int64_t carry_forward(int64_t* out, const int64_t* quotes, int64_t known, int n) noexcept nogil:
@@ -657,7 +663,7 @@ cdef class Core:
         self.begin_block()
         if self.in_open != NULL:
             self.block.of_bars = 1
-        elif self.in_instrument == NULL and self.in_kind == NULL and self.block_limit > SCALAR:
+        elif self.in_instrument == NULL and self.in_kind == NULL:
             status = 0 if self.tapes[0].graph.needs_flow else self.append_plain_trades()
         i = self.in_next
         while status == 0 and i < self.in_count and self.block.records < self.block_limit:
@@ -736,8 +742,8 @@ cdef class Core:
                 self.block.instrument[k] = 0
                 self.block.trade[k] = k
                 market.records[k] = k
-        memcpy(fixed_column(tape, COL_PRICE), in_price, n * sizeof(int64_t))
-        memcpy(fixed_column(tape, COL_SIZE), in_size, n * sizeof(int64_t))
+        copy_cells(fixed_column(tape, COL_PRICE), in_price, n)
+        copy_cells(fixed_column(tape, COL_SIZE), in_size, n)
         if in_bid != NULL or market.bid != 0:  # without any quote the columns are still the zeros they began as
             market.bid = carry_forward(fixed_column(tape, COL_BID), in_bid, market.bid, n)
         if in_ask != NULL or market.ask != 0:
@@ -747,7 +753,7 @@ cdef class Core:
         if in_ask_size != NULL or tape.ask_size != 0:
             tape.ask_size = carry_forward(fixed_column(tape, COL_ASK_SIZE), in_ask_size, tape.ask_size, n)
         self.late += run_clock(self.block.ts, in_ts, &self.reached, n)
-        memcpy(fixed_column(tape, COL_TS), self.block.ts, n * sizeof(int64_t))
+        copy_cells(fixed_column(tape, COL_TS), self.block.ts, n)
         append_trades(tape, 0, n)
         market.touched = 1
         market.trades = n
