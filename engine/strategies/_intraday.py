@@ -18,6 +18,7 @@ class Intraday(Strategy):
     )
     trend_bar = Param(minutes(5), "length of the bars of the trend filter", low="1s")
     trend_length = Param(20, "bars in the average of the trend filter", low=1)
+    flatten = Param(minutes(5), "how long before the session's close it leaves", low=0)
 
     trend_average = ema(bars(trend_bar).close, trend_length)
     in_hours = (time_of_day >= entries_from) & (time_of_day < entries_until)

@@ -1,7 +1,7 @@
 """EMA pullback: buy the first dip to a rising stack of averages."""
 
 from engine.indicators import rsi
-from engine.rules import Param, Stop, Target, TimeStop, bars, begins, between, ema, minutes, pct
+from engine.rules import EndOfDay, Param, Stop, Target, TimeStop, bars, begins, between, ema, minutes, pct
 from engine.strategies._intraday import Intraday
 
 
@@ -28,4 +28,4 @@ class EmaPullback(Intraday):
 
     long = begins(stacked & pulled_back & between(strength, rsi_low, rsi_high)) & Intraday.may_buy
 
-    exits = (Stop(stop_loss), Target(profit_target), TimeStop(time_stop))
+    exits = (Stop(stop_loss), Target(profit_target), TimeStop(time_stop), EndOfDay(Intraday.flatten))

@@ -1,6 +1,7 @@
 """Opening-range breakout: enter when the price leaves the range of the session's first minutes."""
 
 from engine.rules import (
+    EndOfDay,
     Param,
     Stop,
     Target,
@@ -32,4 +33,4 @@ class OpeningRangeBreakout(Intraday):
     long = crosses_above(price, top) & Intraday.may_buy
     short = crosses_below(price, bottom) & may_sell
 
-    exits = (Stop(stop_loss), Target(profit_target))
+    exits = (Stop(stop_loss), Target(profit_target), EndOfDay(Intraday.flatten))

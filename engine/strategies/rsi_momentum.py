@@ -1,7 +1,7 @@
 """RSI and volume: buy when bars are oversold while more is traded than usual."""
 
 from engine.indicators import rsi
-from engine.rules import Param, Stop, Target, TimeStop, bars, begins, minutes, pct, sma
+from engine.rules import EndOfDay, Param, Stop, Target, TimeStop, bars, begins, minutes, pct, sma
 from engine.strategies._intraday import Intraday
 
 
@@ -23,4 +23,4 @@ class RsiMomentum(Intraday):
 
     long = begins((strength <= oversold) & (b.volume > volume_factor * usual_volume)) & Intraday.may_buy
 
-    exits = (Stop(stop_loss), Target(profit_target), TimeStop(time_stop))
+    exits = (Stop(stop_loss), Target(profit_target), TimeStop(time_stop), EndOfDay(Intraday.flatten))

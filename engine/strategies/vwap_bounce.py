@@ -1,8 +1,12 @@
 """VWAP bounce: buy the return into the lower band around the session's VWAP, sell the return into the upper one."""
 
+from engine.indicators import atr
 from engine.regimes import five_class
 from engine.rules import (
+    BreakEven,
+    EndOfDay,
     Param,
+    Reward,
     Stop,
     Target,
     TimeStop,
@@ -32,21 +36,25 @@ class VwapBounce(Strategy):
     volume_factor = Param("1.2", "least volume per second against the usual one", low=0)
     trend_window = Param(minutes(15), "window of the move that is not faded", low="1ns")
     trend_limit = Param(pct("0.3"), "greatest move of trend_window, either way", low=0)
-    regime_bar = Param(minutes(1), "length of the bars that tell the regime", low="1s")
+    bar = Param(minutes(1), "length of the bars of the regime and the true range", low="1s")
     entries_from = Param(at("09:45"), "time of day from which it may enter")
     entries_until = Param(at("15:30"), "time of day from which it may not")
-    stop_loss = Param(pct("0.15"), "loss that closes", low=0)
-    profit_target = Param(pct("0.3"), "gain that closes", low=0)
+    atr_length = Param(14, "bars of the average true range", low=1)
+    stop_atr = Param("3", "stop, in average true ranges at the entry", low=0)
+    reward = Param("1.5", "target, in distances of the stop", low=0)
+    break_even = Param(pct("0.2"), "gain from which the stop is the entry price at the least", low=0)
     time_stop = Param(minutes(30), "longest holding time; 0 switches it off", low=0)
+    flatten = Param(minutes(15), "how long before the session's close it leaves", low=0)
 
     centre, deviation = vwap(session), vwap_sd(session)
     lower, upper = centre - deviations * deviation, centre + deviations * deviation
     busy = volume_ratio(volume_window, usual_window) >= volume_factor
     calm = abs(change(trend_window)) <= trend_limit
-    runs_away = five_class(bars(regime_bar)) == "HIGH_VOL_TRENDING"
+    runs_away = five_class(bars(bar), atr_length) == "HIGH_VOL_TRENDING"
     in_hours = (time_of_day >= entries_from) & (time_of_day < entries_until)
 
     long = crosses_above(price, lower) & busy & calm & ~runs_away & in_hours
     short = crosses_below(price, upper) & busy & calm & ~runs_away & in_hours
 
-    exits = (Stop(stop_loss), Target(profit_target), TimeStop(time_stop))
+    stop = Stop(stop_atr * atr(bars(bar), atr_length))
+    exits = (stop, Target(Reward(reward)), BreakEven(break_even), TimeStop(time_stop), EndOfDay(flatten))

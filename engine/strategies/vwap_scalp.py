@@ -1,6 +1,19 @@
 """VWAP scalp: buy when the price, having been well below the session's VWAP, comes back above it."""
 
-from engine.rules import Param, Stop, Target, TimeStop, crosses_above, minutes, pct, price, session, vwap, within
+from engine.rules import (
+    EndOfDay,
+    Param,
+    Stop,
+    Target,
+    TimeStop,
+    crosses_above,
+    minutes,
+    pct,
+    price,
+    session,
+    vwap,
+    within,
+)
 from engine.strategies._intraday import Intraday
 
 
@@ -18,4 +31,4 @@ class VwapScalp(Intraday):
 
     long = crosses_above(price, centre) & within(dip, memory) & Intraday.may_buy
 
-    exits = (Stop(stop_loss), Target(profit_target), TimeStop(time_stop))
+    exits = (Stop(stop_loss), Target(profit_target), TimeStop(time_stop), EndOfDay(Intraday.flatten))
