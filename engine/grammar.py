@@ -337,7 +337,7 @@ class Param(Expr):
         if self.kind in (Kind.NUMBER, Kind.SIZE, Kind.VALUE):
             return Quantity(self.kind, parse_number(value, where=where))
         if self.kind is Kind.TIME_OF_DAY:
-            return at(value)  # type: ignore[arg-type]  # it refuses what is no text
+            return Quantity(self.kind, parse_time_of_day_ns(str(value), where=where))
         if self.kind is Kind.SYMBOL:
             return symbol(value)  # type: ignore[arg-type]  # it refuses what is no text
         if self.kind is Kind.CHOICE:
