@@ -158,7 +158,7 @@ class Compiler:
         self.catalogue = Catalogue(self.nodes)
         self.others: Mapping[str, tuple[int, Compiler]] = others if others is not None else {}
         self._thresholds: dict[object, dict[Fraction, int]] = {}  # of each value, the numbers it is compared with
-        self._known: dict[tuple[str, int, int, int], tuple[Any, Part, Parameters]] = {}  # by ids, which are kept
+        self._known: dict[tuple[object, ...], tuple[Any, Part, Parameters]] = {}  # by ids, which are kept
 
     # -- whole rules
 
@@ -207,8 +207,8 @@ class Compiler:
     def _once(
         self, what: str, part: Part, parameters: Parameters, clock: int, find: Callable[[Any, Parameters, int], Any]
     ) -> Any:
-        """What ``find`` says of a part, asked once: it may stand in a thousand places."""
-        key = what, id(part), id(parameters), clock
+        """What ``find`` says of a part, asked once: it may stand in a thousand places, where windows wait or not."""
+        key = what, id(part), id(parameters), clock, self.catalogue.waits
         if key not in self._known:
             self._known[key] = find(part, parameters, clock), part, parameters
         return self._known[key][0]
