@@ -39,7 +39,7 @@ from engine.algebra import (
     terms_of,
     whole,
 )
-from engine.catalogue import Catalogue, quantity_of, setting
+from engine.catalogue import Catalogue, setting
 from engine.errors import nearest
 from engine.grammar import (
     Binary,
@@ -71,7 +71,7 @@ from engine.measures import (
 )
 from engine.model import SECOND_NS, Instrument
 from engine.nodes import ONE, TRADES, Nodes, Parameters
-from engine.series import compile_series
+from engine.series import compile_series, length_of
 
 FEW_THRESHOLDS = 3
 """Numbers that a value is compared with one by one; more are screened."""
@@ -196,7 +196,9 @@ class Compiler:
         return rule
 
     def _windows_of(self, part: Part, parameters: Parameters) -> Iterable[Quantity]:
-        """The sliding windows of trades, in the order in which they are written."""
+        """The sliding windows of this instrument's trades, in the order in which they are written."""
+        if isinstance(part, Other | OtherCondition):  # undefined until those of the other one are full
+            return
         for inner in part.parts:
             yield from self._windows_of(inner, parameters)
         if isinstance(part, Feature) and isinstance(part.window, Param | Quantity) and part.feature != "flat_candles":
@@ -359,6 +361,9 @@ class Compiler:
         }
         guards = {self.nodes.positive(c.index) for c in moved.values() if c.positive}
         guards |= {self.nodes.column("other", number, other.program, guard) for guard in value.guards}
+        if not guards:  # nothing in it says that there is no trade yet
+            price = self.nodes.column("other", number, other.program, _program.PRICE_COLUMN)
+            guards = {self.nodes.positive(price)}
         top, bottom = (_renamed(poly, moved) for poly in (value.numerator, value.denominator))
         return Exact(top, bottom, value.unit, frozenset(guards)).scaled(factor)
 
@@ -374,6 +379,8 @@ class Compiler:
             raise RuleError(f"{expr} is in {expr.unit!r}", fix="its unit is 'ratio', 'price' or 'size'")
         columns = tuple(self.nodes.as_real(self.value(part, parameters, clock), clock) for part in expr.inputs)
         column = self.nodes.made(expr.build, columns, clock)
+        if not isinstance(column, int) or not 0 <= column < self.program.columns:
+            raise RuleError(f"{expr} is built by a function that returned {column!r}", fix="return a column's number")
         if self.program.type_of(column) != "f" or self.program.clock_of(column) != clock:
             raise RuleError(f"{expr} made a column that is not of doubles on its own clock", fix="see Operation.of")
         return Real(column, units[expr.unit])
@@ -423,7 +430,7 @@ class Compiler:
             return self.nodes.column("hold", self.condition_on(part, parameters, own, negated=negated))
         if isinstance(part, Past):
             inner = self.condition_on(part.inner, parameters, clock, negated=negated)
-            return self.nodes.op("previous_bool", inner, k=quantity_of(part.length, parameters).value)
+            return self.nodes.op("previous_bool", inner, k=length_of(part, parameters, clock))
         if isinstance(part, OtherCondition):
             number, other = self._instrument(part.symbol, parameters)
             inner = other.condition_on(part.inner, parameters, TRADES, negated=negated)
@@ -453,6 +460,12 @@ class Compiler:
             if op not in ("==", "!=") or not isinstance(left, Param) or not isinstance(right, Constant):
                 raise RuleError(f"{place} compares two constants and never changes", fix="compare a feature")
             return self._switch(op, left, right, parameters, clock, place), False
+        return self._compared(op, left, right, parameters, clock, place)
+
+    def _compared(
+        self, op: str, left: Expr, right: Expr, parameters: Parameters, clock: int, place: Condition
+    ) -> tuple[int, bool]:
+        """As ``_decide``, constants or not."""
         if isinstance(right, Elementwise) and not isinstance(left, Elementwise):
             op, left, right = MIRRORED[op], right, left
         taken_apart = self._taken_apart(op, left, right, parameters, clock, place)
@@ -463,7 +476,7 @@ class Compiler:
         if isinstance(a, Exact) and isinstance(b, Exact):
             column = self._compare_exact(a, b, comparison, clock)
             if column is not None:
-                return self.nodes.joined("&", [*sorted(a.guards | b.guards), column]), True
+                return column, True
         columns = self.nodes.as_real(a, clock), self.nodes.as_real(b, clock)
         return self.nodes.column("float_compare", *columns, comparison), False
 
@@ -484,17 +497,32 @@ class Compiler:
             return None
         inputs = [part for part in left.inputs if isinstance(part, Expr)]
         values = [self.value(part, parameters, clock) for part in inputs]
-        if op in ("==", "!=") or not all(isinstance(value, Exact) for value in values):
+        defined = self._defined(values, clock)
+        if op in ("==", "!=") or defined is None:
             return None
         if left.function == "abs":
             pairs = [(op, inputs[0], right), (MIRRORED[op], inputs[0], -right)]
         else:
             pairs = [(op, part, right) for part in inputs]
-        decided = [self._decide(*pair, parameters, clock, place) for pair in pairs]
+        decided = [self._compared(*pair, parameters, clock, place) for pair in pairs]
         both = (op in ("<", "<=")) is not (left.function == "minimum")
         column = self.nodes.joined("&" if both else "|", [column for column, _ in decided])
-        guards = frozenset(guard for value in values if isinstance(value, Exact) for guard in value.guards)
-        return self.nodes.joined("&", [*sorted(guards), column]), all(exact for _, exact in decided)
+        return self.nodes.joined("&", [*defined, column]), all(exact for _, exact in decided)
+
+    def _defined(self, values: Iterable[Value], clock: int) -> list[int] | None:
+        """The conditions under which all values are defined; None where one is a double, or its divisor too long."""
+        found: set[int] = set()
+        for value in values:
+            if not isinstance(value, Exact):
+                return None
+            found |= value.guards
+            if not is_positive(value.denominator):
+                (divisor,) = whole(value.denominator)
+                terms = terms_of(divisor)
+                if terms is None:
+                    return None
+                found.add(self.nodes.column("compare", terms, _program.COMPARISONS["!="], False, clock))
+        return sorted(found)
 
     def _compare_exact(self, left: Exact, right: Exact, comparison: int, clock: int) -> int | None:
         """``left - right`` against zero as one polynomial, or None when it does not fit."""
@@ -511,14 +539,9 @@ class Compiler:
             column = self.nodes.column("compare", terms, comparison, narrow, clock)
         else:
             column = self.nodes.column("compare_screened", terms, comparison, *screen, narrow)
-        if not sure:  # the quotient is undefined where its denominator is zero
-            (defined,) = whole(bottom)
-            defined_terms = terms_of(defined)
-            if defined_terms is None:
-                return None
-            is_defined = self.nodes.column("compare", defined_terms, _program.COMPARISONS["!="], False, clock)
-            column = self.nodes.joined("&", [is_defined, column])
-        return column
+        # where its denominator is zero the quotient is undefined
+        defined = self._defined([replace(difference, guards=left.guards | right.guards)], clock)
+        return None if defined is None else self.nodes.joined("&", [*defined, column])
 
     def _screen(self, left: Exact, right: Exact, clock: int) -> tuple[int, float] | None:
         """The column of a value's bounds and the number it is compared with, once many numbers are; else None.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from math import nan
+from typing import Any
 
 from engine import _program
 from engine.algebra import (
@@ -76,14 +77,12 @@ class Nodes:
         """The column of an operation on columns."""
         return self.column("add", operation, inputs, k, x, clock)
 
-    def made(self, build: Callable[..., int], columns: tuple[int, ...], clock: int) -> int:
-        """The column that somebody else's ``build`` makes of columns."""
+    def made(self, build: Callable[..., Any], columns: tuple[int, ...], clock: int) -> Any:
+        """What somebody else's ``build`` makes of columns: one more, if it is right."""
         key = ("made", build, columns, clock)
         if key not in self._built:
             self._built[key] = build(self.program, columns, clock)
-        found = self._built[key]
-        assert isinstance(found, int)
-        return found
+        return self._built[key]
 
     def spans(self) -> Iterator[tuple[str, int]]:
         """What has been built on spans of time, in words, and how long each is [ns]."""
@@ -193,7 +192,7 @@ class Nodes:
         if isinstance(value, Real):
             return value.column
         if not value.columns():
-            return self.guarded(self.column("float_const", float(constant_of(value)), clock), value.guards, clock)
+            return self.guarded(self.column("float_const", _double(constant_of(value)), clock), value.guards, clock)
         top, bottom = whole(value.numerator, value.denominator)
         top_terms, bottom_terms = terms_of(top), terms_of(bottom)
         if top_terms is None or bottom_terms is None:
@@ -222,6 +221,13 @@ class Nodes:
 
 
 _UNDEFINED = nan  # one object, so that it is equal to itself among the keys
+
+
+def _double(number: Fraction) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        raise RuleError("a number is too large for any price or size", fix="use one below 1e300") from None
 
 
 def _combine_exact(op: str, left: Exact, right: Exact, unit: Unit) -> Exact:

@@ -10,7 +10,7 @@ from engine.algebra import NO_UNIT, TIME, Column, Exact, Real, Value, poly_bound
 from engine.catalogue import MAX_NS, quantity_of
 from engine.errors import nearest
 from engine.grammar import Expr, RuleError
-from engine.measures import Series
+from engine.measures import Past, Series
 from engine.model import SECOND_NS
 from engine.nodes import ONE, TRADES, Parameters, single
 
@@ -35,13 +35,17 @@ def compile_series(compiler: Compiler, expr: Series, parameters: Parameters, clo
     return build(compiler, expr, parameters, clock)
 
 
-def length_of(expr: Series, parameters: Parameters, clock: int) -> int:
-    """The number of records, within what a ring of trades or bars can hold."""
+def length_of(expr: Series | Past, parameters: Parameters, clock: int, least: int = 1) -> int:
+    """The number of records, within what a ring of trades or bars can hold.
+
+    Raises:
+        RuleError: fewer than ``least``, or more than that.
+    """
     assert expr.length is not None
     length = int(quantity_of(expr.length, parameters).value)
     longest = _program.MAX_WINDOW_TRADES if clock == TRADES else _program.MAX_WINDOW_BARS
-    if not 1 <= length <= longest:
-        raise RuleError(f"{expr} over {length} records", where=str(expr.length), fix=f"between 1 and {longest}")
+    if not least <= length <= longest:
+        raise RuleError(f"{expr} over {length} records", where=str(expr.length), fix=f"between {least} and {longest}")
     return length
 
 
@@ -137,8 +141,7 @@ def _latest(compiler: Compiler, expr: Series, parameters: Parameters, clock: int
     when = compiler.condition_on(expr.inputs[0], parameters, clock)
     part = expr.inputs[1]
     assert isinstance(part, Expr)
-    assert expr.length is not None
-    nth = int(quantity_of(expr.length, parameters).value)
+    nth = length_of(expr, parameters, clock, least=0)
     value = compiler.value(part, parameters, clock)
     return _kept(compiler, value, clock, lambda column: compiler.nodes.op("latest", when, column, k=nth))
 

@@ -20,7 +20,7 @@ from engine.backtesting import check_accepted, load_ticks, make_kernel, make_set
 from engine.errors import ConfigError
 from engine.grammar import Condition, Expr, Part, Quantity, RuleError
 from engine.journal import MemoryJournal
-from engine.measures import Anchored, Feature, Series
+from engine.measures import Anchored, Feature, Past, Series
 from engine.model import Kind
 from engine.rules import Param
 from engine.store import TickFile
@@ -150,7 +150,7 @@ def parameters_of(part: Part) -> Iterator[Param]:
     held: list[object] = [part, *part.parts]
     if isinstance(part, Feature):
         held.append(part.window.length if isinstance(part.window, Anchored) else part.window)
-    if isinstance(part, Series):
+    if isinstance(part, Series | Past):
         held.append(part.length)
     held += [getattr(getattr(part, "bars", None), "length", None), getattr(part, "symbol", None)]
     for item in held:
