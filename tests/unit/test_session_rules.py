@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -18,7 +19,7 @@ from engine.errors import ConfigError, DataError
 from engine.session_clock import NEW_YORK, day_number
 from engine.session_rules import Happens, Schedule, SessionRules, Span, day_part, schedule
 from engine.sessions import NEVER_NS, Calendar, calendar
-from tests.shared_data import shared_file, zip_rows
+from tests.shared_data import gzip_rows, shared_file, zip_rows
 
 ZONE = ZoneInfo("America/New_York")
 SECOND = 10**9
@@ -502,8 +503,6 @@ def es_minutes(day: str) -> tuple[int, ...]:
     """Return when the minutes with trades of E-mini futures begin, on one UTC date."""
     path = shared_file(f"futures/es-minute/{day}_trade.zip")
     midnight = ns(date.fromisoformat(day), 0, zone=ZoneInfo("UTC"))
-    import zipfile
-
     with zipfile.ZipFile(path) as archive:
         months = archive.namelist()
     rows = (row for month in months for row in zip_rows(path, month))
@@ -541,3 +540,30 @@ def test_rules_on_recorded_futures_are_those_of_new_yorks_clock_on_both_utc_date
         assert made.entries_allowed(ts_ns) == expected, shown
         seen.add(expected)
     assert seen == {True, False}
+
+
+def test_recorded_futures_resume_on_christmas_evening_with_the_first_trade_of_the_next_day():
+    rows = gzip_rows(shared_file("futures/es-mbo-2023-12-25/esh4-20231225-trades.csv.gz"))
+    trades = [int(row["ts_event"]) for row in rows]
+    globex, made = calendar("globex"), schedule(calendar("globex"))
+    assert made.next_ns(trades[0] - 1) == trades[0]  # the re-opening print bears the moment itself
+    assert made.happens_at(trades[0]) == Happens.OPEN | Happens.ENTRIES_ON
+    assert all(made.entries_allowed(ts_ns) for ts_ns in trades)
+    assert {globex.trading_day(ts_ns) for ts_ns in trades} == {day_number(date(2023, 12, 26))}
+
+
+def test_recorded_minutes_of_a_half_day_end_with_it():
+    path = shared_file("equities/us-minute/goog/20151224_trade.zip")
+    midnight = ns(date(2015, 12, 24), 0)
+    minutes = [midnight + int(row[0]) * 10**6 for row in zip_rows(path, "")]
+    opens, closes = calendar("us_equities").session_bounds(ns(date(2015, 12, 24), 10))
+    assert sum(opens <= ts_ns < closes for ts_ns in minutes) > 200
+    made = schedule(calendar("us_equities"), read(flatten_before_close="5m"))
+    assert [one.happens.words() for one in made.between(opens + 1, closes + 1)] == [
+        ["flatten", "entries off"],
+        ["close"],
+    ]
+    assert max(ts_ns for ts_ns in minutes if ts_ns < closes) == closes - 60 * SECOND
+    late = [ts_ns for ts_ns in minutes if closes <= ts_ns < ns(date(2015, 12, 24), 16)]
+    assert len(late) < 20  # after hours, of 180 minutes
+    assert not any(made.entries_allowed(ts_ns) for ts_ns in late)
