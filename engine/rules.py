@@ -726,6 +726,12 @@ class Regime:
         return made
 
 
+for _name in __all__:
+    # Their own names are taken: a strategy that says ``last = price`` renames it for nobody.
+    if isinstance(globals().get(_name), Expr):
+        globals()[_name].name = _name
+
+
 def __getattr__(name: str) -> Never:
     """Name the nearest feature for one that does not exist: ``from engine.rules import volme``."""
     if name.startswith("__"):

@@ -137,3 +137,11 @@ def test_compositions_are_shown_as_the_calls_that_made_them():
     )
     assert str(Named.calm) == "strength < 70"
     assert str(rsi(b.close, Named.length)) == "rsi(bars(5m).close, length)"
+
+
+def test_no_strategy_renames_a_word_of_the_language():
+    class Renaming(Strategy):
+        last = price
+        long = last > 1
+
+    assert str(Renaming.long) == "price > 1"
