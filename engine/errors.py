@@ -92,9 +92,13 @@ class MissingExtraError(UserError):
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """Return ``"did you mean 'x'?"`` for the closest valid name, or the list of valid names when none is close."""
+    """Return ``"did you mean 'x'?"`` for the closest valid name, or the list of valid names when none is close.
+
+    Of several that are close, one that begins in the same way: ``momentm`` is ``momentum_burst``, not ``rsi_momentum``.
+    """
     names = sorted(valid)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:
+        close.sort(key=lambda one: one[:3] != name[:3])
         return f"did you mean '{close[0]}'?"
     return "valid names: " + ", ".join(names) if names else "there are no valid names here"

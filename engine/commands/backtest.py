@@ -12,6 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from engine.commands.inputs import (
+    BarPeriodFlag,
+    BarsFlag,
+    BarStampsFlag,
+    SymbolFlag,
+    TicksFlag,
+    ZoneFlag,
+    bar_flags,
+    check_source,
+    read_recorded,
+    usage,
+)
 from engine.commands.report import ENDINGS, check_report, write_report
 from engine.commands.shared import (
     CalendarFlag,
@@ -35,7 +47,6 @@ from engine.commands.shared import (
     write_json,
     write_table,
 )
-from engine.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
     from engine.store import TickFile
@@ -46,35 +57,16 @@ DEMO_SYMBOL = "AAPL"
 
 
 def backtest(
-    ticks: Annotated[
-        Path | None,
-        typer.Option("--ticks", metavar="FILE", help="Tick file: CSV, CSV.gz or Parquet.", show_default=False),
-    ] = None,
+    ticks: TicksFlag = None,
     quotes: Annotated[
         Path | None, typer.Option("--quotes", metavar="FILE", help="Quote file, merged with the ticks by time.")
     ] = None,
-    bars: Annotated[
-        Path | None,
-        typer.Option(
-            "--bars", metavar="FILE", help="Bars instead of ticks: CSV, CSV.gz or Parquet.", show_default=False
-        ),
-    ] = None,
-    zone: Annotated[
-        str | None,
-        typer.Option(
-            "--zone", metavar="ZONE", help="Clock of bars stamped without a zone, as America/New_York; else UTC."
-        ),
-    ] = None,
-    bar_stamps: Annotated[
-        str | None,
-        typer.Option("--bar-stamps", metavar="start|end", help="What a bar's timestamp is; start unless given."),
-    ] = None,
-    bar_period: Annotated[
-        str | None,
-        typer.Option("--bar-period", metavar="TIME", help="How long a bar lasts, as 1m; else the most frequent step."),
-    ] = None,
+    bars: BarsFlag = None,
+    zone: ZoneFlag = None,
+    bar_stamps: BarStampsFlag = None,
+    bar_period: BarPeriodFlag = None,
     demo: Annotated[bool, typer.Option("--demo", help="Use a generated sample instead of a file.")] = False,
-    symbol: Annotated[str | None, typer.Option("--symbol", help="Of several symbols in the file, only this.")] = None,
+    symbol: SymbolFlag = None,
     price_precision: Annotated[
         int | None,
         typer.Option(
@@ -115,12 +107,13 @@ def backtest(
     A tick file has the columns timestamp,price,size[,bid,ask][,symbol], with or without a header; a file of bars has
     the header timestamp,open,high,low,close,volume[,symbol].
     """
-    of_bars = {"--zone": zone, "--bar-stamps": bar_stamps, "--bar-period": bar_period}
+    of_bars = bar_flags(zone, bar_stamps, bar_period)
     precisions = {"--price-precision": price_precision, "--size-precision": size_precision}
     of_a_file = {"--quotes": quotes, "--symbol": symbol, **precisions, **of_bars}
     sources = {"--ticks FILE": ticks, "--bars FILE": bars, "--demo": demo or None}
-    _check_source(sources, of_a_file, {"--ticks FILE": ["--quotes"], "--bars FILE": list(of_bars)})
-    _check_usage(on_bad_row, bar_stamps, report)
+    only_with = {"--ticks FILE": ["--quotes"], "--bars FILE": list(of_bars)}
+    check_source(sources, of_a_file, only_with, "first result: microburst backtest --demo")
+    _check_usage(on_bad_row, report)
     if report:
         check_report(report, ticks, quotes, bars)
     loaded = load_config(
@@ -137,20 +130,15 @@ def backtest(
     )
     start_log(loaded, quiet=quiet, verbose=verbose)
     from engine.backtesting import backtest as run
-    from engine.store import read_ticks
-    from engine.store_bars import read_bars
 
     config = loaded.config
     chosen = chosen_strategy(loaded)
     policy: Literal["stop", "skip"] = "skip" if on_bad_row == "skip" else "stop"
     grid = {"price_precision": price_precision, "size_precision": size_precision}
-    if ticks is not None:
-        file = read_ticks(ticks, symbol=symbol, on_bad_row=policy, quotes=quotes, **grid)
-    elif bars is not None:
-        stamps: Literal["start", "end"] = "end" if bar_stamps == "end" else "start"
-        file = read_bars(bars, symbol=symbol, on_bad_row=policy, zone=zone, stamps=stamps, period=bar_period, **grid)
-    else:
+    if demo:
         file = demo_ticks()
+    else:
+        file = read_recorded(ticks, bars, of_bars, symbol, on_bad_row=policy, quotes=quotes, **grid)
     if not quiet:
         _tell_input(file)
     result = run(
@@ -177,49 +165,16 @@ def backtest(
             print(f"\nnext: {_next_command(source, config.strategy.name, chosen)}", file=sys.stderr)
 
 
-def _refuse(what: str, fix: str) -> UserError:
-    return UserError(what, fix=fix, exit_code=ExitCode.USAGE)
-
-
-def _check_source(
-    sources: Mapping[str, object], of_a_file: Mapping[str, object], only_with: Mapping[str, Sequence[str]]
-) -> None:
-    """Refuse two sources or none, and flags that the one given has no use for; ``only_with`` says which those are.
-
-    Raises:
-        UserError: with exit code 2.
-    """
-    given = [flag for flag, value in sources.items() if value is not None]
-    if len(given) > 1:
-        more = "; bars are made of the ticks themselves" if "--demo" not in given else ""
-        raise _refuse(f"{given[0]} and {given[1]}: not both", f"leave one of them out{more}")
-    if not given:
-        raise _refuse(
-            "one of --ticks FILE, --bars FILE and --demo is needed", "first result: microburst backtest --demo"
-        )
-    for flag, value in of_a_file.items():
-        if value is None:
-            continue
-        if given == ["--demo"]:
-            source = next((source for source, flags in only_with.items() if flag in flags), "--ticks FILE")
-            raise _refuse(f"{flag} says how a file is read, and --demo reads none", f"use it with {source}")
-        for source, flags in only_with.items():
-            if flag in flags and source not in given:
-                raise _refuse(f"{flag} has no meaning with {given[0]}", f"use it with {source}")
-
-
-def _check_usage(on_bad_row: str, bar_stamps: str | None, report: Path | None) -> None:
+def _check_usage(on_bad_row: str, report: Path | None) -> None:
     """Refuse words that the parser cannot see through.
 
     Raises:
         UserError: with exit code 2.
     """
     if on_bad_row not in ("stop", "skip"):
-        raise _refuse(f"--on-bad-row {on_bad_row} is neither stop nor skip", "write --on-bad-row stop, or skip")
-    if bar_stamps not in (None, "start", "end"):
-        raise _refuse(f"--bar-stamps {bar_stamps} is neither start nor end", "write --bar-stamps start, or end")
+        raise usage(f"--on-bad-row {on_bad_row} is neither stop nor skip", "write --on-bad-row stop, or skip")
     if report and report.suffix not in ENDINGS:
-        raise _refuse(f"--report {report} does not end in .json, .csv or .html", "the ending says what is written")
+        raise usage(f"--report {report} does not end in .json, .csv or .html", "the ending says what is written")
 
 
 def demo_ticks() -> TickFile:

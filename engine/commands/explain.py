@@ -5,11 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.commands.inputs import (
+    BarPeriodFlag,
+    BarsFlag,
+    BarStampsFlag,
+    SymbolFlag,
+    TicksFlag,
+    ZoneFlag,
+    bar_flags,
+    read_recorded,
+)
 from engine.commands.shared import (
     CalendarFlag,
     ConfigFlag,
@@ -22,6 +31,7 @@ from engine.commands.shared import (
     StrategyFlag,
     account_of,
     chosen_strategy,
+    elapsed,
     load_config,
     plain_table,
     write_json,
@@ -46,7 +56,11 @@ MADE = {
 
 
 def explain(
-    ticks: Annotated[Path, typer.Option("--ticks", metavar="FILE", help="Tick file: CSV, CSV.gz or Parquet.")],
+    ticks: TicksFlag = None,
+    bars: BarsFlag = None,
+    zone: ZoneFlag = None,
+    bar_stamps: BarStampsFlag = None,
+    bar_period: BarPeriodFlag = None,
     at: Annotated[
         str | None,
         typer.Option("--at", metavar="TIME", help="The moment: ISO text (UTC without a zone) or nanoseconds."),
@@ -54,7 +68,7 @@ def explain(
     whole_run: Annotated[
         bool, typer.Option("--why-not", help="Over the whole file: what each condition held back.")
     ] = False,
-    symbol: Annotated[str | None, typer.Option("--symbol", help="Of several symbols in the file, only this.")] = None,
+    symbol: SymbolFlag = None,
     strategy: StrategyFlag = None,
     parameters: SetFlag = None,
     config_file: ConfigFlag = None,
@@ -65,7 +79,7 @@ def explain(
     calendar: CalendarFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Say why the strategy traded or did not, at a moment of a tick file or over all of it.
+    """Say why the strategy traded or did not, at a moment of a file or over all of it.
 
     At a moment it runs over the ticks up to then and no further, so it shows what the engine knew then.
     """
@@ -85,14 +99,13 @@ def explain(
     )
     from engine.backtesting import make_settings
     from engine.quantities import parse_time_ns
-    from engine.store import read_ticks
     from engine.tools import explain as moment
     from engine.tools import near_misses
 
     config = loaded.config
     chosen = chosen_strategy(loaded)(**config.strategy.params)
     at_ns = None if at is None else parse_time_ns(at, where="flag --at")
-    file = read_ticks(ticks, symbol=symbol)
+    file = read_recorded(ticks, bars, bar_flags(zone, bar_stamps, bar_period), symbol)
     settings = make_settings(file.block, **account_of(config))
     if at_ns is None:
         run = near_misses.why_not(file, chosen, settings)
@@ -112,11 +125,11 @@ def explain(
 
 def _show(one: Explanation) -> None:
     moment = datetime.fromtimestamp(one.ts_ns // 1_000_000_000, UTC)
-    head = f"{one.symbol} {one.price:g} at {moment:%Y-%m-%d %H:%M:%S}.{one.ts_ns % 1_000_000_000:09d} UTC"
+    head = f"{one.symbol} {one.price:.12g} at {moment:%Y-%m-%d %H:%M:%S}.{one.ts_ns % 1_000_000_000:09d} UTC"
     numbers = ("value", "threshold", "distance")
     table = plain_table("side", "condition", *numbers, "", right=numbers)
     for line in one.conditions:
-        value, threshold, distance = (measured(getattr(line, name), line) for name in numbers)
+        value, threshold, distance = (measured(getattr(line, name), line, name) for name in numbers)
         shown = ("", "", "") if not line.op else (value, f"{line.op} {threshold}", distance)
         side = line.side if not line.depth else ""
         table.add_row(side, "  " * line.depth + line.name, *shown, "holds" if line.holds else "no")
@@ -134,15 +147,25 @@ def _show(one: Explanation) -> None:
 
 
 def _still(one: Explanation) -> str:
-    time = [f"{one.warm_in_ns / 1e9:.3f} s"] if one.warm_in_ns else []
+    time = [elapsed(one.warm_in_ns / 1e9)] if one.warm_in_ns else []
     return " and ".join([*time, *([f"{one.warm_in_trades:,} trades"] if one.warm_in_trades else [])])
 
 
-def measured(number: float, line: ConditionLine) -> str:
-    """A value in the unit that its condition is read in."""
+def measured(number: float, line: ConditionLine, column: str = "value") -> str:
+    """A value in the unit that its condition is read in; four decimals, or six digits where that is more."""
     if math.isnan(number):
         return "-"
-    return f"{number * 100:.4f} %" if line.unit == "%" else f"{number:.6g}"
+    if line.unit == "%":
+        return f"{number * 100:.4f} %"
+    if line.unit == "s":
+        return _clock(number) if line.name == "time_of_day" and column != "distance" else elapsed(number)
+    return f"{number:.4f}".rstrip("0").rstrip(".") if abs(number) >= 100 else f"{number:.6g}"
+
+
+def _clock(seconds: float) -> str:
+    """A time of day: ``09:59:59.052``."""
+    minutes, milliseconds = divmod(round(seconds * 1_000), 60_000)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{milliseconds / 1_000:06.3f}"
 
 
 def _show_run(run: WhyNot) -> None:

@@ -7,6 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.commands.inputs import (
+    BarPeriodFlag,
+    BarsFlag,
+    BarStampsFlag,
+    SymbolFlag,
+    TicksFlag,
+    ZoneFlag,
+    bar_flags,
+    read_recorded,
+)
 from engine.commands.shared import (
     CalendarFlag,
     ConfigFlag,
@@ -31,7 +41,11 @@ if TYPE_CHECKING:
 
 
 def features(
-    ticks: Annotated[Path, typer.Option("--ticks", metavar="FILE", help="Tick file: CSV, CSV.gz or Parquet.")],
+    ticks: TicksFlag = None,
+    bars: BarsFlag = None,
+    zone: ZoneFlag = None,
+    bar_stamps: BarStampsFlag = None,
+    bar_period: BarPeriodFlag = None,
     feature: Annotated[
         list[str] | None,
         typer.Option(
@@ -43,14 +57,14 @@ def features(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write the columns: .parquet or .csv.")
     ] = None,
-    symbol: Annotated[str | None, typer.Option("--symbol", help="Of several symbols in the file, only this.")] = None,
+    symbol: SymbolFlag = None,
     strategy: StrategyFlag = None,
     parameters: SetFlag = None,
     config_file: ConfigFlag = None,
     calendar: CalendarFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Compute feature columns on recorded ticks, one row per trade.
+    """Compute feature columns on recorded ticks or bars, one row per trade or bar.
 
     By the core that trades: the columns are what a live engine sees, to the bit. Of a strategy, all features and
     conditions that it names; or of the expressions given. Without --out a summary is shown.
@@ -59,6 +73,7 @@ def features(
         what = f"--feature and {'--strategy' if strategy else '--set'}: not both"
         fix = "ask for a strategy's columns, or for expressions of your own"
         raise UserError(what, fix=fix, exit_code=ExitCode.USAGE)
+    of_bars = bar_flags(zone, bar_stamps, bar_period)
     loaded = load_config(config_file, parameters, strategy__name=strategy, session__calendar=calendar)
     from engine.tools import feature_files
     from engine.tools.features import feature_table
@@ -66,8 +81,9 @@ def features(
     if out is not None:
         feature_files.check_output(out)
     declared = _expressions(feature) if feature else _strategy(loaded)
+    file = read_recorded(ticks, bars, of_bars, symbol)
     try:
-        table = feature_table(ticks, declared, symbol=symbol, calendar=loaded.config.session.calendar)
+        table = feature_table(file, declared, calendar=loaded.config.session.calendar)
         if out is not None:
             feature_files.write_features(out, table)
         summary = feature_files.summarise(table, declared)
@@ -108,23 +124,29 @@ def _strategy(loaded: Loaded) -> Declared:
 def _show(table: FeatureTable, summary: Sequence[ColumnSummary]) -> None:
     """Write the summary: features with their range, conditions with how often they hold."""
     trades = len(table.rows)
-    parts: list[Any] = [f"{table.file.source}: {trades:,} trades; rows are counted from 0"]
+    records = "trades" if table.file.block.open_ticks is None else "bars"
+    parts: list[Any] = [f"{table.file.source}: {trades:,} {records}; rows are counted from 0"]
     features = [one for one in summary if one.kind == "feature"]
     if features:
         numbers = ("first row", "undefined", "min", "mean", "max")
         shown = plain_table("feature", "unit", *numbers, right=numbers)
         for one in features:
-            figures = [f"{figure:.6g}" if one.defined else "" for figure in (one.minimum, one.mean, one.maximum)]
+            figures = [_figure(figure) if one.defined else "" for figure in (one.minimum, one.mean, one.maximum)]
             shown.add_row(one.name, one.unit, _first(one), f"{trades - one.defined:,}", *figures)
         parts += ["", shown]
     conditions = [one for one in summary if one.kind == "condition"]
     if conditions:
-        counts = ("first row", "trades", "share")
+        counts = ("first row", records, "share")
         shown = plain_table("condition holds", *counts, right=counts)
         for one in conditions:
             shown.add_row(one.name, _first(one), f"{one.defined:,}", f"{one.mean:.2%}" if trades else "")
         parts += ["", shown]
     write_table(*parts)
+
+
+def _figure(number: float) -> str:
+    """Four decimals, or six digits where that is more: a price of six digits keeps its cents."""
+    return f"{number:.4f}".rstrip("0").rstrip(".") if abs(number) >= 100 else f"{number:.6g}"
 
 
 def _first(one: ColumnSummary) -> str:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from engine.commands.inputs import (
+    BarPeriodFlag,
+    BarsFlag,
+    BarStampsFlag,
+    SymbolFlag,
+    TicksFlag,
+    ZoneFlag,
+    bar_flags,
+    read_recorded,
+)
 from engine.commands.shared import (
     CalendarFlag,
     ConfigFlag,
@@ -29,12 +38,16 @@ if TYPE_CHECKING:
 
 def lookahead(
     name: Annotated[str, typer.Argument(metavar="NAME|FILE:CLASS", help="Which strategy.")],
-    ticks: Annotated[Path, typer.Option("--ticks", metavar="FILE", help="Tick file: CSV, CSV.gz or Parquet.")],
+    ticks: TicksFlag = None,
+    bars: BarsFlag = None,
+    zone: ZoneFlag = None,
+    bar_stamps: BarStampsFlag = None,
+    bar_period: BarPeriodFlag = None,
     points: Annotated[
         int, typer.Option("--points", metavar="N", min=0, help="Ticks drawn at random to cut off at.")
     ] = 100,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the draw.")] = 1,
-    symbol: Annotated[str | None, typer.Option("--symbol", help="Of several symbols in the file, only this.")] = None,
+    symbol: SymbolFlag = None,
     parameters: SetFlag = None,
     config_file: ConfigFlag = None,
     fills: FillsFlag = None,
@@ -42,7 +55,7 @@ def lookahead(
     calendar: CalendarFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Prove on a tick file that no decision rests on what came after it; exit 8 when one does.
+    """Prove on a file that no decision rests on what came after it; exit 8 when one does.
 
     The run is repeated tick by tick, and cut off after every decision and at ticks drawn at random.
     """
@@ -55,13 +68,12 @@ def lookahead(
         session__calendar=calendar,
     )
     from engine.backtesting import make_settings
-    from engine.store import read_ticks
     from engine.tools.lookahead import SCHEMA
     from engine.tools.lookahead import lookahead as compare
 
     config = loaded.config
     chosen = chosen_strategy(loaded)(**config.strategy.params)
-    file = read_ticks(ticks, symbol=symbol)
+    file = read_recorded(ticks, bars, bar_flags(zone, bar_stamps, bar_period), symbol)
     report = compare(file, chosen, make_settings(file.block, **account_of(config)), points, seed)
     who = type(chosen).__name__
     if as_json:

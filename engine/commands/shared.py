@@ -63,7 +63,12 @@ FeeFlag = Annotated[
     str | None, typer.Option("--fee", metavar="FEE", help="Per fill: 5bps, 0.005/share or 2.25/contract.")
 ]
 CalendarFlag = Annotated[
-    str | None, typer.Option("--calendar", metavar="NAME", help="Trading sessions: always, us_equities, globex, or an exchange such as XNYS.")
+    str | None,
+    typer.Option(
+        "--calendar",
+        metavar="NAME",
+        help="Trading sessions: always, us_equities, globex, or an exchange such as XNYS.",
+    ),
 ]
 
 
@@ -193,6 +198,19 @@ def plain_table(*columns: str, right: Sequence[str] = ()) -> Table:
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return table
+
+
+def elapsed(seconds: float) -> str:
+    """A measured time as people read it, to the millisecond: ``10.013 s``, ``5m00.017s``, ``1h15m00s``."""
+    milliseconds = round(seconds * 1_000)
+    sign = "-" if milliseconds < 0 else ""
+    minutes, milliseconds = divmod(abs(milliseconds), 60_000)
+    whole, fraction = divmod(milliseconds, 1_000)
+    part = f".{fraction:03}" if fraction or not minutes else ""
+    if not minutes:
+        return f"{sign}{whole}{part} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{sign}{f'{hours}h{minutes:02}' if hours else minutes}m{whole:02}{part}s"
 
 
 def account_of(config: Config) -> dict[str, Any]:

@@ -9,6 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.commands.inputs import (
+    BarPeriodFlag,
+    BarsFlag,
+    BarStampsFlag,
+    SymbolFlag,
+    ZoneFlag,
+    bar_flags,
+    read_recorded,
+)
 from engine.commands.shared import (
     CalendarFlag,
     ConfigFlag,
@@ -18,6 +27,7 @@ from engine.commands.shared import (
     SpreadFlag,
     account_of,
     chosen_strategy,
+    elapsed,
     load_config,
     plain_table,
     write_json,
@@ -111,7 +121,7 @@ def _show_graph(strategy: Strategy, *, as_json: bool) -> None:
     saved = graph.unshared - len(graph.nodes)
     count = f"{len(graph.nodes)} nodes, {graph.shared} of them shared by several conditions"
     count += f"; unshared they would be {graph.unshared}" if saved else ""
-    firing = f"It may fire after {graph.warm_up}." if str(graph.warm_up) else "It may fire from the first trade."
+    firing = f"No signal before {graph.warm_up} have passed." if str(graph.warm_up) else "No window holds signals back."
     units = "Prices in ticks, sizes in lots, times in nanoseconds."
     write_table(title, "", conditions, "", nodes, "", f"{count}. {firing} {units}")
 
@@ -123,7 +133,11 @@ def check(
         Path | None,
         typer.Option("--ticks", metavar="FILE", help="Check it on these ticks too: CSV, CSV.gz or Parquet."),
     ] = None,
-    symbol: Annotated[str | None, typer.Option("--symbol", help="Of several symbols in the file, only this.")] = None,
+    bars: BarsFlag = None,
+    zone: ZoneFlag = None,
+    bar_stamps: BarStampsFlag = None,
+    bar_period: BarPeriodFlag = None,
+    symbol: SymbolFlag = None,
     parameters: SetFlag = None,
     config_file: ConfigFlag = None,
     fills: FillsFlag = None,
@@ -136,6 +150,7 @@ def check(
     With ticks: conditions that decide nothing on them, thresholds never reached, and how long everything takes to warm
     up.
     """
+    of_bars = bar_flags(zone, bar_stamps, bar_period)
     loaded = load_config(
         config_file,
         parameters,
@@ -150,12 +165,11 @@ def check(
     chosen = chosen_strategy(loaded)(**config.strategy.params)
     findings = check_declaration(chosen)
     warm_ups: list[WarmUpLine] = []
-    if ticks is not None:
+    if ticks is not None or bars is not None or any(of_bars.values()):
         from engine.backtesting import make_settings
-        from engine.store import read_ticks
         from engine.tools.data_checks import check_on_data
 
-        file = read_ticks(ticks, symbol=symbol)
+        file = read_recorded(ticks, bars, of_bars, symbol)
         more, warm_ups = check_on_data(file, chosen, make_settings(file.block, **account_of(config)))
         findings += more
     problems = sum(finding.level == PROBLEM for finding in findings)
@@ -199,7 +213,7 @@ def _needs(line: WarmUpLine) -> str:
 def _span(trades: int | None, ns: int | None) -> str:
     if trades is None or ns is None:
         return "never"
-    return f"{trades:,} {'tick' if trades == 1 else 'ticks'}, {ns / 1e9:.3f} s"
+    return f"{trades:,} {'tick' if trades == 1 else 'ticks'}, {elapsed(ns / 1e9)}"
 
 
 def describe(strategy: type[Strategy]) -> dict[str, Any]:

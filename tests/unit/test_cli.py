@@ -59,7 +59,7 @@ def test_version_and_help(capsys):
         (["explain", "--ticks", "x.csv"], "one of --at TIME and --why-not is needed; --at asks about one moment"),
         (["explain", "--ticks", "x.csv", "--at", "1", "--why-not"], "--at TIME and --why-not: not both"),
         (["strategy", "check"], "Missing argument 'NAME|FILE:CLASS'; see: microburst strategy check --help"),
-        (["lookahead", "momentum_burst"], "Missing option '--ticks'; see: microburst lookahead --help"),
+        (["lookahead", "momentum_burst"], "one of --ticks FILE and --bars FILE is needed; name the file to run on"),
         (["lookahead", "momentum_burst", "--ticks", "x", "--points", "-1"], "Invalid value for '--points'"),
     ],
 )

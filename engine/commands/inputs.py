@@ -1,0 +1,112 @@
+"""The file that a verb runs on, ticks or bars: its flags, which of them go together, and reading it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from engine.errors import ExitCode, UserError
+
+if TYPE_CHECKING:
+    from engine.store import TickFile
+
+TicksFlag = Annotated[
+    Path | None,
+    typer.Option("--ticks", metavar="FILE", help="Tick file: CSV, CSV.gz or Parquet.", show_default=False),
+]
+BarsFlag = Annotated[
+    Path | None,
+    typer.Option("--bars", metavar="FILE", help="Bars instead of ticks: CSV, CSV.gz or Parquet.", show_default=False),
+]
+ZoneFlag = Annotated[
+    str | None,
+    typer.Option("--zone", metavar="ZONE", help="Clock of bars stamped without a zone, as America/New_York; else UTC."),
+]
+BarStampsFlag = Annotated[
+    str | None,
+    typer.Option("--bar-stamps", metavar="start|end", help="What a bar's timestamp is; start unless given."),
+]
+BarPeriodFlag = Annotated[
+    str | None,
+    typer.Option("--bar-period", metavar="TIME", help="How long a bar lasts, as 1m; else the most frequent step."),
+]
+SymbolFlag = Annotated[
+    str | None, typer.Option("--symbol", metavar="SYMBOL", help="Of several symbols in the file, only this.")
+]
+
+
+def usage(what: str, fix: str) -> UserError:
+    """Return the error of flags that do not go together (exit code 2)."""
+    return UserError(what, fix=fix, exit_code=ExitCode.USAGE)
+
+
+def bar_flags(zone: str | None, stamps: str | None, period: str | None) -> dict[str, str | None]:
+    """The flags that say how bars are read, by name.
+
+    Raises:
+        UserError: ``--bar-stamps`` is neither word.
+    """
+    if stamps not in (None, "start", "end"):
+        raise usage(f"--bar-stamps {stamps} is neither start nor end", "write --bar-stamps start, or end")
+    return {"--zone": zone, "--bar-stamps": stamps, "--bar-period": period}
+
+
+def read_recorded(
+    ticks: Path | None,
+    bars: Path | None,
+    of_bars: Mapping[str, str | None],
+    symbol: str | None,
+    *,
+    on_bad_row: Literal["stop", "skip"] = "stop",
+    quotes: Path | None = None,
+    price_precision: int | None = None,
+    size_precision: int | None = None,
+) -> TickFile:
+    """Read the ticks, or the bars, that the flags name.
+
+    Raises:
+        UserError: both or neither were named, or a flag of bars goes with ticks (exit code 2); the file cannot be read.
+    """
+    check_source({"--ticks FILE": ticks, "--bars FILE": bars}, of_bars, {"--bars FILE": list(of_bars)})
+    from engine.store import read_ticks
+    from engine.store_bars import read_bars
+
+    grid = {"price_precision": price_precision, "size_precision": size_precision}
+    if bars is None:
+        assert ticks is not None  # one of the two was given
+        return read_ticks(ticks, symbol=symbol, on_bad_row=on_bad_row, quotes=quotes, **grid)
+    stamps: Literal["start", "end"] = "end" if of_bars["--bar-stamps"] == "end" else "start"
+    zone, period = of_bars["--zone"], of_bars["--bar-period"]
+    return read_bars(bars, symbol=symbol, on_bad_row=on_bad_row, zone=zone, stamps=stamps, period=period, **grid)
+
+
+def check_source(
+    sources: Mapping[str, object],
+    of_a_file: Mapping[str, object],
+    only_with: Mapping[str, Sequence[str]],
+    hint: str = "name the file to run on",
+) -> None:
+    """Refuse two sources or none, and flags that the one given has no use for; ``only_with`` says which those are.
+
+    Raises:
+        UserError: with exit code 2.
+    """
+    given = [flag for flag, value in sources.items() if value is not None]
+    if len(given) > 1:
+        more = "; bars are made of the ticks themselves" if "--demo" not in given else ""
+        raise usage(f"{given[0]} and {given[1]}: not both", f"leave one of them out{more}")
+    if not given:
+        *first, last = sources
+        raise usage(f"one of {', '.join(first)} and {last} is needed", hint)
+    for flag, value in of_a_file.items():
+        if value is None:
+            continue
+        if given == ["--demo"]:
+            source = next((source for source, flags in only_with.items() if flag in flags), "--ticks FILE")
+            raise usage(f"{flag} says how a file is read, and --demo reads none", f"use it with {source}")
+        for source, flags in only_with.items():
+            if flag in flags and source not in given:
+                raise usage(f"{flag} has no meaning with {given[0]}", f"use it with {source}")
