@@ -789,6 +789,9 @@ cdef class Core:
                 begin_evaluation(tape)
                 if self.n_segments == 0:
                     evaluate(tape, 0, tape.graph.n_nodes)
+                    end_evaluation(tape)
+        if self.n_segments == 0:
+            return
         for i in range(self.n_segments):
             segment = &self.segments[i]
             tape = &self.tapes[segment.instrument]

@@ -2,13 +2,14 @@
 
 from libc.stdint cimport int64_t
 
-from engine._tape cimport Graph, Node, Slot, Tape, seal_tape
+from engine._tape cimport Node, Slot, Tape, seal_tape
 
 
 cdef inline void begin_evaluation(Tape* tape) noexcept nogil:
     """Before the nodes: the bars of this block are still to be made."""
     cdef int clock
-    seal_tape(tape)
+    if tape.graph.n_tails > 0:
+        seal_tape(tape)
     tape.block_truncated = 0
     for clock in range(1, tape.graph.n_clocks):
         tape.clocks[clock].fresh = 0
@@ -45,10 +46,11 @@ cdef inline void evaluate(Tape* tape, int first, int last) noexcept nogil:
 
 cdef inline void end_evaluation(Tape* tape) noexcept nogil:
     """After the nodes: find out which trades no window needs any more."""
-    cdef Graph* graph = tape.graph
+    cdef const int* tails = tape.graph.tails
+    cdef const Slot* slots = tape.slots
     cdef int64_t oldest = tape.head
     cdef int i
-    for i in range(graph.n_tails):
-        if tape.slots[graph.tails[i]].i[0] < oldest:
-            oldest = tape.slots[graph.tails[i]].i[0]
+    for i in range(tape.graph.n_tails):
+        if slots[tails[i]].i[0] < oldest:
+            oldest = slots[tails[i]].i[0]
     tape.oldest = oldest

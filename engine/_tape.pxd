@@ -339,9 +339,11 @@ cdef inline void append_trades(Tape* tape, int first, int last) noexcept nogil:
 
 cdef inline void seal_tape(Tape* tape) noexcept nogil:
     """Mark the cells after the head as "never", once per block, before tails are moved."""
+    cdef int64_t* ts = tape.ts
+    cdef int64_t head = tape.head, mask = tape.mask
     cdef int i
     for i in range(SENTINELS):
-        tape.ts[(tape.head + i) & tape.mask] = FOREVER
+        ts[(head + i) & mask] = FOREVER
 
 
 cdef inline void restart_windows(Tape* tape) noexcept nogil:
