@@ -42,7 +42,7 @@ class VwapBounce(Strategy):
     atr_length = Param(14, "bars of the average true range", low=1)
     stop_atr = Param("3", "stop, in average true ranges at the entry", low=0)
     reward = Param("1.5", "target, in distances of the stop", low=0)
-    break_even = Param(pct("0.2"), "gain from which the stop is the entry price at the least", low=0)
+    break_even = Param(pct("0.1"), "gain from which the stop is the entry price at the least", low=0)
     time_stop = Param(minutes(30), "longest holding time; 0 switches it off", low=0)
     flatten = Param(minutes(15), "how long before the session's close it leaves", low=0)
 

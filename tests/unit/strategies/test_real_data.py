@@ -24,9 +24,9 @@ MORE = {"pairs": {"other": "SPY"}}
 UNLIMITED = {"starting_cash": 1_000_000, "daily_loss_limit": "100%"}
 
 GOLDEN = [  # strategy, market, trades, of them long, and how they ended
-    ("vwap_bounce", "aapl", 10, 9, {"SL": 4, "TIME": 5, "TP": 1}),
-    ("vwap_bounce", "spy", 8, 4, {"SL": 2, "TIME": 4, "TP": 2}),
-    ("vwap_bounce", "iwm_minutes", 14, 10, {"BE": 5, "SL": 3, "TIME": 4, "TP": 2}),
+    ("vwap_bounce", "aapl", 10, 9, {"BE": 5, "SL": 3, "TIME": 1, "TP": 1}),
+    ("vwap_bounce", "spy", 9, 4, {"BE": 3, "SL": 2, "TIME": 3, "TP": 1}),
+    ("vwap_bounce", "iwm_minutes", 14, 10, {"BE": 8, "SL": 3, "TIME": 1, "TP": 2}),
     ("vwap_bounce", "es", 4, 2, {"SL": 2, "TIME": 1, "TP": 1}),
     ("vwap_scalp", "aapl", 3, 3, {"SL": 2, "TIME": 1}),
     ("vwap_scalp", "spy", 4, 4, {"SL": 4}),
