@@ -121,7 +121,8 @@ def _show_graph(strategy: Strategy, *, as_json: bool) -> None:
     saved = graph.unshared - len(graph.nodes)
     count = f"{len(graph.nodes)} nodes, {graph.shared} of them shared by several conditions"
     count += f"; unshared they would be {graph.unshared}" if saved else ""
-    firing = f"No signal before {graph.warm_up} have passed." if str(graph.warm_up) else "No window holds signals back."
+    waits = str(graph.warm_up)
+    firing = f"Signals wait for {waits}." if waits else "Signals wait for no window, only for values."
     units = "Prices in ticks, sizes in lots, times in nanoseconds."
     write_table(title, "", conditions, "", nodes, "", f"{count}. {firing} {units}")
 
