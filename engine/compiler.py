@@ -15,10 +15,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from math import nan
 from typing import Any
 
-from engine import _core, _program
+from engine import _program
 from engine.algebra import (
     INT64_MAX,
     NO_UNIT,
@@ -32,7 +31,6 @@ from engine.algebra import (
     Unit,
     Value,
     constant_of,
-    evaluate,
     is_positive,
     poly_bound,
     poly_product,
@@ -71,6 +69,7 @@ from engine.measures import (
 )
 from engine.model import SECOND_NS, Instrument
 from engine.nodes import ONE, TRADES, Nodes, Parameters
+from engine.readings import FOLDED, ConditionView, Folded, name_of
 from engine.series import compile_series, length_of
 
 FEW_THRESHOLDS = 3
@@ -79,47 +78,6 @@ FEW_THRESHOLDS = 3
 OPPOSITE = {">=": "<", "<": ">=", ">": "<=", "<=": ">", "==": "!=", "!=": "=="}
 _JOINED_NOT = {"&": "|", "|": "&"}
 MIRRORED = {">=": "<=", "<=": ">=", ">": "<", "<": ">", "==": "==", "!=": "!="}
-
-
-@dataclass(frozen=True, slots=True)
-class ConditionView:
-    """One comparison as people read it: ``name op threshold``, in the units they think in."""
-
-    name: str
-    op: str
-    threshold_text: str
-    unit: str  # "%" (a ratio that people read in percent), "x", "price", "size", "s" or ""
-    exact: bool
-    column: int  # bool
-    left: Value
-    right: Value
-    left_scale: Fraction  # from ticks, lots and seconds to the unit shown
-    right_scale: Fraction
-
-    def values(self, core: _core.Core, instrument: int) -> tuple[float, float, bool]:
-        """Return value, threshold and whether it holds, as of the core's present event; NaN while undefined."""
-        holds = bool(core.value(instrument, self.column))
-        left = read(core, instrument, self.left, self.left_scale)
-        return left, read(core, instrument, self.right, self.right_scale), holds
-
-
-def read(core: _core.Core, instrument: int, value: Value, scale: Fraction) -> float:
-    """A value as of the present event, times ``scale``: the very double that its column of doubles would hold."""
-    if isinstance(value, Real):
-        number = core.value(instrument, value.column)
-        if number is None:
-            return nan
-        return float(number) / float(1 / scale) if scale < 1 else float(number) * float(scale)  # as Nodes.shown
-    known = {column: core.value(instrument, column.index) for column in value.columns()}
-    if any(number is None for number in known.values()):
-        return nan
-    if not all(core.value(instrument, guard) for guard in value.guards):
-        return nan
-    top, bottom = (evaluate(poly, known) for poly in whole(value.scaled(scale).numerator, value.denominator))
-    try:
-        return _core.divide(int(top), int(bottom))
-    except OverflowError:
-        return float(top / bottom) if bottom else nan
 
 
 @dataclass(slots=True)
@@ -445,12 +403,27 @@ class Compiler:
         op = OPPOSITE[part.op] if negated else part.op
         with self.waiting(False):
             column, exact = self._decide(op, part.left, part.right, parameters, TRADES, part)
-            left, right = self.nodes.same_unit(
-                self.value(part.left, parameters), self.value(part.right, parameters), part
-            )
+            left, right = self._sides_shown(part, parameters)
         if views is not None:
             self._add_view(views, self._view(part, op, column, exact, left, right, parameters))
         return column
+
+    def _sides_shown(self, part: Comparison, parameters: Parameters) -> tuple[Value | Folded, Value]:
+        """The sides of a comparison as people read them, without new nodes for what it was decided without."""
+        right, folded = self.value(part.right, parameters), part.left
+        if isinstance(folded, Elementwise) and folded.function in FOLDED:
+            values = self._folded(folded, parameters, TRADES)
+            if values is not None and part.op not in ("==", "!="):
+                return Folded(folded.function, values), self.nodes.same_unit(values[0], right, part)[1]
+        return self.nodes.same_unit(self.value(part.left, parameters), right, part)
+
+    def _folded(self, expr: Elementwise, parameters: Parameters, clock: int) -> tuple[Exact, ...] | None:
+        """What ``abs``, ``minimum`` or ``maximum`` is of, in one unit; None where that is not all exact."""
+        values = [self.value(part, parameters, clock) for part in expr.inputs if isinstance(part, Expr)]
+        if len(values) > 1:
+            values = list(self.nodes.same_unit(values[0], values[1], expr))
+        exact = tuple(value for value in values if isinstance(value, Exact))
+        return exact if len(exact) == len(values) else None
 
     def _decide(
         self, op: str, left: Expr, right: Expr, parameters: Parameters, clock: int, place: Condition
@@ -493,12 +466,12 @@ class Compiler:
 
         ``abs(x) >= y`` where ``x >= y`` or ``x <= -y``; ``maximum(a, b) >= y`` where ``a >= y`` or ``b >= y``.
         """
-        if not isinstance(left, Elementwise) or left.function not in ("abs", "minimum", "maximum"):
+        if not isinstance(left, Elementwise) or left.function not in FOLDED or op in ("==", "!="):
             return None
         inputs = [part for part in left.inputs if isinstance(part, Expr)]
-        values = [self.value(part, parameters, clock) for part in inputs]
-        defined = self._defined(values, clock)
-        if op in ("==", "!=") or defined is None:
+        values = self._folded(left, parameters, clock)
+        defined = None if values is None else self._defined(values, clock)
+        if defined is None:
             return None
         if left.function == "abs":
             pairs = [(op, inputs[0], right), (MIRRORED[op], inputs[0], -right)]
@@ -509,12 +482,10 @@ class Compiler:
         column = self.nodes.joined("&" if both else "|", [column for column, _ in decided])
         return self.nodes.joined("&", [*defined, column]), all(exact for _, exact in decided)
 
-    def _defined(self, values: Iterable[Value], clock: int) -> list[int] | None:
-        """The conditions under which all values are defined; None where one is a double, or its divisor too long."""
+    def _defined(self, values: Iterable[Exact], clock: int) -> list[int] | None:
+        """The conditions under which all values are defined; None where a divisor is too long."""
         found: set[int] = set()
         for value in values:
-            if not isinstance(value, Exact):
-                return None
             found |= value.guards
             if not is_positive(value.denominator):
                 (divisor,) = whole(value.denominator)
@@ -567,16 +538,24 @@ class Compiler:
             views.append(view)
 
     def _view(
-        self, part: Comparison, op: str, column: int, exact: bool, left: Value, right: Value, parameters: Parameters
+        self,
+        part: Comparison,
+        op: str,
+        column: int,
+        exact: bool,
+        left: Value | Folded,
+        right: Value,
+        parameters: Parameters,
     ) -> ConditionView:
-        word = {PRICE: "price", SIZE: "size", TIME: "s"}.get(left.unit, "")
-        if left.unit == NO_UNIT and isinstance(part.right, Param | Constant):
+        word = {PRICE: "price", SIZE: "size", TIME: "s"}.get(right.unit, "")
+        if right.unit == NO_UNIT and isinstance(part.right, Param | Constant):
             quantity = parameters[part.right.name] if isinstance(part.right, Param) else part.right.quantity
             word = "%" if quantity.kind is Kind.RATIO else "x"
-        elif left.unit == NO_UNIT:
+        elif right.unit == NO_UNIT:
             word = "%"
-        scale = self.nodes.display_scale(left.unit)
-        return ConditionView(str(part.left), op, str(part.right), word, exact, column, left, right, scale, scale)
+        scale, name = self.nodes.display_scale(right.unit), name_of(part)
+        written = "" if name == str(part.left) else name if op == part.op else f"not {name}"
+        return ConditionView(name, op, str(part.right), word, exact, column, left, right, scale, scale, written)
 
     def _view_of_truth(self, part: Condition, column: int, *, negated: bool) -> ConditionView:
         """A condition that is no comparison, as 1 where it holds and 0 where it does not."""

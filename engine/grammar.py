@@ -107,7 +107,7 @@ class Operators:
         return Binary("/", operand(other), operand(self))
 
     def __neg__(self) -> Binary:
-        return Binary("*", Constant(Quantity(Kind.NUMBER, Fraction(-1))), operand(self))
+        return Opposed("*", Constant(Quantity(Kind.NUMBER, Fraction(-1))), operand(self))
 
     def __ge__(self, other: Operand) -> Comparison:
         return Comparison(">=", operand(self), operand(other))
@@ -418,6 +418,13 @@ class Binary(Expr):
 
     def __str__(self) -> str:
         return self.called or f"({self.left} {self.op} {self.right})"
+
+
+class Opposed(Binary):
+    """A value with the other sign: -1 times it."""
+
+    def __str__(self) -> str:
+        return self.called or f"-{self.right}"
 
 
 class Elementwise(Expr):

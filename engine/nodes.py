@@ -84,6 +84,10 @@ class Nodes:
             self._built[key] = build(self.program, columns, clock)
         return self._built[key]
 
+    def calls(self) -> list[tuple[tuple[Any, ...], Any]]:
+        """Every call of a method of ``Program``, as the method and its arguments, with the columns that it made."""
+        return list(self._built.items())
+
     def spans(self) -> Iterator[tuple[str, int]]:
         """What has been built on spans of time, in words, and how long each is [ns]."""
         for key in self._built:

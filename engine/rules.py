@@ -719,10 +719,10 @@ class Regime:
 
     @property
     def code(self) -> Expr:
-        """The number of the class, from 0 in the order of declaration: for columns and plots."""
-        made: Expr = operand(len(self._conditions))
-        for place, when in reversed(list(enumerate(self._conditions))):
-            made = where(when, place, made)
+        """The number of the class, from 0 in the order of declaration: for columns and plots; undefined in none."""
+        made: Expr = log(0)  # undefined
+        for place, name in reversed(list(enumerate(self.names))):
+            made = where(self == name, place, made)
         return made
 
 

@@ -40,7 +40,7 @@ LAYERS = {
     "words": Layer(engine("errors", "quantities", "model", "events", "telemetry_wire"), ("hot", "words")),
     "language": Layer(
         engine("grammar", "naming", "measures", "custom", "exits", "rules", "indicators", "structure", "regimes")
-        + engine("vocabulary", "algebra", "nodes", "catalogue", "series", "compiler"),
+        + engine("vocabulary", "algebra", "nodes", "catalogue", "series", "readings", "compiler"),
         ("hot", "words", "language"),
     ),
     "domain": Layer(

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from engine.calendars import calendar as find_calendar
-from engine.compiler import ConditionView
 from engine.errors import DataError
 from engine.events import (
     DayStarted,
@@ -28,6 +27,7 @@ from engine.journal import MemoryJournal
 from engine.kernel import Kernel
 from engine.lanes import Lane
 from engine.model import Side
+from engine.readings import ConditionView
 from engine.results import Settings
 from engine.store import TickFile
 from engine.strategy import Strategy

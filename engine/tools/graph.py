@@ -12,12 +12,13 @@ from typing import Any
 from engine import _program
 from engine.algebra import Exact, Real, constant_of
 from engine.catalogue import quantity_of
-from engine.compiler import CompiledRule, Compiler, ConditionView
+from engine.compiler import CompiledRule, Compiler
 from engine.grammar import Part, RuleError
 from engine.measures import BarValue, Other, OtherCondition, Sample
 from engine.model import SECOND_NS, Instrument
 from engine.nodes import BAR_FIELDS, TRADES
 from engine.quantities import format_decimal, format_duration, format_ratio
+from engine.readings import ConditionView
 from engine.strategy import Strategy
 from engine.tools.graph_words import FIXED, NEVER, OUTPUTS, Terms, counted, in_words, polynomial, two_sides
 
@@ -199,7 +200,7 @@ class _Listing:
                 if word and word not in said:
                     said.append(word)
         found = {TRADES: "trades"}
-        for (method, *length), made in _built(compiler).items():
+        for (method, *length), made in compiler.nodes.calls():
             if method == "bars":
                 found[made[0]] = " ".join(words.get((length[0], length[1]), ["bars"]))
         return found
@@ -300,10 +301,10 @@ class _Detail:
 
 
 def _details_of(compiler: Compiler) -> dict[int, _Detail]:
-    """The details of a program's nodes, by their first column."""
+    """The details of a program's nodes, by their first column; the compiler alone remembers the polynomials."""
     symbols = {number: symbol for symbol, (number, _) in compiler.others.items()}
     found: dict[int, _Detail] = {}
-    for (method, *arguments), made in _built(compiler).items():
+    for (method, *arguments), made in compiler.nodes.calls():
         if method == "bars":
             clock, closed, developing = made
             values = dict(zip(closed, BAR_FIELDS, strict=False)) | {closed[-1]: "value"}
@@ -317,11 +318,6 @@ def _details_of(compiler: Compiler) -> dict[int, _Detail]:
                 detail.terms, detail.comparison = list(two_sides(polynomials[0])), arguments[1]
             found[made] = detail
     return found
-
-
-def _built(compiler: Compiler) -> dict[tuple[Any, ...], Any]:
-    """What the compiler built, by method and arguments: it alone remembers the polynomials."""
-    return dict(compiler.nodes._built)
 
 
 def _is_polynomial(argument: object) -> bool:
@@ -355,8 +351,8 @@ def label_of(place: int) -> str:
 
 def text_of(view: ConditionView) -> str:
     """A comparison with its threshold's number in place of a parameter's name; a condition that is none by its own."""
-    if isinstance(view.left, Real) and view.left.column == view.column:
-        return view.name
+    if view.written or (isinstance(view.left, Real) and view.left.column == view.column):
+        return view.written or view.name
     return f"{view.name} {view.op} {_threshold(view)}"
 
 

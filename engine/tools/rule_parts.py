@@ -13,10 +13,10 @@ from functools import reduce
 from types import MethodType
 from typing import Any
 
-from engine.compiler import ConditionView
 from engine.grammar import Comparison, Condition, Expr, Joined, Negation
 from engine.measures import Other, OtherCondition
 from engine.model import Side, Signal
+from engine.readings import ConditionView, name_of
 from engine.strategy import Context, Strategy, Tick, call
 
 Sides = tuple[Condition | None, Condition | None]
@@ -109,7 +109,7 @@ def view_of(condition: Condition, views: Sequence[ConditionView]) -> ConditionVi
     comparison = comparison_of(condition)
     if comparison is None or not views:
         return None
-    text = str(comparison.left), str(comparison.right)
+    text = name_of(comparison), str(comparison.right)
     return next((one for one in views if (one.name, one.threshold_text) == text), views[-1])
 
 

@@ -20,9 +20,11 @@ from engine.rules import (
     Custom,
     Expr,
     Param,
+    Regime,
     change,
     ema,
     flat_candles,
+    for_at_least,
     latest,
     maximum,
     minimum,
@@ -30,14 +32,18 @@ from engine.rules import (
     order_flow,
     previous,
     price,
+    rising,
     run_length,
     seconds,
     size_ratio,
     tick_side,
     ticks,
+    vwap,
+    within,
 )
 from engine.strategy import Strategy
 from engine.tools.graph import graph_of
+from engine.tools.rule_parts import sides_of, view_of
 
 PRICES = (100, 101, 103, 102, 105, 100)
 
@@ -192,3 +198,66 @@ def test_windows_of_another_instrument_are_not_waited_for_on_this_one():
     assert [node.length for node in graph.nodes if node.operation == "tail_count" and not node.instrument] == [
         "2 trades"
     ]
+
+
+# ---------------------------------------------------------------- regimes, and what people read
+
+
+def test_the_code_of_a_regime_is_undefined_until_one_of_its_classes_can_be_told():
+    regime = Regime(("FALLING", change(ticks(2)) < 0), ("HIGH", ema(price, 4) > "1.02"))
+    codes = column(regime.code)
+    classes = [column(regime == name) for name in regime.names]
+    for code, *held in zip(codes, *classes, strict=True):
+        assert [place for place, holds in enumerate(held) if holds] == ([] if isnan(code) else [code])
+    assert [isnan(code) for code in codes] == [True, True, True, False, False, False]  # the fourth falls
+
+
+def test_conditions_are_shown_as_they_were_written():
+    class Written(Strategy):
+        least = Param("0.05", "distance")
+        calm = for_at_least(change(ticks(3)) < -least, seconds(3))
+        long = calm & within(change(ticks(3)) > -change(ticks(2)), 3) & (run_length(price > 1) > 2) & rising(price)
+        short = ~calm & (-(price - 1) < 2)
+
+    strategy = Written()
+    graph = graph_of(strategy)
+    assert [one.text for one in graph.conditions] == [
+        "for_at_least(change(3 ticks) < -least, 3s)",
+        "within(change(3 ticks) > -change(2 ticks), 3)",
+        "run_length(price > 1) > 2",
+        "price > previous(price, 1)",
+        "not for_at_least(change(3 ticks) < -least, 3s)",
+        "-(price - 1) < 2",
+    ]
+    rule = Compiler(Instrument("ticks")).rule(*strategy.conditions(), strategy.parameters)
+    singles = [single.condition for tree in sides_of(strategy).values() for single in tree.singles()]
+    found = [view_of(single, rule.views) for single in singles]
+    assert [view and (view.written or view.name) for view in found] == [
+        "for_at_least(change(3 ticks) < -least, 3s)",
+        "within(change(3 ticks) > -change(2 ticks), 3)",
+        "run_length(price > 1)",
+        "price",
+        "for_at_least(change(3 ticks) < -least, 3s)",
+        "-(price - 1)",
+    ]
+
+
+def test_a_comparison_of_an_absolute_value_adds_no_doubles_to_the_graph():
+    class Bounded(Strategy):
+        long = (abs(change(ticks(2))) > "0.01") & (maximum(price, vwap(ticks(2)) * "1.01") > "1.02")
+
+    strategy = Bounded()
+    compiler = Compiler(Instrument("ticks"))
+    rule = compiler.rule(*strategy.conditions(), strategy.parameters)
+    assert {name for name, *_ in compiler.program.listing} == {
+        "tail_count", "first_price", "compare", "sum_price_size", "sum_size", "any_of", "all_of", "state"
+    }  # fmt: skip
+    shown = Compiler(Instrument("ticks"), compiler.program)
+    columns = [shown.shown(part, strategy.parameters) for part in (abs(change(ticks(2))), Bounded.long.right.left)]
+    core = _core.Core([compiler.program])
+    for second, ticks_ in enumerate(PRICES):
+        core.push(0, second * SECOND_NS, ticks_, second + 1)
+        for view, place in zip(rule.views, columns, strict=True):
+            value = core.value(0, place)
+            if not isnan(value):  # the columns wait for full windows
+                assert view.values(core, 0)[0] == value

@@ -64,7 +64,7 @@ def test_values_are_those_of_their_definitions(made):
     assert values == pytest.approx({"move": move, "surge": surge, "span": span}, rel=1e-12)
     assert found.price == pytest.approx(price[-1] / 100)
     assert all(line.distance == line.value - line.threshold for line in found.conditions if line.op)
-    assert found.why == "no long: move >= entry_threshold; no short: move <= (-1 * entry_threshold)"
+    assert found.why == "no long: move >= entry_threshold; no short: move <= -entry_threshold"
 
 
 def test_nothing_after_the_moment_is_seen(made):

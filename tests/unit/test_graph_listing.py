@@ -197,7 +197,7 @@ def test_sides_and_roles():
     sides = {one.text: one.sides for one in graph.conditions}
     assert sides["price > trend"] == ["long"]
     assert sides["price < trend"] == ["short"]
-    assert sides["run_time(spread < 0.05) >= 3s"] == ["long", "short"]
+    assert sides["for_at_least(spread < 0.05, 3s)"] == ["long", "short"]
     assert sides["time_of_day > 10:30"] == ["long"]
     clocks = {node.clock for node in graph.nodes}
     assert {"trades", "bars(1h) HTF", "bars(5s)"} <= clocks
