@@ -26,6 +26,7 @@ from engine.portfolio import Portfolio
 from engine.quantities import Fee, Number, parse_duration_ns, parse_fee, parse_number, parse_ratio
 from engine.results import BacktestResult, Settings
 from engine.risk import RiskGate, RiskLimits
+from engine.session_rules import SessionRules
 from engine.store import OnBadRow, TickFile, from_frame, read_ticks
 from engine.store_rows import columns_of, first_bad_row
 from engine.strategy import Strategy
@@ -50,6 +51,7 @@ def backtest(
     latency_feed: Number = 0,
     latency_order: Number = 0,
     calendar: str = "always",
+    session_rules: Mapping[str, str] | None = None,
     starting_cash: Number = 10_000,
     position_size: Number = 1,
     daily_loss_limit: Number = "5%",
@@ -69,6 +71,8 @@ def backtest(
         slippage_bps: cost of every fill in basis points of its value.
         fee: ``"5bps"``, ``"0.005/share"``, ``"2.25/contract"``.
         latency_feed, latency_order: delays of the two legs; durations such as ``"2ms"``, a bare number is seconds.
+        session_rules: when within sessions entries are allowed and when everything is closed, as the configuration
+            writes it: ``{"avoid": "12:00-14:00", "flatten_before_close": "15m"}`` (``engine.session_rules``).
         calendar: trading sessions, ``"always"``, ``"us_equities"``, ``"globex"``, or an exchange such as ``"XNYS"``.
         starting_cash, position_size, daily_loss_limit: the account and its limit.
         parameters: parameters of the strategy by name, such as ``window="7s"``.
@@ -94,6 +98,7 @@ def backtest(
         latency_feed=latency_feed,
         latency_order=latency_order,
         calendar=calendar,
+        session_rules=session_rules,
         starting_cash=starting_cash,
         position_size=position_size,
         daily_loss_limit=daily_loss_limit,
@@ -116,6 +121,7 @@ def make_settings(
     latency_feed: Number = 0,
     latency_order: Number = 0,
     calendar: str = "always",
+    session_rules: Mapping[str, str] | None = None,
     starting_cash: Number = 10_000,
     position_size: Number = 1,
     daily_loss_limit: Number = "5%",
@@ -137,6 +143,7 @@ def make_settings(
             latency_order_ns=delays_ns["latency_order"],
         ),
         calendar=calendar,
+        session_rules={key: text for key, text in (session_rules or {}).items() if text.strip()},
         starting_cash=parse_number(starting_cash, where="starting_cash"),
         position_size=parse_number(position_size, where="position_size"),
         daily_loss_limit=positive("daily_loss_limit", parse_ratio(daily_loss_limit, where="daily_loss_limit")),
@@ -156,6 +163,7 @@ def make_kernel(
         instruments,
         [Assignment(strategy, range(len(instruments)), settings.position_size)] if strategy is not None else [],
         calendar=find_calendar(settings.calendar),
+        rules=SessionRules.read(settings.session_rules),
         portfolio=portfolio,
         risk=RiskGate(RiskLimits(settings.daily_loss_limit), portfolio),
         broker=PaperBroker(settings.venue, portfolio),

@@ -42,6 +42,7 @@ from engine.quantities import (
     parse_number,
     parse_ratio,
 )
+from engine.session_rules import RULE_KEYS, SessionRules
 from engine.sessions import calendar_names
 
 PROJECT_FILE = Path("microburst.toml")
@@ -145,13 +146,40 @@ class StrategySettings(Section):
     params: dict[str, Any] = setting({}, "parameters of the strategy; see: microburst strategy show NAME")
 
 
+def _session_rule(key: str) -> BeforeValidator:
+    """Let a session rule be what ``engine.session_rules`` can read; it stays the text that was written."""
+
+    def check(text: object) -> str:
+        SessionRules.read({key: str(text)}, {key: ""})
+        return str(text)
+
+    return _reads(check)
+
+
 class SessionSettings(Section):
-    """When to trade."""
+    """When to trade. Times of day are those of the calendar's exchange; an empty text leaves a rule out."""
 
     calendar: Annotated[str, _reads(_calendar_name)] = setting(
         "always", "trading sessions: " + ", ".join(calendar_names()) + ", or an exchange such as XNYS"
     )
+    entries: Annotated[str, _session_rule("entries")] = setting("", "entries only within: 09:45-11:30, power_hour")
+    avoid: Annotated[str, _session_rule("avoid")] = setting("", "no entries within: 12:00-14:00, or midday")
+    maintenance: Annotated[str, _session_rule("maintenance")] = setting("", "flat within: 17:00-18:00")
+    flatten_at: Annotated[str, _session_rule("flatten_at")] = setting("", "close everything at: 16:45")
+    flatten_before_close: Annotated[str, _session_rule("flatten_before_close")] = setting(
+        "", "close everything so long before each close: 15m"
+    )
+    friday_close: Annotated[str, _session_rule("friday_close")] = setting(
+        "", "close everything before the weekend at: 16:00"
+    )
+    zone: Annotated[str, _session_rule("zone")] = setting("", "clock of these times; empty: that of the calendar")
     duration: Duration = setting("0s", "how long to run; 0s: until stopped", "time")
+
+    @property
+    def rules(self) -> dict[str, str]:
+        """The session rules that are set, as they are written."""
+        written = {key: str(getattr(self, key)) for key in RULE_KEYS}
+        return {key: text for key, text in written.items() if text}
 
 
 class LogSettings(Section):

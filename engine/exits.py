@@ -6,7 +6,7 @@ expression of the rule language such as ``2 * atr(b)``; a distance is measured o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from fractions import Fraction
 
 from engine.grammar import Expr, Kind, Param, Quantity, RuleError, said
@@ -144,6 +144,15 @@ class EndOfDay:
 
     def __post_init__(self) -> None:
         exit_value("EndOfDay", self.before, Kind.DURATION, "minutes(5)")
+
+
+def written(item: object) -> str:
+    """An exit, or a reward, as a strategy declares it; what is left at its default is left out."""
+    if not isinstance(item, (*EXITS, Reward)):
+        return str(item)
+    values = [(one, getattr(item, one.name)) for one in fields(item)]
+    shown = [written(value) for one, value in values if one.default is MISSING or value is not one.default]
+    return f"{type(item).__name__}({', '.join(shown)})"
 
 
 Exit = Stop | Target | TimeStop | Flat | BreakEven | Trailing | Decay | Opposite | EndOfDay

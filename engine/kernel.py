@@ -43,6 +43,7 @@ from engine.orders import Order, OrderState
 from engine.portfolio import Portfolio, Trade
 from engine.ports import Broker, Fill, Journal
 from engine.risk import Approved, RiskGate
+from engine.session_rules import Happens, SessionRules, schedule
 from engine.sessions import DAY_NS, Calendar
 from engine.strategy import Strategy, Tick, call
 
@@ -88,6 +89,7 @@ class Kernel:
         instruments: every instrument of the stream, by index.
         assignments: which strategy trades what.
         calendar: trading sessions; outside them nothing is opened and windows begin anew.
+        rules: when within them entries are allowed, and when everything is closed.
         portfolio, risk, broker, journal: the account, its gate, its venue and where decisions go.
         show_vwap: also compute the session's VWAP and deviation on every instrument, for viewers.
         watched: expressions and conditions to compute on every instrument beside the rules, by name; ``columns`` then
@@ -101,6 +103,7 @@ class Kernel:
         assignments: Sequence[Assignment],
         *,
         calendar: Calendar,
+        rules: SessionRules | None = None,
         portfolio: Portfolio,
         risk: RiskGate,
         broker: Broker,
@@ -114,6 +117,8 @@ class Kernel:
         self.counters = Counters()
         self.lanes: list[Lane] = []
         self._calendar = calendar
+        self._schedule = schedule(calendar, rules)
+        self._entries = True
         self._begun = False
         self._orders = 0
         self._waiting: list[tuple[int, int, Lane, Approved]] = []
@@ -304,31 +309,34 @@ class Kernel:
         self._session = self._calendar.session_index(ts_ns)
         self.journal.append(DayStarted(ts_ns, self._day, self.portfolio.starting))
         self._tell_session(ts_ns)
-        if self._session < 0:
-            self._close_session()
+        self._allow_entries(self._session >= 0 and self._schedule.entries_allowed(ts_ns))
         self.core.set_cut(self._next_boundary(ts_ns))
 
     def _next_boundary(self, ts_ns: int) -> int:
+        """When a session opens or closes, a day begins, or a session rule takes effect."""
         if self._calendar.is_always:
-            return (ts_ns // DAY_NS + 1) * DAY_NS
-        return self._calendar.next_boundary_ns(ts_ns)
+            return min((ts_ns // DAY_NS + 1) * DAY_NS, self._schedule.next_ns(ts_ns))
+        return min(self._calendar.next_boundary_ns(ts_ns), self._schedule.next_ns(ts_ns))
 
     def _boundary(self, ts_ns: int) -> None:
-        """A session opens or closes, or a day begins."""
+        """A session opens or closes, a day begins, or a session rule takes effect."""
         core = self.core
         session, day = self._calendar.session_index(ts_ns), self._calendar.trading_day(ts_ns)
-        if session != self._session:
+        entries = session >= 0 and self._schedule.entries_allowed(ts_ns)
+        changes = session != self._session
+        if changes:
             self._session = session
             for instrument in range(len(self.instruments)):
                 core.restart_windows(instrument)
             self._tell_session(ts_ns)
             if session < 0:
                 self._flatten(Reason.SESSION)
-                self._close_session()
-            else:
-                self._open_session()
-        elif self._calendar.is_always:
+        elif self._calendar.is_always and ts_ns % DAY_NS == 0:
             self._tell_session(ts_ns)
+        if Happens.FLATTEN in self._schedule.happens_at(ts_ns):
+            self._flatten(Reason.DAY)
+        if changes or entries != self._entries:
+            self._allow_entries(entries)
         if (
             day != self._day and session >= 0
         ):  # a day begins with its session: what is closed late belongs to the old one
@@ -347,19 +355,16 @@ class Kernel:
                 instrument, self._session >= 0, facts.open_ns, facts.close_ns, facts.midnight_ns, facts.week
             )
 
-    def _close_session(self) -> None:
+    def _allow_entries(self, allowed: bool) -> None:
+        """From now on flat lanes look for signals, or do not."""
+        self._entries = allowed
         for lane in self.lanes:
             if not lane.in_position and lane.order is None:
-                self.core.hold_lane(lane.number)
-
-    def _open_session(self) -> None:
-        for lane in self.lanes:
-            if not lane.in_position and lane.order is None:
-                self.core.close_lane(lane.number)
+                self._rest(lane)
 
     def _rest(self, lane: Lane) -> None:
-        """The lane is flat: it looks for signals while the session is open."""
-        if self._session >= 0:
+        """The lane is flat: it looks for signals while entries are allowed."""
+        if self._entries:
             self.core.close_lane(lane.number)
         else:
             self.core.hold_lane(lane.number)
@@ -591,7 +596,7 @@ class Kernel:
 
     def _ticked(self, signals: list[tuple[Lane, Signal]]) -> None:
         for lane, signal in signals:
-            free = not lane.in_position and lane.order is None and self._session >= 0
+            free = not lane.in_position and lane.order is None and self._entries
             if free and lane.strategy.may_enter(signal.side):
                 self._consider(lane, signal.side, signal)
 

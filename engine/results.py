@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -46,6 +47,7 @@ class Settings:
 
     venue: VenueModel
     calendar: str
+    session_rules: Mapping[str, str]  # as they are written, those that are set
     starting_cash: Fraction
     position_size: Fraction
     daily_loss_limit: Fraction
@@ -61,6 +63,7 @@ class Settings:
             "latency_feed_ns": venue.latency_feed_ns,
             "latency_order_ns": venue.latency_order_ns,
             "calendar": self.calendar,
+            "session_rules": dict(self.session_rules),
             "starting_cash": float(self.starting_cash),
             "position_size": float(self.position_size),
             "daily_loss_limit": float(self.daily_loss_limit),

@@ -155,6 +155,7 @@ class PaperSession:
                 latency_order_ns=paper.latency_order,
             ),
             calendar=self._config.session.calendar,
+            session_rules=self._config.session.rules,
             starting_cash=paper.starting_cash,
             position_size=risk.position_size,
             daily_loss_limit=risk.daily_loss_limit,

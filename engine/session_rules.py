@@ -363,6 +363,9 @@ def _parse_clock(text: str, where: str) -> Clock:
     return CLOCKS[text]
 
 
+RULE_KEYS = ("entries", "avoid", "maintenance", "flatten_at", "flatten_before_close", "friday_close", "zone")
+"""What :meth:`SessionRules.read` knows."""
+
 _READERS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "entries": ("entries", _parse_spans),
     "avoid": ("avoid", _parse_spans),

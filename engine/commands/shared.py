@@ -226,4 +226,5 @@ def account_of(config: Config) -> dict[str, Any]:
         "position_size": config.risk.position_size,
         "daily_loss_limit": config.risk.daily_loss_limit,
         "calendar": config.session.calendar,
+        "session_rules": config.session.rules,
     }

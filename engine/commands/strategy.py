@@ -219,6 +219,7 @@ def _span(trades: int | None, ns: int | None) -> str:
 
 def describe(strategy: type[Strategy]) -> dict[str, Any]:
     """Return what ``strategy`` declares, as text."""
+    from engine.exits import written
     from engine.rules import Condition, Expr, Param
 
     rules = {
@@ -228,7 +229,7 @@ def describe(strategy: type[Strategy]) -> dict[str, Any]:
         if isinstance(value, Expr | Condition) and not isinstance(value, Param)
     }
     exits = strategy.exits if isinstance(strategy.exits, tuple) else (strategy.exits,)
-    rules["exits"] = ", ".join(f"{type(item).__name__}({getattr(item, item.__slots__[0])})" for item in exits)
+    rules["exits"] = ", ".join(written(item) for item in exits)
     return {
         "strategy": strategy.__name__,
         "summary": _summary(strategy),

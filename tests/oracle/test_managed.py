@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import engine
+from engine.exits import written
 from engine.grammar import Kind, Quantity
 from engine.rules import (
     BreakEven,
@@ -212,3 +213,16 @@ def test_before_the_close_of_the_day():
 def test_what_cannot_be_meant_is_refused(exits, said):
     with pytest.raises(engine.errors.UserError, match=said):
         backtest(rows_at([1000, 1001], [1, 1]), exits)
+
+
+def test_exits_read_as_they_are_written():
+    exits = (
+        Stop(pct(1)),
+        Target(Reward(2)),
+        BreakEven(pct("0.5")),
+        Opposite(),
+        Trailing(sma(price, 3) * 2, after=pct(1)),
+    )
+    assert ", ".join(written(item) for item in exits) == (
+        "Stop(1%), Target(Reward(2)), BreakEven(0.5%), Opposite(), Trailing((sma(price, 3) * 2), 1%)"
+    )
