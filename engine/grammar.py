@@ -107,7 +107,7 @@ class Operators:
         return Binary("/", operand(other), operand(self))
 
     def __neg__(self) -> Binary:
-        return Opposed("*", Constant(Quantity(Kind.NUMBER, Fraction(-1))), operand(self))
+        return Binary("*", Constant(Quantity(Kind.NUMBER, Fraction(-1))), operand(self), opposes=True)
 
     def __ge__(self, other: Operand) -> Comparison:
         return Comparison(">=", operand(self), operand(other))
@@ -407,24 +407,21 @@ def operand(value: object) -> Expr:
 
 
 class Binary(Expr):
-    """Two expressions joined by ``+ - * /``."""
+    """Two expressions joined by ``+ - * /``; one that ``opposes`` is -1 times its right side, written ``-x``.
 
-    def __init__(self, op: str, left: Expr, right: Expr) -> None:
-        self.op, self.left, self.right = op, left, right
+    It has no class of its own: Python compares a value with one of a subclass the other way round, ``x <= -y`` as
+    ``-y >= x``, and so it would be shown.
+    """
+
+    def __init__(self, op: str, left: Expr, right: Expr, *, opposes: bool = False) -> None:
+        self.op, self.left, self.right, self.opposes = op, left, right, opposes
 
     @property
     def parts(self) -> tuple[Part, ...]:
         return self.left, self.right
 
     def __str__(self) -> str:
-        return self.called or f"({self.left} {self.op} {self.right})"
-
-
-class Opposed(Binary):
-    """A value with the other sign: -1 times it."""
-
-    def __str__(self) -> str:
-        return self.called or f"-{self.right}"
+        return self.called or (f"-{self.right}" if self.opposes else f"({self.left} {self.op} {self.right})")
 
 
 class Elementwise(Expr):

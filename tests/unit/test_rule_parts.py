@@ -2,18 +2,52 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import permutations, product
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.model import Side
-from engine.rules import Condition, Joined, Negation, price, size
+from engine.rules import (
+    Condition,
+    Joined,
+    Negation,
+    Param,
+    bars,
+    ema,
+    maximum,
+    minutes,
+    of,
+    previous,
+    price,
+    sample,
+    seconds,
+    size,
+    vwap,
+)
 from engine.strategy import Strategy
 from engine.tools.rule_parts import Part, comparison_of, sides_of, take_apart, without
 
 NAMES = [f"price > {number}" for number in range(1, 5)]
 CONDITIONS = dict(zip(NAMES, [price > 1, price > 2, price > 3, price > 4], strict=True))
+
+
+VALUES = {
+    "price": price,
+    "-price": -price,
+    "(price + 1)": price + 1,
+    "(2 * price)": 2 * price,
+    "vwap(10s)": vwap(seconds(10)),
+    "ema(price, 5)": ema(price, 5),
+    "previous(price, 1)": previous(price, 1),
+    "bars(1m).close": bars(minutes(1)).close,
+    "sample(size, bars(1m))": sample(size, bars(minutes(1))),
+    "of('QQQ', price)": of("QQQ", price),
+    "maximum(price, size)": maximum(price, size),
+    "a parameter of kind count": Param(5, ""),
+}
+"""One of each kind, by its text."""
 
 
 def truth(condition: Condition, given_as: dict[str, bool]) -> bool:
@@ -86,3 +120,10 @@ def test_direction_leaves_one_side():
 
     assert list(sides_of(Both())) == [Side.LONG, Side.SHORT]
     assert list(sides_of(Both(direction="short"))) == [Side.SHORT]
+
+
+@pytest.mark.parametrize(("left", "right"), list(permutations(VALUES, 2)))
+def test_a_comparison_keeps_its_sides(left, right):
+    """Python asks the right side first when its class is a subclass of the left one's."""
+    compared = VALUES[left] <= VALUES[right]
+    assert (str(compared.left), compared.op, str(compared.right)) == (left, "<=", right)
