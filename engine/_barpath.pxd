@@ -3,7 +3,8 @@
 A bar says which prices were traded, not in which order. Rules see its close, at its end; an open position goes
 through its open, high and low first, and whatever the bar leaves open is decided against it: an opening beyond stop or
 target comes before everything, then the stop, then the account's loss at the bar's worst, then the target, and last a
-time stop that has run out by the bar's end. A stop that moves stands where it stood when the bar began (``docs/adr/0011-bars-as-input.md``).
+time stop that has run out by the bar's end. A stop that moves stands where it stood when the bar began
+(``docs/adr/0011-bars-as-input.md``).
 """
 
 from libc.stdint cimport int64_t

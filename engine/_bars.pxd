@@ -1,8 +1,8 @@
 """Bars: building them from trades, on a clock of their own, and bringing values from one clock to another.
 
-A time bar closes on the first trade at or after its end, and every other bar on the trade that fills it: from that trade
-on, and never earlier, its values may be seen. Periods without a trade have no bar. Time bars are aligned to the opening
-of the session, and no bar spans two sessions; trades outside a session belong to none.
+A time bar closes on the first trade at or after its end, and every other bar on the trade that fills it: from that
+trade on, and never earlier, its values may be seen. Periods without a trade have no bar. Time bars are aligned to the
+opening of the session, and no bar spans two sessions; trades outside a session belong to none.
 
 Where the records are bars themselves, longer ones are made of their opens, highs and lows, a record belongs where it
 begins, and the record that ends with a period closes it.

@@ -2,8 +2,8 @@
 """The tick core: integer tick records in, the few moments at which a rule fires out.
 
 ``Core`` runs one program, a compiled feature graph, for each instrument over a stream of records of many.
-``load`` and ``advance`` work through columns, ``push`` takes one trade; both run the same C body without the GIL, and no
-Python object is touched until something fires. How a stream is cut into blocks never changes a result.
+``load`` and ``advance`` work through columns, ``push`` takes one trade; both run the same C body without the GIL, and
+no Python object is touched until something fires. How a stream is cut into blocks never changes a result.
 
 All prices are ticks and all sizes lots of their instrument; all times are nanoseconds since the Unix epoch.
 """
@@ -14,7 +14,6 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
 from engine._barpath cimport mark_bars, search_bars
-from engine._bars cimport BAR_COLUMNS
 from engine._graph cimport begin_evaluation, end_evaluation, evaluate
 from engine._int128 cimport i128, i128_hi, i128_lo, i128_make, i128_of
 from engine._lanes cimport (
@@ -64,19 +63,16 @@ from engine._tape cimport (
     COL_SIZE,
     COL_START,
     COL_TS,
-    INT_BYTES,
     OWN_ARRAYS,
     SENTINELS,
     TYPE_BOOL,
     TYPE_FLOAT,
     TYPE_INT,
     TYPE_WIDE,
-    WIDE_BYTES,
     Graph,
     Node,
     Slot,
     Tape,
-    Term,
     append_trades,
     fixed_column,
     make_room,
@@ -143,7 +139,8 @@ cdef int64_t carry_forward(int64_t* out, const int64_t* quotes, int64_t known, i
 cdef void take_quotes(Tape* tape, Market* market, const Record* record) noexcept nogil:
     """Move the market's best quotes on by a record, where 0 means unchanged, and add up the order flow at them.
 
-    Order flow as in Cont, Kukanov and Stoikov (2014): what is added at the bid and taken from the ask, less the reverse.
+    Order flow as in Cont, Kukanov and Stoikov (2014): what is added at the bid and taken from the ask, less what is
+    taken from the bid and added at the ask.
     The first record after a restart adds nothing: what it would be compared with belongs to another session.
     """
     cdef int64_t bid = record.bid if record.bid != 0 else market.bid

@@ -35,7 +35,7 @@ cdef inline void tick_side(Tape* tape, Slot* slot, const Node* node, int m) noex
 
 
 cdef inline void quote_side(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    """The quote rule: above the middle of the quote a buy, below it a sale; at it, or without one, the tick rule (a)."""
+    """The quote rule: above the quote's middle a buy, below it a sale; at it, or without one, the tick rule (a)."""
     cdef const int64_t* price = fixed_column(tape, COL_PRICE)
     cdef const int64_t* bid = fixed_column(tape, COL_BID)
     cdef const int64_t* ask = fixed_column(tape, COL_ASK)

@@ -3,7 +3,15 @@
 cimport cython
 from libc.stdint cimport int64_t, uint64_t
 
-from engine._tape cimport Graph, Node, Work
+from engine._tape cimport Graph, Node, Slot, Tape, Work
+
+
+cdef struct Shape:
+    # What ``Work`` functions reach into. Whoever imports ``Operation`` compares its size with that in his own build, so
+    # a module built before one of these structures grew or shrank is refused; it would read beside the mark.
+    Tape tape
+    Slot slot
+    Node node
 
 
 @cython.final
@@ -18,6 +26,7 @@ cdef class Operation:
     cdef readonly bint restarts
     cdef readonly bint is_source
     cdef readonly bint keeps_past
+    cdef Shape shape  # never read: see there
 
     @staticmethod
     cdef Operation of(str name, Work work, str inputs, str outputs, str doc, str traits=*)

@@ -77,16 +77,16 @@ cdef class Operation:
 
     @staticmethod
     cdef Operation of(str name, Work work, str inputs, str outputs, str doc, str traits=""):
-        """Describe an operation.
+        """Describe an operation. A module that was built against other structures is refused when it is imported.
 
         Args:
             name: how graphs print it.
             work: the C function.
             inputs, outputs: a letter for each column: ``i`` int64, ``w`` 128 bits, ``f`` double, ``b`` condition.
             doc: one line for people.
-            traits: words, of these. ``ring``, ``two_rings``, ``wide_ring``: arrays of ring cells that a node keeps, of 8
-                bytes a cell or 16. ``past``: it remembers ``k + 1`` cells of 8 bytes in ``Slot.memory``, rounded up to
-                a power of two. ``restarts``: what it remembers begins anew with the windows, at a session break or
+            traits: words, of these. ``ring``, ``two_rings``, ``wide_ring``: arrays of ring cells that a node keeps, of
+                8 bytes a cell or 16. ``past``: it remembers ``k + 1`` cells of 8 bytes in ``Slot.memory``, rounded up
+                to a power of two. ``restarts``: what it remembers begins anew with the windows, at a session break or
                 a feed gap. ``flags``: it may flag trades as cut short.
         """
         cdef Operation self = Operation.__new__(Operation)

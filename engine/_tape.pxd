@@ -7,8 +7,8 @@ integer arithmetic. Each window is therefore only a *tail*, the position of its 
 
 A *graph* is a list of nodes in evaluation order. Features do not depend on positions, so a node is evaluated for a
 whole block of records before the next node is looked at; the results are columns of at most ``BLOCK`` values. The
-scalar path is the same code with a block of one. What a node computes is its ``work``, a C function; ``engine._program``
-puts nodes together, and anybody's C function of that shape may be one.
+scalar path is the same code with a block of one. What a node computes is its ``work``, a C function;
+``engine._program`` puts nodes together, and anybody's C function of that shape may be one.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
@@ -76,8 +76,8 @@ cdef struct Slot
 
 cdef struct Node
 
+# Compute a node's columns for the last ``m`` records of its tape.
 ctypedef void (*Work)(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil
-"""Compute a node's columns for the last ``m`` records of its tape."""
 
 cdef struct Node:
     # first what every record needs

@@ -218,6 +218,34 @@ def test_equal_features_are_one_node(own):
     assert [node[0] for node in compiler.program.listing].count("vpin") == 2
 
 
+def test_a_build_against_other_structures_is_refused_when_it_is_imported(tmp_path):
+    """It would read and write beside the mark; a ``Slot`` with two integers more stands for any other engine."""
+    package = tmp_path / "engine"
+    package.mkdir()
+    for source in [*(ROOT / "engine").glob("*.pxd"), *(ROOT / "engine").glob("*.h"), ROOT / "engine" / "__init__.py"]:
+        shutil.copy(source, package)
+    tape = (package / "_tape.pxd").read_text()
+    assert "int64_t i[10]" in tape
+    (package / "_tape.pxd").write_text(tape.replace("int64_t i[10]", "int64_t i[12]"))
+    shutil.copy(EXAMPLE / "own_feature.pyx", tmp_path)
+    setup = (EXAMPLE / "setup.py").read_text().replace("from engine.custom import include_dirs\n", "")
+    (tmp_path / "setup.py").write_text(setup.replace("include_dirs()", f"[{str(tmp_path)!r}, {str(package)!r}]"))
+    command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    shutil.rmtree(package)  # what is imported is the engine that is installed
+    done = subprocess.run(
+        [sys.executable, "-c", "import own_feature"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "Operation size changed" in done.stderr
+
+
 def test_an_outside_build_finds_what_it_cimports():
     folders = [Path(folder) for folder in custom.include_dirs()]
     assert any((folder / "engine" / "_tape.pxd").is_file() for folder in folders)
