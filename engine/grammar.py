@@ -48,8 +48,15 @@ class Kind(StrEnum):
     TIME_OF_DAY = "time of day"
 
 
+SEVERAL_VALUES = ("engine.indicators", "engine.structure")
+"""Where dataclasses are indicators: ``bollinger(x).upper``."""
+
+
 def said(value: object) -> str:
-    """A value as a message shows it: a function or class by its name, not by its address."""
+    """A value as a message shows it: a function or class by its name, an indicator of several values as its call."""
+    if is_dataclass(value) and not isinstance(value, type) and type(value).__module__ in SEVERAL_VALUES:
+        first = getattr(value, fields(value)[0].name)
+        return (said(first) if is_dataclass(first) else str(first)).rpartition(".")[0]
     return str(getattr(value, "__name__", None) or repr(value))
 
 
@@ -61,7 +68,7 @@ def way_out(value: object) -> str:
     if instead := getattr(value, "instead", ""):
         return str(instead)
     cls = value if isinstance(value, type) else type(value)
-    if is_dataclass(cls) and cls.__module__ in ("engine.indicators", "engine.structure"):
+    if is_dataclass(cls) and cls.__module__ in SEVERAL_VALUES:
         return f"take one of its values: {', '.join(f'.{each.name}' for each in fields(cls))}"
     if isroutine(value):
         return f"it needs its brackets: {said(value)}(…)"

@@ -7,11 +7,11 @@ is drawn back in time: a swing is there once the bars that confirm it are. The d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.grammar import Operand
 from engine.measures import Bars, Length
-from engine.naming import composed
+from engine.naming import Call, composed
 from engine.rules import (
     Condition,
     Expr,
@@ -162,7 +162,10 @@ class Swings:
         """1 when the last two highs and the last two lows both rise, -1 when both fall, else 0."""
         rises = (self.high > self.high_before) & (self.low > self.low_before)
         falls = (self.high < self.high_before) & (self.low < self.low_before)
-        return where(rises, 1, where(falls, -1, 0))
+        made = where(rises, 1, where(falls, -1, 0))
+        if isinstance(self.high.made_by, Call):
+            made.made_by = replace(self.high.made_by, value=".trend")
+        return made
 
 
 @composed

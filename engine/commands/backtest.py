@@ -243,6 +243,7 @@ def _made_with(found: dict[str, Any], symbols: Sequence[str]) -> Iterator[tuple[
     yield "spread", f"{assumed:g}" if assumed is not None else "that of the quotes" if touch else "none"
     yield "slippage", f"{passport['slippage_bps']:g} bps"
     yield "fee", passport["fee"]
+    yield "calendar", passport["calendar"]
 
 
 def _second(ts_ns: int) -> str:

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.indicators import bollinger
 from engine.model import Side
 from engine.rules import (
     Condition,
     Joined,
     Negation,
     Param,
+    RuleError,
     bars,
     ema,
     maximum,
@@ -27,6 +29,7 @@ from engine.rules import (
     vwap,
 )
 from engine.strategy import Strategy
+from engine.structure import order_blocks, swings
 from engine.tools.rule_parts import Part, comparison_of, sides_of, take_apart, without
 
 NAMES = [f"price > {number}" for number in range(1, 5)]
@@ -127,3 +130,16 @@ def test_a_comparison_keeps_its_sides(left, right):
     """Python asks the right side first when its class is a subclass of the left one's."""
     compared = VALUES[left] <= VALUES[right]
     assert (str(compared.left), compared.op, str(compared.right)) == (left, "<=", right)
+
+
+def test_what_has_several_values_is_told_by_its_call():
+    b = bars(minutes(1))
+    for made, call in {
+        bollinger(price, 20, 2): "bollinger(price, 20, 2)",
+        order_blocks(b): "order_blocks(bars(1m))",
+        order_blocks(b).bullish: "order_blocks(bars(1m)).bullish",
+    }.items():
+        with pytest.raises(RuleError) as refused:
+            _ = price > made
+        assert refused.value.what == f"{call} is not a value"
+    assert str(swings(b).trend) == "swings(bars(1m)).trend"
