@@ -124,7 +124,7 @@ def test_any_comparison_means_what_it_says(data: st.DataObject, unit: str, op: s
         reject()
     core, stream = _core.Core([compiler.program]), Stream([Market()])
     market = stream.markets[0]
-    needs_quotes = any(word in str(part) for word in ("bid", "ask"))
+    needs_quotes = any(word in str(part) for word in ("bid", "ask", "spread"))
     for ts, ticks_, lots, bid, ask in random_stream(seed, 25):
         core.push(0, ts, ticks_, lots, bid, ask)
         stream.take(0, ts, ticks_, lots, bid, ask)
