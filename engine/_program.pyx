@@ -158,6 +158,7 @@ def _operations():
         Operation.of("log_of", _values.float_log_of, "ff", "f", "natural logarithm, of a value and that less 1"),
         Operation.of("whole", _values.float_whole, "f", "i", "a whole number as an integer"),
         Operation.of("where", _values.float_where, "bff", "f", "one value or the other"),
+        Operation.of("guarded", _values.guarded, "bf", "f", "a value while a condition holds"),
         # conditions
         Operation.of("compare", _values.compare_general, "", "b", "a polynomial against zero"),
         Operation.of("float_compare", _values.float_compare, "ff", "b", "two doubles"),

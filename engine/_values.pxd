@@ -5,7 +5,7 @@ Each function computes a node on any clock from the columns of the same records;
 
 from libc.math cimport INFINITY, NAN, fabs, log, log1p, sqrt
 from libc.stdint cimport int64_t, uint8_t
-from libc.string cimport memset
+from libc.string cimport memchr, memcpy, memset
 
 from engine._int128 cimport (
     i128,
@@ -36,25 +36,28 @@ cdef enum:
 
 
 cdef inline void add_term(const Tape* tape, const Term* term, i128* out, int m) noexcept nogil:
-    """Add a term's value at each record."""
+    """Add a term's value at each record; most have no coefficient, and one of 1 is not multiplied by."""
     cdef const int64_t* x = ints(tape, term.offset[0])
     cdef const int64_t* y = ints(tape, term.offset[1])
     cdef const int64_t* z = ints(tape, term.offset[2])
     cdef const i128* w = wides(tape, term.offset[0])
     cdef int64_t coef = term.coef
-    cdef int k
+    cdef int k, plain = coef == 1
     if term.n_factors == 0:
         for k in range(m):
             out[k] = i128_add(out[k], i128_of(coef))
     elif term.n_factors == 1 and term.first_is_wide:
         for k in range(m):
-            out[k] = i128_add(out[k], i128_mul(w[k], coef))
+            out[k] = i128_add(out[k], w[k] if plain else i128_mul(w[k], coef))
     elif term.n_factors == 1:
         for k in range(m):
             out[k] = i128_add(out[k], i128_mul64(x[k], coef))
     elif term.n_factors == 2 and term.first_is_wide:
         for k in range(m):
-            out[k] = i128_add(out[k], i128_mul(i128_mul(w[k], y[k]), coef))
+            out[k] = i128_add(out[k], i128_mul(w[k], y[k]) if plain else i128_mul(i128_mul(w[k], y[k]), coef))
+    elif term.n_factors == 2 and (plain or coef == -1):
+        for k in range(m):
+            out[k] = i128_add(out[k], i128_mul64(coef * x[k], y[k]))
     elif term.n_factors == 2:
         for k in range(m):
             out[k] = i128_add(out[k], i128_mul(i128_mul64(x[k], y[k]), coef))
@@ -405,6 +408,19 @@ cdef inline void float_where(Tape* tape, Slot* slot, const Node* node, int m) no
     cdef int k
     for k in range(m):
         out[k] = b[k] if a[k] else c[k]
+
+
+cdef inline void guarded(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """b where the condition a holds, else undefined; mostly it holds throughout."""
+    cdef const uint8_t* a = bools(tape, node.a)
+    cdef const double* b = floats(tape, node.b)
+    cdef double* out = floats(tape, node.out)
+    cdef int k
+    if memchr(a, 0, m) == NULL:
+        memcpy(out, b, m * sizeof(double))
+        return
+    for k in range(m):
+        out[k] = b[k] if a[k] else NAN
 
 
 cdef inline void float_compare(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from math import nan
 from typing import Any
 
 from engine import _program
@@ -208,8 +207,7 @@ class Nodes:
         """A column of doubles that is NaN unless all conditions of ``guards`` hold."""
         if not guards:
             return column
-        undefined = self.column("float_const", _UNDEFINED, clock)
-        return self.op("where", self.joined("&", sorted(guards)), column, undefined)
+        return self.op("guarded", self.joined("&", sorted(guards)), column)
 
     def logarithm(self, value: Value, clock: int) -> int:
         """The natural logarithm of a value as it stands, good to the last place where the value is near 1."""
@@ -224,7 +222,6 @@ class Nodes:
         return self.op("whole", column), frozenset({self.op("known", column)})
 
 
-_UNDEFINED = nan  # one object, so that it is equal to itself among the keys
 
 
 def _double(number: Fraction) -> float:

@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -83,12 +82,12 @@ def feature_table(
 def _shares(watched: Mapping[str, Part], ticks: int) -> list[dict[str, Part]]:
     """The expressions dealt out to as many threads as there are processors: the core does not need Python's lock.
 
-    Neighbours stay together, since they share windows. Short streams are not worth a thread.
+    They are dealt in turn, because what is written side by side tends to cost alike. Short streams are not worth a
+    thread.
     """
     threads = min(len(watched), os.cpu_count() or 1) if ticks >= WORTH_A_THREAD else 1
     names = list(watched)
-    bounds = [len(names) * share // threads for share in range(threads + 1)]
-    return [{name: watched[name] for name in names[a:b]} for a, b in pairwise(bounds)]
+    return [{name: watched[name] for name in names[share::threads]} for share in range(threads)]
 
 
 def _columns(

@@ -80,6 +80,7 @@ WORDS = {
     "log": "ln {0}",
     "log_of": "ln {0}",
     "where": "{1} where {0}, else {2}",
+    "guarded": "{1} while {0}",
     # conditions
     "compare": "{terms} {sign} {below}",
     "float_compare": "{0} {sign} {1}",
