@@ -222,8 +222,6 @@ class Nodes:
         return self.op("whole", column), frozenset({self.op("known", column)})
 
 
-
-
 def _double(number: Fraction) -> float:
     try:
         return float(number)

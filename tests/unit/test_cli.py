@@ -47,7 +47,10 @@ def test_version_and_help(capsys):
         (["config", "shw"], "No such command 'shw'"),
         (["strategy", "show"], "Missing argument 'NAME|FILE:CLASS'; see: microburst strategy show --help"),
         (["doctor", "--jsn"], "No such option: --jsn"),
-        (["backtest"], "one of --ticks FILE, --bars FILE and --demo is needed; first result: microburst backtest --demo"),
+        (
+            ["backtest"],
+            "one of --ticks FILE, --bars FILE and --demo is needed; first result: microburst backtest --demo",
+        ),
         (["backtest", "--demo", "--ticks", "x"], "--ticks FILE and --demo: not both; leave one of them out"),
         (["backtest", "--demo", "--price-precision", "two"], "Invalid value for '--price-precision'"),
         (["backtest", "--demo", "--price-precision", "13"], "Invalid value for '--price-precision'"),

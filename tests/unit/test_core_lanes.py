@@ -26,7 +26,8 @@ def make_core(lanes: list[int] | None = None, instruments: int = 1) -> Core:
     for _ in range(instruments):
         program = Program()
         sides = [
-            program.compare([(1, (_program.SIZE_COLUMN,)), (-size, ())], _program.COMPARISONS["=="]) for size in (LONG, SHORT)
+            program.compare([(1, (_program.SIZE_COLUMN,)), (-size, ())], _program.COMPARISONS["=="])
+            for size in (LONG, SHORT)
         ]
         programs.append(program)
         states.append(program.state(*sides))
