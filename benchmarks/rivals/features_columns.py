@@ -1,8 +1,8 @@
 """Six 15-second feature columns over the whole stream: ours, polars' and pandas'.
 
 Each gets its ticks in memory in its own format and returns six columns of doubles with a row per tick. A window is
-``(t - 15 s, t]`` everywhere (``closed="right"``). Every row is compared, the first windows, cut
-short by the beginning, included.
+``(t - 15 s, t]`` everywhere (``closed="right"``). Every row is compared from the first full window on: before
+it ours is undefined, and the others have the part of a window that there is.
 
 polars takes part in the form that was its fastest when this was written, one ``rolling`` group with plain aggregates
 and arithmetic on their columns afterwards, by either of its engines, and as ``rolling_*_by`` expressions, one for
@@ -69,12 +69,14 @@ def compete(count: int, rounds: int, seed: int) -> Result:
     ticks = distinct_ticks(count, seed)
     outcomes = in_turn(contestants(ticks), rounds)
     reference = as_columns(outcomes[0].result)
+    full = int(np.searchsorted(ticks.ts_ns, ticks.ts_ns[0] + WINDOW_NS))
+    assert all(np.isnan(column[:full]).all() for column in reference.values())
     agreements = []
     for outcome in outcomes:
         if outcome is not outcomes[0] and not outcome.skipped:
             theirs = as_columns(outcome.result)
             for column in COLUMNS:
-                apart = difference(reference[column], theirs[column])
+                apart = difference(reference[column][full:], theirs[column][full:])
                 agreements.append(Agreement(outcome.name, column, apart, apart.agrees(TOLERANCES[column])))
         outcome.result = None
     return Result(count, polars_threads(), outcomes, agreements)

@@ -85,9 +85,15 @@ def _shares(watched: Mapping[str, Part], ticks: int) -> list[dict[str, Part]]:
     They are dealt in turn, because what is written side by side tends to cost alike. Short streams are not worth a
     thread.
     """
-    threads = min(len(watched), os.cpu_count() or 1) if ticks >= WORTH_A_THREAD else 1
+    threads = min(len(watched), processors()) if ticks >= WORTH_A_THREAD else 1
     names = list(watched)
     return [{name: watched[name] for name in names[share::threads]} for share in range(threads)]
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)  # not everywhere
+    return len(allowed(0)) if allowed is not None else os.cpu_count() or 1
 
 
 def _columns(
