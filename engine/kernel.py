@@ -426,6 +426,8 @@ class Kernel:
 
     def _measure(self, lane: Lane) -> bool:
         """Measure the distances of a lane's exits now; False when one is not defined, or is nothing."""
+        if not lane.distance_columns:
+            return True
         measured = {name: self.core.value(lane.instrument, c) for name, c in lane.distance_columns.items()}
         known = {name: Fraction(value) for name, value in measured.items() if value is not None and value > 0}
         lane.distances = known

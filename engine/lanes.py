@@ -104,18 +104,32 @@ def check_bars(block: TickBlock, lanes: Sequence[Lane], spans: Collection[tuple[
 
 
 def exit_bounds(
-    plan: ExitPlan, side: Side, entry: int | Fraction, distances: Mapping[str, Fraction] | None = None
+    plan: ExitPlan, side: Side, entry: int | Fraction, distances: Mapping[str, Fraction]
 ) -> tuple[int, int]:
     """The nearest prices, in ticks, at which stop and target close: exact bounds of ``side * (p - e)``."""
-    distances = distances or {}
-    stop = distances.get("stop") if plan.stop is None else entry * plan.stop
-    target = distances.get("target") if plan.target is None else entry * plan.target
-    if plan.reward is not None and stop is not None:
-        target = stop * plan.reward
-    against, in_favour = (NEVER_BELOW, NEVER_ABOVE) if side is Side.LONG else (NEVER_ABOVE, NEVER_BELOW)
-    stop_ticks = against if stop is None else outward(entry - side * stop, -side)
-    target_ticks = in_favour if target is None else outward(entry + side * target, side)
-    return bounded(stop_ticks), bounded(target_ticks)
+    stop, target = (NEVER_BELOW, NEVER_ABOVE) if side is Side.LONG else (NEVER_ABOVE, NEVER_BELOW)
+    if plan.stop is not None:
+        stop = moved(entry, plan.stop, -side)
+    elif "stop" in distances:
+        stop = outward(entry - side * distances["stop"], -side)
+    if plan.target is not None:
+        target = moved(entry, plan.target, side)
+    elif "target" in distances:
+        target = outward(entry + side * distances["target"], side)
+    elif plan.reward is not None:
+        risked = distances["stop"] if plan.stop is None else entry * plan.stop
+        target = outward(entry + side * risked * plan.reward, side)
+    return bounded(stop), bounded(target)
+
+
+def moved(price: int | Fraction, ratio: Fraction, direction: int) -> int:
+    """``price`` moved by a ratio of itself, to the tick there or the next one in ``direction`` (1 up, -1 down).
+
+    In whole numbers: it is done for every entry, and fractions take their time.
+    """
+    top = price.numerator * (ratio.denominator + direction * ratio.numerator)
+    bottom = price.denominator * ratio.denominator
+    return -(-top // bottom) if direction > 0 else top // bottom
 
 
 def outward(price: int | Fraction, direction: int) -> int:
@@ -127,10 +141,10 @@ def management(plan: ExitPlan, side: Side, entry: int | Fraction, stop_ticks: in
     """What ``core.manage_lane`` needs to move the stop of a position, in ticks: exact, never tighter than declared."""
     found: dict[str, int] = {}
     if plan.even_after is not None:
-        found["even_from"] = outward(entry * (1 + side * plan.even_after), side)
+        found["even_from"] = moved(entry, plan.even_after, side)
         found["even_ticks"] = outward(entry * (1 + side * plan.even_keep), -side)
     if plan.trail is not None or "trailing" in lane.distances:
-        found["trail_from"] = outward(entry * (1 + side * plan.trail_after), side)
+        found["trail_from"] = moved(entry, plan.trail_after, side)
     if plan.trail is not None:
         found["trail_share"] = plan.trail.denominator - side * plan.trail.numerator
         found["trail_scale"] = plan.trail.denominator

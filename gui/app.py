@@ -40,7 +40,9 @@ def run(demo: bool, chosen: Endpoint | None) -> int:
     window = MainWindow(settings)
 
     def close(number: int, frame: FrameType | None) -> None:
-        window.close()
+        # Not here: a signal comes between any two lines of Python, those of a paint event among them, and a window that
+        # is closed while it paints crashes.
+        QtCore.QTimer.singleShot(0, window.close)
 
     # Qt's loop returns to Python on every tick of the window's timer, so these run within a frame.
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
