@@ -6,8 +6,14 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from xml.etree import ElementTree
+
+
+MANY = 10
+"""Seeds of one test from which on they share a row."""
 
 
 def main(report: Path, page: Path) -> None:
@@ -25,13 +31,22 @@ def main(report: Path, page: Path) -> None:
         "",
         "| test | result | seconds | figures |",
         "|---|---|---|---|",
-        *(
-            f"| {case.get('name')} | {outcome(case)} | {float(case.get('time', 0)):.0f} | {figures(case)} |"
-            for case in cases
-        ),
+        *rows(cases),
     ]
     page.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"wrote {page}")
+
+
+def rows(cases: list[ElementTree.Element]) -> Iterator[str]:
+    """A row for each test; the many seeds of one test share a row unless one of them failed."""
+    for name, group in groupby(cases, lambda case: str(case.get("name")).partition("[")[0]):
+        seeds = list(group)
+        alike = len(seeds) > MANY and {outcome(case) for case in seeds} == {"passed"}
+        for shown in [seeds] if alike else [[case] for case in seeds]:
+            title = f"{name}, {len(shown)} seeds" if alike else str(shown[0].get("name"))
+            seconds = sum(float(case.get("time", 0)) for case in shown)
+            noted = "" if alike else figures(shown[0])
+            yield f"| {title} | {outcome(shown[0])} | {seconds:.0f} | {noted} |"
 
 
 def outcome(case: ElementTree.Element) -> str:
