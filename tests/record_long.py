@@ -11,7 +11,6 @@ from itertools import groupby
 from pathlib import Path
 from xml.etree import ElementTree
 
-
 MANY = 10
 """Seeds of one test from which on they share a row."""
 
