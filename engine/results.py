@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from functools import cached_property
@@ -47,10 +47,10 @@ class Settings:
 
     venue: VenueModel
     calendar: str
-    session_rules: Mapping[str, str]  # as they are written, those that are set
     starting_cash: Fraction
     position_size: Fraction
     daily_loss_limit: Fraction
+    session_rules: Mapping[str, str] = field(default_factory=dict)  # as they are written, those that are set
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for the passport of a result."""

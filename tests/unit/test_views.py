@@ -52,7 +52,7 @@ class Band(Strategy):
 
 def kernel_of(strategy: Strategy, instruments: list[Instrument] = INSTRUMENTS) -> Kernel:
     venue = VenueModel("touch", slippage_bps=Fraction(1), fee=parse_fee("0.5bps"))
-    settings = Settings(venue, "always", {}, Fraction(100_000), Fraction(1), Fraction(1, 2))
+    settings = Settings(venue, "always", Fraction(100_000), Fraction(1), Fraction(1, 2))
     return make_kernel(instruments, strategy, settings, MemoryJournal(), show_vwap=True)
 
 
