@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import events
+from engine._core import Core
 from engine._csv import FIELDS
 from engine.brokers.paper import PaperBroker, VenueModel
 from engine.calendars import calendar as find_calendar
 from engine.errors import ConfigError, DataError, nearest
+from engine.events import Decision
 from engine.journal import MemoryJournal
 from engine.kernel import Kernel
 from engine.lanes import Assignment
@@ -103,12 +105,40 @@ def backtest(
         position_size=position_size,
         daily_loss_limit=daily_loss_limit,
     )
-    journal = MemoryJournal()
-    kernel = make_kernel(file.instruments, chosen, settings, journal)
+    return simulate(file, chosen, settings)
+
+
+def simulate(
+    file: TickFile, strategy: Strategy, settings: Settings, following: Following | None = None
+) -> BacktestResult:
+    """Run the kernel over all records of a file; ``following`` notes on which record each decision was made.
+
+    Raises:
+        UserError: ticks, a setting or the strategy is invalid.
+    """
+    journal = following or MemoryJournal()
+    kernel = make_kernel(file.instruments, strategy, settings, journal)
+    if following is not None:
+        following.core = kernel.core
     kernel.process(file.block)
     kernel.process(events.End())
     check_accepted(file, kernel)
-    return BacktestResult(file, chosen, settings, kernel, journal)
+    return BacktestResult(file, strategy, settings, kernel, journal)
+
+
+class Following(MemoryJournal):
+    """A journal that also keeps the record on which each decision was made: the last one taken by then."""
+
+    core: Core
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[int] = []
+        self.append = self._append
+
+    def _append(self, decision: Decision) -> None:
+        self.decisions.append(decision)
+        self.records.append(self.core.event_record_number)
 
 
 def make_settings(

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from engine.commands import backtest, calendar, config, doctor, explain, features, lookahead, run, strategy
+from engine.commands import backtest, calendar, config, doctor, explain, features, lookahead, run, strategy, whatif
 from engine.commands.shared import discard_output
 from engine.errors import ExitCode, UserError
 
@@ -32,6 +32,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("backtest")(backtest.backtest)
 app.command("explain")(explain.explain)
+app.command("whatif")(whatif.whatif)
 app.command("features")(features.features)
 app.add_typer(strategy.app, name="strategy")
 app.command("lookahead")(lookahead.lookahead)

@@ -29,6 +29,7 @@ from engine.lanes import Lane
 from engine.model import Side
 from engine.readings import ConditionView
 from engine.results import Settings
+from engine.session_rules import SessionRules
 from engine.store import TickFile
 from engine.strategy import Strategy
 from engine.tools.observation import compose, engine_time, is_trade, lanes_of, of_instrument
@@ -94,10 +95,18 @@ def explain(file: TickFile, strategy: Strategy, settings: Settings, at_ns: int) 
     if not rows:
         fix = f"the first is at {np.datetime64(int(clock[0]), 'ns')} UTC" if len(clock) else ""
         raise DataError(f"no tick at or before {np.datetime64(at_ns, 'ns')} UTC", where=file.source, fix=fix)
+    return explain_rows(file, strategy, settings, rows, at_ns)
+
+
+def explain_rows(file: TickFile, strategy: Strategy, settings: Settings, rows: int, at_ns: int) -> list[Explanation]:
+    """Explain what was known after the first ``rows`` records, at ``at_ns``, which is not before any of them."""
+    clock = engine_time(file.block)
     block = file.block.part(0, rows)
     journal = MemoryJournal()
     singles = [part for tree in sides_of(strategy).values() for part in tree.singles()]
-    kernel = compose(file, [strategy, *(watching(strategy, part.condition) for part in singles)], settings, journal)
+    watchers = [watching(strategy, part.condition) for part in singles]
+    rules = SessionRules.read(settings.session_rules)
+    kernel = compose(file, [strategy, *watchers], settings, journal, rules=rules)
     kernel.process(block)
     kernel.process(TimePassed(at_ns))
     in_session = find_calendar(settings.calendar).session_index(at_ns) >= 0

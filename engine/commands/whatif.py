@@ -1,0 +1,119 @@
+"""``microburst whatif``: what one change would have done to the trades, and why the first one differs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from engine.commands.inputs import (
+    BarPeriodFlag,
+    BarsFlag,
+    BarStampsFlag,
+    SymbolFlag,
+    TicksFlag,
+    ZoneFlag,
+    bar_flags,
+    read_recorded,
+    usage,
+)
+from engine.commands.shared import (
+    CalendarFlag,
+    ConfigFlag,
+    FeeFlag,
+    FillsFlag,
+    JsonFlag,
+    SetFlag,
+    SlippageFlag,
+    SpreadFlag,
+    StrategyFlag,
+    account_of,
+    chosen_strategy,
+    load_config,
+    write_json,
+)
+from engine.commands.side_by_side import show_pairs
+from engine.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from engine.config import Loaded
+    from engine.store import TickFile
+    from engine.tools.whatif import Variant
+
+SECTIONS = ("paper", "risk", "session")
+"""The tables of the configuration that decide a backtest besides its strategy."""
+
+
+def whatif(
+    ticks: TicksFlag = None,
+    bars: BarsFlag = None,
+    zone: ZoneFlag = None,
+    bar_stamps: BarStampsFlag = None,
+    bar_period: BarPeriodFlag = None,
+    change: SetFlag = None,
+    symbol: SymbolFlag = None,
+    strategy: StrategyFlag = None,
+    config_file: ConfigFlag = None,
+    fills: FillsFlag = None,
+    spread: SpreadFlag = None,
+    slippage_bps: SlippageFlag = None,
+    fee: FeeFlag = None,
+    calendar: CalendarFlag = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Run the strategy twice over the same file, as configured and with a change, and lay the trades side by side.
+
+    --set changes a parameter of the strategy, or a setting such as fee, latency_order or daily_loss_limit.
+    """
+    if not change:
+        raise usage("there is nothing to change", "name it: --set window=7s, or --set fee=5bps")
+    flags = {
+        "strategy__name": strategy,
+        "paper__fills": fills,
+        "paper__spread": spread,
+        "paper__slippage_bps": slippage_bps,
+        "paper__fee": fee,
+        "session__calendar": calendar,
+    }
+    base = load_config(config_file, **flags)
+    parameters, settings = sort_changes(change, chosen_strategy(base).declared)
+    changed = load_config(config_file, parameters, **flags | settings)
+    file = read_recorded(ticks, bars, bar_flags(zone, bar_stamps, bar_period), symbol)
+    from engine.tools.whatif import WhatIf
+
+    found = WhatIf(file, variant_of(base, file), variant_of(changed, file))
+    if as_json:
+        write_json(found.to_json())
+    else:
+        show_pairs(found, ("as configured", "changed"))
+
+
+def variant_of(loaded: Loaded, file: TickFile) -> Variant:
+    """One run as a configuration describes it."""
+    from engine.backtesting import make_settings
+    from engine.tools.whatif import Variant
+
+    strategy = chosen_strategy(loaded)(**loaded.config.strategy.params)
+    return Variant(strategy, make_settings(file.block, **account_of(loaded.config)))
+
+
+def sort_changes(changes: Sequence[str], declared: Collection[str]) -> tuple[list[str], dict[str, str]]:
+    """Tell the strategy's parameters from settings; the latter as ``load_config`` takes them.
+
+    Raises:
+        ConfigError: a name is neither, or there is no ``=``.
+    """
+    from engine.config import sections
+
+    known = {key: f"{name}__{key}" for name, section in sections() if name in SECTIONS for key in section.model_fields}
+    known |= {place.replace("__", "."): place for place in known.values()}
+    parameters, settings = [], {}
+    for text in changes:
+        name, separator, value = text.partition("=")
+        if name in declared or not separator:
+            parameters.append(text)
+        elif name in known:
+            settings[known[name]] = value
+        else:
+            what = f"there is neither a parameter nor a setting '{name}'"
+            raise ConfigError(what, where="flag --set", fix=nearest(name, [*declared, *known]))
+    return parameters, settings
