@@ -1,4 +1,4 @@
-"""``python -m engine``: the command line."""
+"""``python -m engine`` and ``microburst``: the command line."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,16 @@ searched_first, own = Path(sys.path[0]).resolve(), Path(__file__).resolve().pare
 if __name__ == "__main__" and not sys.flags.safe_path and searched_first != own:
     del sys.path[0]
 
-from engine.cli import main  # noqa: E402
+
+def main() -> None:
+    """Run the command line; Ctrl-C while it is still being loaded is an ending like any other."""
+    try:
+        from engine import cli
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        sys.exit(130)
+    cli.main()
+
 
 if __name__ == "__main__":
     main()

@@ -12,16 +12,30 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from engine.commands import backtest, calendar, config, doctor, explain, features, lookahead, run, strategy, whatif
 from engine.commands.shared import discard_output
 from engine.errors import ExitCode, UserError
 
+
+class Verbs(typer.core.TyperGroup):
+    """The verbs. Ctrl-C is an ending with a line of its own here; the parser's is silent."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb that was named."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise UserError("interrupted", exit_code=ExitCode.INTERRUPTED) from None
+
+
 app = typer.Typer(
     name="microburst",
+    cls=Verbs,
     help="A tick-level micro-trading engine. Without a verb it runs: paper trading, on an embedded mock market.",
     no_args_is_help=False,
     epilog="First result: microburst backtest --demo",

@@ -406,8 +406,20 @@ def _count(function: str, length: Length, fix: str = "") -> Length:
 def _window_or_records(function: str, what: Window | Expr, length: Length | None) -> Feature | Series:
     """``highest(seconds(15))`` is about prices of a window, ``highest(x, 20)`` about a value's last 20 records."""
     if length is not None:
-        return _records(function, (what,), length)  # type: ignore[arg-type]
+        return _records(function, (_recorded(function, what),), length)
     return Feature(function, _only_window(function, what))
+
+
+def _recorded(function: str, what: Window | Expr) -> Expr:
+    """Return what stands before a number of records, when it has records.
+
+    Raises:
+        RuleError: a window, which has none.
+    """
+    if isinstance(what, Quantity | Anchored) or (isinstance(what, Param) and what.kind in (Kind.DURATION, Kind.TICKS)):
+        fix = f"write {function}({said(what)}) for the prices of a window, or {function}(price, 20) for a value"
+        raise RuleError(f"{function} takes a window or a number of records, not both", fix=fix)
+    return operand(what)
 
 
 def _only_window(function: str, what: Window | Expr) -> Window:
@@ -437,8 +449,8 @@ def zscore(what: Window | Expr, length: Length | None = None) -> Binary:
     if length is None:
         window = _only_window("zscore", what)
         return (_last("price", window) - mean(window)) / stdev(window)
-    _count("zscore", length)
-    return (operand(what) - sma(what, length)) / stdev(what, length)  # type: ignore[arg-type]
+    x, length = _recorded("zscore", what), _count("zscore", length)
+    return (x - sma(x, length)) / stdev(x, length)
 
 
 def log_return(what: Window | Expr, length: Length | None = None) -> Elementwise:
@@ -446,7 +458,8 @@ def log_return(what: Window | Expr, length: Length | None = None) -> Elementwise
     if length is None:
         window = _only_window("log_return", what)
         return log(_last("price", window) / first_price(window))
-    return log(operand(what) / previous(what, _count("log_return", length)))  # type: ignore[arg-type]
+    x = _recorded("log_return", what)
+    return log(x / previous(x, _count("log_return", length)))
 
 
 @overload

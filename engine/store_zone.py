@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,9 @@ def find_zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        fix = "write it as in America/New_York; where the system has no time zones: pip install tzdata"
+        fix = "write it as in America/New_York"
+        if not available_timezones():  # neither the system nor the package has the database
+            fix = "this machine has no time zones: pip install tzdata"
         raise ConfigError(f"there is no time zone {name!r}", where="zone", fix=fix) from None
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,12 +16,18 @@ from engine.commands.inputs import (
     BarPeriodFlag,
     BarsFlag,
     BarStampsFlag,
+    OnBadRowFlag,
+    PricePrecisionFlag,
+    QuotesFlag,
+    SizePrecisionFlag,
     SymbolFlag,
     TicksFlag,
     ZoneFlag,
     bar_flags,
     check_source,
     read_recorded,
+    row_policy,
+    tell_skipped,
     usage,
 )
 from engine.commands.report import ENDINGS, check_report, write_report
@@ -58,30 +64,16 @@ DEMO_SYMBOL = "AAPL"
 
 def backtest(
     ticks: TicksFlag = None,
-    quotes: Annotated[
-        Path | None, typer.Option("--quotes", metavar="FILE", help="Quote file, merged with the ticks by time.")
-    ] = None,
+    quotes: QuotesFlag = None,
     bars: BarsFlag = None,
     zone: ZoneFlag = None,
     bar_stamps: BarStampsFlag = None,
     bar_period: BarPeriodFlag = None,
     demo: Annotated[bool, typer.Option("--demo", help="Use a generated sample instead of a file.")] = False,
     symbol: SymbolFlag = None,
-    price_precision: Annotated[
-        int | None,
-        typer.Option(
-            "--price-precision", metavar="N", min=0, max=12, help="Decimals of a price; else as the file needs."
-        ),
-    ] = None,
-    size_precision: Annotated[
-        int | None,
-        typer.Option(
-            "--size-precision", metavar="N", min=0, max=12, help="Decimals of a size; else as the file needs."
-        ),
-    ] = None,
-    on_bad_row: Annotated[
-        str, typer.Option("--on-bad-row", metavar="stop|skip", help="Stop at a malformed row, or skip and count it.")
-    ] = "stop",
+    price_precision: PricePrecisionFlag = None,
+    size_precision: SizePrecisionFlag = None,
+    on_bad_row: OnBadRowFlag = "stop",
     strategy: StrategyFlag = None,
     parameters: SetFlag = None,
     config_file: ConfigFlag = None,
@@ -113,7 +105,9 @@ def backtest(
     sources = {"--ticks FILE": ticks, "--bars FILE": bars, "--demo": demo or None}
     only_with = {"--ticks FILE": ["--quotes"], "--bars FILE": list(of_bars)}
     check_source(sources, of_a_file, only_with, "first result: microburst backtest --demo")
-    _check_usage(on_bad_row, report)
+    policy = row_policy(on_bad_row)
+    if report and report.suffix not in ENDINGS:
+        raise usage(f"--report {report} does not end in .json, .csv or .html", "the ending says what is written")
     if report:
         check_report(report, ticks, quotes, bars)
     loaded = load_config(
@@ -133,7 +127,6 @@ def backtest(
 
     config = loaded.config
     chosen = chosen_strategy(loaded)
-    policy: Literal["stop", "skip"] = "skip" if on_bad_row == "skip" else "stop"
     grid = {"price_precision": price_precision, "size_precision": size_precision}
     if demo:
         file = demo_ticks()
@@ -165,18 +158,6 @@ def backtest(
             print(f"\nnext: {_next_command(source, config.strategy.name, chosen)}", file=sys.stderr)
 
 
-def _check_usage(on_bad_row: str, report: Path | None) -> None:
-    """Refuse words that the parser cannot see through.
-
-    Raises:
-        UserError: with exit code 2.
-    """
-    if on_bad_row not in ("stop", "skip"):
-        raise usage(f"--on-bad-row {on_bad_row} is neither stop nor skip", "write --on-bad-row stop, or skip")
-    if report and report.suffix not in ENDINGS:
-        raise usage(f"--report {report} does not end in .json, .csv or .html", "the ending says what is written")
-
-
 def demo_ticks() -> TickFile:
     """Return a generated sample: the same ticks on every machine, with bid and ask."""
     import numpy as np
@@ -204,9 +185,7 @@ def _tell_input(file: TickFile) -> None:
     """Say on standard error what was read, and what was found out rather than told."""
     detected = ", ".join(f"{name} {value}" for name, value in file.detected.items())
     print(f"{file.source}: {file.rows:,} {_records(file)}{f'; {detected}' if detected else ''}", file=sys.stderr)
-    if file.skipped:
-        counts = ", ".join(f"{reason} {count:,}" for reason, count in file.skipped.items())
-        print(f"skipped rows: {counts}; the first: {'; '.join(file.skipped_samples)}", file=sys.stderr)
+    tell_skipped(file)
     if file.late:
         print(f"late rows (earlier than one above, traded at its time): {file.late:,}", file=sys.stderr)
         if 2 * file.late > file.rows:

@@ -9,30 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.commands.inputs import (
-    BarPeriodFlag,
-    BarsFlag,
-    BarStampsFlag,
-    SymbolFlag,
-    TicksFlag,
-    ZoneFlag,
-    bar_flags,
-    read_recorded,
-)
+from engine.commands.groups import with_groups
+from engine.commands.inputs import Recording
 from engine.commands.shared import (
-    CalendarFlag,
-    ConfigFlag,
-    FeeFlag,
-    FillsFlag,
     JsonFlag,
-    SetFlag,
-    SlippageFlag,
-    SpreadFlag,
     StrategyFlag,
+    Trading,
     account_of,
     chosen_strategy,
     elapsed,
-    load_config,
     plain_table,
     write_json,
     write_table,
@@ -55,12 +40,10 @@ MADE = {
 """The figures of a table, and the words above them."""
 
 
+@with_groups
 def explain(
-    ticks: TicksFlag = None,
-    bars: BarsFlag = None,
-    zone: ZoneFlag = None,
-    bar_stamps: BarStampsFlag = None,
-    bar_period: BarPeriodFlag = None,
+    recording: Recording,
+    trading: Trading,
     at: Annotated[
         str | None,
         typer.Option("--at", metavar="TIME", help="The moment: ISO text (UTC without a zone) or nanoseconds."),
@@ -68,15 +51,7 @@ def explain(
     whole_run: Annotated[
         bool, typer.Option("--why-not", help="Over the whole file: what each condition held back.")
     ] = False,
-    symbol: SymbolFlag = None,
     strategy: StrategyFlag = None,
-    parameters: SetFlag = None,
-    config_file: ConfigFlag = None,
-    fills: FillsFlag = None,
-    spread: SpreadFlag = None,
-    slippage_bps: SlippageFlag = None,
-    fee: FeeFlag = None,
-    calendar: CalendarFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Say why the strategy traded or did not, at a moment of a file or over all of it.
@@ -87,16 +62,8 @@ def explain(
         what = "--at TIME and --why-not: not both" if whole_run else "one of --at TIME and --why-not is needed"
         fix = "--at asks about one moment, --why-not about the whole file"
         raise UserError(what, fix=fix, exit_code=ExitCode.USAGE)
-    loaded = load_config(
-        config_file,
-        parameters,
-        strategy__name=strategy,
-        paper__fills=fills,
-        paper__spread=spread,
-        paper__slippage_bps=slippage_bps,
-        paper__fee=fee,
-        session__calendar=calendar,
-    )
+    recording.check()
+    loaded = trading.load(strategy)
     from engine.backtesting import make_settings
     from engine.quantities import parse_time_ns
     from engine.tools import explain as moment
@@ -105,7 +72,7 @@ def explain(
     config = loaded.config
     chosen = chosen_strategy(loaded)(**config.strategy.params)
     at_ns = None if at is None else parse_time_ns(at, where="flag --at")
-    file = read_recorded(ticks, bars, bar_flags(zone, bar_stamps, bar_period), symbol)
+    file = recording.read()
     settings = make_settings(file.block, **account_of(config))
     if at_ns is None:
         run = near_misses.why_not(file, chosen, settings)

@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.commands.inputs import (
-    BarPeriodFlag,
-    BarsFlag,
-    BarStampsFlag,
-    SymbolFlag,
-    TicksFlag,
-    ZoneFlag,
-    bar_flags,
-    read_recorded,
-)
+from engine.commands.groups import with_groups
+from engine.commands.inputs import Recording, usage
 from engine.commands.shared import (
     CalendarFlag,
     ConfigFlag,
@@ -29,7 +21,7 @@ from engine.commands.shared import (
     write_json,
     write_table,
 )
-from engine.errors import ConfigError, ExitCode, UserError
+from engine.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,12 +32,9 @@ if TYPE_CHECKING:
     from engine.tools.features import Declared, FeatureTable
 
 
+@with_groups
 def features(
-    ticks: TicksFlag = None,
-    bars: BarsFlag = None,
-    zone: ZoneFlag = None,
-    bar_stamps: BarStampsFlag = None,
-    bar_period: BarPeriodFlag = None,
+    recording: Recording,
     feature: Annotated[
         list[str] | None,
         typer.Option(
@@ -57,7 +46,6 @@ def features(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write the columns: .parquet or .csv.")
     ] = None,
-    symbol: SymbolFlag = None,
     strategy: StrategyFlag = None,
     parameters: SetFlag = None,
     config_file: ConfigFlag = None,
@@ -72,16 +60,16 @@ def features(
     if feature and (strategy or parameters):
         what = f"--feature and {'--strategy' if strategy else '--set'}: not both"
         fix = "ask for a strategy's columns, or for expressions of your own"
-        raise UserError(what, fix=fix, exit_code=ExitCode.USAGE)
-    of_bars = bar_flags(zone, bar_stamps, bar_period)
+        raise usage(what, fix)
+    recording.check()
     loaded = load_config(config_file, parameters, strategy__name=strategy, session__calendar=calendar)
     from engine.tools import feature_files
     from engine.tools.features import feature_table
 
     if out is not None:
-        feature_files.check_output(out)
+        feature_files.check_output(out, *recording.inputs)
     declared = _expressions(feature) if feature else _strategy(loaded)
-    file = read_recorded(ticks, bars, of_bars, symbol)
+    file = recording.read()
     try:
         table = feature_table(file, declared, calendar=loaded.config.session.calendar)
         if out is not None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from engine.errors import ExitCode, UserError
+from engine.errors import ConfigError, ExitCode, UserError
 
 if TYPE_CHECKING:
     from engine.store import TickFile
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 TicksFlag = Annotated[
     Path | None,
     typer.Option("--ticks", metavar="FILE", help="Tick file: CSV, CSV.gz or Parquet.", show_default=False),
+]
+QuotesFlag = Annotated[
+    Path | None, typer.Option("--quotes", metavar="FILE", help="Quote file, merged with the ticks by time.")
 ]
 BarsFlag = Annotated[
     Path | None,
@@ -36,6 +41,105 @@ BarPeriodFlag = Annotated[
 SymbolFlag = Annotated[
     str | None, typer.Option("--symbol", metavar="SYMBOL", help="Of several symbols in the file, only this.")
 ]
+PricePrecisionFlag = Annotated[
+    int | None,
+    typer.Option("--price-precision", metavar="N", min=0, max=12, help="Decimals of a price; else as the file needs."),
+]
+SizePrecisionFlag = Annotated[
+    int | None,
+    typer.Option("--size-precision", metavar="N", min=0, max=12, help="Decimals of a size; else as the file needs."),
+]
+OnBadRowFlag = Annotated[
+    str, typer.Option("--on-bad-row", metavar="stop|skip", help="Stop at a malformed row, or skip and count it.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The flags of a verb that runs on a recording: which file of ticks or bars, and how it is read."""
+
+    ticks: TicksFlag = None
+    quotes: QuotesFlag = None
+    bars: BarsFlag = None
+    zone: ZoneFlag = None
+    bar_stamps: BarStampsFlag = None
+    bar_period: BarPeriodFlag = None
+    symbol: SymbolFlag = None
+    price_precision: PricePrecisionFlag = None
+    size_precision: SizePrecisionFlag = None
+    on_bad_row: OnBadRowFlag = "stop"
+
+    @property
+    def named(self) -> bool:
+        """Whether there is a file to read, or a flag that makes no sense without one."""
+        return any(value is not None for value in (*self._sources.values(), *self._of_a_file.values()))
+
+    @property
+    def inputs(self) -> tuple[Path | None, ...]:
+        """The files that are read, which nothing may be written over."""
+        return self.ticks, self.quotes, self.bars
+
+    @property
+    def _sources(self) -> dict[str, Path | None]:
+        return {"--ticks FILE": self.ticks, "--bars FILE": self.bars}
+
+    @property
+    def _of_bars(self) -> dict[str, str | None]:
+        return bar_flags(self.zone, self.bar_stamps, self.bar_period)
+
+    @property
+    def _of_a_file(self) -> dict[str, object]:
+        precisions = {"--price-precision": self.price_precision, "--size-precision": self.size_precision}
+        return {"--quotes": self.quotes, "--symbol": self.symbol, **precisions, **self._of_bars}
+
+    def check(self) -> None:
+        """Refuse flags that do not go together, before any work.
+
+        Raises:
+            UserError: with exit code 2.
+        """
+        only_with = {"--ticks FILE": ["--quotes"], "--bars FILE": list(self._of_bars)}
+        check_source(self._sources, self._of_a_file, only_with)
+        row_policy(self.on_bad_row)
+
+    def read(self) -> TickFile:
+        """Read the file, and say on standard error which rows were left out.
+
+        Raises:
+            UserError: flags that do not go together (exit code 2); the file cannot be read.
+        """
+        file = read_recorded(
+            self.ticks,
+            self.bars,
+            self._of_bars,
+            self.symbol,
+            on_bad_row=row_policy(self.on_bad_row),
+            quotes=self.quotes,
+            price_precision=self.price_precision,
+            size_precision=self.size_precision,
+        )
+        tell_skipped(file)
+        return file
+
+
+def row_policy(word: str) -> Literal["stop", "skip"]:
+    """What ``--on-bad-row`` says.
+
+    Raises:
+        UserError: neither word (exit code 2).
+    """
+    if word == "skip":
+        return "skip"
+    if word != "stop":
+        raise usage(f"--on-bad-row {word} is neither stop nor skip", "write --on-bad-row stop, or skip")
+    return "stop"
+
+
+def tell_skipped(file: TickFile) -> None:
+    """Say on standard error which rows were left out, where some were."""
+    if file.skipped:
+        counts = ", ".join(f"{reason} {count:,}" for reason, count in file.skipped.items())
+        print(f"skipped rows: {counts}; the first: {'; '.join(file.skipped_samples)}", file=sys.stderr)
 
 
 def usage(what: str, fix: str) -> UserError:
@@ -80,7 +184,11 @@ def read_recorded(
         return read_ticks(ticks, symbol=symbol, on_bad_row=on_bad_row, quotes=quotes, **grid)
     stamps: Literal["start", "end"] = "end" if of_bars["--bar-stamps"] == "end" else "start"
     zone, period = of_bars["--zone"], of_bars["--bar-period"]
-    return read_bars(bars, symbol=symbol, on_bad_row=on_bad_row, zone=zone, stamps=stamps, period=period, **grid)
+    try:
+        return read_bars(bars, symbol=symbol, on_bad_row=on_bad_row, zone=zone, stamps=stamps, period=period, **grid)
+    except ConfigError as error:
+        place = {"zone": "flag --zone", "period": "flag --bar-period"}.get(error.where, error.where)
+        raise ConfigError(error.what, where=place, fix=error.fix) from None
 
 
 def check_source(

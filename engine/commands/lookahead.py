@@ -6,74 +6,39 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from engine.commands.inputs import (
-    BarPeriodFlag,
-    BarsFlag,
-    BarStampsFlag,
-    SymbolFlag,
-    TicksFlag,
-    ZoneFlag,
-    bar_flags,
-    read_recorded,
-)
-from engine.commands.shared import (
-    CalendarFlag,
-    ConfigFlag,
-    FillsFlag,
-    JsonFlag,
-    SetFlag,
-    SpreadFlag,
-    account_of,
-    chosen_strategy,
-    load_config,
-    plain_table,
-    write_json,
-    write_table,
-)
+from engine.commands.groups import with_groups
+from engine.commands.inputs import Recording
+from engine.commands.shared import JsonFlag, Trading, account_of, chosen_strategy, plain_table, write_json, write_table
 from engine.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
     from engine.tools.lookahead import Mismatch, Report
 
 
+@with_groups
 def lookahead(
     name: Annotated[str, typer.Argument(metavar="NAME|FILE:CLASS", help="Which strategy.")],
-    ticks: TicksFlag = None,
-    bars: BarsFlag = None,
-    zone: ZoneFlag = None,
-    bar_stamps: BarStampsFlag = None,
-    bar_period: BarPeriodFlag = None,
+    recording: Recording,
+    trading: Trading,
     points: Annotated[
         int, typer.Option("--points", metavar="N", min=0, help="Ticks drawn at random to cut off at.")
     ] = 100,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the draw.")] = 1,
-    symbol: SymbolFlag = None,
-    parameters: SetFlag = None,
-    config_file: ConfigFlag = None,
-    fills: FillsFlag = None,
-    spread: SpreadFlag = None,
-    calendar: CalendarFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Prove on a file that no decision rests on what came after it; exit 8 when one does.
 
     The run is repeated tick by tick, and cut off after every decision and at ticks drawn at random.
     """
-    loaded = load_config(
-        config_file,
-        parameters,
-        strategy__name=name,
-        paper__fills=fills,
-        paper__spread=spread,
-        session__calendar=calendar,
-    )
+    recording.check()
+    loaded = trading.load(name)
     from engine.backtesting import make_settings
     from engine.tools.lookahead import SCHEMA
     from engine.tools.lookahead import lookahead as compare
 
     config = loaded.config
     chosen = chosen_strategy(loaded)(**config.strategy.params)
-    file = read_recorded(ticks, bars, bar_flags(zone, bar_stamps, bar_period), symbol)
+    file = recording.read()
     report = compare(file, chosen, make_settings(file.block, **account_of(config)), points, seed)
     who = type(chosen).__name__
     if as_json:

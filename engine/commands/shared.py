@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -70,6 +71,32 @@ CalendarFlag = Annotated[
         help="Trading sessions: always, us_equities, globex, or an exchange such as XNYS.",
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Trading:
+    """The flags that say with which parameters, costs and sessions a strategy would trade."""
+
+    parameters: SetFlag = None
+    config_file: ConfigFlag = None
+    fills: FillsFlag = None
+    spread: SpreadFlag = None
+    slippage_bps: SlippageFlag = None
+    fee: FeeFlag = None
+    calendar: CalendarFlag = None
+
+    def load(self, strategy: str | None) -> Loaded:
+        """Return the configuration with these flags, and the strategy that a verb was given, on top."""
+        return load_config(
+            self.config_file,
+            self.parameters,
+            strategy__name=strategy,
+            paper__fills=self.fills,
+            paper__spread=self.spread,
+            paper__slippage_bps=self.slippage_bps,
+            paper__fee=self.fee,
+            session__calendar=self.calendar,
+        )
 
 
 def load_config(config_file: Path | None, parameters: Sequence[str] | None = None, **flags: str | None) -> Loaded:

@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.commands.inputs import (
-    BarPeriodFlag,
-    BarsFlag,
-    BarStampsFlag,
-    SymbolFlag,
-    ZoneFlag,
-    bar_flags,
-    read_recorded,
-)
+from engine.commands.groups import with_groups
+from engine.commands.inputs import Recording, usage
 from engine.commands.shared import (
-    CalendarFlag,
-    ConfigFlag,
-    FillsFlag,
     JsonFlag,
     SetFlag,
-    SpreadFlag,
+    Trading,
     account_of,
     chosen_strategy,
     elapsed,
@@ -33,7 +22,7 @@ from engine.commands.shared import (
     write_json,
     write_table,
 )
-from engine.errors import ConfigError, ExitCode, UserError
+from engine.errors import ConfigError
 
 if TYPE_CHECKING:
     from engine.rules import Param
@@ -83,7 +72,7 @@ def show(
         return
     if parameters:
         fix = "add --graph, to see what it compiles to with these values"
-        raise UserError("--set changes nothing in what a strategy declares", fix=fix, exit_code=ExitCode.USAGE)
+        raise usage("--set changes nothing in what a strategy declares", fix)
     found = describe(find_strategy(name))
     if as_json:
         write_json({"schema": "microburst.strategy/1", **found})
@@ -128,22 +117,11 @@ def _show_graph(strategy: Strategy, *, as_json: bool) -> None:
 
 
 @app.command()
+@with_groups
 def check(
     name: Annotated[str, typer.Argument(metavar="NAME|FILE:CLASS", help="Which strategy.")],
-    ticks: Annotated[
-        Path | None,
-        typer.Option("--ticks", metavar="FILE", help="Check it on these ticks too: CSV, CSV.gz or Parquet."),
-    ] = None,
-    bars: BarsFlag = None,
-    zone: ZoneFlag = None,
-    bar_stamps: BarStampsFlag = None,
-    bar_period: BarPeriodFlag = None,
-    symbol: SymbolFlag = None,
-    parameters: SetFlag = None,
-    config_file: ConfigFlag = None,
-    fills: FillsFlag = None,
-    spread: SpreadFlag = None,
-    calendar: CalendarFlag = None,
+    recording: Recording,
+    trading: Trading,
     as_json: JsonFlag = False,
 ) -> None:
     """Look for what a strategy declares in vain; exit 3 when there is something.
@@ -151,26 +129,20 @@ def check(
     With ticks: conditions that decide nothing on them, thresholds never reached, and how long everything takes to warm
     up.
     """
-    of_bars = bar_flags(zone, bar_stamps, bar_period)
-    loaded = load_config(
-        config_file,
-        parameters,
-        strategy__name=name,
-        paper__fills=fills,
-        paper__spread=spread,
-        session__calendar=calendar,
-    )
+    if recording.named:
+        recording.check()
+    loaded = trading.load(name)
     from engine.tools.checks import PROBLEM, SCHEMA, check_declaration
 
     config = loaded.config
     chosen = chosen_strategy(loaded)(**config.strategy.params)
     findings = check_declaration(chosen)
     warm_ups: list[WarmUpLine] = []
-    if ticks is not None or bars is not None or any(of_bars.values()):
+    if recording.named:
         from engine.backtesting import make_settings
         from engine.tools.data_checks import check_on_data
 
-        file = read_recorded(ticks, bars, of_bars, symbol)
+        file = recording.read()
         more, warm_ups = check_on_data(file, chosen, make_settings(file.block, **account_of(config)))
         findings += more
     problems = sum(finding.level == PROBLEM for finding in findings)

@@ -121,17 +121,22 @@ def write_features(path: Path, table: FeatureTable) -> None:
         part.unlink(missing_ok=True)
 
 
-def check_output(path: Path) -> None:
-    """Refuse, before any work, a file that could not be written.
+def check_output(path: Path, *inputs: Path | None) -> None:
+    """Refuse, before any work, a file that could not be written, or that would take the place of an input.
 
     Raises:
-        ConfigError: neither ``.csv`` nor ``.parquet``, or a folder that does not exist.
+        ConfigError: neither ``.csv`` nor ``.parquet``, a folder that does not exist, or a folder or input itself.
         MissingExtraError: Parquet without the ``data`` extra.
     """
     if path.suffix not in (".csv", ".parquet"):
         raise ConfigError("cannot tell the format", where=str(path), fix="name it .parquet or .csv")
     if not path.parent.is_dir():
         raise ConfigError(f"there is no folder {path.parent}", where=str(path), fix="make it, or name another one")
+    if path.is_dir():
+        raise ConfigError("this is a folder", where=str(path), fix="name a file in it")
+    for given in inputs:
+        if given and given.exists() and path.exists() and path.samefile(given):
+            raise ConfigError("this file is read, and would be lost", where=str(path), fix="name another one")
     if path.suffix == ".parquet":
         _polars()
 

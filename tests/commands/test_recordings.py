@@ -1,0 +1,170 @@
+"""The verbs that run on a recording have the same flags for it, and never write over it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Annotated
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from engine.cli import main
+from engine.commands.groups import with_groups
+
+VERBS = (
+    ("backtest",),
+    ("features", "--feature", "last=price"),
+    ("explain", "--why-not"),
+    ("lookahead", "momentum_burst"),
+    ("strategy", "check", "momentum_burst"),
+)
+
+GOOD = "".join(f"2024-01-02T14:30:{second:02}Z,{100 + second % 3},10\n" for second in range(40))
+BARS = "timestamp,open,high,low,close,volume\n" + "".join(
+    f"2024-01-02T14:{minute:02}:00,100,101,99,100,10\n" for minute in range(5)
+)
+
+
+def run(capsys, *arguments) -> tuple[int, str, list[str]]:
+    """The exit code, standard output, and standard error as lines."""
+    with pytest.raises(SystemExit) as ended:
+        main([str(one) for one in arguments])
+    told = capsys.readouterr()
+    assert "Traceback" not in told.err
+    return ended.value.code, told.out, told.err.splitlines()
+
+
+@pytest.fixture
+def dirty(tmp_path):
+    """A tick file with one row that is none."""
+    file = tmp_path / "dirty.csv"
+    file.write_text("timestamp,price,size\n" + GOOD + "2024-01-02T14:31:00Z,abc,10\n2024-01-02T14:31:01Z,101,10\n")
+    return file
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_what_is_advised_about_a_bad_row_works(verb, dirty, capsys):
+    code, _, lines = run(capsys, *verb, "--ticks", dirty)
+    assert code == 4
+    assert len(lines) == 1
+    assert f"{dirty.name}:42:" in lines[0]
+    assert lines[0].endswith("--on-bad-row skip")
+
+    code, out, lines = run(capsys, *verb, "--ticks", dirty, "--on-bad-row", "skip", "--json")
+    assert code in (0, 3)  # 3: the check has found something to say about these few ticks
+    assert [line for line in lines if line.startswith("skipped rows: ")] != []
+    assert json.loads(out)
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+@pytest.mark.parametrize(
+    ("flags", "code", "what"),
+    [
+        (("--on-bad-row", "ignore"), 2, "--on-bad-row ignore is neither stop nor skip"),
+        (("--bar-stamps", "middle"), 2, "--bar-stamps middle is neither start nor end"),
+        (("--zone", "Mars/Olympus"), 3, "flag --zone: there is no time zone 'Mars/Olympus'; write it as in"),
+        (("--bar-period", "1x"), 3, "flag --bar-period: '1x' is not a duration"),
+        (("--bar-period", "0s"), 3, "flag --bar-period: "),
+        (("--quotes", "quotes.csv"), 2, "--quotes has no meaning with --bars FILE"),
+    ],
+)
+def test_a_flag_that_means_nothing_is_one_line(verb, flags, code, what, tmp_path, capsys):
+    file = tmp_path / "bars.csv"
+    file.write_text(BARS)
+    found, out, lines = run(capsys, *verb, "--bars", file, *flags)
+    assert (found, out, len(lines)) == (code, "", 1)
+    assert lines[0].startswith(f"error: {what}")
+
+
+def test_a_flag_of_files_without_a_file_is_refused(capsys):
+    code, _, lines = run(capsys, "strategy", "check", "momentum_burst", "--symbol", "AAPL")
+    assert code == 2
+    assert lines == ["error: one of --ticks FILE and --bars FILE is needed; name the file to run on"]
+
+
+def test_columns_never_take_the_place_of_what_is_read(tmp_path, capsys):
+    ticks, quotes = tmp_path / "ticks.csv", tmp_path / "quotes.csv"
+    ticks.write_text("timestamp,price,size\n" + GOOD)
+    quotes.write_text("timestamp,bid,ask\n2024-01-02T14:30:00Z,99,101\n")
+    link = tmp_path / "link.csv"
+    link.symlink_to(ticks)
+    before = ticks.read_bytes(), quotes.read_bytes()
+    for out in (ticks, quotes, link, tmp_path / "." / "ticks.csv"):
+        flags = ("--ticks", ticks, "--quotes", quotes, "--feature", "last=price", "--out", out)
+        code, _, lines = run(capsys, "features", *flags)
+        assert code == 3
+        assert len(lines) == 1
+        assert "this file is read, and would be lost" in lines[0]
+    assert before == (ticks.read_bytes(), quotes.read_bytes())
+    folder = tmp_path / "folder.csv"
+    folder.mkdir()
+    code, _, lines = run(capsys, "features", "--ticks", ticks, "--feature", "last=price", "--out", folder)
+    assert code == 3
+    assert "this is a folder" in lines[0]
+
+
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_ctrl_c_is_one_line(verb, dirty, capsys, monkeypatch):
+    monkeypatch.setattr("engine.store.read_ticks", interrupt)
+    assert run(capsys, *verb, "--ticks", dirty) == (130, "", ["error: interrupted"])
+
+
+def test_ctrl_c_leaves_no_half_of_a_file(dirty, tmp_path, capsys, monkeypatch):
+    def half(*_):
+        yield b"timestamp,"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("engine.tools.feature_files._csv_parts", half)
+    flags = ("--ticks", dirty, "--on-bad-row", "skip", "--feature", "last=price", "--out", tmp_path / "out.csv")
+    code, out, lines = run(capsys, "features", *flags)
+    assert (code, out, lines[-1]) == (130, "", "error: interrupted")
+    assert list(tmp_path.iterdir()) == [dirty]
+
+
+def test_ctrl_c_while_the_program_is_loaded_is_one_line():
+    slow = """
+import runpy, sys
+class Slow:
+    def find_spec(self, name, *_):
+        if name == "engine.cli":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Slow())
+runpy.run_module("engine", run_name="__main__")
+"""
+    ended = subprocess.run([sys.executable, "-c", slow], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "error: interrupted\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two flags that belong together."""
+
+    left: Annotated[int, typer.Option("--left")] = 1
+    right: Annotated[int, typer.Option("--right")] = 2
+
+
+def test_the_fields_of_a_group_are_flags_where_the_group_stands():
+    said: list[object] = []
+    app = typer.Typer()
+
+    @app.command()
+    @with_groups
+    def verb(name: Annotated[str, typer.Argument()], pair: Pair, last: Annotated[int, typer.Option("--last")] = 3):
+        """Say it."""
+        said.append((name, pair, last))
+
+    runner = CliRunner()
+    assert runner.invoke(app, ["x", "--right", "7"]).exit_code == 0
+    assert said == [("x", Pair(1, 7), 3)]
+    text = runner.invoke(app, ["--help"]).output
+    assert "Say it." in text
+    assert text.index("--left") < text.index("--right") < text.index("--last")
+    assert runner.invoke(app, ["x", "--pair", "7"]).exit_code == 2
