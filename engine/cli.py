@@ -17,7 +17,19 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from engine.commands import backtest, calendar, config, doctor, explain, features, lookahead, run, strategy, whatif
+from engine.commands import (
+    backtest,
+    calendar,
+    config,
+    doctor,
+    explain,
+    features,
+    lookahead,
+    montecarlo,
+    run,
+    strategy,
+    whatif,
+)
 from engine.commands.shared import discard_output
 from engine.errors import ExitCode, UserError
 
@@ -47,6 +59,7 @@ app.command("run")(run.run)
 app.command("backtest")(backtest.backtest)
 app.command("explain")(explain.explain)
 app.command("whatif")(whatif.whatif)
+app.command("montecarlo")(montecarlo.montecarlo)
 app.command("features")(features.features)
 app.add_typer(strategy.app, name="strategy")
 app.command("lookahead")(lookahead.lookahead)

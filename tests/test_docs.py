@@ -47,7 +47,19 @@ OWN_COMMANDS = {
     "microburst-gui": ("-m", "gui"),
 }
 MODULES = ("engine", "mock_server", "gui")
-VERBS = ("run", "backtest", "explain", "whatif", "features", "strategy", "lookahead", "calendar", "doctor", "config")
+VERBS = (
+    "run",
+    "backtest",
+    "explain",
+    "whatif",
+    "montecarlo",
+    "features",
+    "strategy",
+    "lookahead",
+    "calendar",
+    "doctor",
+    "config",
+)
 BACKGROUND = ("mock_server",)
 """Modules that serve until they are stopped: on a page they listen on a free port, whatever the page says."""
 

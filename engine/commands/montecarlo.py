@@ -1,0 +1,146 @@
+"""``microburst montecarlo``: how much of a result is the order of its trades."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from engine.commands.inputs import (
+    BarPeriodFlag,
+    BarsFlag,
+    BarStampsFlag,
+    SymbolFlag,
+    TicksFlag,
+    ZoneFlag,
+    bar_flags,
+    read_recorded,
+    usage,
+)
+from engine.commands.shared import (
+    CalendarFlag,
+    ConfigFlag,
+    FeeFlag,
+    FillsFlag,
+    JsonFlag,
+    SetFlag,
+    SlippageFlag,
+    SpreadFlag,
+    StrategyFlag,
+    load_config,
+    plain_table,
+    write_json,
+    write_table,
+)
+from engine.commands.side_by_side import number
+from engine.commands.whatif import variant_of
+
+if TYPE_CHECKING:
+    from engine.tools.montecarlo import MonteCarlo
+
+
+def montecarlo(
+    ticks: TicksFlag = None,
+    bars: BarsFlag = None,
+    zone: ZoneFlag = None,
+    bar_stamps: BarStampsFlag = None,
+    bar_period: BarPeriodFlag = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            "--method", metavar="shuffle|resample", help="The same trades in other orders, or as many drawn anew."
+        ),
+    ] = "shuffle",
+    paths: Annotated[int, typer.Option("--paths", metavar="N", min=1, max=1_000_000, help="How many paths.")] = 10_000,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the draws.")] = 1,
+    total_loss_limit: Annotated[
+        str, typer.Option("--total-loss-limit", metavar="RATIO", help="Loss of the starting equity to ask about.")
+    ] = "20%",
+    symbol: SymbolFlag = None,
+    strategy: StrategyFlag = None,
+    parameters: SetFlag = None,
+    config_file: ConfigFlag = None,
+    fills: FillsFlag = None,
+    spread: SpreadFlag = None,
+    slippage_bps: SlippageFlag = None,
+    fee: FeeFlag = None,
+    calendar: CalendarFlag = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Put the trades of a backtest in other orders, many times, and show what drawdowns and ends come of it.
+
+    It shows what chance does to a result with such trades, not what the rule will earn.
+    """
+    if method not in ("shuffle", "resample"):
+        raise usage(f"--method {method} is neither shuffle nor resample", "write --method shuffle, or resample")
+    chosen: Literal["shuffle", "resample"] = "resample" if method == "resample" else "shuffle"
+    loaded = load_config(
+        config_file,
+        parameters,
+        strategy__name=strategy,
+        paper__fills=fills,
+        paper__spread=spread,
+        paper__slippage_bps=slippage_bps,
+        paper__fee=fee,
+        session__calendar=calendar,
+    )
+    from engine.backtesting import simulate
+    from engine.quantities import parse_ratio
+    from engine.tools.montecarlo import closed_trades, monte_carlo
+
+    limit = parse_ratio(total_loss_limit, where="flag --total-loss-limit")
+    if not 0 < limit <= 1:
+        raise usage(f"--total-loss-limit {total_loss_limit} is no share of the equity", "between 0% and 100%")
+    file = read_recorded(ticks, bars, bar_flags(zone, bar_stamps, bar_period), symbol)
+    run = variant_of(loaded, file)
+    result = simulate(file, run.strategy, run.settings)
+    found = monte_carlo(
+        closed_trades(result.trades, run.settings.calendar),
+        result.kernel.portfolio.money(result.kernel.portfolio.starting),
+        method=chosen,
+        paths=paths,
+        seed=seed,
+        daily_loss_limit=run.settings.daily_loss_limit,
+        total_loss_limit=limit,
+    )
+    if as_json:
+        write_json(found.to_json())
+    else:
+        _show(found)
+
+
+METHODS = {"shuffle": "the same trades in other orders", "resample": "as many trades, drawn anew each time"}
+
+
+def _show(found: MonteCarlo) -> None:
+    head = plain_table("made of", "")
+    head.add_row("trades", f"{found.trades:,} on {found.days:,} {'day' if found.days == 1 else 'days'}")
+    head.add_row("paths", f"{found.paths:,}: {METHODS[found.method]}; seed {found.seed}")
+    columns = ("this run", *(f"{percentile} %" for percentile in found.final))
+    table = plain_table("at most, in so many of the paths", *columns, right=columns)
+    for name, own, values in (
+        ("final equity", found.own_final, found.final),
+        ("max drawdown", found.own_drawdown, found.drawdown),
+    ):
+        table.add_row(name, *(number(value) for value in (own, *values.values())))
+    shares = plain_table("share of the paths", "%", right="%")
+    shares.add_row("drawdown no deeper than this run's", _share(found.no_deeper, found.paths))
+    shares.add_row("end below the start", _share(found.losing, found.paths))
+    daily, total = (f"{100 * float(limit):g} %" for limit in (found.daily_loss_limit, found.total_loss_limit))
+    shares.add_row(f"a day's loss reaches {daily}", _share(found.daily_limit_reached, found.paths))
+    shares.add_row(f"the loss since the start reaches {total}", _share(found.total_limit_reached, found.paths))
+    warning = [f"warning: {found.warning}"] if found.warning else []
+    write_table(
+        head,
+        "",
+        table,
+        "",
+        shares,
+        "",
+        *warning,
+        "It shows what chance does with such trades, not what the rule will earn.",
+    )
+
+
+def _share(count: int, of: int) -> str:
+    return f"{100 * count / of:.2f}"
