@@ -7,15 +7,12 @@ records are cut into blocks never changes a decision.
 
 from __future__ import annotations
 
-import heapq
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
 
 from engine import _core
 from engine.compiler import CompiledRule, Compiler
 from engine.custom import callers_of, fault_of
+from engine.desk import Desk
 from engine.errors import ConfigError, UserError
 from engine.events import (
     Command,
@@ -24,25 +21,19 @@ from engine.events import (
     End,
     FeedGap,
     FeedHealthy,
-    OrderCancelled,
-    OrderFilled,
-    OrderSubmitted,
-    PositionClosed,
     Refusal,
     SignalDeclined,
-    SignalRefused,
-    SignalSkipped,
     TimePassed,
     TradingHalted,
 )
 from engine.grammar import Part, RuleError
-from engine.lanes import Assignment, Lane, Moment, bounded, check_bars, exit_bounds, management, outward
-from engine.model import MAX_PRICE_TICKS, MAX_SIZE_LOTS, NO_PRICE, Instrument, Reason, Side, Signal, TickBlock
+from engine.lanes import Assignment, Lane, Moment, check_bars
+from engine.model import MAX_PRICE_TICKS, MAX_SIZE_LOTS, Instrument, Reason, Side, Signal, TickBlock
 from engine.nodes import Parameters
-from engine.orders import Order, OrderState
 from engine.portfolio import Portfolio, Trade
-from engine.ports import Broker, Fill, Journal
-from engine.risk import Approved, RiskGate
+from engine.ports import Broker, Journal
+from engine.positions import Positions
+from engine.risk import RiskGate
 from engine.session_rules import Happens, SessionRules, schedule
 from engine.sessions import DAY_NS, Calendar
 from engine.strategy import Strategy, Tick, call
@@ -72,14 +63,6 @@ EXIT_REASONS = {
     _core.TIME: Reason.TIME,
     _core.FLAT: Reason.FLAT,
 }
-
-
-@dataclass(slots=True)
-class Counters:
-    """What happened, by kind."""
-
-    skipped: int = 0
-    refusals: Counter[str] = field(default_factory=Counter)
 
 
 class Kernel:
@@ -114,16 +97,11 @@ class Kernel:
     ) -> None:
         self.instruments = list(instruments)
         self.portfolio, self.risk, self.broker, self.journal = portfolio, risk, broker, journal
-        self.counters = Counters()
         self.lanes: list[Lane] = []
         self._calendar = calendar
         self._schedule = schedule(calendar, rules)
-        self._entries = True
         self._begun = False
-        self._orders = 0
-        self._waiting: list[tuple[int, int, Lane, Approved]] = []
         self._faults: list[UserError] = []
-        self._closed_on = [-1] * len(self.instruments)  # the record on which each instrument's last position closed
         numbered: dict[str, tuple[int, Compiler]] = {}
         self.compilers = [Compiler(instrument, others=numbered) for instrument in self.instruments]
         numbered.update((c.instrument.symbol, (number, c)) for number, c in enumerate(self.compilers))
@@ -136,6 +114,9 @@ class Kernel:
         self.vwap = [(catalogue.session_vwap(), catalogue.session_vwap_sd()) for catalogue in catalogues]
         self.columns = {name: self._watch(name, part, parameters or {}) for name, part in (watched or {}).items()}
         self.core = _core.Core([compiler.program for compiler in self.compilers])
+        positions = Positions(self.core, calendar, portfolio, risk, journal)
+        self._desk = Desk(self.core, self.lanes, positions, portfolio, risk, broker, journal)
+        self.counters = self._desk.counters
         for assignment, index, (rule, distances) in compiled:
             self._add_lane(assignment, index, rule, distances)
         self._callers = [caller for compiler in self.compilers for caller in callers_of(compiler.program)]
@@ -216,7 +197,7 @@ class Kernel:
         elif isinstance(event, Command):
             self._command(event)
         else:
-            self._end()
+            self._desk.end()
         self._tell_faults()
 
     def _tell_faults(self) -> None:
@@ -280,13 +261,13 @@ class Kernel:
             if event == _core.ENTRY:
                 self._entry(self.lanes[core.event_lane])
             elif event in EXIT_REASONS:
-                self._leave(self.lanes[core.event_lane], self._reason_of(event))
+                self._desk.leave(self.lanes[core.event_lane], self._reason_of(event))
             elif event == _core.RISK:
-                self._halt_day()
+                self._desk.halt_day()
             elif event == _core.BOUNDARY:
                 self._boundary(core.event_ts_ns)
             elif event == _core.ALARM:
-                self._arrivals(core.event_ts_ns)
+                self._desk.arrivals(core.event_ts_ns)
             else:
                 self._ticked(core.callback_result)
             event = core.advance()
@@ -309,7 +290,7 @@ class Kernel:
         self._session = self._calendar.session_index(ts_ns)
         self.journal.append(DayStarted(ts_ns, self._day, self.portfolio.starting))
         self._tell_session(ts_ns)
-        self._allow_entries(self._session >= 0 and self._schedule.entries_allowed(ts_ns))
+        self._desk.allow_entries(self._session >= 0 and self._schedule.entries_allowed(ts_ns))
         self.core.set_cut(self._next_boundary(ts_ns))
 
     def _next_boundary(self, ts_ns: int) -> int:
@@ -330,13 +311,13 @@ class Kernel:
                 core.restart_windows(instrument)
             self._tell_session(ts_ns)
             if session < 0:
-                self._flatten(Reason.SESSION)
+                self._desk.flatten(Reason.SESSION)
         elif self._calendar.is_always and ts_ns % DAY_NS == 0:
             self._tell_session(ts_ns)
         if Happens.FLATTEN in self._schedule.happens_at(ts_ns):
-            self._flatten(Reason.DAY)
-        if changes or entries != self._entries:
-            self._allow_entries(entries)
+            self._desk.flatten(Reason.DAY)
+        if changes or entries != self._desk.entries_allowed:
+            self._desk.allow_entries(entries)
         if (
             day != self._day and session >= 0
         ):  # a day begins with its session: what is closed late belongs to the old one
@@ -355,232 +336,29 @@ class Kernel:
                 instrument, self._session >= 0, facts.open_ns, facts.close_ns, facts.midnight_ns, facts.week
             )
 
-    def _allow_entries(self, allowed: bool) -> None:
-        """From now on flat lanes look for signals, or do not."""
-        self._entries = allowed
-        for lane in self.lanes:
-            if not lane.in_position and lane.order is None:
-                self._rest(lane)
-
-    def _rest(self, lane: Lane) -> None:
-        """The lane is flat: it looks for signals while entries are allowed."""
-        if self._entries:
-            self.core.close_lane(lane.number)
-        else:
-            self.core.hold_lane(lane.number)
-
-    # ------------------------------------------------------------ entries
+    # ------------------------------------------------------------ signals
 
     def _entry(self, lane: Lane) -> None:
         """A signal begins: it is taken now, or not at all for as long as it holds."""
-        side = Side.LONG if self.core.event_state == 1 else Side.SHORT
-        self._consider(lane, side)
-
-    def _consider(self, lane: Lane, side: Side, signal: Signal | None = None) -> None:
         core = self.core
-        ts_ns, price = core.event_ts_ns, core.price(lane.instrument)
-        if self._calendar.session_index(ts_ns) < 0:
-            return  # the close of a session's last bar: the market is closing with it
-        if signal is None and lane.asks_strategy:
+        side = Side.LONG if core.event_state == 1 else Side.SHORT
+        if self._is_closed():
+            return
+        signal = None
+        if lane.asks_strategy:
             moment = Moment(core, lane, self.instruments[lane.instrument])
             signal = self._ask(lane, lane.strategy.on_fire, moment, side)
             moment.close()
             if signal is None or not lane.strategy.may_enter(signal.side):
-                self.journal.append(SignalDeclined(ts_ns, lane.number, int(side), price))
+                price = core.price(lane.instrument)
+                self.journal.append(SignalDeclined(core.event_ts_ns, lane.number, int(side), price))
                 return
             side = signal.side
-        record = core.event_record_number
-        if record >= 0 and record == self._closed_on[lane.instrument]:
-            self._refuse(lane, side, price, Refusal.POSITION_OPEN)  # it was open until this very trade
-            return
-        refusal = self.risk.refusal(lane.instrument)  # before the cooldown, which a refused signal does not use up
-        if refusal is not None:
-            self._refuse(lane, side, price, refusal)
-            return
-        if lane.cooldown_left:
-            lane.cooldown_left -= 1
-            self.counters.skipped += 1
-            self.journal.append(SignalSkipped(ts_ns, lane.number, int(side), price, lane.cooldown_left))
-            return
-        if not self._measure(lane):
-            self._refuse(lane, side, price, Refusal.NO_EXIT)
-            return
-        if signal is not None:
-            lane.stop_ticks, lane.target_ticks = bounded(signal.stop_ticks), bounded(signal.target_ticks)
-        else:
-            lane.stop_ticks = lane.target_ticks = NO_PRICE
-        order = Order(self._orders + 1, lane.number, lane.instrument, side, lane.lots, ts_ns)
-        approved = self.risk.approve_entry(order)
-        if isinstance(approved, Refusal):
-            self._refuse(lane, side, price, approved)
-        elif (fill := self.broker.fill(approved, price, *core.quote(lane.instrument))) is None:
-            self._refuse(lane, side, price, Refusal.NO_QUOTE)
-        elif self.broker.arrival_ns(approved) > ts_ns:
-            core.hold_lane(lane.number)
-            self._submit(lane, approved, "entry")
-            self._wait(lane, approved)
-            self.risk.entering.add(lane.instrument)
-        else:
-            self._submit(lane, approved, "entry")
-            self._open(lane, order, fill, ts_ns)
+        self._desk.consider(lane, side, signal)
 
-    def _measure(self, lane: Lane) -> bool:
-        """Measure the distances of a lane's exits now; False when one is not defined, or is nothing."""
-        if not lane.distance_columns:
-            return True
-        measured = {name: self.core.value(lane.instrument, c) for name, c in lane.distance_columns.items()}
-        known = {name: Fraction(value) for name, value in measured.items() if value is not None and value > 0}
-        lane.distances = known
-        return len(known) == len(measured)
-
-    def _refuse(self, lane: Lane, side: Side, price_ticks: int, reason: Refusal) -> None:
-        self.counters.refusals[reason.value] += 1
-        self.journal.append(SignalRefused(self.core.event_ts_ns, lane.number, int(side), price_ticks, reason))
-
-    def _open(self, lane: Lane, order: Order, fill: Fill, ts_ns: int) -> None:
-        """The entry was filled: the position exists, and the core watches its exits."""
-        core, side, index = self.core, order.side, lane.instrument
-        order.become(OrderState.FILLED)
-        self.risk.entering.discard(index)
-        lane.order = None
-        lane.in_position = True
-        price = fill.price_ticks
-        self.journal.append(OrderFilled(ts_ns, order.order_id, price, order.lots, fill.slippage, fill.fee))
-        self.portfolio.open(index, side, order.lots, ts_ns, price, fill.reference_ticks, fill.slippage, fill.fee)
-        plan, mark = lane.plan, core.price(index)
-        stop, target = exit_bounds(plan, side, price, lane.distances)
-        lane.stop_ticks, lane.target_ticks = lane.stop_ticks or stop, lane.target_ticks or target
-        self._set_deadline(lane, ts_ns)
-        first = price if isinstance(price, int) else mark
-        if plan.moves:
-            best = outward(price, -side)
-            core.manage_lane(lane.number, best, ts_ns, **management(plan, side, price, lane.stop_ticks, lane))
-        core.open_lane(
-            lane.number,
-            side,
-            lane.stop_ticks,
-            lane.target_ticks,
-            lane.deadline_ns or _core.FOREVER_NS,
-            plan.flat_candles,
-            ts_ns,
-            first,
-        )
-        unit = self.portfolio.units[index]
-        equity = core.equity + round((mark - price) * side * order.lots * unit) - fill.slippage - fill.fee
-        core.set_holding(index, side * order.lots, unit, mark)
-        core.set_account(equity, None if self.risk.day_halted else self.risk.floor)
-
-    def _set_deadline(self, lane: Lane, ts_ns: int) -> None:
-        """When the position is closed whatever the price: the time stop, or so long before the session's close."""
-        plan = lane.plan
-        lane.deadline_ns, lane.deadline_reason = ts_ns + plan.time_stop_ns if plan.time_stop_ns else 0, Reason.TIME
-        if plan.before_close_ns:
-            day_ns = max(ts_ns, self._calendar.facts(ts_ns).close_ns - plan.before_close_ns)
-            if not lane.deadline_ns or day_ns < lane.deadline_ns:
-                lane.deadline_ns, lane.deadline_reason = day_ns, Reason.DAY
-
-    # ------------------------------------------------------------ exits
-
-    def _leave(self, lane: Lane, reason: Reason) -> None:
-        """Send the order that closes a lane's position."""
-        core, position = self.core, self.portfolio.positions[lane.instrument]
-        assert position is not None, "only an open position is left"
-        ts_ns = core.event_ts_ns
-        side = Side.SHORT if position.side is Side.LONG else Side.LONG
-        order = Order(self._orders + 1, lane.number, lane.instrument, side, position.lots, ts_ns, reason)
-        approved = self.risk.approve_exit(order)
-        self._submit(lane, approved, reason)
-        if self.broker.arrival_ns(approved) > ts_ns and reason is not Reason.END:
-            core.hold_lane(lane.number)
-            self._wait(lane, approved)
-        else:
-            self._close(lane, order, self._sure_fill(approved), ts_ns)
-
-    def _sure_fill(self, approved: Approved) -> Fill:
-        core, index = self.core, approved.order.instrument
-        fill = self.broker.fill(approved, core.price(index), *core.quote(index))
-        assert fill is not None, "there was a price when the order was sent, and quotes do not vanish"
-        return fill
-
-    def _close(self, lane: Lane, order: Order, fill: Fill, ts_ns: int) -> None:
-        """The exit was filled: book the trade, count the cooldown, look at the day's loss."""
-        core, index = self.core, lane.instrument
-        assert order.reason is not None
-        order.become(OrderState.FILLED)
-        self.journal.append(OrderFilled(ts_ns, order.order_id, fill.price_ticks, order.lots, fill.slippage, fill.fee))
-        position = self.portfolio.positions[index]
-        assert position is not None
-        unit = self.portfolio.units[index]
-        moved = round((fill.price_ticks - core.mark(index)) * position.side * position.lots * unit)
-        equity = core.equity + moved - fill.slippage - fill.fee
-        trade = self.portfolio.close(
-            index, order.reason, ts_ns, fill.price_ticks, fill.reference_ticks, fill.slippage, fill.fee
-        )
-        lane.in_position = False
-        lane.order = None
-        self._closed_on[index] = core.event_record_number
-        if trade.net_units < 0:
-            lane.cooldown_left = lane.strategy.parameters["cooldown_signals"].value
-        self.journal.append(PositionClosed(ts_ns, lane.number, order.reason, trade.gross_units, trade.net_units))
-        core.set_holding(index, 0, unit, 0)
-        core.set_account(equity, None if self.risk.day_halted else self.risk.floor)
-        self._rest(lane)
-        if order.reason is not Reason.END and not self.risk.day_halted and self.risk.floor_reached(equity):
-            self._halt_day()
-
-    def _halt_day(self) -> None:
-        """The day's loss limit is reached: flatten everything and open nothing until the next day."""
-        core = self.core
-        self.risk.day_halted = True
-        core.set_account(core.equity, None)
-        self.journal.append(TradingHalted(core.event_ts_ns, Refusal.DAILY_LOSS))
-        self._flatten(Reason.RISK)
-
-    def _flatten(self, reason: Reason) -> None:
-        """Close every position and call back every entry on its way."""
-        for lane in self.lanes:
-            if lane.in_position and lane.order is None:
-                self._leave(lane, reason)
-            elif lane.order is not None and lane.order.reason is None:
-                self._cancel(lane, reason)
-
-    # ------------------------------------------------------------ orders on their way
-
-    def _submit(self, lane: Lane, approved: Approved, purpose: str) -> None:
-        order = approved.order
-        self._orders += 1
-        order.become(OrderState.SUBMITTED)
-        self.journal.append(
-            OrderSubmitted(order.decided_ns, order.order_id, lane.number, int(order.side), order.lots, purpose)
-        )
-
-    def _wait(self, lane: Lane, approved: Approved) -> None:
-        lane.order = approved.order
-        heapq.heappush(self._waiting, (self.broker.arrival_ns(approved), approved.order.order_id, lane, approved))
-        self.core.set_alarm(self._waiting[0][0])
-
-    def _arrivals(self, ts_ns: int) -> None:
-        """Orders reach the venue: fill them against the market as it stands now."""
-        while self._waiting and self._waiting[0][0] <= ts_ns:
-            _, _, lane, approved = heapq.heappop(self._waiting)
-            order = approved.order
-            if order.state is not OrderState.SUBMITTED:
-                continue
-            if order.reason is not None:
-                self._close(lane, order, self._sure_fill(approved), ts_ns)
-                continue
-            self._open(lane, order, self._sure_fill(approved), ts_ns)
-        if self._waiting:
-            self.core.set_alarm(self._waiting[0][0])
-
-    def _cancel(self, lane: Lane, reason: str) -> None:
-        order = lane.order
-        assert order is not None
-        order.become(OrderState.CANCELLED)
-        self.risk.entering.discard(lane.instrument)
-        lane.order = None
-        self.journal.append(OrderCancelled(self.core.event_ts_ns, order.order_id, reason))
-        self._rest(lane)
+    def _is_closed(self) -> bool:
+        """Whether no session is open any more: the close of a session's last bar is the end of the market, too."""
+        return self._calendar.session_index(self.core.event_ts_ns) < 0
 
     # ------------------------------------------------------------ the slow path, commands and the end
 
@@ -598,9 +376,9 @@ class Kernel:
 
     def _ticked(self, signals: list[tuple[Lane, Signal]]) -> None:
         for lane, signal in signals:
-            free = not lane.in_position and lane.order is None and self._entries
-            if free and lane.strategy.may_enter(signal.side):
-                self._consider(lane, signal.side, signal)
+            free = not lane.in_position and lane.order is None and self._desk.entries_allowed
+            if free and lane.strategy.may_enter(signal.side) and not self._is_closed():
+                self._desk.consider(lane, signal.side, signal)
 
     def _command(self, command: Command) -> None:
         if command.name is CommandName.PAUSE:
@@ -610,20 +388,7 @@ class Kernel:
             self.risk.paused = False
         elif self._begun:
             self._run(self.core.pass_time(command.ts_ns))
-            self._flatten(Reason.MANUAL)
-
-    def _end(self) -> None:
-        """No more records: close what is open at the last price and time."""
-        for lane in self.lanes:
-            if lane.order is not None:
-                if lane.order.reason is None:
-                    self._cancel(lane, Reason.END)
-                else:
-                    lane.order.become(OrderState.CANCELLED)
-                    self.journal.append(OrderCancelled(self.core.engine_ts_ns, lane.order.order_id, Reason.END))
-                    lane.order = None
-            if lane.in_position:
-                self._leave(lane, Reason.END)
+            self._desk.flatten(Reason.MANUAL)
 
     # ------------------------------------------------------------ reading
 

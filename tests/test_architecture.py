@@ -53,7 +53,7 @@ LAYERS = {
         (),
         engine("strategies.*", "strategy", "rules", "indicators", "structure", "regimes", "model"),
     ),
-    "core": Layer(engine("kernel"), ("hot", "words", "language", "domain", "core")),
+    "core": Layer(engine("kernel", "desk", "positions"), ("hot", "words", "language", "domain", "core")),
     "adapters": Layer(
         (
             *engine(

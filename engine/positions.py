@@ -1,0 +1,97 @@
+"""Positions as they open and close: the money is booked, and the core is told what to watch.
+
+``Positions`` is the last step of the way of a trade; what decides that there is one is the desk's (``engine.desk``).
+"""
+
+from __future__ import annotations
+
+from engine import _core
+from engine.events import OrderFilled, PositionClosed
+from engine.lanes import Lane, exit_bounds, management, outward
+from engine.model import Reason
+from engine.orders import Order, OrderState
+from engine.portfolio import Portfolio
+from engine.ports import Fill, Journal
+from engine.risk import RiskGate
+from engine.sessions import Calendar
+
+
+class Positions:
+    """Books the fills of a core's lanes, arms what closes them, and keeps the core's account in step.
+
+    Args:
+        core: watches the open positions and marks the account.
+        calendar: when the session closes.
+        portfolio, risk, journal: the account, its gate, and where decisions go.
+    """
+
+    def __init__(
+        self, core: _core.Core, calendar: Calendar, portfolio: Portfolio, risk: RiskGate, journal: Journal
+    ) -> None:
+        self._core, self._calendar = core, calendar
+        self._portfolio, self._risk, self._journal = portfolio, risk, journal
+        self.closed_on = [-1] * len(portfolio.instruments)  # the record on which each one's last position closed
+
+    def open(self, lane: Lane, order: Order, fill: Fill, ts_ns: int) -> None:
+        """The entry was filled: the position exists, and the core watches its exits."""
+        core, side, index = self._core, order.side, lane.instrument
+        order.become(OrderState.FILLED)
+        lane.order = None
+        lane.in_position = True
+        price = fill.price_ticks
+        self._journal.append(OrderFilled(ts_ns, order.order_id, price, order.lots, fill.slippage, fill.fee))
+        self._portfolio.open(index, side, order.lots, ts_ns, price, fill.reference_ticks, fill.slippage, fill.fee)
+        plan, mark = lane.plan, core.price(index)
+        stop, target = exit_bounds(plan, side, price, lane.distances)
+        lane.stop_ticks, lane.target_ticks = lane.stop_ticks or stop, lane.target_ticks or target
+        self._set_deadline(lane, ts_ns)
+        first = price if isinstance(price, int) else mark
+        if plan.moves:
+            best = outward(price, -side)
+            core.manage_lane(lane.number, best, ts_ns, **management(plan, side, price, lane.stop_ticks, lane))
+        core.open_lane(
+            lane.number,
+            side,
+            lane.stop_ticks,
+            lane.target_ticks,
+            lane.deadline_ns or _core.FOREVER_NS,
+            plan.flat_candles,
+            ts_ns,
+            first,
+        )
+        unit = self._portfolio.units[index]
+        equity = core.equity + round((mark - price) * side * order.lots * unit) - fill.slippage - fill.fee
+        core.set_holding(index, side * order.lots, unit, mark)
+        core.set_account(equity, None if self._risk.day_halted else self._risk.floor)
+
+    def _set_deadline(self, lane: Lane, ts_ns: int) -> None:
+        """When the position is closed whatever the price: the time stop, or so long before the session's close."""
+        plan = lane.plan
+        lane.deadline_ns, lane.deadline_reason = ts_ns + plan.time_stop_ns if plan.time_stop_ns else 0, Reason.TIME
+        if plan.before_close_ns:
+            day_ns = max(ts_ns, self._calendar.facts(ts_ns).close_ns - plan.before_close_ns)
+            if not lane.deadline_ns or day_ns < lane.deadline_ns:
+                lane.deadline_ns, lane.deadline_reason = day_ns, Reason.DAY
+
+    def close(self, lane: Lane, order: Order, fill: Fill, ts_ns: int) -> None:
+        """The exit was filled: the trade is booked, and a loss begins the cooldown."""
+        core, index = self._core, lane.instrument
+        assert order.reason is not None, "an exit has its reason"
+        order.become(OrderState.FILLED)
+        self._journal.append(OrderFilled(ts_ns, order.order_id, fill.price_ticks, order.lots, fill.slippage, fill.fee))
+        position = self._portfolio.positions[index]
+        assert position is not None, "only an open position is closed"
+        unit = self._portfolio.units[index]
+        moved = round((fill.price_ticks - core.mark(index)) * position.side * position.lots * unit)
+        equity = core.equity + moved - fill.slippage - fill.fee
+        trade = self._portfolio.close(
+            index, order.reason, ts_ns, fill.price_ticks, fill.reference_ticks, fill.slippage, fill.fee
+        )
+        lane.in_position = False
+        lane.order = None
+        self.closed_on[index] = core.event_record_number
+        if trade.net_units < 0:
+            lane.cooldown_left = lane.strategy.parameters["cooldown_signals"].value
+        self._journal.append(PositionClosed(ts_ns, lane.number, order.reason, trade.gross_units, trade.net_units))
+        core.set_holding(index, 0, unit, 0)
+        core.set_account(equity, None if self._risk.day_halted else self._risk.floor)
