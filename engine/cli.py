@@ -27,6 +27,7 @@ from engine.commands import (
     lookahead,
     montecarlo,
     run,
+    runs,
     strategy,
     whatif,
 )
@@ -57,6 +58,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("backtest")(backtest.backtest)
+app.command("runs")(runs.runs)
 app.command("explain")(explain.explain)
 app.command("whatif")(whatif.whatif)
 app.command("montecarlo")(montecarlo.montecarlo)

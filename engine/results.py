@@ -20,6 +20,7 @@ from engine.portfolio import Trade
 from engine.sessions import day_text
 from engine.store import TickFile
 from engine.strategy import Strategy
+from engine.tools.provenance import provenance
 
 SCHEMA = "microburst.backtest/1"
 
@@ -111,15 +112,20 @@ class BacktestResult:
     @cached_property
     def run_id(self) -> str:
         """Names the run by what went in: ticks, strategy, parameters and settings."""
-        return blake2b(repr(sorted(self.passport.items())).encode(), digest_size=8).hexdigest()
+        went_in = {"input": self.file.source, "input_sha256": self.file.sha256, **self._decides}
+        return blake2b(repr(sorted(went_in.items())).encode(), digest_size=8).hexdigest()
 
     @cached_property
     def passport(self) -> dict[str, Any]:
-        """Everything that decides the result."""
+        """Everything that decides the result: ticks, strategy, parameters, settings, and the code."""
+        data = {"input": self.file.source, "input_sha256": self.file.sha256}
+        return {**data, **self._decides, **provenance(type(self.strategy), self._decides)}
+
+    @cached_property
+    def _decides(self) -> dict[str, Any]:
+        """What was chosen, apart from the ticks."""
         cls = type(self.strategy)
         return {
-            "input": self.file.source,
-            "input_sha256": self.file.sha256,
             "strategy": f"{cls.__module__}.{cls.__qualname__}",
             "parameters": {name: str(value) for name, value in self.strategy.parameters.items()},
             **self.settings.to_json(),

@@ -50,6 +50,7 @@ MODULES = ("engine", "mock_server", "gui")
 VERBS = (
     "run",
     "backtest",
+    "runs",
     "explain",
     "whatif",
     "montecarlo",

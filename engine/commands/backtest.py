@@ -50,6 +50,7 @@ from engine.commands.shared import (
     load_config,
     plain_table,
     start_log,
+    wall_ns,
     write_json,
     write_table,
 )
@@ -87,6 +88,10 @@ def backtest(
         typer.Option(
             "--report", metavar="FILE", help="Also write the result: .json all, .csv the trades, .html a picture."
         ),
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option("--save", metavar="DIR", help="Keep the run in a new folder of DIR, such as runs."),
     ] = None,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -146,6 +151,12 @@ def backtest(
         done = write_report(report, result, ", ".join(f"{name} {value}" for name, value in _made_with(found, symbols)))
         if not quiet:
             print(done, file=sys.stderr)
+    if save:
+        from engine.tools.runs import save as save_run
+
+        folder = save_run(result, save, wall_ns())
+        if not quiet:
+            print(f"kept: {folder}", file=sys.stderr)
     if not quiet and config.paper.fills == "auto" and found["passport"]["fills"] == "last":
         print(_without_quotes(found["passport"]), file=sys.stderr)
     if as_json:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.commands.shared import JsonFlag, plain_table, write_json, write_table
+from engine.commands.shared import JsonFlag, plain_table, wall_ns, write_json, write_table
 from engine.errors import ConfigError, ExitCode, MissingExtraError, UserError
 from engine.model import SECOND_NS
 from engine.session_clock import DAY_NS, UTC, Clock, day_number, day_text
@@ -97,7 +97,7 @@ def show(
 
     texts = (entries, avoid, maintenance, flatten_at, flatten_before_close, friday_close, zone)
     calendar, schedule, clock = _load(name, texts)
-    begin = _day(first, "--from") if first else _now_ns() // DAY_NS
+    begin = _day(first, "--from") if first else wall_ns() // DAY_NS
     end = _day(last, "--to") if last else begin + USUAL_DAYS - 1
     if end < begin:
         what = f"the last day, {day_text(end)}, is before the first, {day_text(begin)}"
@@ -141,7 +141,7 @@ def show_next(
 
     texts = (entries, avoid, maintenance, flatten_at, flatten_before_close, friday_close, zone)
     calendar, schedule, clock = _load(name, texts)
-    at_ns = parse_time_ns(at, where="flag --at") if at else _now_ns()
+    at_ns = parse_time_ns(at, where="flag --at") if at else wall_ns()
     in_session, allowed = calendar.session_index(at_ns) >= 0, schedule.entries_allowed(at_ns)
     coming = list(itertools.islice(schedule.between(at_ns + 1, NEVER_NS), count))
     if as_json:
@@ -180,13 +180,6 @@ def _day(text: str, flag: str) -> int:
         return day_number(date.fromisoformat(text))
     except ValueError:
         raise ConfigError(f"{text!r} is not a day", where=f"flag {flag}", fix="write it as 2024-11-25") from None
-
-
-def _now_ns() -> int:
-    from feeds.base import SystemTiming
-
-    _monotonic_ns, wall_ns = SystemTiming().receive_stamp()
-    return wall_ns
 
 
 # --- Tables -----------------------------------------------------------------------------------------------------------

@@ -240,6 +240,14 @@ def elapsed(seconds: float) -> str:
     return f"{sign}{f'{hours}h{minutes:02}' if hours else minutes}m{whole:02}{part}s"
 
 
+def wall_ns() -> int:
+    """The present time, from the one reader of the wall clock that adapters share."""
+    from feeds.base import SystemTiming
+
+    _monotonic_ns, now_ns = SystemTiming().receive_stamp()
+    return now_ns
+
+
 def account_of(config: Config) -> dict[str, Any]:
     """Return what the configuration says of venue, account and sessions, as ``engine.backtest`` takes it."""
     return {

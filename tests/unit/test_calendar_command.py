@@ -111,7 +111,7 @@ def test_next_without_rules_speaks_of_sessions_and_pauses_only(run):
 
 def test_next_is_after_the_moment_and_begins_now(run, monkeypatch):
     now_ns = int(datetime(2024, 3, 8, 16, 0, tzinfo=NEW_YORK).timestamp()) * 10**9
-    monkeypatch.setattr(command, "_now_ns", lambda: now_ns)
+    monkeypatch.setattr(command, "wall_ns", lambda: now_ns)
     text = lines(run("next", "us_equities", "--count", "1"))
     assert text[0].endswith("closed, trading day 2024-03-11")
     assert text[3] == "2d 16h 30m Mon 2024-03-11 09:30 Mon 2024-03-11 13:30 open"  # an hour is missing that weekend
