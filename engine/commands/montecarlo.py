@@ -6,32 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from engine.commands.inputs import (
-    BarPeriodFlag,
-    BarsFlag,
-    BarStampsFlag,
-    SymbolFlag,
-    TicksFlag,
-    ZoneFlag,
-    bar_flags,
-    read_recorded,
-    usage,
-)
-from engine.commands.shared import (
-    CalendarFlag,
-    ConfigFlag,
-    FeeFlag,
-    FillsFlag,
-    JsonFlag,
-    SetFlag,
-    SlippageFlag,
-    SpreadFlag,
-    StrategyFlag,
-    load_config,
-    plain_table,
-    write_json,
-    write_table,
-)
+from engine.commands.groups import with_groups
+from engine.commands.inputs import Recording, usage
+from engine.commands.shared import JsonFlag, StrategyFlag, Trading, plain_table, write_json, write_table
 from engine.commands.side_by_side import number
 from engine.commands.whatif import variant_of
 
@@ -39,12 +16,10 @@ if TYPE_CHECKING:
     from engine.tools.montecarlo import MonteCarlo
 
 
+@with_groups
 def montecarlo(
-    ticks: TicksFlag = None,
-    bars: BarsFlag = None,
-    zone: ZoneFlag = None,
-    bar_stamps: BarStampsFlag = None,
-    bar_period: BarPeriodFlag = None,
+    recording: Recording,
+    trading: Trading,
     method: Annotated[
         str,
         typer.Option(
@@ -56,15 +31,7 @@ def montecarlo(
     total_loss_limit: Annotated[
         str, typer.Option("--total-loss-limit", metavar="RATIO", help="Loss of the starting equity to ask about.")
     ] = "20%",
-    symbol: SymbolFlag = None,
     strategy: StrategyFlag = None,
-    parameters: SetFlag = None,
-    config_file: ConfigFlag = None,
-    fills: FillsFlag = None,
-    spread: SpreadFlag = None,
-    slippage_bps: SlippageFlag = None,
-    fee: FeeFlag = None,
-    calendar: CalendarFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Put the trades of a backtest in other orders, many times, and show what drawdowns and ends come of it.
@@ -74,16 +41,8 @@ def montecarlo(
     if method not in ("shuffle", "resample"):
         raise usage(f"--method {method} is neither shuffle nor resample", "write --method shuffle, or resample")
     chosen: Literal["shuffle", "resample"] = "resample" if method == "resample" else "shuffle"
-    loaded = load_config(
-        config_file,
-        parameters,
-        strategy__name=strategy,
-        paper__fills=fills,
-        paper__spread=spread,
-        paper__slippage_bps=slippage_bps,
-        paper__fee=fee,
-        session__calendar=calendar,
-    )
+    recording.check()
+    loaded = trading.load(strategy)
     from engine.backtesting import simulate
     from engine.quantities import parse_ratio
     from engine.tools.montecarlo import closed_trades, monte_carlo
@@ -91,7 +50,7 @@ def montecarlo(
     limit = parse_ratio(total_loss_limit, where="flag --total-loss-limit")
     if not 0 < limit <= 1:
         raise usage(f"--total-loss-limit {total_loss_limit} is no share of the equity", "between 0% and 100%")
-    file = read_recorded(ticks, bars, bar_flags(zone, bar_stamps, bar_period), symbol)
+    file = recording.read()
     run = variant_of(loaded, file)
     result = simulate(file, run.strategy, run.settings)
     found = monte_carlo(

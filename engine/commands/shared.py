@@ -85,18 +85,17 @@ class Trading:
     fee: FeeFlag = None
     calendar: CalendarFlag = None
 
-    def load(self, strategy: str | None) -> Loaded:
-        """Return the configuration with these flags, and the strategy that a verb was given, on top."""
-        return load_config(
-            self.config_file,
-            self.parameters,
-            strategy__name=strategy,
-            paper__fills=self.fills,
-            paper__spread=self.spread,
-            paper__slippage_bps=self.slippage_bps,
-            paper__fee=self.fee,
-            session__calendar=self.calendar,
-        )
+    def load(self, strategy: str | None, **more: str) -> Loaded:
+        """Return the configuration with these flags, the strategy that a verb was given, and ``more`` on top."""
+        flags = {
+            "strategy__name": strategy,
+            "paper__fills": self.fills,
+            "paper__spread": self.spread,
+            "paper__slippage_bps": self.slippage_bps,
+            "paper__fee": self.fee,
+            "session__calendar": self.calendar,
+        }
+        return load_config(self.config_file, self.parameters, **(flags | more))
 
 
 def load_config(config_file: Path | None, parameters: Sequence[str] | None = None, **flags: str | None) -> Loaded:

@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from engine.commands.inputs import (
-    BarPeriodFlag,
-    BarsFlag,
-    BarStampsFlag,
-    SymbolFlag,
-    TicksFlag,
-    ZoneFlag,
-    bar_flags,
-    read_recorded,
-    usage,
-)
-from engine.commands.shared import (
-    CalendarFlag,
-    ConfigFlag,
-    FeeFlag,
-    FillsFlag,
-    JsonFlag,
-    SetFlag,
-    SlippageFlag,
-    SpreadFlag,
-    StrategyFlag,
-    account_of,
-    chosen_strategy,
-    load_config,
-    write_json,
-)
+from engine.commands.groups import with_groups
+from engine.commands.inputs import Recording, usage
+from engine.commands.shared import JsonFlag, StrategyFlag, Trading, account_of, chosen_strategy, write_json
 from engine.commands.side_by_side import show_pairs
 from engine.errors import ConfigError, nearest
 
@@ -43,41 +21,24 @@ SECTIONS = ("paper", "risk", "session")
 """The tables of the configuration that decide a backtest besides its strategy."""
 
 
+@with_groups
 def whatif(
-    ticks: TicksFlag = None,
-    bars: BarsFlag = None,
-    zone: ZoneFlag = None,
-    bar_stamps: BarStampsFlag = None,
-    bar_period: BarPeriodFlag = None,
-    change: SetFlag = None,
-    symbol: SymbolFlag = None,
+    recording: Recording,
+    trading: Trading,
     strategy: StrategyFlag = None,
-    config_file: ConfigFlag = None,
-    fills: FillsFlag = None,
-    spread: SpreadFlag = None,
-    slippage_bps: SlippageFlag = None,
-    fee: FeeFlag = None,
-    calendar: CalendarFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Run the strategy twice over the same file, as configured and with a change, and lay the trades side by side.
 
     --set changes a parameter of the strategy, or a setting such as fee, latency_order or daily_loss_limit.
     """
-    if not change:
+    if not trading.parameters:
         raise usage("there is nothing to change", "name it: --set window=7s, or --set fee=5bps")
-    flags = {
-        "strategy__name": strategy,
-        "paper__fills": fills,
-        "paper__spread": spread,
-        "paper__slippage_bps": slippage_bps,
-        "paper__fee": fee,
-        "session__calendar": calendar,
-    }
-    base = load_config(config_file, **flags)
-    parameters, settings = sort_changes(change, chosen_strategy(base).declared)
-    changed = load_config(config_file, parameters, **flags | settings)
-    file = read_recorded(ticks, bars, bar_flags(zone, bar_stamps, bar_period), symbol)
+    recording.check()
+    base = replace(trading, parameters=None).load(strategy)
+    parameters, settings = sort_changes(trading.parameters, chosen_strategy(base).declared)
+    changed = replace(trading, parameters=parameters).load(strategy, **settings)
+    file = recording.read()
     from engine.tools.whatif import WhatIf
 
     found = WhatIf(file, variant_of(base, file), variant_of(changed, file))

@@ -19,6 +19,7 @@ VERBS = (
     ("backtest",),
     ("features", "--feature", "last=price"),
     ("explain", "--why-not"),
+    ("whatif", "--set", "window=7s"),
     ("lookahead", "momentum_burst"),
     ("strategy", "check", "momentum_burst"),
 )
