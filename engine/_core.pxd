@@ -19,6 +19,7 @@ cdef struct Tap:
     int instrument
     int width  # bytes of a value
     int64_t offset
+    int64_t skip  # trades of the stream before the array's first row
     int64_t rows  # of the array
     char* out
 

@@ -106,6 +106,52 @@ cdef int FIRST_CAPACITY = 2048
 cdef object WIDE_FROM = -(1 << 63), WIDE_TO = (1 << 63) - 1
 
 
+# How many of a column's first ``n`` cells are within their bounds. All are, mostly, so all are looked at together.
+
+cdef int plain_before(const int64_t* ts, int64_t last, int n) noexcept nogil:
+    """Times from 0 to ``last``."""
+    cdef int64_t signs = 0
+    cdef int k
+    for k in range(n):
+        signs |= ts[k] | (last - (ts[k] & INT64_MAX))
+    if signs >= 0:
+        return n
+    for k in range(n):
+        if <uint64_t>ts[k] > <uint64_t>last:
+            return k
+    return n
+
+
+cdef int sizes_before(const int64_t* cells, int n) noexcept nogil:
+    """Prices and sizes, from 1 to ``INPUT_BOUND``."""
+    cdef uint64_t bits = 0
+    cdef int k
+    for k in range(n):
+        bits |= <uint64_t>cells[k] - 1
+    if bits < <uint64_t>INPUT_BOUND:
+        return n
+    for k in range(n):
+        if <uint64_t>cells[k] - 1 >= <uint64_t>INPUT_BOUND:
+            return k
+    return n
+
+
+cdef int quotes_before(const int64_t* cells, int n) noexcept nogil:
+    """What quotes say, from 0 to ``INPUT_BOUND``; all of a column that there is not."""
+    cdef uint64_t bits = 0
+    cdef int k
+    if cells == NULL:
+        return n
+    for k in range(n):
+        bits |= <uint64_t>cells[k]
+    if bits < <uint64_t>INPUT_BOUND:
+        return n
+    for k in range(n):
+        if <uint64_t>cells[k] > <uint64_t>INPUT_BOUND:
+            return k
+    return n
+
+
 cdef int64_t run_clock(int64_t* out, const int64_t* ts, int64_t* reached, int n) noexcept nogil:
     """Write engine time, the largest time seen, at each record; returns how many records came late."""
     cdef int64_t now = reached[0], late = 0
@@ -389,11 +435,11 @@ cdef class Core:
             raise ValueError(f"a block holds between 1 and {BLOCK} records, not {records}")
         self.block_limit = min(records, self.largest_block)
 
-    def tap(self, int instrument, int column, uint8_t[::1] out not None):
+    def tap(self, int instrument, int column, uint8_t[::1] out not None, int64_t skip=0):
         """Copy a column of trades to ``out``, the bytes of an array, as it is computed.
 
-        Row ``n`` is the stream's ``n``-th accepted trade, of whichever instrument; rows of other instruments' trades
-        are left alone. int64 and doubles take 8 bytes a row, conditions 1.
+        Row ``n`` is the stream's accepted trade of number ``n + skip``, of whichever instrument; rows of other
+        instruments' trades are left alone. int64 and doubles take 8 bytes a row, conditions 1.
         """
         cdef Program program
         cdef Tap* taps
@@ -409,6 +455,7 @@ cdef class Core:
         taps[self.n_taps].instrument = instrument
         taps[self.n_taps].offset = program.graph.column_offset[column]
         taps[self.n_taps].width = 1 if letter == "b" else 8
+        taps[self.n_taps].skip = skip
         taps[self.n_taps].rows = out.shape[0] / taps[self.n_taps].width
         taps[self.n_taps].out = <char*>&out[0] if out.shape[0] > 0 else NULL
         self.n_taps += 1
@@ -715,18 +762,13 @@ cdef class Core:
             return 0
         if self.in_count - self.in_next < n:
             n = <int>(self.in_count - self.in_next)
-        for k in range(n):
-            if (
-                <uint64_t>in_ts[k] > <uint64_t>last
-                or <uint64_t>(<uint64_t>in_price[k] - 1) >= <uint64_t>INPUT_BOUND
-                or <uint64_t>(<uint64_t>in_size[k] - 1) >= <uint64_t>INPUT_BOUND
-                or (in_bid != NULL and <uint64_t>in_bid[k] > <uint64_t>INPUT_BOUND)
-                or (in_ask != NULL and <uint64_t>in_ask[k] > <uint64_t>INPUT_BOUND)
-                or (in_bid_size != NULL and <uint64_t>in_bid_size[k] > <uint64_t>INPUT_BOUND)
-                or (in_ask_size != NULL and <uint64_t>in_ask_size[k] > <uint64_t>INPUT_BOUND)
-            ):
-                n = k
-                break
+        n = plain_before(in_ts, last, n)
+        n = sizes_before(in_price, n)
+        n = sizes_before(in_size, n)
+        n = quotes_before(in_bid, n)
+        n = quotes_before(in_ask, n)
+        n = quotes_before(in_bid_size, n)
+        n = quotes_before(in_ask_size, n)
         if n == 0:
             return 0
         if make_room(tape, BLOCK) != 0:
@@ -801,7 +843,7 @@ cdef class Core:
 
     cdef void copy_taps(self) noexcept nogil:
         """Copy the tapped columns of this block to their arrays."""
-        cdef int64_t first = self.trades_seen, row
+        cdef int64_t first, row
         cdef int rank[BLOCK + 1]
         cdef int i, k, trades = 0
         cdef Tap* tap
@@ -809,16 +851,16 @@ cdef class Core:
         for i in range(self.block.records):
             rank[i] = trades
             trades += self.block.trade[i] >= 0
-        first -= trades
         for i in range(self.n_taps):
             tap = &self.taps[i]
             tape = &self.tapes[tap.instrument]
-            if tape.fresh == trades and first + trades <= tap.rows:  # the block has no other instrument's
+            first = self.trades_seen - trades - tap.skip
+            if tape.fresh == trades and first >= 0 and first + trades <= tap.rows:  # the block has no other instrument's
                 memcpy(tap.out + first * tap.width, tape.columns + tap.offset, trades * tap.width)
                 continue
             for k in range(tape.fresh):
                 row = first + rank[tape.records[k]]
-                if row < tap.rows:
+                if 0 <= row < tap.rows:
                     memcpy(tap.out + row * tap.width, tape.columns + tap.offset + k * tap.width, tap.width)
 
     cdef void research(self, int lane) noexcept nogil:
@@ -1170,6 +1212,11 @@ cdef class Core:
         """The price at which the account's position on the instrument is marked, ticks."""
         self.check_instrument(instrument)
         return self.holdings[instrument].mark_ticks
+
+    @property
+    def rejected(self):
+        """Records refused so far, for any reason."""
+        return self.rejected_price + self.rejected_size + self.rejected_instrument + self.rejected_time
 
     @property
     def event_record_number(self):

@@ -320,21 +320,33 @@ cdef inline void append_trades(Tape* tape, int first, int last) noexcept nogil:
         total[k] = <int64_t>running
     tape.running_size = <int64_t>running
     tape.head += last - first
-    if tape.total_price != NULL:
+    if tape.total_price != NULL:  # the cell after the last is written too: a sum ends at the next trade's
+        running = <uint64_t>tape.running_price
         for k in range(first, last):
-            tape.total_price[(position + k) & mask] = tape.running_price
-            tape.running_price = <int64_t>(<uint64_t>tape.running_price + <uint64_t>price[k])
-        tape.total_price[tape.head & mask] = tape.running_price  # the next trade's: a sum ends at it
+            tape.total_price[(position + k) & mask] = <int64_t>running
+            running += <uint64_t>price[k]
+        tape.running_price = <int64_t>running
+        tape.total_price[tape.head & mask] = tape.running_price
     if tape.total_price_size != NULL:
-        for k in range(first, last):
-            tape.total_price_size[(position + k) & mask] = tape.running_price_size
-            tape.running_price_size = i128_add(tape.running_price_size, i128_mul64(price[k], size[k]))
-        tape.total_price_size[tape.head & mask] = tape.running_price_size
+        tape.running_price_size = run_products(tape, tape.total_price_size, tape.running_price_size, size, first, last)
     if tape.total_price_squared != NULL:
-        for k in range(first, last):
-            tape.total_price_squared[(position + k) & mask] = tape.running_price_squared
-            tape.running_price_squared = i128_add(tape.running_price_squared, i128_mul64(price[k], price[k]))
-        tape.total_price_squared[tape.head & mask] = tape.running_price_squared
+        tape.running_price_squared = run_products(
+            tape, tape.total_price_squared, tape.running_price_squared, price, first, last
+        )
+
+
+cdef inline i128 run_products(
+    Tape* tape, i128* totals, i128 running, const int64_t* factor, int first, int last
+) noexcept nogil:
+    """Write the running total of price times ``factor`` before each trade and after the last; returns the latter."""
+    cdef const int64_t* price = fixed_column(tape, COL_PRICE)
+    cdef int64_t mask = tape.mask, position = tape.head - last
+    cdef int k
+    for k in range(first, last):
+        totals[(position + k) & mask] = running
+        running = i128_add(running, i128_mul64(price[k], factor[k]))
+    totals[tape.head & mask] = running
+    return running
 
 
 cdef inline void seal_tape(Tape* tape) noexcept nogil:

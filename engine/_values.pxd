@@ -4,7 +4,7 @@ Each function computes a node on any clock from the columns of the same records;
 """
 
 from libc.math cimport INFINITY, NAN, fabs, log, log1p, sqrt
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memchr, memcpy, memset
 
 from engine._int128 cimport (
@@ -18,6 +18,17 @@ from engine._int128 cimport (
     i128_sub,
 )
 from engine._tape cimport BLOCK, Node, Slot, Tape, Term, bools, floats, ints, wides
+
+cdef extern from *:
+    """
+    /* A double of which the last place is 1, and its bits: integers added to the one are added to the other. */
+    #define MICROBURST_SHIFTED 6755399441055744.0
+    #define MICROBURST_SHIFTED_BITS INT64_C(0x4338000000000000)
+    static inline double microburst_double_of(int64_t bits) { union { int64_t i; double x; } u; u.i = bits; return u.x; }
+    """
+    const double SHIFTED "MICROBURST_SHIFTED"
+    const int64_t SHIFTED_BITS "MICROBURST_SHIFTED_BITS"
+    double double_of "microburst_double_of"(int64_t bits) noexcept nogil
 
 cdef enum Comparison:
     CMP_GE
@@ -76,6 +87,25 @@ cdef inline void polynomial(const Tape* tape, const Term* terms, int n, i128* ou
         out[k] = i128_of(0)
     for i in range(n):
         add_term(tape, &terms[i], out, m)
+
+
+cdef inline int narrow_product(const Tape* tape, const Term* term, int64_t* out, int m) noexcept nogil:
+    """A term's values in 64 bits, where it is one or two plain columns that are small in this block; else returns 0."""
+    cdef const int64_t* x = ints(tape, term.offset[0])
+    cdef const int64_t* y = ints(tape, term.offset[1])
+    cdef int64_t coef = term.coef, bits = 0
+    cdef int k
+    if term.first_is_wide or not 1 <= term.n_factors <= 2 or not -(1 << 20) < coef < (1 << 20):
+        return 0
+    if term.n_factors == 1:
+        for k in range(m):
+            bits |= x[k]
+            out[k] = <int64_t>(<uint64_t>coef * <uint64_t>x[k])
+        return 0 <= bits < (<int64_t>1 << 43)
+    for k in range(m):
+        bits |= x[k] | y[k]
+        out[k] = <int64_t>(<uint64_t>coef * <uint64_t>x[k] * <uint64_t>y[k])
+    return 0 <= bits < (<int64_t>1 << 21)
 
 
 cdef inline uint8_t holds(int sign, int comparison) noexcept nogil:
@@ -247,35 +277,78 @@ cdef inline void ratio(Tape* tape, Slot* slot, const Node* node, int m) noexcept
     cdef double* out = floats(tape, node.out)
     cdef i128 top[BLOCK]
     cdef i128 bottom[BLOCK]
+    cdef int64_t narrow[BLOCK]
     cdef int k
     polynomial(tape, node.terms, node.n_terms, top, m)
+    if node.n_denominator == 1 and narrow_product(tape, node.terms + node.n_terms, narrow, m):
+        for k in range(m):
+            out[k] = i128_double(top[k]) / <double>narrow[k] if narrow[k] != 0 else NAN
+        return
     polynomial(tape, node.terms + node.n_terms, node.n_denominator, bottom, m)
     for k in range(m):
         out[k] = quotient(top[k], bottom[k])
 
 
-cdef inline void ratio_narrow(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    """The same where both are sums of up to two plain columns and a constant that 63 bits hold."""
-    cdef const Term* top = node.terms
-    cdef const Term* bottom = node.terms + node.n_terms
-    cdef int tops = node.n_terms, bottoms = node.n_denominator
-    cdef const int64_t* price = ints(tape, 0)
-    cdef const int64_t* a = ints(tape, top[0].offset[0]) if tops > 0 else price
-    cdef const int64_t* b = ints(tape, top[1].offset[0]) if tops > 1 else price
-    cdef const int64_t* c = ints(tape, bottom[0].offset[0]) if bottoms > 0 else price
-    cdef const int64_t* d = ints(tape, bottom[1].offset[0]) if bottoms > 1 else price
-    cdef int64_t ca = top[0].coef if tops > 0 else 0, cb = top[1].coef if tops > 1 else 0
-    cdef int64_t cc = bottom[0].coef if bottoms > 0 else 0, cd = bottom[1].coef if bottoms > 1 else 0
-    cdef double* out = floats(tape, node.out)
-    cdef int64_t denominator
+cdef inline void narrow_sum(
+    const Tape* tape, const Term* terms, int n, int64_t constant, double* out, int m
+) noexcept nogil:
+    """``c0*x0 + c1*x1 + constant`` with n columns, a number that 63 bits hold, as doubles, rounded once.
+
+    Where nothing in it leaves 51 bits, doubles compute it exactly. Processors of the plain x86-64 convert integers one
+    at a time, but those below 2**51 become doubles by an addition to the bits of 1.5 * 2**52, which compilers do to
+    several at once.
+    """
+    cdef const int64_t* x = ints(tape, terms[0].offset[0] if n > 0 else 0)
+    cdef const int64_t* y = ints(tape, terms[1].offset[0] if n > 1 else 0)
+    cdef int64_t cx = terms[0].coef if n > 0 else 0, cy = terms[1].coef if n > 1 else 0
+    cdef int64_t bits = 0
+    cdef double weight = fabs(<double>cx) + fabs(<double>cy) + 1
     cdef int k
-    if bottoms == 0:
+    if n == 0:
         for k in range(m):
-            out[k] = <double>(ca * a[k] + cb * b[k] + node.constant) / <double>node.k
+            out[k] = <double>constant
         return
     for k in range(m):
-        denominator = cc * c[k] + cd * d[k] + node.k
-        out[k] = <double>(ca * a[k] + cb * b[k] + node.constant) / <double>denominator if denominator != 0 else NAN
+        bits |= (x[k] ^ (x[k] >> 63)) | (y[k] ^ (y[k] >> 63))
+    if (<double>bits + 1) * weight + fabs(<double>constant) >= 2e15:  # 2**51 is 2.25e15
+        for k in range(m):
+            out[k] = <double>(cx * x[k] + cy * y[k] + constant)
+    elif n == 1:
+        for k in range(m):
+            out[k] = <double>cx * (double_of(x[k] + SHIFTED_BITS) - SHIFTED) + <double>constant
+    else:
+        for k in range(m):
+            out[k] = (
+                <double>cx * (double_of(x[k] + SHIFTED_BITS) - SHIFTED)
+                + <double>cy * (double_of(y[k] + SHIFTED_BITS) - SHIFTED)
+                + <double>constant
+            )
+
+
+cdef inline void ratio_narrow(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """The same where both are sums of up to two plain columns and a constant that 63 bits hold."""
+    cdef double* out = floats(tape, node.out)
+    cdef double bottom[BLOCK]
+    cdef double divisor
+    cdef int k
+    narrow_sum(tape, node.terms, node.n_terms, node.constant, out, m)
+    if node.n_denominator == 0:
+        divisor = <double>node.k
+        if divisor != 1:
+            for k in range(m):
+                out[k] = out[k] / divisor
+        return
+    narrow_sum(tape, node.terms + node.n_terms, node.n_denominator, node.k, bottom, m)
+    divide(out, bottom, m)
+
+
+cdef inline void divide(double* out, const double* bottom, int m) noexcept nogil:
+    """Divide each by its denominator; NaN for one of 0. Dividing first, whatever it is, lets compilers do several."""
+    cdef double value
+    cdef int k
+    for k in range(m):
+        value = out[k] / bottom[k]
+        out[k] = value if bottom[k] != 0 else NAN
 
 
 cdef inline double quotient(i128 numerator, i128 denominator) noexcept nogil:

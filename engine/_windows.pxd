@@ -102,13 +102,19 @@ cdef inline void tail_time(Tape* tape, Slot* slot, const Node* node, int m) noex
     cdef const int64_t* now = fixed_column(tape, COL_TS)
     cdef int64_t* out = ints(tape, node.out)
     cdef int64_t position = tape.head - m, tail = first_tail(tape, slot), window = node.k
-    cdef int k
-    for k in range(m):
+    cdef int k = 0
+    if tape.head - tape.oldest < tape.max_window:  # no window can be too long in this block
+        while k + 1 < m:
+            tail = next_two_tails(tape.ts, tape.mask, tail, now[k] - window + 1, now[k + 1] - window + 1, &out[k])
+            out[k + 1] = tail
+            k += 2
+    while k < m:
         tail = next_tail(tape.ts, tape.mask, tail, now[k] - window + 1)
         if position + k - tail >= tape.max_window:
             tail = position + k + 1 - tape.max_window
             flag_truncated(tape, node.source, k, m)
         out[k] = tail
+        k += 1
     slot.i[0] = tail
 
 

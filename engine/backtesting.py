@@ -289,8 +289,7 @@ def positive(name: str, value: Fraction) -> Fraction:
 
 def check_accepted(file: TickFile, kernel: Kernel) -> None:
     """Refuse ticks of which the core had to leave some out: a result over fewer ticks than given would be a lie."""
-    core = kernel.core
-    refused = core.rejected_price + core.rejected_size + core.rejected_instrument + core.rejected_time
+    refused = kernel.core.rejected
     if refused:
         row, field, _ = first_bad_row(file.block)
         what = f"{refused:,} ticks are invalid, the first at row {row}" + (f" ({FIELDS[field]})" if row >= 0 else "")

@@ -6,10 +6,10 @@ columns of each block are copied as they are made. A research column is therefor
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,14 +19,13 @@ from engine.backtesting import check_accepted, load_ticks, make_kernel, make_set
 from engine.errors import ConfigError
 from engine.grammar import Condition, Expr, Part, Quantity, RuleError
 from engine.journal import MemoryJournal
+from engine.kernel import Kernel
 from engine.measures import Anchored, Feature, Past, Series
-from engine.model import Kind
+from engine.model import Kind, TickBlock
 from engine.rules import Param
 from engine.store import TickFile
 from engine.strategy import Strategy
-
-WORTH_A_THREAD = 200_000
-"""Ticks from which on expressions are shared out to threads."""
+from engine.tools.feature_shares import Share, dealt, shares_of
 
 Columns = dict[str, NDArray[np.float64] | NDArray[np.bool_]]
 Declared = Mapping[str, Part] | type[Strategy] | Strategy
@@ -34,11 +33,16 @@ Declared = Mapping[str, Part] | type[Strategy] | Strategy
 
 @dataclass(frozen=True, slots=True)
 class FeatureTable:
-    """Feature columns with what they were computed on; ``rows`` are the trades' places in ``file.block``."""
+    """Feature columns with what they were computed on."""
 
     file: TickFile
-    rows: NDArray[np.int64]
     columns: Columns
+
+    @property
+    def rows(self) -> NDArray[np.intp]:
+        """The trades' places in ``file.block``, one for each row of the columns."""
+        kind = self.file.block.kind
+        return np.arange(len(self.file.block)) if kind is None else np.flatnonzero(kind == Kind.TRADE)
 
 
 def features(
@@ -70,46 +74,54 @@ def feature_table(
     """As ``features``, with the file that was read."""
     file = load_ticks(ticks, symbol=symbol, **reading)
     watched, parameters = watched_of(declared)
-    block = file.block
-    trades = np.arange(len(block)) if block.kind is None else np.flatnonzero(block.kind == Kind.TRADE)
-    shares = _shares(watched, len(block))
-    with ThreadPoolExecutor(len(shares)) as pool:
-        made = list(pool.map(lambda share: _columns(file, share, parameters, calendar, len(trades)), shares))
-    found = {name: column for columns in made for name, column in columns.items()}
-    return FeatureTable(file, trades, {name: found[name] for name in watched})
+    kernel_of = partial(_kernel, file, parameters, calendar)
+    columns = _in_shares(file, shares_of(watched, parameters, file.block, len(file.instruments)), kernel_of)
+    if columns is None:  # ticks out of order or invalid: only one after the other are they what they are
+        (whole,) = dealt(watched, len(file.block), 1)
+        columns = _empty(watched, _trades_in(file.block))
+        check_accepted(file, _fill(file, whole, kernel_of(watched), columns))
+    return FeatureTable(file, columns)
 
 
-def _shares(watched: Mapping[str, Part], ticks: int) -> list[dict[str, Part]]:
-    """The expressions dealt out to as many threads as there are processors: the core does not need Python's lock.
-
-    They are dealt in turn, because what is written side by side tends to cost alike. Short streams are not worth a
-    thread.
-    """
-    threads = min(len(watched), processors()) if ticks >= WORTH_A_THREAD else 1
-    names = list(watched)
-    return [{name: watched[name] for name in names[share::threads]} for share in range(threads)]
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    allowed = getattr(os, "sched_getaffinity", None)  # not everywhere
-    return len(allowed(0)) if allowed is not None else os.cpu_count() or 1
-
-
-def _columns(
-    file: TickFile, watched: Mapping[str, Part], parameters: Mapping[str, Quantity], calendar: str, rows: int
-) -> Columns:
-    """One kernel over the whole stream, its graph made of ``watched``."""
-    settings = make_settings(file.block, fills="last", calendar=calendar)
-    kernel = make_kernel(file.instruments, None, settings, MemoryJournal(), watched=watched, parameters=parameters)
+def _in_shares(file: TickFile, shares: Sequence[Share], kernel_of: Callable[..., Kernel]) -> Columns | None:
+    """The columns, each share by a thread of its own; None when a tick was out of order or refused."""
     columns: Columns = {}
-    for name, part in watched.items():
-        columns[name] = np.empty(rows, bool if isinstance(part, Condition) else np.float64)
-        for instrument, column in enumerate(kernel.columns[name]):
-            kernel.core.tap(instrument, column, columns[name].view(np.uint8))
-    kernel.process(file.block)
-    check_accepted(file, kernel)
+    for share in shares:
+        columns |= _empty({n: p for n, p in share.watched.items() if n not in columns}, _trades_in(file.block))
+    with ThreadPoolExecutor(len(shares)) as pool:
+        kernels = list(pool.map(lambda share: _fill(file, share, kernel_of(share.watched), columns), shares))
+    in_stretches = any(share.first for share in shares)
+    if any(kernel.core.late or kernel.core.rejected for kernel in kernels) and in_stretches:
+        return None
+    for kernel in kernels:
+        check_accepted(file, kernel)
     return columns
+
+
+def _trades_in(block: TickBlock) -> int:
+    return len(block) if block.kind is None else int(np.count_nonzero(block.kind == Kind.TRADE))
+
+
+def _empty(watched: Mapping[str, Part], rows: int) -> Columns:
+    return {name: np.empty(rows, bool if isinstance(part, Condition) else np.float64) for name, part in watched.items()}
+
+
+def _kernel(
+    file: TickFile, parameters: Mapping[str, Quantity], calendar: str, watched: Mapping[str, Part]
+) -> Kernel:
+    """A kernel that only watches: its graph is made of ``watched``."""
+    settings = make_settings(file.block, fills="last", calendar=calendar)
+    return make_kernel(file.instruments, None, settings, MemoryJournal(), watched=watched, parameters=parameters)
+
+
+def _fill(file: TickFile, share: Share, kernel: Kernel, columns: Columns) -> Kernel:
+    """Run a share's records through a kernel, which fills the share's rows of its columns."""
+    for name in share.watched:
+        rows = columns[name][share.first :]
+        for instrument, column in enumerate(kernel.columns[name]):
+            kernel.core.tap(instrument, column, rows.view(np.uint8), share.first - share.start)
+    kernel.process(file.block.part(share.start, share.stop))
+    return kernel
 
 
 def watched_of(declared: Declared) -> tuple[dict[str, Part], dict[str, Quantity]]:
