@@ -106,9 +106,7 @@ def _empty(watched: Mapping[str, Part], rows: int) -> Columns:
     return {name: np.empty(rows, bool if isinstance(part, Condition) else np.float64) for name, part in watched.items()}
 
 
-def _kernel(
-    file: TickFile, parameters: Mapping[str, Quantity], calendar: str, watched: Mapping[str, Part]
-) -> Kernel:
+def _kernel(file: TickFile, parameters: Mapping[str, Quantity], calendar: str, watched: Mapping[str, Part]) -> Kernel:
     """A kernel that only watches: its graph is made of ``watched``."""
     settings = make_settings(file.block, fills="last", calendar=calendar)
     return make_kernel(file.instruments, None, settings, MemoryJournal(), watched=watched, parameters=parameters)
