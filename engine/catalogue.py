@@ -27,10 +27,11 @@ from engine.algebra import (
     poly_sum,
 )
 from engine.errors import nearest
-from engine.grammar import Kind, Param, Quantity, RuleError
+from engine.grammar import Kind, Quantity, RuleError
 from engine.measures import Anchored, Bars, BarValue, Feature
 from engine.model import MAX_PRICE_TICKS, MAX_SIZE_LOTS, SECOND_NS
 from engine.nodes import ONE, TRADES, Nodes, Parameters, single
+from engine.parameters import Param
 
 SESSION_BITS = 62
 """A window that is not bounded by trades holds less than 2**62 lots; the core flags one that does not."""

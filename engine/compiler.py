@@ -13,32 +13,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 from engine import _program
 from engine.algebra import (
-    INT64_MAX,
     NO_UNIT,
     PRICE,
     SIZE,
     TIME,
-    Column,
     Exact,
-    Poly,
     Real,
     Unit,
     Value,
-    constant_of,
-    is_positive,
-    poly_bound,
-    poly_product,
-    terms_of,
-    whole,
 )
 from engine.catalogue import Catalogue, setting
-from engine.errors import nearest
+from engine.comparisons import Comparisons
 from engine.grammar import (
     Binary,
     Comparison,
@@ -49,11 +40,11 @@ from engine.grammar import (
     Joined,
     Kind,
     Negation,
-    Param,
     Part,
     Quantity,
     RuleError,
 )
+from engine.instruments import compile_other, compile_other_condition, instrument_of
 from engine.measures import (
     BarValue,
     Custom,
@@ -64,20 +55,16 @@ from engine.measures import (
     Past,
     Sample,
     Series,
-    Symbol,
     Window,
 )
 from engine.model import SECOND_NS, Instrument
 from engine.nodes import ONE, TRADES, Nodes, Parameters
-from engine.readings import FOLDED, ConditionView, Folded, name_of
+from engine.parameters import Param
+from engine.readings import ConditionView, add_view, view_of_comparison, view_of_truth
 from engine.series import compile_series, length_of
-
-FEW_THRESHOLDS = 3
-"""Numbers that a value is compared with one by one; more are screened."""
 
 OPPOSITE = {">=": "<", "<": ">=", ">": "<=", "<=": ">", "==": "!=", "!=": "=="}
 _JOINED_NOT = {"&": "|", "|": "&"}
-MIRRORED = {">=": "<=", "<=": ">=", ">": "<", "<": ">", "==": "==", "!=": "!="}
 
 
 @dataclass(slots=True)
@@ -114,8 +101,9 @@ class Compiler:
         self.nodes = Nodes(instrument, program)
         self.program = self.nodes.program
         self.catalogue = Catalogue(self.nodes)
+        self.comparisons = Comparisons(self)
         self.others: Mapping[str, tuple[int, Compiler]] = others if others is not None else {}
-        self._thresholds: dict[object, dict[Fraction, int]] = {}  # of each value, the numbers it is compared with
+        self._in_doubles: dict[tuple[int, int], tuple[Part, Parameters]] = {}  # not decided exactly; by ids, too
         self._known: dict[tuple[object, ...], tuple[Any, Part, Parameters]] = {}  # by ids, which are kept
 
     # -- whole rules
@@ -247,7 +235,7 @@ class Compiler:
                 inner = self.value(expr.inner, parameters)
                 return Real(self.nodes.column("sample", self.nodes.as_real(inner, TRADES), clock), inner.unit)
             if isinstance(expr, Other):
-                return self._other(expr, parameters)
+                return compile_other(self, expr, parameters)
             if isinstance(expr, Custom):
                 return self._custom(expr, parameters, clock)
         raise RuleError(f"{expr} is not an expression of the rule language")
@@ -301,36 +289,6 @@ class Compiler:
             return value.scaled(self.nodes.display_scale(value.unit))
         return Real(self.nodes.shown(value, clock), NO_UNIT)
 
-    def _other(self, expr: Other, parameters: Parameters) -> Value:
-        """Another instrument's value, in this one's ticks and lots."""
-        number, other = self._instrument(expr.symbol, parameters)
-        value = other.value(expr.inner, parameters)
-        if other is self:  # its latest trade is the present one
-            return value
-        factor = other.nodes.display_scale(value.unit) / self.nodes.display_scale(value.unit)
-        if isinstance(value, Real) or any(column.wide for column in value.columns()):
-            column = self.nodes.column("other", number, other.program, other.nodes.as_real(value, TRADES))
-            if factor != 1:
-                column = self.nodes.op("*", column, self.nodes.column("float_const", float(factor)))
-            return Real(column, value.unit)
-        moved = {
-            c: Column(self.nodes.column("other", number, other.program, c.index), c.bound, c.positive)
-            for c in value.columns()
-        }
-        guards = {self.nodes.positive(c.index) for c in moved.values() if c.positive}
-        guards |= {self.nodes.column("other", number, other.program, guard) for guard in value.guards}
-        if not guards:  # nothing in it says that there is no trade yet
-            price = self.nodes.column("other", number, other.program, _program.PRICE_COLUMN)
-            guards = {self.nodes.positive(price)}
-        top, bottom = (_renamed(poly, moved) for poly in (value.numerator, value.denominator))
-        return Exact(top, bottom, value.unit, frozenset(guards)).scaled(factor)
-
-    def _instrument(self, named: Symbol, parameters: Parameters) -> tuple[int, Compiler]:
-        symbol = named if isinstance(named, str) else str(setting(named, parameters))
-        if symbol not in self.others:
-            raise RuleError(f"there is no instrument {symbol!r} in this stream", fix=nearest(symbol, self.others))
-        return self.others[symbol]
-
     def _custom(self, expr: Custom, parameters: Parameters, clock: int) -> Value:
         units = {"ratio": NO_UNIT, "price": PRICE, "size": SIZE}
         if expr.unit not in units:
@@ -369,7 +327,8 @@ class Compiler:
         if clock != TRADES:
             column = self.nodes.column("hold", column)
         if views is not None:
-            self._add_view(views, self._view_of_truth(part, column, negated=negated))
+            exact = self.is_exact(part, parameters)
+            add_view(views, view_of_truth(f"not {part}" if negated else str(part), column, exact))
         return column
 
     def condition_on(self, part: Part, parameters: Parameters, clock: int, *, negated: bool = False) -> int:
@@ -381,7 +340,10 @@ class Compiler:
             return self.nodes.joined(_JOINED_NOT[part.op] if negated else part.op, sides)
         if isinstance(part, Comparison):
             op = OPPOSITE[part.op] if negated else part.op
-            return self._decide(op, part.left, part.right, parameters, clock, part)[0]
+            column, exact = self.comparisons.decide(op, part.left, part.right, parameters, clock, part)
+            if not exact:
+                self._in_doubles[id(part), id(parameters)] = part, parameters
+            return column
         own = self.clock_of(part, parameters)
         if own not in (None, clock):
             assert own is not None
@@ -390,11 +352,7 @@ class Compiler:
             inner = self.condition_on(part.inner, parameters, clock, negated=negated)
             return self.nodes.op("previous_bool", inner, k=length_of(part, parameters, clock))
         if isinstance(part, OtherCondition):
-            number, other = self._instrument(part.symbol, parameters)
-            inner = other.condition_on(part.inner, parameters, TRADES, negated=negated)
-            if other is self:  # its latest trade is the present one
-                return inner
-            return self.nodes.column("other", number, other.program, inner)
+            return compile_other_condition(self, part, parameters, negated=negated)
         raise RuleError(f"{part} is not a condition of the rule language")
 
     def _comparison(
@@ -402,167 +360,27 @@ class Compiler:
     ) -> int:
         op = OPPOSITE[part.op] if negated else part.op
         with self.waiting(False):
-            column, exact = self._decide(op, part.left, part.right, parameters, TRADES, part)
-            left, right = self._sides_shown(part, parameters)
+            column, exact = self.comparisons.decide(op, part.left, part.right, parameters, TRADES, part)
+            left, right = self.comparisons.sides(part, parameters)
+        if not exact:
+            self._in_doubles[id(part), id(parameters)] = part, parameters
         if views is not None:
-            self._add_view(views, self._view(part, op, column, exact, left, right, parameters))
+            right_side = part.right
+            quantity = right_side.quantity if isinstance(right_side, Constant) else None
+            if isinstance(right_side, Param):
+                quantity = setting(right_side, parameters)
+            scale, exact = self.nodes.display_scale(right.unit), self.is_exact(part, parameters)
+            add_view(views, view_of_comparison(part, op, column, exact, left, right, quantity, scale))
         return column
 
-    def _sides_shown(self, part: Comparison, parameters: Parameters) -> tuple[Value | Folded, Value]:
-        """The sides of a comparison as people read them, without new nodes for what it was decided without."""
-        right, folded = self.value(part.right, parameters), part.left
-        if isinstance(folded, Elementwise) and folded.function in FOLDED:
-            values = self._folded(folded, parameters, TRADES)
-            if values is not None and part.op not in ("==", "!="):
-                return Folded(folded.function, values), self.nodes.same_unit(values[0], right, part)[1]
-        return self.nodes.same_unit(self.value(part.left, parameters), right, part)
+    def is_exact(self, part: Part, parameters: Parameters) -> bool:
+        """Whether each comparison that a compiled part is made of, and rests on, was decided exactly."""
+        return self._once("exact", part, parameters, TRADES, self._is_exact)  # type: ignore[no-any-return]
 
-    def _folded(self, expr: Elementwise, parameters: Parameters, clock: int) -> tuple[Exact, ...] | None:
-        """What ``abs``, ``minimum`` or ``maximum`` is of, in one unit; None where that is not all exact."""
-        values = [self.value(part, parameters, clock) for part in expr.inputs if isinstance(part, Expr)]
-        if len(values) > 1:
-            values = list(self.nodes.same_unit(values[0], values[1], expr))
-        exact = tuple(value for value in values if isinstance(value, Exact))
-        return exact if len(exact) == len(values) else None
-
-    def _decide(
-        self, op: str, left: Expr, right: Expr, parameters: Parameters, clock: int, place: Condition
-    ) -> tuple[int, bool]:
-        """The column of ``left op right``, and whether it was decided exactly."""
-        if self.clock_of(left, parameters) is None and self.clock_of(right, parameters) is None:
-            if op not in ("==", "!=") or not isinstance(left, Param) or not isinstance(right, Constant):
-                raise RuleError(f"{place} compares two constants and never changes", fix="compare a feature")
-            return self._switch(op, left, right, parameters, clock, place), False
-        return self._compared(op, left, right, parameters, clock, place)
-
-    def _compared(
-        self, op: str, left: Expr, right: Expr, parameters: Parameters, clock: int, place: Condition
-    ) -> tuple[int, bool]:
-        """As ``_decide``, constants or not."""
-        if isinstance(right, Elementwise) and not isinstance(left, Elementwise):
-            op, left, right = MIRRORED[op], right, left
-        taken_apart = self._taken_apart(op, left, right, parameters, clock, place)
-        if taken_apart is not None:
-            return taken_apart
-        a, b = self.nodes.same_unit(self.value(left, parameters, clock), self.value(right, parameters, clock), place)
-        comparison = _program.COMPARISONS[op]
-        if isinstance(a, Exact) and isinstance(b, Exact):
-            column = self._compare_exact(a, b, comparison, clock)
-            if column is not None:
-                return column, True
-        columns = self.nodes.as_real(a, clock), self.nodes.as_real(b, clock)
-        return self.nodes.column("float_compare", *columns, comparison), False
-
-    def _switch(self, op: str, left: Expr, right: Expr, parameters: Parameters, clock: int, place: Condition) -> int:
-        """``parameter == number``: it switches a part of the rule on or off for the whole run."""
-        a, b = self.nodes.same_unit(self.value(left, parameters, clock), self.value(right, parameters, clock), place)
-        columns = self.nodes.as_real(a, clock), self.nodes.as_real(b, clock)
-        return self.nodes.column("float_compare", *columns, _program.COMPARISONS[op])
-
-    def _taken_apart(
-        self, op: str, left: Expr, right: Expr, parameters: Parameters, clock: int, place: Condition
-    ) -> tuple[int, bool] | None:
-        """A comparison of ``abs``, ``minimum`` or ``maximum`` of exact values, by comparisons of those; else None.
-
-        ``abs(x) >= y`` where ``x >= y`` or ``x <= -y``; ``maximum(a, b) >= y`` where ``a >= y`` or ``b >= y``.
-        """
-        if not isinstance(left, Elementwise) or left.function not in FOLDED or op in ("==", "!="):
-            return None
-        inputs = [part for part in left.inputs if isinstance(part, Expr)]
-        values = self._folded(left, parameters, clock)
-        defined = None if values is None else self._defined(values, clock)
-        if defined is None:
-            return None
-        if left.function == "abs":
-            pairs = [(op, inputs[0], right), (MIRRORED[op], inputs[0], -right)]
-        else:
-            pairs = [(op, part, right) for part in inputs]
-        decided = [self._compared(*pair, parameters, clock, place) for pair in pairs]
-        both = (op in ("<", "<=")) is not (left.function == "minimum")
-        column = self.nodes.joined("&" if both else "|", [column for column, _ in decided])
-        return self.nodes.joined("&", [*defined, column]), all(exact for _, exact in decided)
-
-    def _defined(self, values: Iterable[Exact], clock: int) -> list[int] | None:
-        """The conditions under which all values are defined; None where a divisor is too long."""
-        found: set[int] = set()
-        for value in values:
-            found |= value.guards
-            if not is_positive(value.denominator):
-                (divisor,) = whole(value.denominator)
-                terms = terms_of(divisor)
-                if terms is None:
-                    return None
-                found.add(self.nodes.column("compare", terms, _program.COMPARISONS["!="], False, clock))
-        return sorted(found)
-
-    def _compare_exact(self, left: Exact, right: Exact, comparison: int, clock: int) -> int | None:
-        """``left - right`` against zero as one polynomial, or None when it does not fit."""
-        difference = self.nodes.difference(left, right)
-        top, bottom = difference.numerator, difference.denominator
-        sure = is_positive(bottom)
-        (sign,) = whole(top if sure else poly_product(top, bottom))
-        terms = terms_of(sign)
-        if terms is None:
-            return None
-        narrow = poly_bound(sign) <= INT64_MAX
-        screen = self._screen(left, right, clock) if sure else None
-        if screen is None:
-            column = self.nodes.column("compare", terms, comparison, narrow, clock)
-        else:
-            column = self.nodes.column("compare_screened", terms, comparison, *screen, narrow)
-        # where its denominator is zero the quotient is undefined
-        defined = self._defined([replace(difference, guards=left.guards | right.guards)], clock)
-        return None if defined is None else self.nodes.joined("&", [*defined, column])
-
-    def _screen(self, left: Exact, right: Exact, clock: int) -> tuple[int, float] | None:
-        """The column of a value's bounds and the number it is compared with, once many numbers are; else None.
-
-        A few comparisons are cheaper made one by one; from the fourth on, the bounds of a block decide most at once.
-        """
-        if right.columns() or not left.columns():
-            return None
-        top, bottom = whole(left.numerator, left.denominator)
-        key = (frozenset(top.items()), frozenset(bottom.items()), clock)
-        threshold = constant_of(right)
-        thresholds = self._thresholds.setdefault(key, {})
-        number = thresholds.setdefault(threshold, len(thresholds))
-        if number < FEW_THRESHOLDS:
-            return None
-        bare = replace(left, guards=frozenset())
-        return self.nodes.op("bounds_of", self.nodes.as_real(bare, clock)), float(threshold)
-
-    # -- views
-
-    def _add_view(self, views: list[ConditionView], view: ConditionView) -> None:
-        if all((view.column, view.op) != (other.column, other.op) for other in views):
-            views.append(view)
-
-    def _view(
-        self,
-        part: Comparison,
-        op: str,
-        column: int,
-        exact: bool,
-        left: Value | Folded,
-        right: Value,
-        parameters: Parameters,
-    ) -> ConditionView:
-        word = {PRICE: "price", SIZE: "size", TIME: "s"}.get(right.unit, "")
-        if right.unit == NO_UNIT and isinstance(part.right, Param | Constant):
-            quantity = parameters[part.right.name] if isinstance(part.right, Param) else part.right.quantity
-            word = "%" if quantity.kind is Kind.RATIO else "x"
-        elif right.unit == NO_UNIT:
-            word = "%"
-        scale, name = self.nodes.display_scale(right.unit), name_of(part)
-        written = "" if name == str(part.left) else name if op == part.op else f"not {name}"
-        return ConditionView(name, op, str(part.right), word, exact, column, left, right, scale, scale, written)
-
-    def _view_of_truth(self, part: Condition, column: int, *, negated: bool) -> ConditionView:
-        """A condition that is no comparison, as 1 where it holds and 0 where it does not."""
-        name = f"not {part}" if negated else str(part)
-        truth = Real(column, NO_UNIT)
-        one = Exact({(): Fraction(1)}, ONE, NO_UNIT)
-        return ConditionView(name, ">=", "1", "", True, column, truth, one, Fraction(1), Fraction(1))
+    def _is_exact(self, part: Part, parameters: Parameters, _: int) -> bool:
+        own = instrument_of(self, part.symbol, parameters)[1] if isinstance(part, Other | OtherCondition) else self
+        in_doubles = (id(part), id(parameters)) in self._in_doubles
+        return not in_doubles and all(own.is_exact(inner, parameters) for inner in part.parts)
 
 
 def _flat(joined: Joined) -> Iterable[Condition]:
@@ -579,7 +397,3 @@ def half(unit: Unit, place: object) -> Unit:
     if unit.price % 2 or unit.size % 2 or unit.time % 2:
         raise RuleError(f"{place} is the root of {unit}", fix="take the root of a ratio or of a square")
     return Unit(unit.price // 2, unit.size // 2, unit.time // 2)
-
-
-def _renamed(poly: Poly, names: Mapping[Column, Column]) -> Poly:
-    return {tuple(sorted((names[c] for c in key), key=lambda c: c.index)): n for key, n in poly.items()}

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, field, fields
 from fractions import Fraction
 
-from engine.grammar import Expr, Kind, Param, Quantity, RuleError, said
+from engine.grammar import Expr, Kind, Quantity, RuleError, said
+from engine.parameters import Param
 from engine.quantities import Number, parse_number
 
 Length = Param | Quantity

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from engine.grammar import Condition, Expr, Kind, Param, Part, Quantity, RuleError, operand, said, way_out
+from engine.grammar import Condition, Expr, Kind, Operand, Part, Quantity, RuleError, operand, said, way_out
+from engine.parameters import Param
 
 Length = Param | Quantity | int
 Build = Callable[..., int]
@@ -233,7 +234,7 @@ class Custom(Expr):
     ``unit`` says what its doubles are in: ``ratio``, ``price`` (ticks) or ``size`` (lots).
     """
 
-    def __init__(self, function: str, build: Build, inputs: tuple[Expr, ...], unit: str = "ratio") -> None:
+    def __init__(self, function: str, build: Build, inputs: tuple[Operand, ...], unit: str = "ratio") -> None:
         if not callable(build):
             raise RuleError(
                 f"{function} is built by {said(build)}", fix="give a function that adds a node: Operation.of"

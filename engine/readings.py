@@ -12,8 +12,8 @@ from fractions import Fraction
 from math import isnan, nan
 
 from engine import _core
-from engine.algebra import Exact, Real, Value, evaluate, whole
-from engine.grammar import Comparison
+from engine.algebra import NO_UNIT, PRICE, SIZE, TIME, Exact, Real, Value, evaluate, whole
+from engine.grammar import Comparison, Kind, Quantity
 from engine.measures import Series
 
 COUNTED = ("run_length", "run_time", "since_count", "since_time")
@@ -42,7 +42,7 @@ class ConditionView:
     op: str
     threshold_text: str
     unit: str  # "%" (a ratio that people read in percent), "x", "price", "size", "s" or ""
-    exact: bool
+    exact: bool  # decided without rounding, and so is every condition that it rests on
     column: int  # bool
     left: Value | Folded
     right: Value
@@ -80,6 +80,45 @@ def read(core: _core.Core, instrument: int, value: Value | Folded, scale: Fracti
 def _scaled(number: float, scale: Fraction) -> float:
     """A double in the units that people read, as ``Nodes.shown`` makes it of a column."""
     return number / float(1 / scale) if scale < 1 else number * float(scale)
+
+
+def view_of_comparison(
+    part: Comparison,
+    op: str,
+    column: int,
+    exact: bool,
+    left: Value | Folded,
+    right: Value,
+    quantity: Quantity | None,
+    scale: Fraction,
+) -> ConditionView:
+    """A comparison that stands in a rule, as people read it.
+
+    Args:
+        part, op, column: the comparison as it was written, the relation that it became, and its column.
+        exact: whether it, and all that it rests on, was decided exactly.
+        left, right: its sides as they were compiled.
+        quantity: the constant or the parameter's value on its right, if there is one.
+        scale: from the core's units to those that people read.
+    """
+    word = {PRICE: "price", SIZE: "size", TIME: "s"}.get(right.unit, "")
+    if right.unit == NO_UNIT:
+        word = "x" if quantity is not None and quantity.kind is not Kind.RATIO else "%"
+    name = name_of(part)
+    written = "" if name == str(part.left) else name if op == part.op else f"not {name}"
+    return ConditionView(name, op, str(part.right), word, exact, column, left, right, scale, scale, written)
+
+
+def view_of_truth(name: str, column: int, exact: bool) -> ConditionView:
+    """A condition that is no comparison, as 1 where it holds and 0 where it does not."""
+    truth, one = Real(column, NO_UNIT), Exact({(): Fraction(1)}, {(): Fraction(1)}, NO_UNIT)
+    return ConditionView(name, ">=", "1", "", exact, column, truth, one, Fraction(1), Fraction(1))
+
+
+def add_view(views: list[ConditionView], view: ConditionView) -> None:
+    """Add a view, unless the same condition stands in the rule already."""
+    if all((view.column, view.op) != (other.column, other.op) for other in views):
+        views.append(view)
 
 
 def name_of(part: Comparison) -> str:

@@ -20,6 +20,9 @@ from engine.grammar import Condition, Expr, way_out
 SOURCES = ("engine.rules", "engine.indicators", "engine.structure", "engine.regimes")
 """The modules whose names people write."""
 
+WITH_VALUES = (*SOURCES, measures.__name__, "engine.rules_conditions")
+"""The modules of what has values behind a dot: indicators, structure, bar series and regimes."""
+
 _CALLED = re.compile(r"(?:(\w+)\.)?(\w+)\(\) ")
 _QUOTED = re.compile(r"'(\w+)'")
 
@@ -94,7 +97,7 @@ def _answer_to_attribute(of: object, name: str) -> str:
 def values_of(made: object) -> list[str]:
     """The names behind the dot of a bar series or an indicator, or of their classes; empty for anything else."""
     cls = made if isinstance(made, type) else type(made)
-    if cls.__module__ not in (*SOURCES, measures.__name__) or issubclass(cls, Expr | Condition | measures.Anchored):
+    if cls.__module__ not in WITH_VALUES or issubclass(cls, Expr | Condition | measures.Anchored):
         return []
     named = [name for name in dir(cls) if isinstance(getattr(cls, name), property)]
     return sorted({*named, *getattr(cls, "__dataclass_fields__", ())})

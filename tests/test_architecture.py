@@ -40,7 +40,8 @@ LAYERS = {
     "words": Layer(engine("errors", "quantities", "model", "events", "telemetry_wire"), ("hot", "words")),
     "language": Layer(
         engine("grammar", "naming", "measures", "custom", "exits", "rules", "indicators", "structure", "regimes")
-        + engine("vocabulary", "algebra", "nodes", "catalogue", "series", "readings", "compiler"),
+        + engine("rules_trades", "rules_values", "rules_series", "rules_conditions", "parameters", "vocabulary")
+        + engine("algebra", "nodes", "catalogue", "series", "comparisons", "instruments", "readings", "compiler"),
         ("hot", "words", "language"),
     ),
     "domain": Layer(

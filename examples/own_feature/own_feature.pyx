@@ -15,7 +15,7 @@ from libc.math cimport NAN, erf, fabs, fmax, sqrt
 from engine._program cimport Operation
 from engine._tape cimport Node, Slot, Tape, floats
 
-from engine.rules import Custom, operand
+from engine.rules import Custom
 
 cdef enum:  # what a slot remembers
     LAST_PRICE
@@ -62,4 +62,4 @@ def build(program, columns, clock):
 
 def vpin(price, size, length=50):
     """VPIN of prices and sizes, on trades or on bars; ``length`` is a number of records or a parameter."""
-    return Custom("vpin", build, (operand(price), operand(size), operand(length)))
+    return Custom("vpin", build, (price, size, length))

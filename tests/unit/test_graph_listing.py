@@ -26,6 +26,7 @@ from engine.rules import (
     for_at_least,
     highest,
     hours,
+    latest,
     milliseconds,
     minutes,
     of,
@@ -34,6 +35,7 @@ from engine.rules import (
     previous,
     price,
     realised_volatility,
+    run_length,
     sample,
     seconds,
     session,
@@ -49,6 +51,7 @@ from engine.rules import (
     volume,
     vwap,
     vwap_sd,
+    within,
     zscore,
 )
 from engine.strategies.momentum_burst import MomentumBurst
@@ -276,3 +279,29 @@ def test_a_graph_is_plain_data(strategy):
     graph = graph_of(strategy)
     assert isinstance(graph, Graph)
     assert orjson.loads(orjson.dumps(graph.to_json())) == graph.to_json()
+
+
+def test_exactly_is_said_only_of_what_rests_on_nothing_but_exact_decisions():
+    """A condition about conditions is decided as they are: a count of records is exact, what it counts may not be."""
+    rough, sharp = rsi(price, 14) > 50, price > highest(seconds(10)) - 1
+    decided = {
+        price > 100: True,
+        rough: False,
+        for_at_least(sharp, seconds(5)): True,
+        for_at_least(rough, seconds(5)): False,
+        within(rough, 20): False,
+        previous(sharp): True,
+        previous(rough): False,
+        crosses_above(price, vwap(ticks(5))): True,
+        latest(price, when=sharp) > 100: True,
+        latest(price, when=rough) > 100: False,
+        run_length(~rough) >= 3: False,
+        of("QQQ", sharp): True,
+        of("QQQ", rough): False,
+        of("QQQ", latest(price, when=rough)) > 100: False,
+        for_at_least(sharp & rough, 3): False,
+        for_at_least(vwap(seconds(10)) > vwap(seconds(60)), 3): False,  # exact alone, and too long together
+    }
+    for condition, exact in decided.items():
+        graph = graph_of(type("One", (Strategy,), {"long": condition})())
+        assert all(one.exact for one in graph.conditions) is exact, condition
