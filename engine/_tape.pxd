@@ -295,31 +295,42 @@ cdef inline int make_room(Tape* tape, int64_t trades) noexcept nogil:
     return 0
 
 
+cdef inline void to_ring(
+    int64_t* ring, int64_t mask, int64_t position, const int64_t* cells, int n
+) noexcept nogil:
+    """Copy ``n`` cells to the ring from ``position`` on: in one piece, or in two around the ring's end."""
+    cdef int64_t cell = position & mask, room = mask + 1 - cell
+    if n == 1:
+        ring[cell] = cells[0]
+    elif n <= room:
+        memcpy(ring + cell, cells, n * sizeof(int64_t))
+    else:
+        memcpy(ring + cell, cells, room * sizeof(int64_t))
+        memcpy(ring, cells + room, (n - room) * sizeof(int64_t))
+
+
 cdef inline void append_trades(Tape* tape, int first, int last) noexcept nogil:
     """Bring trades [first, last) of the block's fixed columns onto the ring, with the running totals before each."""
     cdef const int64_t* ts = fixed_column(tape, COL_TS)
     cdef const int64_t* price = fixed_column(tape, COL_PRICE)
     cdef const int64_t* size = fixed_column(tape, COL_SIZE)
     cdef int64_t* total = fixed_column(tape, COL_TOTAL_SIZE)
-    cdef int64_t* ring_ts = tape.ts
-    cdef int64_t* ring_price = tape.price
-    cdef int64_t* ring_total = tape.total_size
-    cdef int64_t mask = tape.mask, position = tape.head - first, cell
+    cdef int64_t mask = tape.mask, position = tape.head - first
     cdef uint64_t running = <uint64_t>tape.running_size
-    cdef int k
-    if first == last:
+    cdef int k, n = last - first
+    if n == 0:
         return
     if tape.head == tape.base:
         tape.first_ts = ts[first]
+    to_ring(tape.ts, mask, tape.head, ts + first, n)
+    to_ring(tape.price, mask, tape.head, price + first, n)
+    tape.total_size[tape.head & mask] = <int64_t>running
     for k in range(first, last):
-        cell = (position + k) & mask
-        ring_ts[cell] = ts[k]
-        ring_price[cell] = price[k]
-        ring_total[cell] = <int64_t>running
         running += <uint64_t>size[k]
         total[k] = <int64_t>running
+    to_ring(tape.total_size, mask, tape.head + 1, total + first, n - 1)  # each cell: the total before its trade
     tape.running_size = <int64_t>running
-    tape.head += last - first
+    tape.head += n
     if tape.total_price != NULL:  # the cell after the last is written too: a sum ends at the next trade's
         running = <uint64_t>tape.running_price
         for k in range(first, last):
