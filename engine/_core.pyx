@@ -1197,14 +1197,16 @@ cdef class Core:
     def set_holding(self, int instrument, int64_t lots, int64_t unit, int64_t mark_ticks):
         """State the account's position: signed lots, money units per tick and lot, and the price it is marked at."""
         cdef Holding* it
+        cdef int scanned
         self.check_instrument(instrument)
         it = &self.holdings[instrument]
         self.account.open_positions += (lots != 0) - (it.lots != 0)
         it.lots = lots
         it.unit = unit
         it.mark_ticks = mark_ticks
-        if self.account.scanned < self.event_record + self.event_on_record:
-            self.account.scanned = self.event_record + self.event_on_record
+        scanned = self.event_record + (self.event_key % PHASES > PHASE_RISK)
+        if self.event_key >= 0 and self.account.scanned < scanned:
+            self.account.scanned = scanned  # what happened before the position was another's
 
     # ------------------------------------------------------------ reading
 

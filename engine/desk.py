@@ -134,8 +134,7 @@ class Desk:
 
     def leave(self, lane: Lane, reason: Reason) -> None:
         """Send the order that closes a lane's position."""
-        core, position = self._core, self._portfolio.positions[lane.instrument]
-        assert position is not None, "only an open position is left"
+        core, position = self._core, self._portfolio.positions[lane.number]
         ts_ns = core.event_ts_ns
         side = Side.SHORT if position.side is Side.LONG else Side.LONG
         order = Order(self._orders + 1, lane.number, lane.instrument, side, position.lots, ts_ns, reason)

@@ -7,7 +7,7 @@ of it. Only percentages of money (fees and slippage in basis points) are rounded
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
@@ -15,6 +15,8 @@ from typing import NamedTuple
 from engine.model import Instrument, Reason, Side
 
 MIN_SCALE = 12
+YEAR_NS = 365 * 86_400 * 10**9
+NO_RATE = Fraction(0)
 
 
 def rounded(amount: int | Fraction) -> int:
@@ -22,26 +24,57 @@ def rounded(amount: int | Fraction) -> int:
     return amount if isinstance(amount, int) else round(amount)
 
 
+class Leg(NamedTuple):
+    """One exit fill of a trade and what the lots that it closed came to, in money units.
+
+    ``net = gross - spread - slippage - fee - borrow``. The costs are those of this fill and its lots' share of the
+    entry's; shares are whole money units, and the last leg takes what is left over.
+    """
+
+    ts_ns: int
+    lots: int
+    price_ticks: int | Fraction
+    reason: Reason
+    gross_units: int
+    spread_units: int
+    slippage_units: int
+    fee_units: int
+    borrow_units: int
+
+    @property
+    def net_units(self) -> int:
+        """What the leg earned or lost."""
+        return self.gross_units - self.spread_units - self.slippage_units - self.fee_units - self.borrow_units
+
+
 @dataclass(slots=True)
 class Position:
-    """An open position and what it has cost so far. ``entry_reference`` is what its spread was measured from."""
+    """An open position of one lane, and what its entry has cost.
 
+    ``entry_reference`` is what its spread is measured from. ``lots`` are those still open, ``entered`` all that were bought or sold to open; the costs are those of the lots
+    still open.
+    """
+
+    instrument: int
     side: Side
     lots: int
+    entered: int
     entry_ts_ns: int
     entry_ticks: int | Fraction
     entry_reference: int | Fraction
     spread: int
     slippage: int
     fees: int
+    legs: list[Leg] = field(default_factory=list)
 
 
 class Trade(NamedTuple):
-    """A closed trade: whole money units of ``10**-scale``, and the same as decimals for people.
+    """A closed trade, one round trip: whole money units of ``10**-scale``, and the same as decimals for people.
 
-    Prices include the spread; ``net = gross - spread_cost - slippage_cost - fees``, exactly. ``gross`` is the result at
-    the mid of the quotes filled against (fills ``last``: at the trade prices themselves), ``spread_cost`` what the
-    fills were worse than that.
+    Prices include the spread; ``net = gross - spread_cost - slippage_cost - fees - borrow_cost``, exactly. ``gross`` is
+    the result at the mid of the quotes filled against (fills ``last``: at the trade prices themselves), ``spread_cost``
+    what the fills were worse than that. ``legs`` itemises the exit fills; of several, ``exit_ticks`` is their average
+    and ``reason`` that of the last.
     """
 
     instrument: Instrument
@@ -58,6 +91,9 @@ class Trade(NamedTuple):
     slippage_units: int
     fee_units: int
     net_units: int
+    borrow_units: int = 0
+    legs: tuple[Leg, ...] = ()
+    lane: int = 0
 
     @property
     def symbol(self) -> str:
@@ -91,18 +127,23 @@ class Trade(NamedTuple):
 
     @property
     def spread_cost(self) -> Decimal:
-        """Cost of crossing the spread, twice."""
+        """Cost of crossing the spread, at every fill."""
         return exact_money(self.spread_units, self.scale)
 
     @property
     def slippage_cost(self) -> Decimal:
-        """Assumed slippage of both fills."""
+        """Assumed slippage of every fill."""
         return exact_money(self.slippage_units, self.scale)
 
     @property
     def fees(self) -> Decimal:
-        """Fees of both fills."""
+        """Fees of every fill."""
         return exact_money(self.fee_units, self.scale)
+
+    @property
+    def borrow_cost(self) -> Decimal:
+        """What borrowing the instrument cost while it was sold short."""
+        return exact_money(self.borrow_units, self.scale)
 
     @property
     def net(self) -> Decimal:
@@ -111,24 +152,35 @@ class Trade(NamedTuple):
 
 
 class Portfolio:
-    """The account: starting equity, realised results, one position per instrument."""
+    """The account: starting equity, realised results, one position per lane.
 
-    def __init__(self, instruments: Sequence[Instrument], starting_cash: Fraction) -> None:
+    ``realised`` counts closed legs, those of trades that are still open in part, too.
+    """
+
+    def __init__(
+        self, instruments: Sequence[Instrument], starting_cash: Fraction, borrow_rate: Fraction = NO_RATE
+    ) -> None:
         self.instruments = list(instruments)
         self.scale = max([MIN_SCALE, *(i.price_precision + i.size_precision + 1 for i in instruments)])  # + 1: mids
         self.units = [10 ** (self.scale - i.price_precision - i.size_precision) for i in instruments]
         self.starting = rounded(starting_cash * 10**self.scale)
+        self.borrow_rate = borrow_rate
         self.realised = 0
-        self.gross = self.spread = self.slippage = self.fees = 0
-        self.positions: list[Position | None] = [None] * len(self.instruments)
+        self.gross = self.spread = self.slippage = self.fees = self.borrow = 0
+        self.positions: dict[int, Position] = {}
         self.trades: list[Trade] = []
 
     def money(self, units: int) -> Decimal:
         """Return an amount of money units as exact decimal currency."""
         return exact_money(units, self.scale)
 
+    def held(self, instrument: int) -> int:
+        """Signed lots of an instrument over all lanes."""
+        return sum(one.side * one.lots for one in self.positions.values() if one.instrument == instrument)
+
     def open(
         self,
+        lane: int,
         instrument: int,
         side: Side,
         lots: int,
@@ -138,55 +190,112 @@ class Portfolio:
         slippage: int,
         fee: int,
     ) -> Position:
-        """Open a position from its entry fill."""
+        """Open a lane's position by an entry fill, or add to the one that earlier fills of the order have opened."""
         spread = rounded((fill_ticks - reference) * side * lots * self.units[instrument])
-        position = Position(side, lots, ts_ns, fill_ticks, reference, spread, slippage, fee)
-        self.positions[instrument] = position
+        position = self.positions.get(lane)
+        if position is None:
+            position = Position(instrument, side, lots, lots, ts_ns, fill_ticks, reference, spread, slippage, fee)
+            self.positions[lane] = position
+            return position
+        assert (position.side, position.entry_ticks, position.entry_reference) == (side, fill_ticks, reference), (
+            "an entry is filled in parts at its limit only"
+        )
+        position.lots += lots
+        position.entered += lots
+        position.spread += spread
+        position.slippage += slippage
+        position.fees += fee
         return position
 
     def close(
         self,
-        instrument: int,
+        lane: int,
+        lots: int,
         reason: Reason,
         ts_ns: int,
         fill_ticks: int | Fraction,
         reference: int | Fraction,
         slippage: int,
         fee: int,
-    ) -> Trade:
-        """Close the position by its exit fill."""
-        position = self.positions[instrument]
+    ) -> Leg:
+        """Close ``lots`` of a lane's position by an exit fill; the last leg makes the newest of ``trades``."""
+        position = self.positions.get(lane)
         assert position is not None, "only an open position can be closed"
-        each = int(position.side) * position.lots * self.units[instrument]
+        assert 0 < lots <= position.lots, "an exit never turns a position round"
+        each = int(position.side) * lots * self.units[position.instrument]
         gross = rounded((reference - position.entry_reference) * each)
-        spread = position.spread + rounded((reference - fill_ticks) * each)
-        slippage += position.slippage
-        fee += position.fees
-        net = gross - spread - slippage - fee
-        self.positions[instrument] = None
-        self.realised += net
+        spread = rounded((reference - fill_ticks) * each) + take_share(position, "spread", lots)
+        slippage += take_share(position, "slippage", lots)
+        fee += take_share(position, "fees", lots)
+        borrow = self.borrow_fee(position, lots, ts_ns)
+        leg = Leg(ts_ns, lots, fill_ticks, reason, gross, spread, slippage, fee, borrow)
+        position.lots -= lots
+        position.legs.append(leg)
+        self.realised += leg.net_units
         self.gross += gross
         self.spread += spread
         self.slippage += slippage
         self.fees += fee
-        trade = Trade(
-            self.instruments[instrument],
+        self.borrow += borrow
+        if not position.lots:
+            del self.positions[lane]
+            self.trades.append(self._trade(lane, position))
+        return leg
+
+    def borrow_fee(self, position: Position, lots: int, ts_ns: int) -> int:
+        """What borrowing ``lots`` of a short position costs until ``ts_ns``, in money units: a year has 365 days."""
+        if position.side is Side.LONG or not self.borrow_rate:
+            return 0
+        value = Fraction(position.entry_ticks * lots * self.units[position.instrument])
+        return rounded(value * self.borrow_rate * Fraction(max(0, ts_ns - position.entry_ts_ns), YEAR_NS))
+
+    def _trade(self, lane: int, position: Position) -> Trade:
+        legs = position.legs
+        gross, spread, slippage, fees, borrow = (
+            sum(amounts)
+            for amounts in zip(
+                *(
+                    (leg.gross_units, leg.spread_units, leg.slippage_units, leg.fee_units, leg.borrow_units)
+                    for leg in legs
+                ),
+                strict=True,
+            )
+        )
+        return Trade(
+            self.instruments[position.instrument],
             position.side,
-            position.lots,
+            position.entered,
             position.entry_ts_ns,
-            ts_ns,
+            legs[-1].ts_ns,
             position.entry_ticks,
-            fill_ticks,
-            reason,
+            average_price(legs),
+            legs[-1].reason,
             self.scale,
             gross,
             spread,
             slippage,
-            fee,
-            net,
+            fees,
+            gross - spread - slippage - fees - borrow,
+            borrow,
+            tuple(legs),
+            lane,
         )
-        self.trades.append(trade)
-        return trade
+
+
+def take_share(position: Position, cost: str, lots: int) -> int:
+    """Take from a cost of a position's entry the share of the ``lots`` that are closed; the last take the rest."""
+    whole: int = getattr(position, cost)
+    share = whole if lots == position.lots else rounded(Fraction(whole * lots, position.lots))
+    setattr(position, cost, whole - share)
+    return share
+
+
+def average_price(legs: Sequence[Leg]) -> int | Fraction:
+    """The average price of exit fills, weighted by lots; the price itself where there is one."""
+    if len(legs) == 1:
+        return legs[0].price_ticks
+    average = Fraction(sum(leg.price_ticks * leg.lots for leg in legs)) / sum(leg.lots for leg in legs)
+    return average.numerator if average.denominator == 1 else average
 
 
 def exact_money(units: int, scale: int) -> Decimal:

@@ -40,12 +40,15 @@ class Positions:
         lane.in_position = True
         price = fill.price_ticks
         self._journal.append(OrderFilled(ts_ns, order.order_id, price, order.lots, fill.slippage, fill.fee))
-        self._portfolio.open(index, side, order.lots, ts_ns, price, fill.reference_ticks, fill.slippage, fill.fee)
-        plan, mark = lane.plan, core.price(index)
+        self._book(index, side * order.lots, fill)
+        self._portfolio.open(
+            lane.number, index, side, order.lots, ts_ns, price, fill.reference_ticks, fill.slippage, fill.fee
+        )
+        plan = lane.plan
         stop, target = exit_bounds(plan, side, price, lane.distances)
         lane.stop_ticks, lane.target_ticks = lane.stop_ticks or stop, lane.target_ticks or target
         self._set_deadline(lane, ts_ns)
-        first = price if isinstance(price, int) else mark
+        first = price if isinstance(price, int) else core.price(index)
         if plan.moves:
             best = outward(price, -side)
             core.manage_lane(lane.number, best, ts_ns, **management(plan, side, price, lane.stop_ticks, lane))
@@ -59,9 +62,13 @@ class Positions:
             ts_ns,
             first,
         )
-        unit = self._portfolio.units[index]
-        equity = core.equity + round((mark - price) * side * order.lots * unit) - fill.slippage - fill.fee
-        core.set_holding(index, side * order.lots, unit, mark)
+
+    def _book(self, index: int, lots: int, fill: Fill) -> None:
+        """Move the core's holding of an instrument by signed ``lots``, before the portfolio's own, and pay for it."""
+        core, unit, held = self._core, self._portfolio.units[index], self._portfolio.held(index)
+        mark = core.mark(index) if held else core.price(index)  # other lanes' lots stay marked where they are
+        equity = core.equity + round((mark - fill.price_ticks) * lots * unit) - fill.slippage - fill.fee
+        core.set_holding(index, held + lots, unit, mark)
         core.set_account(equity, None if self._risk.day_halted else self._risk.floor)
 
     def _set_deadline(self, lane: Lane, ts_ns: int) -> None:
@@ -79,19 +86,22 @@ class Positions:
         assert order.reason is not None, "an exit has its reason"
         order.become(OrderState.FILLED)
         self._journal.append(OrderFilled(ts_ns, order.order_id, fill.price_ticks, order.lots, fill.slippage, fill.fee))
-        position = self._portfolio.positions[index]
-        assert position is not None, "only an open position is closed"
-        unit = self._portfolio.units[index]
-        moved = round((fill.price_ticks - core.mark(index)) * position.side * position.lots * unit)
-        equity = core.equity + moved - fill.slippage - fill.fee
-        trade = self._portfolio.close(
-            index, order.reason, ts_ns, fill.price_ticks, fill.reference_ticks, fill.slippage, fill.fee
+        position = self._portfolio.positions[lane.number]
+        self._book(index, -position.side * position.lots, fill)
+        self._portfolio.close(
+            lane.number,
+            position.lots,
+            order.reason,
+            ts_ns,
+            fill.price_ticks,
+            fill.reference_ticks,
+            fill.slippage,
+            fill.fee,
         )
+        trade = self._portfolio.trades[-1]
         lane.in_position = False
         lane.order = None
         self.closed_on[index] = core.event_record_number
         if trade.net_units < 0:
             lane.cooldown_left = lane.strategy.parameters["cooldown_signals"].value
         self._journal.append(PositionClosed(ts_ns, lane.number, order.reason, trade.gross_units, trade.net_units))
-        core.set_holding(index, 0, unit, 0)
-        core.set_account(equity, None if self._risk.day_halted else self._risk.floor)

@@ -54,7 +54,10 @@ class RiskGate:
 
     def refusal(self, instrument: int) -> Refusal | None:
         """Why nothing may be opened on this instrument now, or None."""
-        if self._portfolio.positions[instrument] is not None or instrument in self.entering:
+        if (
+            any(one.instrument == instrument for one in self._portfolio.positions.values())
+            or instrument in self.entering
+        ):
             return Refusal.POSITION_OPEN
         if self.day_halted:
             return Refusal.DAILY_LOSS

@@ -244,8 +244,8 @@ class ViewBuilder:
 
     def _position(self, lane: Lane) -> PositionView | None:
         kernel, index = self._kernel, lane.instrument
-        position = kernel.portfolio.positions[index]
-        if position is None or not lane.in_position:
+        position = kernel.portfolio.positions.get(lane.number)
+        if position is None:
             return None
         instrument, scale = kernel.instruments[index], self._scales[index]
         moved = (kernel.core.price(index) - position.entry_ticks) * position.side * position.lots

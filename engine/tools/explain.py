@@ -138,7 +138,7 @@ class _Moment:
         cold_trades = max(0, lane.rule.warm_up.trades - trades)
         warm = not cold_ns and not cold_trades
         bid, ask = kernel.core.quote(index)
-        position = kernel.portfolio.positions[index]
+        position = kernel.portfolio.positions.get(lane.number)
         refusal = kernel.risk.refusal(index)
         found = Explanation(
             symbol=instrument.symbol,

@@ -169,7 +169,7 @@ class Account(RuleBasedStateMachine):
             costs = trade.spread_units + trade.slippage_units + trade.fee_units
             assert trade.net_units == trade.gross_units - costs
             assert trade.spread_units >= 0
-        open_now = [index for index, position in enumerate(portfolio.positions) if position is not None]
+        open_now = sorted(position.instrument for position in portfolio.positions.values())
         assert open_now == [index for index, lots in enumerate(self.held) if lots]
         if not open_now:
             assert core.equity == portfolio.starting + portfolio.realised

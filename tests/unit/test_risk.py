@@ -46,7 +46,7 @@ def test_a_new_day_measures_from_its_own_start():
 
 def test_an_open_position_is_refused_first_and_only_on_its_own_symbol():
     risk, portfolio = gate()
-    portfolio.open(1, Side.LONG, 1, 0, 100, 100, 0, 0)
+    portfolio.open(0, 1, Side.LONG, 1, 0, 100, 100, 0, 0)
     risk.paused = risk.day_halted = True
     risk.feed_refusal = Refusal.FEED_STALE
     assert risk.approve_entry(order(1)) is Refusal.POSITION_OPEN

@@ -307,7 +307,7 @@ def test_an_entry_on_its_way_is_called_back_at_the_end(config: Config) -> None:
     slow = config.model_copy(update={"paper": config.paper.model_copy(update={"latency_order": SECOND_NS})})
     world = play(slow, Line(climb()), seconds=3)
     assert world.session.kernel.trades == []
-    assert world.session.kernel.portfolio.positions == [None]
+    assert world.session.kernel.portfolio.positions == {}
 
 
 def test_a_recording_ends_by_itself(config: Config) -> None:
