@@ -51,8 +51,8 @@ class Leg(NamedTuple):
 class Position:
     """An open position of one lane, and what its entry has cost.
 
-    ``entry_reference`` is what its spread is measured from. ``lots`` are those still open, ``entered`` all that were bought or sold to open; the costs are those of the lots
-    still open.
+    ``entry_reference`` is what its spread is measured from. ``lots`` are those still open,
+    ``entered`` all that were bought or sold to open; the costs are those of the lots still open.
     """
 
     instrument: int
