@@ -20,6 +20,7 @@ import typer.core
 from engine.commands import (
     backtest,
     calendar,
+    compare,
     config,
     doctor,
     explain,
@@ -60,6 +61,7 @@ app.command("run")(run.run)
 app.command("backtest")(backtest.backtest)
 app.command("runs")(runs.runs)
 app.command("explain")(explain.explain)
+app.command("compare")(compare.compare)
 app.command("whatif")(whatif.whatif)
 app.command("montecarlo")(montecarlo.montecarlo)
 app.command("features")(features.features)

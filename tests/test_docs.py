@@ -53,6 +53,7 @@ VERBS = (
     "runs",
     "explain",
     "whatif",
+    "compare",
     "montecarlo",
     "features",
     "strategy",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -13,13 +16,16 @@ from engine.commands.side_by_side import number
 from engine.commands.whatif import variant_of
 
 if TYPE_CHECKING:
-    from engine.tools.montecarlo import MonteCarlo
+    from engine.tools.montecarlo import Closed, MonteCarlo
 
 
 @with_groups
 def montecarlo(
     recording: Recording,
     trading: Trading,
+    kept: Annotated[
+        Path | None, typer.Argument(metavar="[RUN]", help="A folder of backtest --save.", show_default=False)
+    ] = None,
     method: Annotated[
         str,
         typer.Option(
@@ -34,38 +40,68 @@ def montecarlo(
     strategy: StrategyFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Put the trades of a backtest in other orders, many times, and show what drawdowns and ends come of it.
+    """Put the trades of a run in other orders, many times, and show what drawdowns and ends come of it.
+
+    Of a run that was kept, or of a backtest over --ticks or --bars.
 
     It shows what chance does to a result with such trades, not what the rule will earn.
     """
     if method not in ("shuffle", "resample"):
         raise usage(f"--method {method} is neither shuffle nor resample", "write --method shuffle, or resample")
     chosen: Literal["shuffle", "resample"] = "resample" if method == "resample" else "shuffle"
-    recording.check()
-    loaded = trading.load(strategy)
-    from engine.backtesting import simulate
     from engine.quantities import parse_ratio
-    from engine.tools.montecarlo import closed_trades, monte_carlo
+    from engine.tools.montecarlo import monte_carlo
 
     limit = parse_ratio(total_loss_limit, where="flag --total-loss-limit")
     if not 0 < limit <= 1:
         raise usage(f"--total-loss-limit {total_loss_limit} is no share of the equity", "between 0% and 100%")
-    file = recording.read()
-    run = variant_of(loaded, file)
-    result = simulate(file, run.strategy, run.settings)
+    trades, starting, daily_limit = _new_run(recording, trading, strategy) if kept is None else _kept_run(kept)
+    if kept is not None and recording.named:
+        raise usage("a kept run and a file: not both", "leave one of them out")
     found = monte_carlo(
-        closed_trades(result.trades, run.settings.calendar),
-        result.kernel.portfolio.money(result.kernel.portfolio.starting),
+        trades,
+        starting,
         method=chosen,
         paths=paths,
         seed=seed,
-        daily_loss_limit=run.settings.daily_loss_limit,
+        daily_loss_limit=daily_limit,
         total_loss_limit=limit,
     )
     if as_json:
         write_json(found.to_json())
     else:
         _show(found)
+
+
+Facts = tuple[list["Closed"], Decimal, Fraction]
+"""What paths are made of: the closed trades, the starting cash, the daily loss limit."""
+
+
+def _new_run(recording: Recording, trading: Trading, strategy: str | None) -> Facts:
+    recording.check()
+    loaded = trading.load(strategy)
+    from engine.backtesting import simulate
+    from engine.tools.montecarlo import closed_trades
+
+    file = recording.read()
+    run = variant_of(loaded, file)
+    result = simulate(file, run.strategy, run.settings)
+    portfolio = result.kernel.portfolio
+    trades = closed_trades(result.trades, run.settings.calendar)
+    return trades, portfolio.money(portfolio.starting), run.settings.daily_loss_limit
+
+
+def _kept_run(folder: Path) -> Facts:
+    from engine.tools.montecarlo import closed_trades
+    from engine.tools.runs import load
+
+    run = load(folder)
+    starting = Decimal(run.starting_cash.numerator) / Decimal(run.starting_cash.denominator)
+    return (
+        closed_trades(run.trades, run.passport["calendar"]),
+        starting,
+        Fraction(str(run.passport["daily_loss_limit"])),
+    )
 
 
 METHODS = {"shuffle": "the same trades in other orders", "resample": "as many trades, drawn anew each time"}

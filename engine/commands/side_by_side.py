@@ -13,10 +13,12 @@ from engine.commands.shared import plain_table, write_table
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from engine.tools.compare import Difference, FigurePair
+    from engine.tools.compare import Comparison, Difference, FigurePair
     from engine.tools.explain import ConditionLine
     from engine.tools.trade_diff import Pair, Row
     from engine.tools.whatif import FirstDifference, WhatIf
+
+HASH_DIGITS = 12
 
 LONGEST_LIST = 20
 """Trades that a table shows; ``--json`` has them all."""
@@ -26,23 +28,39 @@ def show_pairs(found: WhatIf, names: tuple[str, str]) -> None:
     """Write two runs over the same ticks."""
     from engine.tools.compare import figures
 
-    parts = [
-        *settings_table(found.changes, names),
-        *figures_table(figures(found.before.metrics, found.after.metrics), names),
-    ]
+    parts = settings_table(found.changes, names)
+    parts += figures_table(figures(found.before.metrics, found.after.metrics), names)
     parts += trades_table(found.pairs, names)
     if found.first is not None:
         parts += ["", *_parting(found.first, names)]
     write_table(*parts)
 
 
+def show_kept(found: Comparison) -> None:
+    """Write two kept runs, called a and b."""
+    names = ("a", "b")
+    head = plain_table("run", "folder", "strategy")
+    for name, run in zip(names, (found.before, found.after), strict=True):
+        head.add_row(name, run.name, run.strategy)
+    parts: list[Table | str] = [head, "", *settings_table(found.differences, names)]
+    if found.before.decision_hash == found.after.decision_hash:
+        parts.append("every decision is the same")
+    parts += figures_table(found.figures, names)
+    if found.same_data:
+        parts += trades_table(found.pairs, names)
+    else:
+        parts += ["", "on different data: no trade of one has a counterpart in the other"]
+    write_table(*parts)
+
+
 def settings_table(changes: Sequence[Difference], names: tuple[str, str]) -> list[Table | str]:
-    """What was set differently."""
+    """What was different before anything was traded: data, code, settings; of a hash the beginning."""
     if not changes:
         return ["nothing is set differently"]
-    table = plain_table("set", *names)
+    table = plain_table("different", *names)
     for one in changes:
-        table.add_row(one.name, one.before, one.after)
+        short = HASH_DIGITS if one.name.endswith("_sha256") else None
+        table.add_row(one.name, one.before[:short], one.after[:short])
     return [table]
 
 

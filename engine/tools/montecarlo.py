@@ -25,6 +25,7 @@ from engine.calendars import calendar as find_calendar
 from engine.errors import DataError
 from engine.model import Reason
 from engine.portfolio import Trade
+from engine.tools.runs import SavedTrade
 
 SCHEMA = "microburst.montecarlo/1"
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
@@ -146,10 +147,10 @@ def monte_carlo(
     )
 
 
-def closed_trades(trades: Iterable[Trade], calendar: str) -> list[Closed]:
+def closed_trades(trades: Iterable[Trade | SavedTrade], calendar: str) -> list[Closed]:
     """What the rule closed itself, with its trading day; what the end of the data cut off is left out."""
     days = find_calendar(calendar)
-    own = (trade for trade in trades if trade.reason is not Reason.END)
+    own = (trade for trade in trades if trade.reason != Reason.END)
     return [Closed(trade.net, days.trading_day(trade.exit_ts_ns)) for trade in own]
 
 

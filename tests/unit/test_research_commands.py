@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,5 +60,101 @@ def test_whatif_tells_settings_from_parameters(say, recorded):
 )
 def test_whatif_refuses_what_it_cannot_change(say, recorded, arguments, code, words):
     found, out, err = say("whatif", "--ticks", recorded, *arguments)
+    assert (found, out, err.count("\n")) == (code, "", 1)
+    assert words in err
+
+
+@pytest.fixture
+def kept(say, recorded, tmp_path):
+    """Keep a run of a backtest with further flags; returns its folder."""
+
+    def keep(*flags, ticks=recorded):
+        before = set(tmp_path.glob("runs/*"))
+        code, _, err = say("backtest", "--ticks", ticks, "--save", "runs", "--quiet", *flags)
+        assert (code, err) == (0, "")
+        (folder,) = set(tmp_path.glob("runs/*")) - before
+        return str(folder)
+
+    return keep
+
+
+def test_compare_of_kept_runs_is_that_of_the_same_strategies_on_the_file(say, recorded, kept):
+    one, other = kept(), kept("--set", "window=7s")
+    code, out, _ = say("compare", one, other, "--json")
+    found = json.loads(out)
+    assert code == 0
+    again = json.loads(
+        say("compare", "--ticks", recorded, "--a", "momentum_burst", "--b", "momentum_burst window=7s", "--json")[1]
+    )
+    assert found["pairs"] == again["pairs"]
+    assert found["metrics"] == again["metrics"]
+    assert [one["name"] for one in found["differences"]] == ["parameters.window"]
+    assert found["same_data"] is True
+    assert found["same_decisions"] is False
+
+
+def test_compare_of_a_run_with_itself_finds_nothing(say, kept):
+    one = kept()
+    code, out, _ = say("compare", one, one)
+    assert code == 0
+    assert "nothing is set differently\nevery decision is the same\n" in out
+
+
+def test_results_on_different_data_are_not_compared_unless_asked(say, kept, recorded, tmp_path):
+    other = tmp_path / "other.csv"
+    other.write_text("".join(Path(recorded).read_text().splitlines(keepends=True)[:15_000]))
+    runs = kept(), kept(ticks=str(other))
+    code, out, err = say("compare", *runs)
+    assert (code, out) == (8, "")
+    assert "their results say nothing about each other; compare runs on the same file, or" in err
+    code, out, _ = say("compare", *runs, "--different-data", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert [one["name"] for one in found["differences"]] == ["input", "input_sha256"]
+    assert [one["kind"] for one in found["differences"]] == ["data", "data"]
+    assert found["pairs"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ((), 2, "there is nothing to compare"),
+        (("{run}",), 2, "1 run to compare"),
+        (("{run}", "{run}", "{run}"), 2, "3 runs to compare"),
+        (("{run}", "{run}", "--ticks", "{ticks}"), 2, "kept runs and a file: not both"),
+        (("--ticks", "{ticks}", "--a", "momentum_burst"), 2, "there is nothing to compare"),
+        (("--ticks", "{ticks}", "--a", "momentum_burst", "--b", ""), 2, "--a and --b name a strategy each"),
+        (("--ticks", "{ticks}", "--a", "momentum_burst", "--b", "momentum_burst windw=1s"), 3, "windw"),
+        (("{run}", "nowhere"), 5, "there is no such run"),
+    ],
+)
+def test_compare_refuses_what_makes_no_sense(say, kept, recorded, arguments, code, words):
+    run = kept() if "{run}" in arguments else ""
+    found, out, err = say("compare", *(one.format(run=run, ticks=recorded) for one in arguments))
+    assert (found, out, err.count("\n")) == (code, "", 1)
+    assert words in err
+
+
+def test_montecarlo_of_a_kept_run_is_that_of_the_backtest(say, kept, recorded):
+    flags = ("--paths", "200", "--method", "resample", "--seed", "7", "--json")
+    of_run = say("montecarlo", kept("--fee", "1bps"), *flags)
+    assert of_run == say("montecarlo", "--ticks", recorded, "--fee", "1bps", *flags)
+    assert of_run[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ((), 2, "one of --ticks FILE and --bars FILE is needed"),
+        (("--method", "guess"), 2, "--method guess is neither shuffle nor resample"),
+        (("--total-loss-limit", "0"), 2, "--total-loss-limit 0 is no share of the equity"),
+        (("--total-loss-limit", "101%"), 2, "--total-loss-limit 101% is no share of the equity"),
+        (("{run}", "--ticks", "{ticks}"), 2, "a kept run and a file: not both"),
+        (("--ticks", "{ticks}", "--set", "guard=90%"), 4, "there is no trade to put in another order"),
+    ],
+)
+def test_montecarlo_refuses_what_makes_no_sense(say, kept, recorded, arguments, code, words):
+    run = kept() if "{run}" in arguments else ""
+    found, out, err = say("montecarlo", *(one.format(run=run, ticks=recorded) for one in arguments))
     assert (found, out, err.count("\n")) == (code, "", 1)
     assert words in err
