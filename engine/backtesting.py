@@ -57,6 +57,7 @@ def backtest(
     starting_cash: Number = 10_000,
     position_size: Number = 1,
     daily_loss_limit: Number = "5%",
+    risk_free_rate: Number = 0,
     **parameters: Any,
 ) -> BacktestResult:
     """Run a strategy over recorded ticks.
@@ -77,6 +78,7 @@ def backtest(
             writes it: ``{"avoid": "12:00-14:00", "flatten_before_close": "15m"}`` (``engine.session_rules``).
         calendar: trading sessions, ``"always"``, ``"us_equities"``, ``"globex"``, or an exchange such as ``"XNYS"``.
         starting_cash, position_size, daily_loss_limit: the account and its limit.
+        risk_free_rate: of a year; what the Sharpe and Sortino ratios are measured against.
         parameters: parameters of the strategy by name, such as ``window="7s"``.
 
     Raises:
@@ -104,6 +106,7 @@ def backtest(
         starting_cash=starting_cash,
         position_size=position_size,
         daily_loss_limit=daily_loss_limit,
+        risk_free_rate=risk_free_rate,
     )
     return simulate(file, chosen, settings)
 
@@ -155,6 +158,7 @@ def make_settings(
     starting_cash: Number = 10_000,
     position_size: Number = 1,
     daily_loss_limit: Number = "5%",
+    risk_free_rate: Number = 0,
 ) -> Settings:
     """Read the settings of ``backtest``; ``block`` decides the fills where they are left open."""
     delays = {"latency_feed": latency_feed, "latency_order": latency_order}
@@ -177,6 +181,7 @@ def make_settings(
         starting_cash=parse_number(starting_cash, where="starting_cash"),
         position_size=parse_number(position_size, where="position_size"),
         daily_loss_limit=positive("daily_loss_limit", parse_ratio(daily_loss_limit, where="daily_loss_limit")),
+        risk_free_rate=parse_ratio(risk_free_rate, where="risk_free_rate"),
     )
 
 

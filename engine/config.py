@@ -128,6 +128,7 @@ class PaperSettings(Section):
     latency_feed: Duration = setting("0s", "delay of market data on its way to the engine", "time")
     latency_order: Duration = setting("0s", "delay of an order on its way to the venue", "time")
     starting_cash: Amount = setting("10000", "equity at the start", "account currency", gt=0)
+    risk_free_rate: Ratio = setting("0%", "what Sharpe and Sortino ratios are measured against", "a year")
 
 
 class RiskSettings(Section):

@@ -12,14 +12,16 @@ from typing import Any
 
 from engine.brokers.paper import VenueModel
 from engine.errors import MissingExtraError
-from engine.events import DayStarted, SignalRefused, SignalSkipped
+from engine.events import SignalRefused, SignalSkipped
 from engine.journal import MemoryJournal
 from engine.kernel import Kernel
 from engine.metrics import trade_metrics
+from engine.metrics_excursions import Excursion, excursions
 from engine.portfolio import Trade
 from engine.sessions import day_text
 from engine.store import TickFile
 from engine.strategy import Strategy
+from engine.tools.figures import days_of, further_figures
 from engine.tools.provenance import provenance
 
 SCHEMA = "microburst.backtest/1"
@@ -39,7 +41,10 @@ TRADE_FIELDS = (
     "fees",
     "net",
 )
-"""What a result says of each trade, in this order."""
+"""What a trade says of itself, in this order."""
+
+ROW_FIELDS = (*TRADE_FIELDS, *Excursion._fields)
+"""What a result says of each trade: also how far the market went against it and for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class Settings:
     starting_cash: Fraction
     position_size: Fraction
     daily_loss_limit: Fraction
+    risk_free_rate: Fraction = Fraction(0)  # of a year; what Sharpe and Sortino ratios are measured against
     session_rules: Mapping[str, str] = field(default_factory=dict)  # as they are written, those that are set
 
     def to_json(self) -> dict[str, Any]:
@@ -68,6 +74,7 @@ class Settings:
             "starting_cash": float(self.starting_cash),
             "position_size": float(self.position_size),
             "daily_loss_limit": float(self.daily_loss_limit),
+            "risk_free_rate": float(self.risk_free_rate),
         }
 
 
@@ -77,6 +84,8 @@ def plain(value: Any) -> Any:
         return float(value)
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
     return value
 
 
@@ -148,7 +157,8 @@ class BacktestResult:
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        """Figures of the run; definitions in ``engine.metrics``. Drawdowns are marked at every trade print.
+        """Figures of the run; ``docs/reference/metrics.md`` defines each. Drawdowns are marked at every trade print,
+        those at closes at the closed trades.
 
         ``truncated_ticks`` counts the ticks on which a window would have held more than the core can keep; the rule
         is silent there.
@@ -163,6 +173,7 @@ class BacktestResult:
             "max_drawdown": portfolio.money(core.drawdown),
             "current_drawdown": portfolio.money(core.peak - core.equity),
             "days": days,
+            **further_figures(self),
             "late_ticks": core.late,
             "truncated_ticks": sum(core.ring(index)[2] for index in range(len(self.kernel.instruments))),
         }
@@ -170,12 +181,21 @@ class BacktestResult:
     @cached_property
     def daily_pnl(self) -> dict[str, Decimal]:
         """Result of each trading day, open positions marked at its end, by ISO date."""
-        starts = [d for d in self.journal.decisions if isinstance(d, DayStarted)]
-        if not starts:
-            return {}
-        ends = [start.equity for start in starts[1:]] + [self.kernel.core.equity]
         money = self.kernel.portfolio.money
-        return {day_text(start.day): money(end - start.equity) for start, end in zip(starts, ends, strict=True)}
+        return {day_text(one.day): money(one.end - one.start) for one in days_of(self)}
+
+    @cached_property
+    def excursions(self) -> list[Excursion]:
+        """The worst and the best each trade stood while it was open, in the order of ``trades``."""
+        return excursions(self.file.block, self.file.instruments, self.trades)
+
+    @property
+    def trade_rows(self) -> list[dict[str, Any]]:
+        """Every trade by ``ROW_FIELDS``, exactly."""
+        return [
+            {**{name: getattr(trade, name) for name in TRADE_FIELDS}, **excursion._asdict()}
+            for trade, excursion in zip(self.trades, self.excursions, strict=True)
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain values."""
@@ -186,7 +206,7 @@ class BacktestResult:
             "ticks": len(block),
             "first_ts_ns": int(block.ts_ns[0]) if len(block) else None,
             "last_ts_ns": int(block.ts_ns.max()) if len(block) else None,
-            "trades": [{name: plain(getattr(trade, name)) for name in TRADE_FIELDS} for trade in self.trades],
+            "trades": [plain(row) for row in self.trade_rows],
             "skipped_signals": [self._note(note) for note in self.skipped_signals],
             "refusals": [self._note(note) for note in self.refusals],
             "metrics": plain(self.metrics),
@@ -212,7 +232,7 @@ class BacktestResult:
         text, number, whole = pl.String, pl.Float64, pl.Int64
         kinds = {"symbol": text, "side": text, "reason": text, "entry_ts_ns": whole, "exit_ts_ns": whole}
         rows = self.to_json()["trades"]
-        return pl.DataFrame(rows, {name: kinds.get(name, number) for name in TRADE_FIELDS}).with_columns(
+        return pl.DataFrame(rows, {name: kinds.get(name, number) for name in ROW_FIELDS}).with_columns(
             pl.from_epoch(pl.col("entry_ts_ns", "exit_ts_ns"), time_unit="ns").name.replace("_ts_ns", "_time")
         )
 

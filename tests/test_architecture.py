@@ -45,7 +45,18 @@ LAYERS = {
         ("hot", "words", "language"),
     ),
     "domain": Layer(
-        engine("strategy", "lanes", "orders", "portfolio", "risk", "metrics", "sessions", "session_clock")
+        engine(
+            "strategy",
+            "lanes",
+            "orders",
+            "portfolio",
+            "risk",
+            "metrics",
+            "metrics_equity",
+            "metrics_excursions",
+            "sessions",
+            "session_clock",
+        )
         + engine("session_tables", "session_rules", "ports"),
         ("hot", "words", "language", "domain"),
     ),

@@ -257,6 +257,7 @@ def account_of(config: Config) -> dict[str, Any]:
         "latency_feed": f"{config.paper.latency_feed}ns",
         "latency_order": f"{config.paper.latency_order}ns",
         "starting_cash": config.paper.starting_cash,
+        "risk_free_rate": config.paper.risk_free_rate,
         "position_size": config.risk.position_size,
         "daily_loss_limit": config.risk.daily_loss_limit,
         "calendar": config.session.calendar,

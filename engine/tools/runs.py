@@ -23,7 +23,7 @@ import orjson
 
 from engine.errors import DataError, NotFoundError, UserError
 from engine.model import SECOND_NS
-from engine.results import TRADE_FIELDS, BacktestResult
+from engine.results import ROW_FIELDS, BacktestResult
 
 SCHEMA = "microburst.run/1"
 RUN_FILE = "run.json"
@@ -35,7 +35,7 @@ TEXT_FIELDS = ("symbol", "side", "reason")
 
 
 class SavedTrade(NamedTuple):
-    """A closed trade as it was written: prices, sizes and money exact, as ``engine.portfolio.Trade`` has them."""
+    """A closed trade as it was written: prices, sizes and money exact, as ``BacktestResult.trade_rows`` has them."""
 
     symbol: str
     side: str
@@ -50,6 +50,8 @@ class SavedTrade(NamedTuple):
     slippage_cost: Decimal
     fees: Decimal
     net: Decimal
+    mae: Decimal
+    mfe: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def save(result: BacktestResult, parent: Path, saved_ns: int) -> Path:
     found = result.to_json()
     trades = found.pop("trades")
     contents = {
-        "trades.csv": table(TRADE_FIELDS, ([getattr(t, name) for name in TRADE_FIELDS] for t in result.trades)),
+        "trades.csv": table(ROW_FIELDS, (row.values() for row in result.trade_rows)),
         "days.csv": table(("day", "pnl"), result.daily_pnl.items()),
         "equity.csv": table(("ts_ns", "equity"), equity_at_closes(result)),
     }

@@ -13,7 +13,7 @@ import pytest
 
 import engine
 from engine.errors import DataError, ExitCode, NotFoundError, UserError
-from engine.results import TRADE_FIELDS
+from engine.results import ROW_FIELDS
 from engine.tools.runs import RUN_FILE, SavedTrade, load, plain_decimal, runs_in, save
 from mock_server.market import generate
 
@@ -35,7 +35,7 @@ def test_a_run_comes_back_to_the_last_digit(result, folder):
     run = load(folder)
     assert len(result.trades) > 5
     assert [tuple(trade) for trade in run.trades] == [
-        tuple(getattr(trade, name) for name in SavedTrade._fields) for trade in result.trades
+        tuple(row[name] for name in SavedTrade._fields) for row in result.trade_rows
     ]
     assert run.days == result.daily_pnl
     assert run.starting_cash == Fraction(10_000, 3)
@@ -46,7 +46,7 @@ def test_a_run_comes_back_to_the_last_digit(result, folder):
 
 
 def test_the_saved_trade_has_the_fields_of_a_result():
-    assert SavedTrade._fields == TRADE_FIELDS
+    assert SavedTrade._fields == ROW_FIELDS
 
 
 def test_equity_ends_where_the_account_does(result, folder):

@@ -1,0 +1,85 @@
+"""What buying and holding would have made: the same period, the same venue and the same costs as the run."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from engine.brokers.paper import PaperBroker, VenueModel
+from engine.model import Kind, Side, TickBlock
+from engine.orders import Order
+from engine.portfolio import Portfolio, exact_price, rounded
+from engine.ports import Fill
+from engine.risk import Approved
+from engine.store import TickFile
+
+
+def buy_and_hold(file: TickFile, venue: VenueModel, starting_cash: Fraction) -> list[dict[str, Any]]:
+    """Return what each symbol would have made, bought at its first trade and sold at its last.
+
+    Each gets an equal share of the starting cash, spent in whole lots; both fills pay spread, slippage and fees.
+
+    Returns:
+        By symbol: ``symbol``, ``qty``, ``entry_price``, ``exit_price``, ``net`` in currency, and ``return``, net over
+        the share. Of a symbol without trades, or of which the share buys no lot, all but the symbol are None.
+    """
+    portfolio = Portfolio(file.instruments, starting_cash)
+    broker = PaperBroker(venue, portfolio)
+    share = portfolio.starting // max(1, len(file.instruments))
+    return [_hold(file, number, portfolio, broker, share) for number in range(len(file.instruments))]
+
+
+def _hold(file: TickFile, number: int, portfolio: Portfolio, broker: PaperBroker, share: int) -> dict[str, Any]:
+    instrument, unit = file.instruments[number], portfolio.units[number]
+    nothing = dict.fromkeys(("qty", "entry_price", "exit_price", "net", "return"))
+    markets = _ends(file.block, number)
+    if markets is None:
+        return {"symbol": instrument.symbol, **nothing}
+    lots = share // (markets[0][0] * unit)
+    if lots < 1:
+        return {"symbol": instrument.symbol, **nothing}
+    bought, sold = (
+        _fill(broker, Order(n, 0, number, side, lots, 0), market)
+        for n, (side, market) in enumerate(zip((Side.LONG, Side.SHORT), markets, strict=True), 1)
+    )
+    costs = bought.slippage + bought.fee + sold.slippage + sold.fee
+    net = rounded((sold.price_ticks - bought.price_ticks) * lots * unit) - costs
+    return {
+        "symbol": instrument.symbol,
+        "qty": instrument.size(lots),
+        "entry_price": exact_price(instrument, bought.price_ticks),
+        "exit_price": exact_price(instrument, sold.price_ticks),
+        "net": portfolio.money(net),
+        "return": net / share,
+    }
+
+
+def _fill(broker: PaperBroker, order: Order, market: tuple[int, int, int]) -> Fill:
+    """Fill at the venue; before the first quote, at the trade's price."""
+    last, bid, ask = market
+    filled = broker.fill(Approved(order), last, bid, ask) or broker.fill(Approved(order), last, last, last)
+    assert filled is not None, "there is a price"
+    return filled
+
+
+def _ends(block: TickBlock, number: int) -> tuple[tuple[int, int, int], tuple[int, int, int]] | None:
+    """Price, bid and ask at the first and at the last trade of an instrument; a bar opens at its open."""
+    chosen = np.ones(len(block), bool) if block.kind is None else block.kind == Kind.TRADE
+    if block.instrument is not None:
+        chosen = chosen & (block.instrument == number)
+    rows = np.flatnonzero(chosen)
+    if not len(rows):
+        return None
+    first, last = int(rows[0]), int(rows[-1])
+
+    def market(row: int) -> tuple[int, int, int]:
+        sides = (block.bid_ticks, block.ask_ticks)
+        bid, ask = (0 if side is None else int(side[row]) for side in sides)
+        return int(block.price_ticks[row]), bid, ask
+
+    opening = market(first)
+    if block.open_ticks is not None:
+        opening = (int(block.open_ticks[first]), 0, 0)
+    return opening, market(last)
