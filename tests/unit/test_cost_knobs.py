@@ -38,7 +38,11 @@ MOVES = {"latency_feed": "250ms", "latency_order": "250ms"}
 RUNGS = ["last", "touch"]
 """The fill models, each at least as dear as the one before for an order that goes to the market."""
 
-NO_COST = {"fills": "its rungs are compared below", "starting_cash": "the account, not the venue"}
+NO_COST = {
+    "fills": "its rungs are compared below",
+    "starting_cash": "the account, not the venue",
+    "risk_free_rate": "what ratios are measured against",
+}
 
 
 class ByTheClock(Strategy):
