@@ -8,6 +8,7 @@ import typer
 
 from engine.commands.groups import with_groups
 from engine.commands.inputs import Recording
+from engine.commands.progress import progress
 from engine.commands.shared import JsonFlag, Trading, account_of, chosen_strategy, plain_table, write_json, write_table
 from engine.errors import ExitCode, UserError
 
@@ -39,7 +40,8 @@ def lookahead(
     config = loaded.config
     chosen = chosen_strategy(loaded)(**config.strategy.params)
     file = recording.read()
-    report = compare(file, chosen, make_settings(file.block, **account_of(config)), points, seed)
+    with progress() as told:
+        report = compare(file, chosen, make_settings(file.block, **account_of(config)), points, seed, told)
     who = type(chosen).__name__
     if as_json:
         write_json({"schema": SCHEMA, "strategy": who, **report.to_json()})

@@ -5,16 +5,21 @@
 3. *Truncated*: cut off after a record, for every record at which something was decided and for others drawn at random,
    the run makes the decisions of the whole run up to there, and every condition has the same value, to the bit.
 
-Rules cannot look ahead; a strategy's own Python can, in data that it keeps. So where there is such code each cut is run
-twice, with what comes after it erased and with it mirrored, in every column as long as the ticks that the strategy can
-reach (``engine.tools.futures``). What it cannot reach from its class, its module or itself is not changed.
+A rule knows nothing but what it has been handed. So one run is enough for all cuts: it is handed the records up to the
+first, and compared there before it is handed those up to the second.
+
+A strategy's own Python can look ahead, in data that it keeps. So where there is such code each cut is a run of its own,
+from the beginning, and two: with what comes after it erased and with it mirrored, in every column as long as the ticks
+that the strategy can reach (``engine.tools.futures``). What it cannot reach from its class, its module or itself is not
+changed.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import zip_longest
 from typing import Any
 
@@ -73,9 +78,20 @@ class Report:
 
 Values = list[str]
 
+Told = Callable[[str, int, int], None]
+"""Hears how far a comparison is: its name, how many of its steps are done, and how many there are."""
+
+STRIDE = 4096
+"""Records between two words on how far the run tick by tick is."""
+
 
 def lookahead(
-    file: TickFile, strategy: Strategy, settings: Settings, points: int = DEFAULT_POINTS, seed: int = 1
+    file: TickFile,
+    strategy: Strategy,
+    settings: Settings,
+    points: int = DEFAULT_POINTS,
+    seed: int = 1,
+    told: Told = lambda check, done, of: None,
 ) -> Report:
     """Compare the whole run with itself, tick by tick and truncated; stop at the first difference.
 
@@ -83,16 +99,17 @@ def lookahead(
         file, strategy, settings: as for a backtest.
         points: records drawn at random to cut at, beside those with decisions.
         seed: of the draw.
+        told: hears how far it is.
 
     Raises:
         DataError: the ticks are not valid.
     """
-    return _Comparison(file, strategy, settings).report(points, seed)
+    return _Comparison(file, strategy, settings, told).report(points, seed)
 
 
 class _Comparison:
-    def __init__(self, file: TickFile, strategy: Strategy, settings: Settings) -> None:
-        self._file, self._strategy, self._settings = file, strategy, settings
+    def __init__(self, file: TickFile, strategy: Strategy, settings: Settings, told: Told) -> None:
+        self._file, self._strategy, self._settings, self._told = file, strategy, settings, told
         own = has_own_code(strategy) or features_of(strategy)
         self._reach = Reach(strategy, file.block) if own else None
         self._clock = engine_time(file.block)
@@ -128,6 +145,8 @@ class _Comparison:
         block, before = self._file.block, 0
         journal, kernel = self._compose(fresh(self._strategy))
         for row in range(len(block)):
+            if row % STRIDE == 0:
+                self._told("tick by tick", row, len(block))
             kernel.process(block.part(row, row + 1))
             made = len(journal.decisions)
             if made > before:
@@ -142,36 +161,52 @@ class _Comparison:
         return self._difference("tick by tick", len(block) - 1, journal.decisions)
 
     def _truncated(self, report: Report, drawn: Sequence[int]) -> None:
-        """Run up to each record with a decision and each drawn one, in order, until something differs."""
+        """Cut after each record with a decision and each drawn one, in order, until something differs."""
         before = [0, *self._after]
         decided = frozenset(row for row, made in enumerate(self._after) if made > before[row])
-        futures = (None,) if self._reach is None else (ERASED, MIRRORED)
-        for row in sorted(decided.union(drawn)):
+        rows = sorted(decided.union(drawn))
+        cut = self._go_on() if self._reach is None else partial(self._run_again, self._reach)
+        for number, row in enumerate(rows):
+            self._told("truncated", number, len(rows))
             report.cuts += 1
             report.decision_cuts += row in decided
             report.values += len(self._values[row])
-            for future in futures:
-                report.mismatch = self._cut(row, future)
-                if report.mismatch is not None:
-                    return
+            report.mismatch = cut(row)
+            if report.mismatch is not None:
+                return
 
-    def _cut(self, row: int, future: str | None) -> Mismatch | None:
-        if future is None or self._reach is None:
-            return self._run_to(row, fresh(self._strategy))
-        with self._reach.other_future(row, future):
-            strategy = fresh(self._strategy)
-            self._reach.change_own(strategy, row, future)
-            return self._run_to(row, strategy)
+    def _go_on(self) -> Callable[[int], Mismatch | None]:
+        """One run for all cuts, in their order: at each it has been handed the records up to there and no other."""
+        journal, kernel = self._compose(fresh(self._strategy))
+        handed = 0
 
-    def _run_to(self, row: int, strategy: Strategy) -> Mismatch | None:
-        """Run over the records up to ``row``, and compare the decisions and the values at the end."""
-        journal, kernel = self._compose(strategy)
-        made = self._after[row]
-        try:
-            kernel.process(self._file.block.part(0, row + 1))
-        except UserError as error:  # of the strategy's code, which did not fail in the whole run
-            return Mismatch("truncated", row, int(self._clock[row]), None, "no error", error.line())
-        mismatch = self._difference("truncated", row, journal.decisions, 0, made)
+        def to(row: int) -> Mismatch | None:
+            nonlocal handed
+            kernel.process(self._file.block.part(handed, row + 1))
+            compared, handed = self._after[handed - 1] if handed else 0, row + 1
+            return self._at_cut(row, journal, kernel, compared)
+
+        return to
+
+    def _run_again(self, reach: Reach, row: int) -> Mismatch | None:
+        """Run up to a record from the beginning, with either other future of what the strategy can reach."""
+        for future in (ERASED, MIRRORED):
+            with reach.other_future(row, future):
+                strategy = fresh(self._strategy)
+                reach.change_own(strategy, row, future)
+                journal, kernel = self._compose(strategy)
+                try:
+                    kernel.process(self._file.block.part(0, row + 1))
+                except UserError as error:  # of the strategy's code, which did not fail in the whole run
+                    return Mismatch("truncated", row, int(self._clock[row]), None, "no error", error.line())
+                mismatch = self._at_cut(row, journal, kernel)
+            if mismatch is not None:
+                return mismatch
+        return None
+
+    def _at_cut(self, row: int, journal: MemoryJournal, kernel: Kernel, compared: int = 0) -> Mismatch | None:
+        """Compare the decisions from number ``compared`` on, and the values, of a run that ends after a record."""
+        mismatch = self._difference("truncated", row, journal.decisions, compared, self._after[row])
         if mismatch is not None:
             return mismatch
         for expected, found in zip(self._values[row], _values_of(kernel), strict=True):

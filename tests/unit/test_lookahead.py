@@ -372,3 +372,50 @@ def test_what_cannot_be_changed_is_named(aapl, monkeypatch):
 
     monkeypatch.setitem(globals(), "FRAME", Frame())
     assert "FRAME" in examined(aapl, InAGlobal(), points=0).unchanged
+
+
+class Plain(Strategy):
+    """A rule and nothing else."""
+
+    long = change(seconds(10)) >= pct("0.03")
+    exits = EXITS
+
+
+def test_a_rule_is_cut_at_every_decision_in_one_run(monkeypatch):
+    """What a rule needs does not grow with its decisions: twice the whole run, tick by tick, and once with cuts."""
+    composed = []
+    monkeypatch.setattr(tool, "make_kernel", lambda *given: composed.append(1) or make_kernel(*given))
+    told: list[tuple[str, int, int]] = []
+    file = load_ticks(generate(20_000)._asdict())
+    report = lookahead(file, Plain(), make_settings(file.block), told=lambda *step: told.append(step))
+    assert report.mismatch is None
+    assert report.decision_cuts > 10
+    assert len(composed) == 4
+    assert [step for step in told if step[0] == "truncated"] == [
+        ("truncated", n, report.cuts) for n in range(report.cuts)
+    ]
+
+
+@pytest.mark.parametrize("what", ["a decision", "a value"])
+def test_each_cut_of_that_run_is_compared(what, monkeypatch):
+    """One decision too many, or another value, after any one cut is found there and nowhere else."""
+    file = load_ticks(generate(20_000)._asdict())
+    settings = make_settings(file.block)
+    cuts = lookahead(file, Plain(), settings, points=20).cuts
+    genuine = tool._Comparison._at_cut
+    for wrong in (0, 1, cuts // 2, cuts - 1):
+        seen: list[int] = []
+
+        def at_cut(self, row, journal, kernel, compared=0, seen=seen, wrong=wrong):
+            seen.append(row)
+            if len(seen) == wrong + 1 and what == "a decision":
+                journal.decisions.append(journal.decisions[0] if journal.decisions else None)
+            elif len(seen) == wrong + 1:
+                self._values[row] = [*self._values[row][:-1], "another"]
+            return genuine(self, row, journal, kernel, compared)
+
+        monkeypatch.setattr(tool._Comparison, "_at_cut", at_cut)
+        report = lookahead(file, Plain(), settings, points=20)
+        assert report.mismatch is not None
+        assert (report.mismatch.check, report.mismatch.row) == ("truncated", seen[wrong])
+        assert report.cuts == wrong + 1
