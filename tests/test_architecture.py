@@ -70,6 +70,7 @@ LAYERS = {
         (
             *engine(
                 "journal",
+                "journal_*",
                 "store",
                 "store_*",
                 "brokers",
