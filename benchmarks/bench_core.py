@@ -25,7 +25,7 @@ from engine.journal import MemoryJournal
 from engine.kernel import Kernel
 from engine.lanes import Assignment
 from engine.portfolio import Portfolio
-from engine.risk import RiskGate, RiskLimits
+from engine.risk import RiskGate
 from engine.sessions import calendar
 from engine.strategy import Strategy
 
@@ -107,7 +107,7 @@ def kernel_of(ticks: Ticks, strategies: list[Strategy]) -> Kernel:
         [Assignment(strategy, range(1), Fraction(1)) for strategy in strategies],
         calendar=calendar("always"),
         portfolio=portfolio,
-        risk=RiskGate(RiskLimits(settings.daily_loss_limit), portfolio),
+        risk=RiskGate(settings.limits, portfolio),
         broker=PaperBroker(settings.venue, portfolio),
         journal=MemoryJournal(),
     )

@@ -85,7 +85,6 @@ async def decide(address: str, wanted: int) -> list[int]:
         calendar="always",
         starting_cash=Fraction(10_000),
         position_size=Fraction(1),
-        daily_loss_limit=Fraction("0.05"),
     )
     kernel = make_kernel(feed.instruments, make_strategy("momentum_burst", {}), settings, MemoryJournal())
     delays, seen = [], 0

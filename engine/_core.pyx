@@ -43,6 +43,7 @@ from engine._lanes cimport (
     begin_candles,
     first_at_or_after,
     first_trade_from,
+    has_fallen,
     mark_account,
     note_drawdown,
     search,
@@ -1194,6 +1195,17 @@ cdef class Core:
             self.account.floor = wide_from_int(floor)
         note_drawdown(&self.account)
 
+    def limit_drawdown(self, share=0, scale=0):
+        """Fire ``RISK`` when the equity has fallen from its highest, counted from now, by ``share / scale`` of that.
+
+        Both together stay below ``2**24``; without them there is no such limit.
+        """
+        if not 0 <= share <= scale < 1 << 24:
+            raise ValueError(f"a drawdown of {share}/{scale} cannot be watched")
+        self.account.high = self.account.equity
+        self.account.fall_share = share
+        self.account.fall_scale = scale
+
     def set_holding(self, int instrument, int64_t lots, int64_t unit, int64_t mark_ticks):
         """State the account's position: signed lots, money units per tick and lot, and the price it is marked at."""
         cdef Holding* it
@@ -1251,6 +1263,11 @@ cdef class Core:
     def drawdown(self):
         """The largest fall of equity from its peak so far, marked at every trade."""
         return wide_to_int(self.account.drawdown)
+
+    @property
+    def drawdown_reached(self):
+        """Whether the equity has fallen from its highest by the drawdown limit."""
+        return bool(has_fallen(&self.account))
 
     @property
     def peak(self):

@@ -87,6 +87,9 @@ cdef struct Account:
     i128 floor
     i128 peak
     i128 drawdown
+    i128 high  # of the equity since the drawdown limit was set
+    int64_t fall_share  # the drawdown limit as a quotient, share / scale; 0 / 0: none
+    int64_t fall_scale
     int scanned  # records of this block already marked
 
 cdef struct Holding:
@@ -353,12 +356,24 @@ cdef inline void search(
         find_exit(lane, tape, records, trades, block)
 
 
+cdef inline int has_fallen(Account* account) noexcept nogil:
+    """Whether the equity has fallen from its highest by the drawdown limit: a floor that rises with the equity."""
+    if account.fall_scale == 0:
+        return 0
+    if i128_less(account.high, account.equity):
+        account.high = account.equity
+    return not i128_less(
+        i128_mul(i128_sub(account.high, account.equity), account.fall_scale),
+        i128_mul(account.high, account.fall_share),
+    )
+
+
 cdef inline int mark_at(Account* account, Holding* held, int64_t price) noexcept nogil:
-    """Count a position at ``price``. Returns whether the equity has reached its floor."""
+    """Count a position at ``price``. Returns whether the equity has reached its floor, or fallen too far."""
     account.equity = i128_add(account.equity, i128_mul(i128_mul64(price - held.mark_ticks, held.lots), held.unit))
     held.mark_ticks = price
     note_drawdown(account)
-    return account.floor_set and not i128_less(account.floor, account.equity)
+    return (account.floor_set and not i128_less(account.floor, account.equity)) or has_fallen(account)
 
 
 cdef inline int mark_account(
@@ -366,7 +381,7 @@ cdef inline int mark_account(
 ) noexcept nogil:
     """Mark open positions on every trade whose risk phase comes before ``before``.
 
-    Returns the record on which the equity reaches the floor, or -1.
+    Returns the record on which the equity reaches the floor or has fallen too far, or -1.
     """
     cdef int record = account.scanned, trade
     cdef Holding* held

@@ -21,14 +21,15 @@ from engine.errors import ConfigError, DataError, nearest
 from engine.events import Decision
 from engine.journal import MemoryJournal
 from engine.kernel import Kernel
-from engine.lanes import Assignment
 from engine.model import Instrument, TickBlock
 from engine.plugins import find_strategy
 from engine.portfolio import Portfolio
 from engine.quantities import Fee, Number, parse_duration_ns, parse_fee, parse_number, parse_ratio
 from engine.results import BacktestResult, Settings
-from engine.risk import RiskGate, RiskLimits
+from engine.risk import RiskGate
+from engine.risk_limits import profile, with_limits
 from engine.session_rules import SessionRules
+from engine.sizing import Size, parse_size
 from engine.store import OnBadRow, TickFile, from_frame, read_ticks
 from engine.store_rows import columns_of, first_bad_row
 from engine.strategy import Strategy
@@ -56,7 +57,10 @@ def backtest(
     session_rules: Mapping[str, str] | None = None,
     starting_cash: Number = 10_000,
     position_size: Number = 1,
-    daily_loss_limit: Number = "5%",
+    size: str | Size | None = None,
+    risk_profile: str | None = None,
+    limits: Mapping[str, object] | None = None,
+    daily_loss_limit: Number | None = None,
     risk_free_rate: Number = 0,
     **parameters: Any,
 ) -> BacktestResult:
@@ -77,7 +81,12 @@ def backtest(
         session_rules: when within sessions entries are allowed and when everything is closed, as the configuration
             writes it: ``{"avoid": "12:00-14:00", "flatten_before_close": "15m"}`` (``engine.session_rules``).
         calendar: trading sessions, ``"always"``, ``"us_equities"``, ``"globex"``, or an exchange such as ``"XNYS"``.
-        starting_cash, position_size, daily_loss_limit: the account and its limit.
+        starting_cash: equity at the start.
+        position_size: units of every entry, where neither ``size`` nor the strategy says how large it is.
+        size: how large entries are, as ``"500 dollars"``, ``"1% risk"`` (``engine.sizing``); None: it decides.
+        risk_profile: limits to start from (``engine.risk_limits``); None: those that the strategy names.
+        limits: single limits over the profile's, by name: ``{"max_position_units": 3, "daily_loss_limit": "off"}``.
+        daily_loss_limit: the same as in ``limits``.
         risk_free_rate: of a year; what the Sharpe and Sortino ratios are measured against.
         parameters: parameters of the strategy by name, such as ``window="7s"``.
 
@@ -95,6 +104,7 @@ def backtest(
     chosen = make_strategy(strategy, parameters)
     settings = make_settings(
         file.block,
+        chosen,
         fills=fills,
         spread=spread,
         slippage_bps=slippage_bps,
@@ -105,6 +115,9 @@ def backtest(
         session_rules=session_rules,
         starting_cash=starting_cash,
         position_size=position_size,
+        size=size,
+        risk_profile=risk_profile,
+        limits=limits,
         daily_loss_limit=daily_loss_limit,
         risk_free_rate=risk_free_rate,
     )
@@ -146,6 +159,7 @@ class Following(MemoryJournal):
 
 def make_settings(
     block: TickBlock,
+    strategy: Strategy | type[Strategy] | None = None,
     *,
     fills: str | None = None,
     spread: Number | None = None,
@@ -157,10 +171,13 @@ def make_settings(
     session_rules: Mapping[str, str] | None = None,
     starting_cash: Number = 10_000,
     position_size: Number = 1,
-    daily_loss_limit: Number = "5%",
+    size: str | Size | None = None,
+    risk_profile: str | None = None,
+    limits: Mapping[str, object] | None = None,
+    daily_loss_limit: Number | None = None,
     risk_free_rate: Number = 0,
 ) -> Settings:
-    """Read the settings of ``backtest``; ``block`` decides the fills where they are left open."""
+    """Read the settings of ``backtest``; left open, ``block`` decides the fills and ``strategy`` the limits."""
     delays = {"latency_feed": latency_feed, "latency_order": latency_order}
     delays_ns = {name: parse_duration_ns(delay, where=name) for name, delay in delays.items()}
     if block.start_ns is not None and any(delays_ns.values()):
@@ -180,9 +197,18 @@ def make_settings(
         session_rules={key: text for key, text in (session_rules or {}).items() if text.strip()},
         starting_cash=parse_number(starting_cash, where="starting_cash"),
         position_size=parse_number(position_size, where="position_size"),
-        daily_loss_limit=positive("daily_loss_limit", parse_ratio(daily_loss_limit, where="daily_loss_limit")),
+        size=parse_size(size, where="size") if isinstance(size, str) else size,
         risk_free_rate=parse_ratio(risk_free_rate, where="risk_free_rate"),
+        **chosen_limits(strategy, risk_profile, {"daily_loss_limit": daily_loss_limit} | dict(limits or {})),
     )
+
+
+def chosen_limits(
+    strategy: Strategy | type[Strategy] | None, named: str | None, given: Mapping[str, object]
+) -> dict[str, Any]:
+    """The account's limits, and the name of the profile that they start from."""
+    start = profile(named or (strategy.risk_profile if strategy is not None else "standard"))
+    return {"limits": with_limits(start.limits, given), "risk_profile": start.name}
 
 
 def make_kernel(
@@ -196,11 +222,11 @@ def make_kernel(
     portfolio = Portfolio(instruments, settings.starting_cash)
     return Kernel(
         instruments,
-        [Assignment(strategy, range(len(instruments)), settings.position_size)] if strategy is not None else [],
+        [settings.assignment(strategy, range(len(instruments)))] if strategy is not None else [],
         calendar=find_calendar(settings.calendar),
         rules=SessionRules.read(settings.session_rules),
         portfolio=portfolio,
-        risk=RiskGate(RiskLimits(settings.daily_loss_limit), portfolio),
+        risk=RiskGate(settings.limits, portfolio),
         broker=PaperBroker(settings.venue, portfolio),
         journal=journal,
         **more,

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, create_model
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 from pydantic_settings import (
@@ -42,8 +42,10 @@ from engine.quantities import (
     parse_number,
     parse_ratio,
 )
+from engine.risk_limits import BY_NAME, LIMITS, PROFILES, Measure, profile
 from engine.session_rules import RULE_KEYS, SessionRules
 from engine.sessions import calendar_names
+from engine.sizing import parse_size
 
 PROJECT_FILE = Path("microburst.toml")
 AUTO_FEED = "auto"
@@ -71,6 +73,11 @@ def _calendar_name(value: object) -> str:
     if text not in calendar_names() and (text.islower() or not text):
         raise ConfigError(f"there is no calendar {value!r}", fix=nearest(str(value), calendar_names()))
     return str(value)
+
+
+def _profile_name(value: object) -> str:
+    """Read the name of a set of limits."""
+    return str(value) and profile(str(value), where="").name
 
 
 def _optional_amount(value: Any) -> Fraction | None:
@@ -131,13 +138,59 @@ class PaperSettings(Section):
     risk_free_rate: Ratio = setting("0%", "what Sharpe and Sortino ratios are measured against", "a year")
 
 
-class RiskSettings(Section):
+def _limit(name: str) -> Any:
+    """Declare the key of one limit of ``engine.risk_limits``; it stays the text that was written, empty: not set."""
+    limit = BY_NAME[name]
+
+    def check(text: object) -> str:
+        value = limit.read(text, where="")
+        if limit.measure is Measure.RATIO and value is not None and value > 1:
+            raise ConfigError(f"{text} is more than everything", fix="" if "%" in str(text) else f"write {text}%")
+        return str(text)
+
+    return Annotated[str, _reads(check)], setting(
+        "", f"{limit.meaning}; off, or empty: as the profile says", limit.unit
+    )
+
+
+class _RiskSettings(Section):
     """What no strategy may exceed."""
 
-    daily_loss_limit: Ratio = setting(
-        "5%", "realised and open loss of a day that flattens and stops it", "equity", gt=0, le=1
+    profile: Annotated[str, _reads(_profile_name)] = setting(
+        "", "limits to start from: " + ", ".join(PROFILES) + "; empty: those that the strategy names"
     )
-    position_size: Amount = setting("1", "size of every entry", "shares, contracts or coins", gt=0)
+    position_size: Amount = setting(
+        "1", "size of every entry where the strategy declares none", "shares, contracts or coins", gt=0
+    )
+
+    @property
+    def given(self) -> dict[str, str]:
+        """The limits that are set, as they are written."""
+        written = {limit.name: str(getattr(self, limit.name)) for limit in LIMITS}
+        return {name: text for name, text in written.items() if text}
+
+
+if TYPE_CHECKING:
+    RiskSettings = _RiskSettings
+else:  # one key for each limit of the table: none can be forgotten
+    keys = {limit.name: _limit(limit.name) for limit in LIMITS}
+    RiskSettings = create_model("RiskSettings", __base__=_RiskSettings, __doc__=_RiskSettings.__doc__, **keys)
+
+
+def _size_text(text: object) -> str:
+    if str(text).strip():
+        parse_size(str(text), where="")
+    return str(text)
+
+
+class SizingSettings(Section):
+    """How large entries are."""
+
+    size: Annotated[str, _reads(_size_text)] = setting(
+        "",
+        "3 units, 500 dollars, 1% risk, 5% capital, kelly 55% cap 25%; "
+        "empty: as the strategy declares, else risk.position_size",
+    )
 
 
 class StrategySettings(Section):
@@ -207,6 +260,7 @@ class Config(BaseSettings):
     feed: FeedSettings = FeedSettings()
     paper: PaperSettings = PaperSettings()
     risk: RiskSettings = RiskSettings()
+    sizing: SizingSettings = SizingSettings()
     strategy: StrategySettings = StrategySettings()
     session: SessionSettings = SessionSettings()
     log: LogSettings = LogSettings()

@@ -13,14 +13,23 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from engine import _core
-from engine.events import OrderCancelled, OrderSubmitted, Refusal, SignalRefused, SignalSkipped, TradingHalted
+from engine.entry_size import entry_lots, foreseen_exits
+from engine.events import (
+    OrderCancelled,
+    OrderSubmitted,
+    Refusal,
+    SignalRefused,
+    SignalSkipped,
+    TradingHalted,
+    TradingResumed,
+)
 from engine.lanes import Lane, bounded
 from engine.model import NO_PRICE, Reason, Side, Signal
 from engine.orders import Order, OrderState
 from engine.portfolio import Portfolio
 from engine.ports import Broker, Fill, Journal
 from engine.positions import Positions
-from engine.risk import Approved, RiskGate
+from engine.risk import NO_EXITS, Approved, RiskGate
 
 
 @dataclass(slots=True)
@@ -82,40 +91,47 @@ class Desk:
         if record >= 0 and record == self._positions.closed_on[lane.instrument]:
             self._refuse(lane, side, price, Refusal.POSITION_OPEN)  # it was open until this very trade
             return
-        refusal = self._risk.refusal(lane.instrument)  # before the cooldown, which a refused signal does not use up
-        if refusal is not None:
-            self._refuse(lane, side, price, refusal)
+        approved = self._approved(lane, side, signal)  # before the cooldown, which a refused signal does not use up
+        if isinstance(approved, Refusal):
+            self._refuse(lane, side, price, approved)
             return
         if lane.cooldown_left:
             lane.cooldown_left -= 1
             self.counters.skipped += 1
             self._journal.append(SignalSkipped(ts_ns, lane.number, int(side), price, lane.cooldown_left))
             return
-        if not self._measure(lane):
-            self._refuse(lane, side, price, Refusal.NO_EXIT)
-            return
         if signal is not None:
             lane.stop_ticks, lane.target_ticks = bounded(signal.stop_ticks), bounded(signal.target_ticks)
         else:
             lane.stop_ticks = lane.target_ticks = NO_PRICE
-        order = Order(self._orders + 1, lane.number, lane.instrument, side, self._lots(lane), ts_ns)
-        approved = self._risk.approve_entry(order)
-        if isinstance(approved, Refusal):
-            self._refuse(lane, side, price, approved)
-        elif (fill := self._broker.fill(approved, price, *core.quote(lane.instrument))) is None:
+        if (fill := self._broker.fill(approved, price, *core.quote(lane.instrument))) is None:
             self._refuse(lane, side, price, Refusal.NO_QUOTE)
         elif self._broker.arrival_ns(approved) > ts_ns:
             core.hold_lane(lane.number)
             self._submit(lane, approved, "entry")
             self._wait(lane, approved)
-            self._risk.entering.add(lane.instrument)
         else:
             self._submit(lane, approved, "entry")
-            self._positions.open(lane, order, fill, ts_ns)
+            self._positions.open(lane, approved.order, fill, ts_ns)
 
-    def _lots(self, lane: Lane) -> int:
-        """How many lots an entry is for: the only place where that is decided."""
-        return lane.lots
+    def _approved(self, lane: Lane, side: Side, signal: Signal | None) -> Approved | Refusal:
+        """Size an entry and ask risk for it: the only place where its lots are decided."""
+        risk, core, exits = self._risk, self._core, NO_EXITS
+        refusal = risk.refusal(lane.instrument)  # first: what is refused whatever its size need not be sized
+        if refusal is not None:
+            return refusal
+        if not self._measure(lane):
+            return Refusal.NO_EXIT
+        if lane.sizing is not None or risk.limits.min_reward_risk is not None:
+            entry = risk.paying(lane.instrument, side)
+            exits = foreseen_exits(lane, side, entry, signal, risk)
+            lots = entry_lots(lane, side, entry, exits, signal, core, self._portfolio)
+        else:
+            lots = lane.lots
+        if not lots:
+            return Refusal.NO_SIZE
+        order = Order(self._orders + 1, lane.number, lane.instrument, side, lots, core.event_ts_ns)
+        return risk.approve_entry(order, exits)
 
     def _measure(self, lane: Lane) -> bool:
         """Measure the distances of a lane's exits now; False when one is not defined, or is nothing."""
@@ -147,19 +163,48 @@ class Desk:
             self._close(lane, order, self._sure_fill(approved), ts_ns)
 
     def _close(self, lane: Lane, order: Order, fill: Fill, ts_ns: int) -> None:
-        """The exit was filled: the lane is flat, unless with it the day's loss limit is reached."""
+        """The exit was filled: the lane is flat, unless with it a limit of the account is reached."""
         self._positions.close(lane, order, fill, ts_ns)
         self._rest(lane)
-        if order.reason is not Reason.END and not self._risk.day_halted and self._risk.floor_reached(self._core.equity):
-            self.halt_day()
+        if order.reason is not Reason.END and self._risk.watches_loss:
+            core = self._core
+            if core.drawdown_reached or self._risk.floor_reached(core.equity):
+                self.limit_reached()
 
-    def halt_day(self) -> None:
-        """The day's loss limit is reached: flatten everything and open nothing until the next day."""
-        core = self._core
-        self._risk.day_halted = True
-        core.set_account(core.equity, None)
-        self._journal.append(TradingHalted(core.event_ts_ns, Refusal.DAILY_LOSS))
-        self.flatten(Reason.RISK)
+    # ------------------------------------------------------------ the account's limits, and who may trade
+
+    def limit_reached(self) -> None:
+        """The account has fallen too far from its highest, or too far today: flatten and open nothing."""
+        if self._core.drawdown_reached:
+            self.halt(Refusal.DRAWDOWN, Reason.RISK, self._core.event_ts_ns)
+        else:
+            self._risk.day_halted = True
+            self._tell_limits()
+            self._journal.append(TradingHalted(self._core.event_ts_ns, Refusal.DAILY_LOSS))
+            self.flatten(Reason.RISK)
+
+    def halt(self, why: Refusal, reason: Reason, ts_ns: int) -> None:
+        """Close everything and open nothing until somebody resumes with a reason."""
+        if self._risk.halt(why):
+            self._journal.append(TradingHalted(ts_ns, why))
+        self._tell_limits()
+        self.flatten(reason)
+
+    def resume(self, ts_ns: int, reason: str) -> None:
+        """End a pause, and with a reason a halt: the drawdown is then counted from here."""
+        if self._risk.resume(reason):
+            self._journal.append(TradingResumed(ts_ns, reason))
+            self._tell_limits()
+
+    def start_day(self, number: int) -> None:
+        """A trading day begins: its loss is counted from here."""
+        self._risk.start_day(self._core.equity, number)
+        self._core.set_account(self._core.equity, self._risk.live_floor)
+
+    def _tell_limits(self) -> None:
+        """Tell the core at which equity to say so."""
+        self._core.set_account(self._core.equity, self._risk.live_floor)
+        self._core.limit_drawdown(*self._risk.live_drawdown)
 
     def flatten(self, reason: Reason) -> None:
         """Close every position and call back every entry on its way."""
@@ -177,6 +222,7 @@ class Desk:
                     self._cancel(lane, Reason.END)
                 else:
                     lane.order.become(OrderState.CANCELLED)
+                    self._risk.ledger.cancelled(lane.order)
                     self._journal.append(OrderCancelled(self._core.engine_ts_ns, lane.order.order_id, Reason.END))
                     lane.order = None
             if lane.in_position:
@@ -188,6 +234,7 @@ class Desk:
         order = approved.order
         self._orders += 1
         order.become(OrderState.SUBMITTED)
+        self._risk.ledger.sent(order)
         self._journal.append(
             OrderSubmitted(order.decided_ns, order.order_id, lane.number, int(order.side), order.lots, purpose)
         )
@@ -207,7 +254,6 @@ class Desk:
             if order.reason is not None:
                 self._close(lane, order, self._sure_fill(approved), ts_ns)
                 continue
-            self._risk.entering.discard(lane.instrument)
             self._positions.open(lane, order, self._sure_fill(approved), ts_ns)
         if self._waiting:
             self._core.set_alarm(self._waiting[0][0])
@@ -222,7 +268,7 @@ class Desk:
         order = lane.order
         assert order is not None, "only an order on its way is called back"
         order.become(OrderState.CANCELLED)
-        self._risk.entering.discard(lane.instrument)
+        self._risk.ledger.cancelled(order)
         lane.order = None
         self._journal.append(OrderCancelled(self._core.event_ts_ns, order.order_id, reason))
         self._rest(lane)

@@ -47,14 +47,28 @@ class CommandName(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     FLATTEN = "flatten"
+    HALT = "halt"
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """An operator's command, at the time at which the engine took it."""
+    """An operator's command, at the time at which the engine took it.
+
+    ``pause`` stops entries until ``resume``; ``flatten`` closes everything and goes on trading; ``halt`` closes
+    everything and opens nothing until a ``resume`` that gives a ``reason``.
+    """
 
     name: CommandName
     ts_ns: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFault:
+    """Working on an input failed in a way that nobody foresaw; ``what`` names the error. Three in a row halt."""
+
+    ts_ns: int
+    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +91,25 @@ class Refusal(StrEnum):
     DATA_OLD = "DATA_OLD"  # the tick was too old when it was looked at
     NO_QUOTE = "NO_QUOTE"  # touch fills need a quote and none has been seen
     NO_EXIT = "NO_EXIT"  # a distance of its exits is not defined, or nothing of the price would be left
+    NO_SIZE = "NO_SIZE"  # the size worked out for it is less than one lot, or cannot be worked out
+    HALTED = "HALTED"  # halted by an operator, until resumed with a reason
+    DRAWDOWN = "DRAWDOWN"  # the drawdown limit was reached, until resumed with a reason
+    ERRORS = "ERRORS"  # three engine errors in a row, until resumed with a reason
+    LOSSES_IN_ROW = "LOSSES_IN_ROW"  # so many losing trades in a row today
+    TRADES_PER_DAY = "TRADES_PER_DAY"  # so many entries today
+    PDT = "PDT"  # the entry could break the rule for day trading on margin
+    POSITION_UNITS = "POSITION_UNITS"  # the symbol's position would be too large
+    POSITION_VALUE = "POSITION_VALUE"  # the symbol's position would be worth too much
+    POSITION_CAPITAL = "POSITION_CAPITAL"  # the position would take too much of the equity
+    TOTAL_CAPITAL = "TOTAL_CAPITAL"  # all positions would take too much of the equity
+    LEVERAGE = "LEVERAGE"  # all positions would be worth too much against the equity
+    ORDER_UNITS = "ORDER_UNITS"  # the order is too large
+    ORDER_VALUE = "ORDER_VALUE"  # the order is worth too much
+    OPEN_ORDERS = "OPEN_ORDERS"  # so many orders are on their way
+    ORDER_RATE = "ORDER_RATE"  # so many orders were sent within a second
+    DUPLICATE = "DUPLICATE"  # the same entry was sent a moment ago
+    PRICE_COLLAR = "PRICE_COLLAR"  # the price it would pay is too far from the last trade
+    REWARD_RISK = "REWARD_RISK"  # its target is too near for the distance of its stop, or one of them is unknown
 
 
 class OrderSubmitted(NamedTuple):
@@ -173,6 +206,13 @@ class TradingHalted(NamedTuple):
     reason: str
 
 
+class TradingResumed(NamedTuple):
+    """Entries are allowed again; ``reason`` is what the operator gave for it, empty after a pause."""
+
+    ts_ns: int
+    reason: str
+
+
 Decision = (
     OrderSubmitted
     | OrderFilled
@@ -183,6 +223,7 @@ Decision = (
     | PositionClosed
     | DayStarted
     | TradingHalted
+    | TradingResumed
 )
 
 
@@ -196,6 +237,7 @@ TYPES: dict[type[Decision], int] = {
     PositionClosed: 7,
     DayStarted: 8,
     TradingHalted: 9,
+    TradingResumed: 10,
 }
 """The number that stands for each type of decision, for ever."""
 

@@ -19,6 +19,7 @@ from engine.events import (
     CommandName,
     DayStarted,
     End,
+    EngineFault,
     FeedGap,
     FeedHealthy,
     Refusal,
@@ -47,7 +48,7 @@ MAX_UNIT = (1 << 63) - 1
 LATEST_NS = 1 << 62
 """The latest time the core takes."""
 
-Input = TickBlock | TimePassed | FeedGap | FeedHealthy | Command | End
+Input = TickBlock | TimePassed | FeedGap | FeedHealthy | Command | EngineFault | End
 
 STOP_REASONS = {
     _core.DECLARED: Reason.STOP,
@@ -106,7 +107,7 @@ class Kernel:
         self.compilers = [Compiler(instrument, others=numbered) for instrument in self.instruments]
         numbered.update((c.instrument.symbol, (number, c)) for number, c in enumerate(self.compilers))
         compiled = [
-            (assignment, index, self._compile(assignment.strategy, index))
+            (assignment, index, self._compile(assignment.strategy, index), self._compile_size(assignment, index))
             for assignment in assignments
             for index in assignment.instruments
         ]
@@ -117,19 +118,26 @@ class Kernel:
         positions = Positions(self.core, calendar, portfolio, risk, journal)
         self._desk = Desk(self.core, self.lanes, positions, portfolio, risk, broker, journal)
         self.counters = self._desk.counters
-        for assignment, index, (rule, distances) in compiled:
-            self._add_lane(assignment, index, rule, distances)
+        for assignment, index, (rule, distances), size_columns in compiled:
+            self._add_lane(assignment, index, rule, distances, size_columns)
         self._callers = [caller for compiler in self.compilers for caller in callers_of(compiler.program)]
         self._ticking = [lane for lane in self.lanes if type(lane.strategy).on_tick is not None]
         if self._ticking:
             self.core.set_callback(self._on_tick)
-        if not 0 <= portfolio.starting < MAX_MONEY:
+        if not 0 <= portfolio.starting < self._most_money:
             raise ConfigError(
                 f"an account of {float(portfolio.money(portfolio.starting)):g} cannot be kept",
                 where="risk.starting_cash",
-                fix=f"between 0 and {float(portfolio.money(MAX_MONEY)):g}",
+                fix=f"between 0 and {float(portfolio.money(self._most_money)):g}",
             )
-        self.core.set_account(portfolio.starting, risk.floor)
+        self.core.set_account(portfolio.starting, risk.live_floor)
+        self.core.limit_drawdown(*risk.live_drawdown)
+        risk.watch(self.core)
+
+    @property
+    def _most_money(self) -> int:
+        """Bound of money units: with a drawdown limit there is less room, because the core multiplies with it."""
+        return MAX_MONEY // (self.risk.live_drawdown[1] or 1)
 
     def _compile(self, strategy: Strategy, index: int) -> tuple[CompiledRule, dict[str, int]]:
         """The rule of a strategy on one instrument, and the columns of its exits' distances."""
@@ -142,6 +150,17 @@ class Kernel:
             place = f"{type(strategy).__name__}: {error.where}" if error.where else type(strategy).__name__
             raise RuleError(error.what, where=place, fix=error.fix) from None
 
+    def _compile_size(self, assignment: Assignment, index: int) -> dict[str, int]:
+        """The columns of what a size measures, by name."""
+        size, parameters, compiler = assignment.sizing, assignment.strategy.parameters, self.compilers[index]
+        if size is None:
+            return {}
+        try:
+            columns = {name: compiler.distance(expr, parameters) for name, expr in size.distances().items()}
+            return columns | {name: compiler.shown(expr, parameters) for name, expr in size.numbers().items()}
+        except RuleError as error:
+            raise RuleError(error.what, where=f"{type(assignment.strategy).__name__}.size", fix=error.fix) from None
+
     def _watch(self, name: str, part: Part, parameters: Parameters) -> list[int]:
         try:
             return [compiler.shown(part, parameters) for compiler in self.compilers]
@@ -149,8 +168,29 @@ class Kernel:
             place = f"{name}: {error.where}" if error.where else name
             raise RuleError(error.what, where=place, fix=error.fix) from None
 
-    def _add_lane(self, assignment: Assignment, index: int, rule: CompiledRule, distances: Mapping[str, int]) -> None:
-        strategy, instrument = assignment.strategy, self.instruments[index]
+    def _add_lane(
+        self,
+        assignment: Assignment,
+        index: int,
+        rule: CompiledRule,
+        distances: Mapping[str, int],
+        size_columns: Mapping[str, int],
+    ) -> None:
+        strategy, plan = assignment.strategy, assignment.strategy.exit_plan()
+        lots = self._most_lots(index) if assignment.sizing is not None else self._fixed_lots(assignment, index)
+        number = self.core.add_lane(index, rule.state, rule.warm_up.ns, rule.warm_up.trades)
+        asks = type(strategy).on_fire is not Strategy.on_fire
+        lane = Lane(number, strategy, index, lots, plan, rule, asks, distances, assignment.sizing, size_columns)
+        self.lanes.append(lane)
+
+    def _most_lots(self, index: int) -> int:
+        """The largest position of an instrument that can be accounted for."""
+        unit: int = self.portfolio.units[index]
+        return min(MAX_SIZE_LOTS, (self._most_money - 1) // (unit * MAX_PRICE_TICKS))
+
+    def _fixed_lots(self, assignment: Assignment, index: int) -> int:
+        """The size of every entry of a lane, in lots."""
+        instrument = self.instruments[index]
         lots = assignment.size * 10**instrument.size_precision
         if lots.denominator != 1 or lots < 1:
             raise ConfigError(
@@ -159,7 +199,7 @@ class Kernel:
                 fix=f"use a multiple of {instrument.size(1)}",
             )
         unit = self.portfolio.units[index]
-        if lots * unit * MAX_PRICE_TICKS >= MAX_MONEY or unit > MAX_UNIT:
+        if lots * unit * MAX_PRICE_TICKS >= self._most_money or unit > MAX_UNIT:
             raise ConfigError(
                 f"a position of {float(assignment.size):g} {instrument.symbol} cannot be accounted for in 128 bits",
                 where="risk.position_size",
@@ -171,9 +211,7 @@ class Kernel:
                 where="risk.position_size",
                 fix=f"at most {instrument.size(MAX_SIZE_LOTS)}",
             )
-        number = self.core.add_lane(index, rule.state, rule.warm_up.ns, rule.warm_up.trades)
-        asks = type(strategy).on_fire is not Strategy.on_fire
-        self.lanes.append(Lane(number, strategy, index, int(lots), strategy.exit_plan(), rule, asks, distances))
+        return int(lots)
 
     # ------------------------------------------------------------ inputs
 
@@ -186,6 +224,7 @@ class Kernel:
         """
         if isinstance(event, TickBlock):
             self._ticks(event)
+            self.risk.errors = 0  # only errors in a row are too many
         elif isinstance(event, TimePassed):
             if self._begun:
                 self._run(self.core.pass_time(event.ts_ns))
@@ -196,6 +235,8 @@ class Kernel:
             self.risk.feed_refusal = None if event.healthy else event.reason
         elif isinstance(event, Command):
             self._command(event)
+        elif isinstance(event, EngineFault):
+            self._fault(event)
         else:
             self._desk.end()
         self._tell_faults()
@@ -263,7 +304,7 @@ class Kernel:
             elif event in EXIT_REASONS:
                 self._desk.leave(self.lanes[core.event_lane], self._reason_of(event))
             elif event == _core.RISK:
-                self._desk.halt_day()
+                self._desk.limit_reached()
             elif event == _core.BOUNDARY:
                 self._boundary(core.event_ts_ns)
             elif event == _core.ALARM:
@@ -275,7 +316,9 @@ class Kernel:
     def _reason_of(self, event: int) -> Reason:
         """Why a watched position is closed by a core's event."""
         if event == _core.STOP:
-            return STOP_REASONS[self.core.event_stop]
+            declared = self.core.event_stop == _core.DECLARED
+            account_stop = declared and self.lanes[self.core.event_lane].account_stop
+            return Reason.ACCOUNT_STOP if account_stop else STOP_REASONS[self.core.event_stop]
         if event == _core.TIME:
             return self.lanes[self.core.event_lane].deadline_reason
         return EXIT_REASONS[event]
@@ -288,6 +331,7 @@ class Kernel:
         ts_ns = min(max(ts_ns, 0), LATEST_NS)
         self._day = self._calendar.trading_day(ts_ns)
         self._session = self._calendar.session_index(ts_ns)
+        self.risk.start_day(self.portfolio.starting, self._calendar.day_number(self._day))
         self.journal.append(DayStarted(ts_ns, self._day, self.portfolio.starting))
         self._tell_session(ts_ns)
         self._desk.allow_entries(self._session >= 0 and self._schedule.entries_allowed(ts_ns))
@@ -322,10 +366,8 @@ class Kernel:
             day != self._day and session >= 0
         ):  # a day begins with its session: what is closed late belongs to the old one
             self._day = day
-            equity = core.equity
-            self.risk.start_day(equity)
-            core.set_account(equity, self.risk.floor)
-            self.journal.append(DayStarted(ts_ns, day, equity))
+            self._desk.start_day(self._calendar.day_number(day))
+            self.journal.append(DayStarted(ts_ns, day, core.equity))
         core.set_cut(self._next_boundary(ts_ns))
 
     def _tell_session(self, ts_ns: int) -> None:
@@ -384,11 +426,21 @@ class Kernel:
         if command.name is CommandName.PAUSE:
             self.risk.paused = True
             self.journal.append(TradingHalted(command.ts_ns, Refusal.PAUSED))
-        elif command.name is CommandName.RESUME:
-            self.risk.paused = False
-        elif self._begun:
+            return
+        if command.name is CommandName.RESUME:
+            self._desk.resume(command.ts_ns, command.reason)
+            return
+        if self._begun:
             self._run(self.core.pass_time(command.ts_ns))
+        if command.name is CommandName.HALT:
+            self._desk.halt(Refusal.HALTED, Reason.MANUAL, command.ts_ns)
+        elif self._begun:
             self._desk.flatten(Reason.MANUAL)
+
+    def _fault(self, fault: EngineFault) -> None:
+        """Count a failure that nobody foresaw; one too many in a row ends trading."""
+        if self.risk.fault():
+            self._desk.halt(Refusal.ERRORS, Reason.RISK, fault.ts_ns)
 
     # ------------------------------------------------------------ reading
 

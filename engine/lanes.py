@@ -16,6 +16,7 @@ from engine.orders import Order
 from engine.quantities import format_duration
 from engine.rules import RuleError
 from engine.sessions import DAY_NS
+from engine.sizing import Size
 from engine.strategy import Strategy
 
 NEVER_BELOW, NEVER_ABOVE = -1, (1 << 62)
@@ -28,15 +29,18 @@ class Lane:
     number: int
     strategy: Strategy
     instrument: int
-    lots: int
+    lots: int  # of every entry; with a sizing the most that one may be for
     plan: ExitPlan
     rule: CompiledRule
     asks_strategy: bool  # whether on_fire is the strategy's own
     distance_columns: Mapping[str, int]  # of the exits that are declared as distances in price, in ticks
+    sizing: Size | None = None
+    size_columns: Mapping[str, int] = field(default_factory=dict)  # of what the sizing measures
     cooldown_left: int = 0
     in_position: bool = False
     stop_ticks: int = 0
     target_ticks: int = 0
+    account_stop: bool = False  # the stop is the account's, which was tighter than the strategy's own
     deadline_ns: int = 0
     deadline_reason: Reason = Reason.TIME
     distances: Mapping[str, Fraction] = field(default_factory=dict)  # measured when the signal was taken, in ticks
@@ -46,11 +50,15 @@ class Lane:
 
 @dataclass(slots=True)
 class Assignment:
-    """A strategy, the instruments it trades, and the size of its entries in units of the instrument."""
+    """A strategy, the instruments it trades, and the size of its entries.
+
+    ``size`` is in units of the instrument; ``sizing`` says instead how it is worked out at each entry.
+    """
 
     strategy: Strategy
     instruments: Sequence[int]
     size: Fraction
+    sizing: Size | None = None
 
 
 class Moment:

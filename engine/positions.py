@@ -36,6 +36,7 @@ class Positions:
         """The entry was filled: the position exists, and the core watches its exits."""
         core, side, index = self._core, order.side, lane.instrument
         order.become(OrderState.FILLED)
+        self._risk.ledger.filled(order, order.lots)
         lane.order = None
         lane.in_position = True
         price = fill.price_ticks
@@ -46,7 +47,8 @@ class Positions:
         )
         plan = lane.plan
         stop, target = exit_bounds(plan, side, price, lane.distances)
-        lane.stop_ticks, lane.target_ticks = lane.stop_ticks or stop, lane.target_ticks or target
+        stop, lane.target_ticks = lane.stop_ticks or stop, lane.target_ticks or target
+        lane.stop_ticks, lane.account_stop = self._risk.tighter_stop(side, price, stop)
         self._set_deadline(lane, ts_ns)
         first = price if isinstance(price, int) else core.price(index)
         if plan.moves:
@@ -69,7 +71,7 @@ class Positions:
         mark = core.mark(index) if held else core.price(index)  # other lanes' lots stay marked where they are
         equity = core.equity + round((mark - fill.price_ticks) * lots * unit) - fill.slippage - fill.fee
         core.set_holding(index, held + lots, unit, mark)
-        core.set_account(equity, None if self._risk.day_halted else self._risk.floor)
+        core.set_account(equity, self._risk.live_floor)
 
     def _set_deadline(self, lane: Lane, ts_ns: int) -> None:
         """When the position is closed whatever the price: the time stop, or so long before the session's close."""
@@ -85,6 +87,7 @@ class Positions:
         core, index = self._core, lane.instrument
         assert order.reason is not None, "an exit has its reason"
         order.become(OrderState.FILLED)
+        self._risk.ledger.filled(order, order.lots)
         self._journal.append(OrderFilled(ts_ns, order.order_id, fill.price_ticks, order.lots, fill.slippage, fill.fee))
         position = self._portfolio.positions[lane.number]
         self._book(index, -position.side * position.lots, fill)
@@ -102,6 +105,7 @@ class Positions:
         lane.in_position = False
         lane.order = None
         self.closed_on[index] = core.event_record_number
+        self._risk.ledger.closed(trade.net_units)
         if trade.net_units < 0:
             lane.cooldown_left = lane.strategy.parameters["cooldown_signals"].value
         self._journal.append(PositionClosed(ts_ns, lane.number, order.reason, trade.gross_units, trade.net_units))

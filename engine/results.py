@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -15,10 +15,14 @@ from engine.errors import MissingExtraError
 from engine.events import SignalRefused, SignalSkipped
 from engine.journal import MemoryJournal
 from engine.kernel import Kernel
+from engine.lanes import Assignment
 from engine.metrics import trade_metrics
 from engine.metrics_excursions import Excursion, excursions
 from engine.portfolio import Trade
+from engine.quantities import format_decimal
+from engine.risk_limits import RiskLimits
 from engine.sessions import day_text
+from engine.sizing import Size, said_size
 from engine.store import TickFile
 from engine.strategy import Strategy
 from engine.tools.figures import days_of, further_figures
@@ -55,9 +59,15 @@ class Settings:
     calendar: str
     starting_cash: Fraction
     position_size: Fraction
-    daily_loss_limit: Fraction
+    limits: RiskLimits = field(default_factory=RiskLimits)
+    risk_profile: str = "standard"
+    size: Size | None = None  # instead of the position size
     risk_free_rate: Fraction = Fraction(0)  # of a year; what Sharpe and Sortino ratios are measured against
     session_rules: Mapping[str, str] = field(default_factory=dict)  # as they are written, those that are set
+
+    def assignment(self, strategy: Strategy, instruments: Sequence[int]) -> Assignment:
+        """What a strategy trades, and how large: as these settings say, else as it declares itself."""
+        return Assignment(strategy, instruments, self.position_size, self.size or strategy.size)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for the passport of a result."""
@@ -72,8 +82,9 @@ class Settings:
             "calendar": self.calendar,
             "session_rules": dict(self.session_rules),
             "starting_cash": float(self.starting_cash),
-            "position_size": float(self.position_size),
-            "daily_loss_limit": float(self.daily_loss_limit),
+            "size": f"{format_decimal(self.position_size)} units" if self.size is None else said_size(self.size),
+            "risk_profile": self.risk_profile,
+            "risk": self.limits.to_json(),
             "risk_free_rate": float(self.risk_free_rate),
         }
 

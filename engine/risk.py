@@ -1,15 +1,41 @@
-"""The one gate that every order passes. Only this module makes an ``Approved``; brokers accept nothing else."""
+"""The one gate that every order passes. Only this module makes an ``Approved``; brokers accept nothing else.
+
+The gate is in one of three states. *Active*: entries are judged by the limits. *Reducing*: nothing is opened, exits
+work as ever (paused by an operator, the day's loss reached, the feed not fresh). *Halted*: the same, and it stays so
+until somebody resumes with a reason. Exits always pass: refusing to lower risk would be the greater risk.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from enum import StrEnum
 from fractions import Fraction
-from math import floor
-from typing import NamedTuple
+from math import ceil, floor
+from typing import NamedTuple, Protocol, TypeVar
 
 from engine.events import Refusal
+from engine.model import Side
 from engine.orders import Order
 from engine.portfolio import Portfolio
+from engine.risk_ledger import Ledger
+from engine.risk_limits import RiskLimits
+
+Value = TypeVar("Value")
+
+ERRORS_IN_ROW = 3
+"""So many engine errors, one after the other without a good input between them, halt."""
+
+PDT_EQUITY = 25_000
+"""Legacy: below this equity, in dollars, at the start of the day day trades are counted."""
+
+PDT_TRADES = 3
+"""Legacy: so many day trades are free in the window; the fourth makes a pattern day trader."""
+
+MARGIN_EQUITY = 2_000
+"""Intraday margin: the least equity of a margin account, in dollars."""
+
+LONG_MARGIN, SHORT_MARGIN, SHORT_MARGIN_UNIT = Fraction(1, 4), Fraction(3, 10), 5
+"""Intraday margin: the maintenance margin of long and short value, and the least of a share sold short, in dollars."""
 
 
 class Approved(NamedTuple):
@@ -18,58 +44,297 @@ class Approved(NamedTuple):
     order: Order
 
 
-@dataclass(frozen=True, slots=True)
-class RiskLimits:
-    """What no strategy may exceed. ``daily_loss_limit`` is a ratio of the day's starting equity."""
+class TradingState(StrEnum):
+    """Whether entries are judged, or refused whatever they are."""
 
-    daily_loss_limit: Fraction = Fraction(1, 20)
+    ACTIVE = "active"
+    REDUCING = "reducing"
+    HALTED = "halted"
+
+
+class Market(Protocol):
+    """What the gate looks at while it judges: the last trades and quotes, and the equity as marked at them."""
+
+    @property
+    def equity(self) -> int: ...
+
+    def price(self, instrument: int) -> int: ...
+
+    def quote(self, instrument: int) -> tuple[int, int]: ...
+
+
+class Exits(NamedTuple):
+    """Where an entry would stop and take its profit, in ticks; None where it has no such exit."""
+
+    stop_ticks: int | None = None
+    target_ticks: int | None = None
+
+
+NO_EXITS = Exits()
 
 
 class RiskGate:
-    """Approves orders, and keeps the reasons for which nothing may be opened."""
+    """Approves orders, and keeps the reasons for which nothing may be opened.
+
+    Args:
+        limits: what no strategy may exceed.
+        portfolio: the account that they are about, for its money unit.
+    """
 
     def __init__(self, limits: RiskLimits, portfolio: Portfolio) -> None:
         self.limits = limits
+        self.ledger = Ledger(limits.duplicate_window or 0)
         self._portfolio = portfolio
+        self._money: int = 10**portfolio.scale
+        self._unit: list[int] = portfolio.units  # money units in one tick and lot, by instrument
+        self._market: Market | None = None
         self.day_start = portfolio.starting
         self.floor = self._floor()
         self.day_halted = False
         self.paused = False
+        self.halted: Refusal | None = None
         self.feed_refusal: Refusal | None = None
-        self.entering: set[int] = set()  # instruments with an entry on its way: as good as a position
+        self.errors = 0
+        self._checks = self._limits_on()
 
-    def _floor(self) -> int:
-        """Equity at which the day is over: the day's start less the limit, exactly."""
-        return floor(self.day_start * (1 - self.limits.daily_loss_limit))
+    def watch(self, market: Market) -> None:
+        """Judge by this market from now on."""
+        self._market = market
 
-    def start_day(self, equity: int) -> None:
-        """A new trading day begins: yesterday's losses no longer count."""
+    # ------------------------------------------------------------ the day's loss
+
+    def _floor(self) -> int | None:
+        """Equity at which the day is over: its start less what may be lost, exactly; None without such a limit."""
+        limits, floors = self.limits, []
+        if limits.daily_loss_limit is not None:
+            floors.append(floor(self.day_start * (1 - limits.daily_loss_limit)))
+        if limits.daily_loss_money is not None:
+            floors.append(floor(self.day_start - limits.daily_loss_money * self._money))
+        return max(floors, default=None)
+
+    @property
+    def live_floor(self) -> int | None:
+        """The floor while it still has something to say: nothing is left to halt on a day that is over."""
+        return None if self.day_halted or self.halted is not None else self.floor
+
+    @property
+    def live_drawdown(self) -> tuple[int, int]:
+        """The drawdown limit as a quotient of whole numbers; 0 and 0 while there is none, or it has been reached."""
+        limit = self.limits.max_drawdown
+        return (0, 0) if limit is None or self.halted is not None else (limit.numerator, limit.denominator)
+
+    @property
+    def watches_loss(self) -> bool:
+        """Whether there is a loss that would still change something."""
+        return self.halted is None and (not self.day_halted or self.limits.max_drawdown is not None)
+
+    def start_day(self, equity: int, number: int) -> None:
+        """A new trading day begins: yesterday's losses no longer count. ``number`` counts trading days."""
         self.day_start = equity
         self.floor = self._floor()
         self.day_halted = False
+        self.ledger.start_day(number)
 
     def floor_reached(self, equity: int) -> bool:
-        """Whether the day's loss has reached its limit."""
-        return equity <= self.floor
+        """Whether the day's loss has reached its limit, on a day that is not over already."""
+        floor_units = self.live_floor
+        return floor_units is not None and equity <= floor_units
 
-    def refusal(self, instrument: int) -> Refusal | None:
-        """Why nothing may be opened on this instrument now, or None."""
-        if (
-            any(one.instrument == instrument for one in self._portfolio.positions.values())
-            or instrument in self.entering
-        ):
-            return Refusal.POSITION_OPEN
+    # ------------------------------------------------------------ states
+
+    @property
+    def state(self) -> TradingState:
+        """Active, reducing or halted."""
+        if self.halted is not None:
+            return TradingState.HALTED
+        reducing = self.day_halted or self.paused or self.feed_refusal is not None
+        return TradingState.REDUCING if reducing else TradingState.ACTIVE
+
+    @property
+    def standing(self) -> Refusal | None:
+        """Why nothing may be opened on any instrument, or None: the gravest reason first."""
+        if self.halted is not None:
+            return self.halted
         if self.day_halted:
             return Refusal.DAILY_LOSS
-        if self.paused:
-            return Refusal.PAUSED
-        return self.feed_refusal
+        return Refusal.PAUSED if self.paused else self.feed_refusal
 
-    def approve_entry(self, order: Order) -> Approved | Refusal:
+    def halt(self, reason: Refusal) -> bool:
+        """Halt until resumed with a reason; the first halt's reason stays. Returns whether this one is it."""
+        first = self.halted is None
+        self.halted = self.halted or reason
+        return first
+
+    def resume(self, reason: str) -> bool:
+        """End a pause, and with a reason a halt, too. Returns whether anything has changed.
+
+        Nothing changes on a halted engine when no reason is given.
+        """
+        if self.halted is not None and not reason.strip():
+            return False
+        changed = self.paused or self.halted is not None
+        self.paused, self.halted, self.errors = False, None, 0
+        return changed
+
+    def fault(self) -> bool:
+        """Count an engine error. Returns whether it is one too many."""
+        self.errors += 1
+        return self.errors >= ERRORS_IN_ROW
+
+    # ------------------------------------------------------------ the gate
+
+    def refusal(self, instrument: int) -> Refusal | None:
+        """Why nothing whatever may be opened on this instrument now, or None."""
+        limits, ledger = self.limits, self.ledger
+        if limits.positions_per_symbol and ledger.positions(instrument) >= limits.positions_per_symbol:
+            return Refusal.POSITION_OPEN
+        if (standing := self.standing) is not None:
+            return standing
+        if limits.max_trades_per_day and ledger.trades_today() >= limits.max_trades_per_day:
+            return Refusal.TRADES_PER_DAY
+        if limits.max_losses_in_row and ledger.losses_in_row >= limits.max_losses_in_row:
+            return Refusal.LOSSES_IN_ROW
+        if limits.max_open_orders and len(ledger.working) >= limits.max_open_orders:
+            return Refusal.OPEN_ORDERS
+        counts_day_trades = limits.pdt == "legacy" and self.day_start < PDT_EQUITY * self._money
+        return Refusal.PDT if counts_day_trades and ledger.possible_day_trades() >= PDT_TRADES else None
+
+    def approve_entry(self, order: Order, exits: Exits = NO_EXITS) -> Approved | Refusal:
         """Let an entry through, or say why not."""
         refusal = self.refusal(order.instrument)
-        return Approved(order) if refusal is None else refusal
+        if refusal is not None:
+            return refusal
+        for check, reason in self._checks:
+            if not check(order, exits):
+                return reason
+        return Approved(order)
 
     def approve_exit(self, order: Order) -> Approved:
         """An exit only ever lowers risk: it always passes, but it passes here."""
         return Approved(order)
+
+    def _limits_on(self) -> list[tuple[Callable[[Order, Exits], bool], Refusal]]:
+        """The checks of single orders whose limit is on: each says whether the order keeps to it."""
+        limits = self.limits
+        every = [
+            (limits.max_orders_per_second, self._keeps_rate, Refusal.ORDER_RATE),
+            (limits.duplicate_window, self._is_new, Refusal.DUPLICATE),
+            (limits.max_order_units, self._keeps_order_units, Refusal.ORDER_UNITS),
+            (limits.max_order_value, self._keeps_order_value, Refusal.ORDER_VALUE),
+            (limits.max_position_units, self._keeps_position_units, Refusal.POSITION_UNITS),
+            (limits.max_position_value, self._keeps_position_value, Refusal.POSITION_VALUE),
+            (limits.position_capital_fraction, self._keeps_position_capital, Refusal.POSITION_CAPITAL),
+            (limits.max_total_capital_fraction, self._keeps_total_capital, Refusal.TOTAL_CAPITAL),
+            (limits.max_leverage, self._keeps_leverage, Refusal.LEVERAGE),
+            (limits.price_collar, self._keeps_collar, Refusal.PRICE_COLLAR),
+            (limits.min_reward_risk, self._keeps_reward_risk, Refusal.REWARD_RISK),
+            (limits.pdt == "intraday_margin" or None, self._keeps_margin, Refusal.PDT),
+        ]
+        return [(check, reason) for limit, check, reason in every if limit is not None]
+
+    # ------------------------------------------------------------ single limits
+
+    def _keeps_rate(self, order: Order, _: Exits) -> bool:
+        limit = self.limits.max_orders_per_second
+        return limit is None or self.ledger.sent_within_second(order.decided_ns) < limit
+
+    def _is_new(self, order: Order, _: Exits) -> bool:
+        return not self.ledger.is_duplicate(order)
+
+    def _keeps_order_units(self, order: Order, _: Exits) -> bool:
+        return self._units(order.instrument, order.lots) <= known(self.limits.max_order_units)
+
+    def _keeps_order_value(self, order: Order, _: Exits) -> bool:
+        return self._value(order) <= known(self.limits.max_order_value) * self._money
+
+    def _keeps_position_units(self, order: Order, _: Exits) -> bool:
+        return self._units(order.instrument, self._lots_with(order)) <= known(self.limits.max_position_units)
+
+    def _keeps_position_value(self, order: Order, _: Exits) -> bool:
+        return self._position_value(order) <= known(self.limits.max_position_value) * self._money
+
+    def _keeps_position_capital(self, order: Order, _: Exits) -> bool:
+        return self._position_value(order) <= known(self.limits.position_capital_fraction) * self._equity
+
+    def _keeps_total_capital(self, order: Order, _: Exits) -> bool:
+        return self._exposure_with(order) <= known(self.limits.max_total_capital_fraction) * self._equity
+
+    def _keeps_leverage(self, order: Order, _: Exits) -> bool:
+        return self._exposure_with(order) <= known(self.limits.max_leverage) * self._equity
+
+    def _keeps_collar(self, order: Order, _: Exits) -> bool:
+        last = known(self._market).price(order.instrument)
+        return abs(self._price(order) - last) <= known(self.limits.price_collar) * last
+
+    def _keeps_reward_risk(self, order: Order, exits: Exits) -> bool:
+        if exits.stop_ticks is None or exits.target_ticks is None:
+            return False
+        price = self._price(order)
+        reward, risk = order.side * (exits.target_ticks - price), order.side * (price - exits.stop_ticks)
+        return risk > 0 and reward >= known(self.limits.min_reward_risk) * risk
+
+    def _keeps_margin(self, order: Order, _: Exits) -> bool:
+        """The equity covers the maintenance margin of everything held once this order is filled."""
+        required = self._margin(order.instrument, order.side, order.lots, self._price(order))
+        market = known(self._market)
+        for (instrument, side), lots in self.ledger.exposures().items():
+            required += self._margin(instrument, side, lots, market.price(instrument))
+        return self._equity >= max(required, Fraction(MARGIN_EQUITY * self._money))
+
+    def _margin(self, instrument: int, side: Side, lots: int, price_ticks: int) -> Fraction:
+        value = lots * price_ticks * self._unit[instrument]
+        if side is Side.LONG:
+            return LONG_MARGIN * value
+        return max(SHORT_MARGIN * value, self._units(instrument, lots) * SHORT_MARGIN_UNIT * self._money)
+
+    # ------------------------------------------------------------ the stop of every position
+
+    def tighter_stop(self, side: Side, entry_ticks: int | Fraction, stop_ticks: int) -> tuple[int, bool]:
+        """The stop of a position, and whether it is the account's: the tighter of that and the strategy's own.
+
+        The account's is the first tick whose loss is the limit or more.
+        """
+        if self.limits.position_stop is None:
+            return stop_ticks, False
+        exact = entry_ticks * (1 - side * self.limits.position_stop)
+        own = floor(exact) if side is Side.LONG else ceil(exact)
+        return (own, True) if side * own > side * stop_ticks else (stop_ticks, False)
+
+    # ------------------------------------------------------------ what the limits measure
+
+    @property
+    def _equity(self) -> int:
+        return known(self._market).equity
+
+    def _units(self, instrument: int, lots: int) -> Fraction:
+        return Fraction(lots, 10 ** self._portfolio.instruments[instrument].size_precision)
+
+    def paying(self, instrument: int, side: Side) -> int:
+        """The price of an order as the market stands, in ticks: the other side of the quote, or the last trade."""
+        market = known(self._market)
+        bid, ask = market.quote(instrument)
+        return (ask if side is Side.LONG else bid) or market.price(instrument)
+
+    def _price(self, order: Order) -> int:
+        return self.paying(order.instrument, order.side)
+
+    def _value(self, order: Order) -> int:
+        return order.lots * self._price(order) * self._unit[order.instrument]
+
+    def _lots_with(self, order: Order) -> int:
+        return self.ledger.lots(order.instrument, order.side) + order.lots
+
+    def _position_value(self, order: Order) -> int:
+        return self._lots_with(order) * self._price(order) * self._unit[order.instrument]
+
+    def _exposure_with(self, order: Order) -> int:
+        """Value of all positions and entries on their way at the last trades, and of this order at its price."""
+        market, units = known(self._market), self._unit
+        others = self.ledger.exposures().items()
+        return self._value(order) + sum(lots * market.price(i) * units[i] for (i, _), lots in others)
+
+
+def known(value: Value | None) -> Value:
+    """A limit that is on, or the market that the gate watches."""
+    assert value is not None, "only limits that are on are checked, and only once there is a market"
+    return value

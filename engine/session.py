@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 
 from engine import _core
-from engine.backtesting import make_kernel, make_strategy
+from engine.backtesting import chosen_limits, make_kernel, make_strategy
 from engine.brokers.paper import VenueModel
 from engine.config import AUTO_FEED
 from engine.embedded import EmbeddedMarket
@@ -31,6 +31,7 @@ from engine.kernel import Kernel
 from engine.model import Clock, TickBlock
 from engine.ports import FeedBatch, FeedState
 from engine.results import Settings
+from engine.sizing import parse_size
 from engine.telemetry import TelemetryServer
 from engine.telemetry_wire import Snapshot
 from engine.views import ViewBuilder
@@ -143,6 +144,7 @@ class PaperSession:
 
     def _make_kernel(self) -> Kernel:
         paper, risk = self._config.paper, self._config.risk
+        strategy = make_strategy(self._config.strategy.name, self._config.strategy.params)
         # A live feed may quote or not: what the first tick shows is not known yet, so `auto` means touch.
         fills = "touch" if paper.fills == "auto" else paper.fills
         settings = Settings(
@@ -158,9 +160,9 @@ class PaperSession:
             session_rules=self._config.session.rules,
             starting_cash=paper.starting_cash,
             position_size=risk.position_size,
-            daily_loss_limit=risk.daily_loss_limit,
+            size=parse_size(self._config.sizing.size) if self._config.sizing.size else None,
+            **chosen_limits(strategy, risk.profile, risk.given),
         )
-        strategy = make_strategy(self._config.strategy.name, self._config.strategy.params)
         return make_kernel(self._feed.instruments, strategy, settings, self.journal, show_vwap=True)
 
     def _clocks(self) -> tuple[int, int]:

@@ -121,6 +121,13 @@ class Calendar:
         """
         return ts_ns // DAY_NS if self.is_always else int(self.days[self._passed(ts_ns) // 2])
 
+    def day_number(self, day: int) -> int:
+        """Return the number of a trading day among all of them; for ``always`` a weekend has that of its Monday."""
+        if self.is_always:
+            weeks, weekday = divmod(day + 3, 7)  # 1970-01-01 was a Thursday
+            return 5 * weeks + min(weekday, 5)
+        return int(np.searchsorted(np.unique(self.days), day))
+
     def facts(self, ts_ns: int) -> SessionFacts:
         """Return what is fixed about the session open at ``ts_ns``, or about the next one while the market is closed.
 

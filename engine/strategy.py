@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from types import MethodType
 from typing import Any, ClassVar, Protocol
 
@@ -17,6 +18,7 @@ from engine.grammar import said
 from engine.measures import window_kind
 from engine.model import Instrument, Side, Signal
 from engine.quantities import Number
+from engine.risk_limits import profile
 from engine.rules import (
     Condition,
     Exit,
@@ -28,6 +30,7 @@ from engine.rules import (
     Window,
     condition,
 )
+from engine.sizing import SIZES, Size
 
 
 class Context(Protocol):
@@ -73,6 +76,12 @@ class Strategy:
     warm_up: ClassVar[Window | None] = None
     """The window that must have been seen in full before a signal may begin; None: the longest of the rule."""
 
+    risk_profile: ClassVar[str] = "standard"
+    """The limits that are on by default (``engine.risk_limits``); the configuration may say otherwise."""
+
+    size: ClassVar[Size | None] = None
+    """How large entries are (``engine.sizing``); None: as the configuration says."""
+
     direction = Param("both", "sides that may be entered", choices=("both", "long", "short"))
     cooldown_signals = Param(0, "signals skipped after a losing trade", low=0)
 
@@ -102,6 +111,10 @@ class Strategy:
         if warm_up is not None and window_kind(warm_up) not in (Kind.DURATION, Kind.TICKS):
             what, fix = f"{said(warm_up)} is no length to wait for", "write seconds(15) or ticks(100)"
             raise RuleError(what, where=f"{cls.__name__}.warm_up", fix=fix)
+        if cls.size is not None and not isinstance(cls.size, SIZES):
+            what, fix = f"{said(cls.size)} is no size of an entry", "write size = RiskPerTrade(pct(1)), or another name"
+            raise RuleError(what, where=f"{cls.__name__}.size", fix=fix)
+        profile(cls.risk_profile, where=f"{cls.__name__}.risk_profile")
         kinds = [type(item) for item in exits]
         if len(set(kinds)) != len(kinds):
             raise RuleError("an exit is declared twice", where=f"{cls.__name__}.exits", fix="declare each kind once")
@@ -176,12 +189,36 @@ def call(strategy: Strategy, method: Callable[..., object], *arguments: object) 
     where = f"{code.co_filename}:{code.co_firstlineno}" if code is not None else name
     if not isinstance(answer, Signal):
         raise ConfigError(f"{name} returned {answer!r}", where=where, fix="return a Signal, or None to let it pass")
-    if not isinstance(answer.side, Side):
-        raise ConfigError(
-            f"{name} returned a signal of side {answer.side!r}", where=where, fix="use Side.LONG or Side.SHORT"
-        )
-    for price_ticks in (answer.stop_ticks, answer.target_ticks):
-        if isinstance(price_ticks, bool) or not isinstance(price_ticks, int):
-            what = f"{name} returned a signal with a stop or target of {price_ticks!r}"
-            raise ConfigError(what, where=where, fix="these are whole ticks, and 0 for none")
+    wrong = mistake_in(answer)
+    if wrong is not None:
+        what, fix = wrong
+        raise ConfigError(f"{name} returned a signal {what}", where=where, fix=fix)
     return answer
+
+
+def mistake_in(signal: Any) -> tuple[str, str] | None:
+    """What is wrong with a signal, and how to mend it; None for nothing.
+
+    Where an entry price is stated, stop and target must lie on their sides of it.
+    """
+    if not isinstance(signal.side, Side):
+        return f"of side {signal.side!r}", "use Side.LONG or Side.SHORT"
+    prices = {"an entry": signal.entry_ticks, "a stop": signal.stop_ticks, "a target": signal.target_ticks}
+    for word, ticks in prices.items():
+        if isinstance(ticks, bool) or not isinstance(ticks, int):
+            return f"with {word} of {ticks!r}", "these are whole ticks, and 0 for none"
+    for word, ticks, side in (("stop", signal.stop_ticks, -1), ("target", signal.target_ticks, 1)):
+        if ticks > 0 and signal.entry_ticks > 0 and signal.side * side * (ticks - signal.entry_ticks) <= 0:
+            where = "below" if signal.side * side < 0 else "above"
+            what = f"{signal.side.word} from {signal.entry_ticks} ticks with its {word} at {ticks}"
+            return what, f"the {word} of a {signal.side.word} entry lies {where} it"
+    sure = signal.confidence
+    if isinstance(sure, bool) or not isinstance(sure, int | float) or not 0 <= sure <= 1:
+        return f"with a confidence of {sure!r}", "from 0 to 1"
+    if not isinstance(signal.metadata, dict):
+        return f"with metadata {signal.metadata!r}", "a dict of numbers by name"
+    for key, value in signal.metadata.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+        if not isinstance(key, str) or not number:
+            return f"with metadata {key!r}: {value!r}", "a dict of numbers by name"
+    return None

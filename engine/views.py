@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.events import Refusal
 from engine.kernel import Kernel
 from engine.lanes import Lane
 from engine.model import Kind, Reason, TickBlock
@@ -39,6 +40,15 @@ DIGEST_ROWS = 8192
 
 RATE_NS = 1_000_000_000
 """How often the feed's ticks per second are measured."""
+
+STANDINGS = {
+    Refusal.HALTED: "halted",
+    Refusal.DRAWDOWN: "halted: drawdown limit",
+    Refusal.ERRORS: "halted: three engine errors in a row",
+    Refusal.DAILY_LOSS: "daily loss limit",
+    Refusal.PAUSED: "paused",
+}
+"""Why nothing may be opened, in words; how a halt begins is known to viewers (``gui.words``)."""
 
 Point = tuple[int, float, float, float, float, float]
 TailRow = tuple[int, str, float, float, float, float]
@@ -268,7 +278,7 @@ class ViewBuilder:
         def money(units: int) -> float:
             return float(portfolio.money(units))
 
-        halted = "daily loss limit" if risk.day_halted else "paused" if risk.paused else ""
+        standing = risk.standing
         return AccountView(
             cash=money(portfolio.starting + portfolio.realised),
             equity=money(core.equity),
@@ -285,7 +295,7 @@ class ViewBuilder:
             spread_cost=money(portfolio.spread),
             slippage_cost=money(portfolio.slippage),
             fees=money(portfolio.fees),
-            halted=halted or (risk.feed_refusal.value if risk.feed_refusal else ""),
+            halted=STANDINGS.get(standing, standing.value) if standing is not None else "",
         )
 
     def _feed(self, health: FeedHealth, now_ns: int, detail: str) -> FeedView:

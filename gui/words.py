@@ -22,6 +22,7 @@ REASONS = {
     "TIME": ("⏱", "Time stop"),
     "FLAT": ("F", "Flat market"),
     "RISK": ("R", "Risk limit"),
+    "RISK_SL": ("R", "The account's stop"),
     "SESSION": ("E", "Session end"),
     "EOD": ("E", "Before the close"),
     "DECAY": ("S", "Stop, come closer with time"),

@@ -41,7 +41,8 @@ LAYERS = {
     "language": Layer(
         engine("grammar", "naming", "measures", "custom", "exits", "rules", "indicators", "structure", "regimes")
         + engine("rules_trades", "rules_values", "rules_series", "rules_conditions", "parameters", "vocabulary")
-        + engine("algebra", "nodes", "catalogue", "series", "comparisons", "instruments", "readings", "compiler"),
+        + engine("algebra", "nodes", "catalogue", "series", "comparisons", "instruments", "readings", "compiler")
+        + engine("sizing"),
         ("hot", "words", "language"),
     ),
     "domain": Layer(
@@ -57,6 +58,7 @@ LAYERS = {
             "sessions",
             "session_clock",
         )
+        + engine("risk_ledger", "risk_limits", "entry_size")
         + engine("session_tables", "session_rules", "ports"),
         ("hot", "words", "language", "domain"),
     ),

@@ -73,7 +73,7 @@ def explain(
     chosen = chosen_strategy(loaded)(**config.strategy.params)
     at_ns = None if at is None else parse_time_ns(at, where="flag --at")
     file = recording.read()
-    settings = make_settings(file.block, **account_of(config))
+    settings = make_settings(file.block, chosen, **account_of(config))
     if at_ns is None:
         run = near_misses.why_not(file, chosen, settings)
         if as_json:

@@ -41,7 +41,7 @@ def lookahead(
     chosen = chosen_strategy(loaded)(**config.strategy.params)
     file = recording.read()
     with progress() as told:
-        report = compare(file, chosen, make_settings(file.block, **account_of(config)), points, seed, told)
+        report = compare(file, chosen, make_settings(file.block, chosen, **account_of(config)), points, seed, told)
     who = type(chosen).__name__
     if as_json:
         write_json({"schema": SCHEMA, "strategy": who, **report.to_json()})

@@ -88,10 +88,11 @@ def _new_run(recording: Recording, trading: Trading, strategy: str | None) -> Fa
     result = simulate(file, run.strategy, run.settings)
     portfolio = result.kernel.portfolio
     trades = closed_trades(result.trades, run.settings.calendar)
-    return trades, portfolio.money(portfolio.starting), run.settings.daily_loss_limit
+    return trades, portfolio.money(portfolio.starting), run.settings.limits.daily_loss_limit or WHOLE
 
 
 def _kept_run(folder: Path) -> Facts:
+    from engine.risk_limits import BY_NAME
     from engine.tools.montecarlo import closed_trades
     from engine.tools.runs import load
 
@@ -100,9 +101,12 @@ def _kept_run(folder: Path) -> Facts:
     return (
         closed_trades(run.trades, run.passport["calendar"]),
         starting,
-        Fraction(str(run.passport["daily_loss_limit"])),
+        BY_NAME["daily_loss_limit"].read(run.passport["risk"]["daily_loss_limit"]) or WHOLE,
     )
 
+
+WHOLE = Fraction(1)
+"""The day's loss limit of an account without one: everything."""
 
 METHODS = {"shuffle": "the same trades in other orders", "resample": "as many trades, drawn anew each time"}
 

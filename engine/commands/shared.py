@@ -259,7 +259,9 @@ def account_of(config: Config) -> dict[str, Any]:
         "starting_cash": config.paper.starting_cash,
         "risk_free_rate": config.paper.risk_free_rate,
         "position_size": config.risk.position_size,
-        "daily_loss_limit": config.risk.daily_loss_limit,
+        "size": config.sizing.size or None,
+        "risk_profile": config.risk.profile or None,
+        "limits": config.risk.given,
         "calendar": config.session.calendar,
         "session_rules": config.session.rules,
     }

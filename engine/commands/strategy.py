@@ -143,7 +143,7 @@ def check(
         from engine.tools.data_checks import check_on_data
 
         file = recording.read()
-        more, warm_ups = check_on_data(file, chosen, make_settings(file.block, **account_of(config)))
+        more, warm_ups = check_on_data(file, chosen, make_settings(file.block, chosen, **account_of(config)))
         findings += more
     problems = sum(finding.level == PROBLEM for finding in findings)
     if as_json:

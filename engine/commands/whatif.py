@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from engine.store import TickFile
     from engine.tools.whatif import Variant
 
-SECTIONS = ("paper", "risk", "session")
+SECTIONS = ("paper", "risk", "sizing", "session")
 """The tables of the configuration that decide a backtest besides its strategy."""
 
 
@@ -54,7 +54,7 @@ def variant_of(loaded: Loaded, file: TickFile) -> Variant:
     from engine.tools.whatif import Variant
 
     strategy = chosen_strategy(loaded)(**loaded.config.strategy.params)
-    return Variant(strategy, make_settings(file.block, **account_of(loaded.config)))
+    return Variant(strategy, make_settings(file.block, strategy, **account_of(loaded.config)))
 
 
 def sort_changes(changes: Sequence[str], declared: Collection[str]) -> tuple[list[str], dict[str, str]]:

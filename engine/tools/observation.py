@@ -18,12 +18,12 @@ from engine.calendars import calendar as find_calendar
 from engine.events import Decision
 from engine.grammar import Expr
 from engine.kernel import Kernel
-from engine.lanes import Assignment, Lane
+from engine.lanes import Lane
 from engine.model import Kind, TickBlock
 from engine.portfolio import Portfolio
 from engine.ports import Journal
 from engine.results import Settings
-from engine.risk import RiskGate, RiskLimits
+from engine.risk import RiskGate
 from engine.rules import Quantity
 from engine.store import TickFile
 from engine.strategy import Strategy
@@ -48,10 +48,10 @@ def compose(
     everywhere = range(len(file.instruments))
     return Kernel(
         file.instruments,
-        [Assignment(strategy, everywhere, settings.position_size) for strategy in strategies],
+        [settings.assignment(strategy, everywhere) for strategy in strategies],
         calendar=find_calendar(settings.calendar),
         portfolio=portfolio,
-        risk=RiskGate(RiskLimits(settings.daily_loss_limit), portfolio),
+        risk=RiskGate(settings.limits, portfolio),
         broker=PaperBroker(settings.venue, portfolio),
         journal=journal,
         **more,

@@ -18,11 +18,11 @@ from engine.calendars import calendar as find_calendar
 from engine.events import End, OrderCancelled, SignalRefused, TimePassed
 from engine.journal import MemoryJournal
 from engine.kernel import Kernel
-from engine.lanes import Assignment
 from engine.model import Instrument, Kind, Side, Signal, TickBlock
 from engine.portfolio import Portfolio, Trade
 from engine.results import Settings
-from engine.risk import RiskGate, RiskLimits
+from engine.risk import RiskGate
+from engine.risk_limits import ALL_OFF
 from engine.rules import price
 from engine.store import TickFile
 from engine.strategy import Strategy
@@ -31,16 +31,6 @@ from engine.tools.rule_parts import entering
 
 FIRST_RECORDS = 512
 """Records handed over before looking whether the position is closed; then four times as many, and so on."""
-
-NO_FLOOR = -(1 << 125)
-"""An equity that no account reaches, in 128 bits."""
-
-
-class Unlimited(RiskGate):
-    """The gate without a daily loss limit: what a single trade loses ends no day."""
-
-    def _floor(self) -> int:
-        return NO_FLOOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +89,10 @@ class SingleTrades:
         portfolio = Portfolio([instrument], settings.starting_cash)
         return Kernel(
             [instrument],
-            [Assignment(strategy, [0], settings.position_size)],
+            [settings.assignment(strategy, [0])],
             calendar=find_calendar(settings.calendar),
             portfolio=portfolio,
-            risk=Unlimited(RiskLimits(settings.daily_loss_limit), portfolio),
+            risk=RiskGate(replace(ALL_OFF, position_stop=settings.limits.position_stop), portfolio),
             broker=PaperBroker(settings.venue, portfolio),
             journal=journal,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from engine.config import Found, load, sections, template, user_file
 from engine.errors import ConfigError, ExitCode
 from engine.quantities import Fee
+from engine.risk_limits import ALL_OFF, with_limits
 from feeds.guard import FeedLimits
 
 
@@ -36,7 +38,7 @@ def line_of(**places) -> str:
 
 def test_defaults_are_exact():
     config = load().config
-    assert config.risk.daily_loss_limit == Fraction(1, 20)
+    assert (config.risk.position_size, config.risk.profile, config.risk.given) == (1, "", {})
     assert config.paper.starting_cash == 10_000
     assert config.paper.spread is None
     assert config.paper.fee == Fee()
@@ -77,7 +79,7 @@ def test_a_named_file_replaces_the_project_file(tmp_path):
 def test_decimals_in_a_file_are_not_binary_floats():
     write("[risk]\ndaily_loss_limit = 0.07\n[paper]\nfee = '0.5bps'\nstarting_cash = 1234.56\n")
     config = load().config
-    assert config.risk.daily_loss_limit == Fraction(7, 100)
+    assert with_limits(ALL_OFF, config.risk.given) == replace(ALL_OFF, daily_loss_limit=Fraction(7, 100))
     assert config.paper.fee == Fee(bps=Fraction(1, 2))
     assert config.paper.starting_cash == Fraction(123456, 100)
 
@@ -108,7 +110,23 @@ def test_strategy_parameters_merge_key_by_key(monkeypatch):
         ("[strategy]\nparams = 3", "microburst.toml:2: 'params' is a section, not a value; write [strategy.params]"),
         ("[risk]\nposition_size = 'x'", "microburst.toml:2: risk.position_size: 'x' is not a number"),
         ("[risk]\nposition_size = 0", "microburst.toml:2: risk.position_size = 0: should be greater than 0"),
-        ("[risk]\ndaily_loss_limit = 7", "microburst.toml:2: risk.daily_loss_limit = 7: should be less than or equal"),
+        (
+            "[risk]\ndaily_loss_limit = 7",
+            "microburst.toml:2: risk.daily_loss_limit: 7 is more than everything; write 7%",
+        ),
+        ("[risk]\npdt = 'none'", "microburst.toml:2: risk.pdt: there is no policy 'none'"),
+        (
+            "[risk]\nmax_open_orders = 2.5",
+            "microburst.toml:2: risk.max_open_orders: max_open_orders of 2.5 is not a whole",
+        ),
+        (
+            "[risk]\nprofile = 'equity'",
+            "microburst.toml:2: risk.profile: there is no risk profile 'equity'; did you mean",
+        ),
+        (
+            "[sizing]\nsize = 'large'",
+            "microburst.toml:2: sizing.size: 'large' is not a size; write 3 units, 500 dollars",
+        ),
         ("[paper]\nfills = 'lst'", "microburst.toml:2: paper.fills = lst: should be 'auto', 'last' or 'touch'"),
         ("paper.spread = -1", "microburst.toml:1: paper.spread: -1 is negative"),
         ("[feed]\nstale_after = '2 days'", "microburst.toml:2: feed.stale_after: '2 days' is not a duration"),

@@ -1,79 +1,512 @@
-"""The gate: who may pass, why not, and at exactly which loss the day is over."""
+"""The gate: each limit one unit below, at and above; its three states; and at exactly which loss the day is over."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import pytest
 
+from engine.errors import ConfigError
 from engine.events import Refusal
 from engine.model import Instrument, Reason, Side
 from engine.orders import Order, OrderState
 from engine.portfolio import Portfolio
-from engine.risk import Approved, RiskGate, RiskLimits
+from engine.risk import Approved, Exits, RiskGate, TradingState
+from engine.risk_limits import ALL_OFF, LIMITS, PROFILES, RiskLimits, profile, tightest, with_limits
 
-ONE = Instrument("ONE", 2, 0)
+SECOND = 1_000_000_000
+SHARE = Instrument("SHARE", 2, 0)
+COIN = Instrument("COIN", 2, 3)  # a lot is a thousandth
+INSTRUMENTS = [SHARE, COIN]
 
 
-def gate(cash: Fraction = Fraction(10_000), limit: Fraction = Fraction(1, 20)) -> tuple[RiskGate, Portfolio]:
-    portfolio = Portfolio([ONE, ONE], cash)
-    return RiskGate(RiskLimits(limit), portfolio), portfolio
+@dataclass
+class Prices:
+    """A market that stands where it is put: last trades, quotes and equity."""
+
+    equity: int = 0
+    last: list[int] = field(default_factory=lambda: [10_000, 5_000])  # 100.00 and 50.00
+    quotes: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0), (0, 0)])
+
+    def price(self, instrument: int) -> int:
+        return self.last[instrument]
+
+    def quote(self, instrument: int) -> tuple[int, int]:
+        return self.quotes[instrument]
 
 
-def order(instrument: int = 0, reason: Reason | None = None) -> Order:
-    return Order(1, 0, instrument, Side.LONG, 5, 77, reason)
+class Desk:
+    """A gate with an account and a market, and orders sent through it."""
+
+    def __init__(self, limits: RiskLimits, cash: Fraction | int = 10_000) -> None:
+        self.portfolio = Portfolio(INSTRUMENTS, Fraction(cash))
+        self.gate = RiskGate(limits, self.portfolio)
+        self.market = Prices(self.portfolio.starting)
+        self.gate.watch(self.market)
+        self.ids = 0
+
+    def order(
+        self, lots: int, *, instrument: int = 0, side: Side = Side.LONG, ts_ns: int = 0, lane: int | None = None
+    ) -> Order:
+        self.ids += 1
+        return Order(self.ids, self.ids if lane is None else lane, instrument, side, lots, ts_ns)
+
+    def ask(self, lots: int, exits: Exits | None = None, **more: int | Side) -> Refusal | None:
+        """Why an entry is refused, or None; nothing is sent."""
+        answer = self.gate.approve_entry(self.order(lots, **more), *([exits] if exits else []))  # type: ignore[arg-type]
+        return answer if isinstance(answer, Refusal) else None
+
+    def send(self, lots: int, **more: int | Side) -> Order:
+        order = self.order(lots, **more)  # type: ignore[arg-type]
+        self.gate.ledger.sent(order)
+        return order
+
+    def buy(self, lots: int, **more: int | Side) -> Order:
+        """An entry that is filled at once."""
+        order = self.send(lots, **more)
+        self.gate.ledger.filled(order, lots)
+        return order
+
+    def sell(self, entry: Order, ts_ns: int = 0, net: int = 0) -> None:
+        """Close what an entry opened, at once, for this result."""
+        self.ids += 1
+        order = Order(self.ids, entry.lane, entry.instrument, Side(-entry.side), entry.lots, ts_ns, Reason.STOP)
+        self.gate.ledger.sent(order)
+        self.gate.ledger.filled(order, entry.lots)
+        self.gate.ledger.closed(net)
+
+
+def only(**limits: object) -> RiskLimits:
+    return with_limits(ALL_OFF, limits)
+
+
+# ---------------------------------------------------------------- one unit below, at, above
+
+
+@pytest.mark.parametrize(
+    ("limits", "instrument", "most", "refusal"),
+    [
+        ({"max_order_units": 7}, 0, 7, Refusal.ORDER_UNITS),
+        ({"max_order_units": "0.25"}, 1, 250, Refusal.ORDER_UNITS),
+        ({"max_order_value": 700}, 0, 7, Refusal.ORDER_VALUE),
+        ({"max_order_value": "12.5"}, 1, 250, Refusal.ORDER_VALUE),
+        ({"max_position_units": 7}, 0, 7, Refusal.POSITION_UNITS),
+        ({"max_position_value": 799}, 0, 7, Refusal.POSITION_VALUE),
+        ({"position_capital_fraction": "7%"}, 0, 7, Refusal.POSITION_CAPITAL),
+        ({"max_total_capital_fraction": "0.07999"}, 0, 7, Refusal.TOTAL_CAPITAL),
+        ({"max_leverage": 2}, 0, 200, Refusal.LEVERAGE),
+        ({"max_leverage": "1/3"}, 0, 33, Refusal.LEVERAGE),
+        ({"pdt": "intraday_margin"}, 0, 400, Refusal.PDT),
+    ],
+)
+def test_a_limit_on_size_one_lot_below_at_and_above(limits, instrument, most, refusal):
+    desk = Desk(only(**limits))
+    assert desk.ask(most - 1, instrument=instrument) is None
+    assert desk.ask(most, instrument=instrument) is None
+    assert desk.ask(most + 1, instrument=instrument) is refusal
+
+
+@pytest.mark.parametrize(
+    ("limits", "refusal"),
+    [
+        ({"max_position_units": 7}, Refusal.POSITION_UNITS),
+        ({"max_position_value": 700}, Refusal.POSITION_VALUE),
+        ({"position_capital_fraction": "7%"}, Refusal.POSITION_CAPITAL),
+        ({"max_total_capital_fraction": "7%"}, Refusal.TOTAL_CAPITAL),
+        ({"max_leverage": "0.07"}, Refusal.LEVERAGE),
+    ],
+)
+def test_what_is_held_and_what_is_sent_counts_together(limits, refusal):
+    desk = Desk(only(**limits))
+    desk.buy(2)
+    sent = desk.send(3)
+    assert (desk.ask(2), desk.ask(3)) == (None, refusal)
+    desk.gate.ledger.filled(sent, 1)  # in part: two are still on their way
+    assert (desk.ask(2), desk.ask(3)) == (None, refusal)
+    desk.gate.ledger.cancelled(sent)
+    assert (desk.ask(4), desk.ask(5)) == (None, refusal)
+
+
+def test_the_other_side_of_a_symbol_does_not_make_room():
+    desk = Desk(only(max_position_units=5, max_leverage=1))
+    desk.buy(5, side=Side.SHORT)
+    assert desk.ask(5) is None  # five short may be closed a moment later: what is bought then stands alone
+    assert desk.ask(6) is Refusal.POSITION_UNITS
+    desk.market.equity //= 20  # 500: ten shares of 100 on both sides together are twice that
+    assert desk.ask(5) is Refusal.LEVERAGE
+
+
+def test_total_capital_counts_every_symbol_at_its_last_price():
+    desk = Desk(only(max_total_capital_fraction="10%"))
+    desk.buy(10_000, instrument=1)  # ten coins at 50
+    assert (desk.ask(5), desk.ask(6)) == (None, Refusal.TOTAL_CAPITAL)
+    desk.market.last[1] = 5_010
+    assert desk.ask(5) is Refusal.TOTAL_CAPITAL
+
+
+def test_an_order_is_valued_at_what_it_would_pay():
+    desk = Desk(only(max_order_value=1_000))
+    assert desk.ask(10) is None
+    desk.market.quotes[0] = (9_999, 10_001)
+    assert desk.ask(10) is Refusal.ORDER_VALUE
+    assert desk.ask(10, side=Side.SHORT) is None
+
+
+@pytest.mark.parametrize("side", list(Side))
+def test_the_collar_one_tick_below_at_and_above(side):
+    desk = Desk(only(price_collar="1%"))
+    for away, refusal in ((99, None), (100, None), (101, Refusal.PRICE_COLLAR)):
+        desk.market.quotes[0] = (10_000 - away, 10_000 + away)
+        assert desk.ask(1, side=side) is refusal
+
+
+def test_orders_on_their_way_one_below_at_and_above():
+    desk = Desk(only(max_open_orders=2))
+    assert desk.ask(1) is None
+    first = desk.send(1)
+    assert desk.ask(1) is None
+    desk.send(1)
+    assert desk.ask(1) is Refusal.OPEN_ORDERS
+    desk.gate.ledger.filled(first, 1)
+    assert desk.ask(1) is None
+
+
+def test_orders_of_a_rolling_second_exits_included():
+    desk = Desk(only(max_orders_per_second=3))
+    entry = desk.buy(1, ts_ns=100)
+    desk.sell(entry, ts_ns=200)
+    assert desk.ask(1, ts_ns=300) is None
+    desk.send(1, ts_ns=300)
+    assert desk.ask(1, ts_ns=SECOND + 99) is Refusal.ORDER_RATE
+    assert desk.ask(1, ts_ns=SECOND + 100) is None  # the first is a full second ago
+
+
+def test_the_same_entry_again_one_nanosecond_too_soon_and_in_time():
+    desk = Desk(only(duplicate_window="1s"))
+    desk.buy(5, ts_ns=100)
+    assert desk.ask(5, ts_ns=SECOND + 99) is Refusal.DUPLICATE
+    assert desk.ask(6, ts_ns=SECOND + 99) is None
+    assert desk.ask(5, ts_ns=SECOND + 99, side=Side.SHORT) is None
+    assert desk.ask(5, ts_ns=SECOND + 99, instrument=1) is None
+    assert desk.ask(5, ts_ns=SECOND + 100) is None
+
+
+def test_positions_of_a_symbol_one_below_at_and_above():
+    desk = Desk(only(positions_per_symbol=2))
+    desk.buy(1)
+    assert desk.ask(1) is None
+    desk.send(1)
+    assert desk.ask(1) is Refusal.POSITION_OPEN
+    assert desk.ask(1, instrument=1) is None
+
+
+def test_entries_of_a_day_one_below_at_and_above():
+    desk = Desk(only(max_trades_per_day=2))
+    desk.sell(desk.buy(1))
+    assert desk.ask(1) is None
+    on_its_way = desk.send(1)
+    assert desk.ask(1) is Refusal.TRADES_PER_DAY
+    desk.gate.ledger.cancelled(on_its_way)
+    assert desk.ask(1) is None
+    desk.buy(1)
+    assert desk.ask(1) is Refusal.TRADES_PER_DAY
+    desk.gate.start_day(desk.portfolio.starting, 1)
+    assert desk.ask(1) is None
+
+
+def test_losses_in_a_row_one_below_at_and_above():
+    desk = Desk(only(max_losses_in_row=2))
+    desk.sell(desk.buy(1), net=-1)
+    assert desk.ask(1) is None
+    desk.sell(desk.buy(1), net=0)  # no loss: the row is broken
+    desk.sell(desk.buy(1), net=-1)
+    assert desk.ask(1) is None
+    desk.sell(desk.buy(1), net=-1)
+    assert desk.ask(1) is Refusal.LOSSES_IN_ROW
+    desk.gate.start_day(desk.portfolio.starting, 1)
+    assert desk.ask(1) is None
+
+
+@pytest.mark.parametrize(
+    ("side", "stop", "target", "refusal"),
+    [
+        (Side.LONG, 9_900, 10_149, Refusal.REWARD_RISK),
+        (Side.LONG, 9_900, 10_150, None),
+        (Side.LONG, 9_900, 10_151, None),
+        (Side.SHORT, 10_100, 9_851, Refusal.REWARD_RISK),
+        (Side.SHORT, 10_100, 9_850, None),
+        (Side.LONG, None, 10_150, Refusal.REWARD_RISK),
+        (Side.LONG, 9_900, None, Refusal.REWARD_RISK),
+        (Side.LONG, 10_000, 10_150, Refusal.REWARD_RISK),  # a stop at the entry risks nothing that could be measured
+    ],
+)
+def test_reward_to_risk_one_tick_below_at_and_above(side, stop, target, refusal):
+    assert Desk(only(min_reward_risk="1.5")).ask(1, Exits(stop, target), side=side) is refusal
+
+
+@pytest.mark.parametrize(
+    ("side", "entry", "own", "found"),
+    [
+        (Side.LONG, 10_000, 9_799, (9_800, True)),
+        (Side.LONG, 10_000, 9_800, (9_800, False)),
+        (Side.LONG, 10_000, 9_801, (9_801, False)),
+        (Side.SHORT, 10_000, 10_201, (10_200, True)),
+        (Side.SHORT, 10_000, 10_200, (10_200, False)),
+        (Side.LONG, 10_001, 0, (9_800, True)),  # 9800.98: the first tick at which the loss is 2 % or more
+        (Side.SHORT, Fraction(20_001, 2), 1 << 62, (10_201, True)),  # 10200.51
+    ],
+)
+def test_the_tighter_of_the_accounts_stop_and_the_strategys(side, entry, own, found):
+    assert Desk(only(position_stop="2%")).gate.tighter_stop(side, entry, own) == found
+    assert Desk(ALL_OFF).gate.tighter_stop(side, entry, own) == (own, False)
+
+
+# ---------------------------------------------------------------- the day's loss
 
 
 @pytest.mark.parametrize("cash", [Fraction(10_000), Fraction(1, 3), Fraction("0.000000000001")])
-@pytest.mark.parametrize("limit", [Fraction(1, 20), Fraction(1, 3), Fraction(0), Fraction(1)])
+@pytest.mark.parametrize("limit", [Fraction(1, 20), Fraction(1, 3), Fraction(1)])
 def test_the_floor_is_exact_to_the_unit(cash, limit):
-    risk, portfolio = gate(cash, limit)
-    exact = portfolio.starting * (1 - limit)
-    assert risk.floor <= exact < risk.floor + 1
-    assert not risk.floor_reached(risk.floor + 1)
-    assert risk.floor_reached(risk.floor)
-    assert risk.floor_reached(risk.floor - 1)
+    desk = Desk(only(daily_loss_limit=limit), cash)
+    gate, exact = desk.gate, desk.portfolio.starting * (1 - limit)
+    assert gate.floor is not None
+    assert gate.floor <= exact < gate.floor + 1
+    assert [gate.floor_reached(gate.floor + each) for each in (1, 0, -1)] == [False, True, True]
+
+
+def test_of_two_daily_limits_the_nearer_one_counts():
+    desk = Desk(only(daily_loss_limit="5%", daily_loss_money=200))
+    unit = 10**desk.portfolio.scale
+    assert desk.gate.floor == 9_800 * unit
+    desk.gate.start_day(3_000 * unit, 1)
+    assert desk.gate.floor == 2_850 * unit
+    assert Desk(ALL_OFF).gate.floor is None
+    assert not Desk(ALL_OFF).gate.floor_reached(-(10**30))
 
 
 def test_a_new_day_measures_from_its_own_start():
-    risk, portfolio = gate()
-    risk.day_halted = True
-    assert risk.refusal(0) is Refusal.DAILY_LOSS
-    risk.start_day(portfolio.starting // 2)
-    assert risk.refusal(0) is None
-    assert risk.floor == portfolio.starting // 2 * 19 // 20
+    desk = Desk(RiskLimits())
+    desk.gate.day_halted = True
+    assert (desk.ask(1), desk.gate.live_floor) == (Refusal.DAILY_LOSS, None)
+    desk.gate.start_day(desk.portfolio.starting // 2, 1)
+    assert desk.ask(1) is None
+    assert desk.gate.live_floor == desk.portfolio.starting // 2 * 19 // 20
 
 
-def test_an_open_position_is_refused_first_and_only_on_its_own_symbol():
-    risk, portfolio = gate()
-    portfolio.open(0, 1, Side.LONG, 1, 0, 100, 100, 0, 0)
-    risk.paused = risk.day_halted = True
-    risk.feed_refusal = Refusal.FEED_STALE
-    assert risk.approve_entry(order(1)) is Refusal.POSITION_OPEN
-    assert risk.approve_entry(order(0)) is Refusal.DAILY_LOSS
-    risk.day_halted = False
-    assert risk.approve_entry(order(0)) is Refusal.PAUSED
-    risk.paused = False
-    assert risk.approve_entry(order(0)) is Refusal.FEED_STALE
-    risk.feed_refusal = None
-    assert risk.approve_entry(order(0)) == Approved(order(0))
+# ---------------------------------------------------------------- the pattern-day-trader rule
 
 
-def test_an_entry_on_its_way_counts_as_a_position():
-    risk, _ = gate()
-    risk.entering.add(0)
-    assert (risk.refusal(0), risk.refusal(1)) == (Refusal.POSITION_OPEN, None)
+def day_trade(desk: Desk) -> None:
+    desk.sell(desk.buy(1))
+
+
+def test_pdt_a_fourth_day_trade_in_five_days_is_not_begun():
+    desk = Desk(only(pdt="legacy"), cash=24_999)
+    for number, trades in ((0, 1), (1, 0), (2, 2)):
+        desk.gate.start_day(desk.portfolio.starting, number)
+        for _ in range(trades):
+            assert desk.ask(1) is None
+            day_trade(desk)
+    assert desk.ask(1) is Refusal.PDT
+    for number, refusal in (
+        (3, Refusal.PDT),
+        (4, Refusal.PDT),
+        (5, None),
+        (6, None),
+    ):  # day 0 leaves the window on day 5
+        desk.gate.start_day(desk.portfolio.starting, number)
+        assert desk.ask(1) is refusal
+    day_trade(desk)
+    assert desk.ask(1) is Refusal.PDT  # day 2's two and today's one
+
+
+def test_pdt_counts_what_may_still_become_a_day_trade():
+    desk = Desk(only(pdt="legacy"), cash=24_999)
+    day_trade(desk)
+    desk.buy(1)
+    assert desk.ask(1) is None
+    coming = desk.send(1)
+    assert desk.ask(1) is Refusal.PDT
+    desk.gate.ledger.cancelled(coming)
+    assert desk.ask(1) is None
+
+
+def test_pdt_a_position_held_over_night_is_no_day_trade():
+    desk = Desk(only(pdt="legacy"), cash=24_999)
+    for number in range(4):
+        desk.gate.start_day(desk.portfolio.starting, number)
+        entry = desk.buy(1)
+        desk.gate.start_day(desk.portfolio.starting, number + 1)
+        desk.sell(entry)
+        assert desk.ask(1) is None
+
+
+def test_pdt_does_not_concern_an_account_of_25_000():
+    for cash, refusal in ((Fraction("24999.99"), Refusal.PDT), (Fraction(25_000), None)):
+        desk = Desk(only(pdt="legacy"), cash)
+        for _ in range(3):
+            day_trade(desk)
+        assert desk.ask(1) is refusal
+
+
+def test_pdt_several_exits_of_one_position_are_one_day_trade():
+    desk = Desk(only(pdt="legacy"), cash=24_999)
+    entry = desk.buy(4)
+    for number in range(4):
+        leg = Order(100 + number, entry.lane, 0, Side.SHORT, 1, 0, Reason.TARGET)
+        desk.gate.ledger.sent(leg)
+        desk.gate.ledger.filled(leg, 1)
+    assert desk.gate.ledger.possible_day_trades() == 1
+
+
+@pytest.mark.parametrize(
+    ("cash", "side", "lots", "refusal"),
+    [
+        (2_000, Side.LONG, 80, None),  # 8,000 of value asks for 2,000
+        (2_000, Side.LONG, 81, Refusal.PDT),
+        (3_000, Side.SHORT, 100, None),  # 30 % of 10,000
+        (3_000, Side.SHORT, 101, Refusal.PDT),
+        (1_999, Side.LONG, 1, Refusal.PDT),  # the least equity of a margin account
+    ],
+)
+def test_intraday_margin_asks_for_maintenance_margin(cash, side, lots, refusal):
+    assert Desk(only(pdt="intraday_margin"), cash).ask(lots, side=side) is refusal
+
+
+def test_intraday_margin_of_a_cheap_share_sold_short_is_five_dollars():
+    desk = Desk(only(pdt="intraday_margin"), 5_000)
+    desk.market.last[0] = 1_000  # 10.00: 30 % would be 3
+    assert (desk.ask(1_000, side=Side.SHORT), desk.ask(1_001, side=Side.SHORT)) == (None, Refusal.PDT)
+
+
+# ---------------------------------------------------------------- states
+
+
+def test_an_open_position_is_refused_first_then_the_gravest_reason():
+    desk = Desk(RiskLimits())
+    gate = desk.gate
+    held = desk.buy(1)
+    gate.paused = gate.day_halted = True
+    gate.feed_refusal = Refusal.FEED_STALE
+    gate.halt(Refusal.DRAWDOWN)
+    assert desk.ask(1) is Refusal.POSITION_OPEN
+    desk.sell(held)
+    assert (desk.ask(1), gate.state) == (Refusal.DRAWDOWN, TradingState.HALTED)
+    assert gate.resume("looked at it")
+    assert (desk.ask(1), gate.state) == (Refusal.DAILY_LOSS, TradingState.REDUCING)
+    gate.day_halted = False
+    assert (desk.ask(1), gate.state) == (Refusal.FEED_STALE, TradingState.REDUCING)
+    gate.feed_refusal, gate.paused = None, True
+    assert (desk.ask(1), gate.state) == (Refusal.PAUSED, TradingState.REDUCING)
+    assert gate.resume("")
+    assert (desk.ask(1), gate.state) == (None, TradingState.ACTIVE)
+    assert not gate.resume("")
+
+
+def test_a_halt_ends_only_with_a_reason_and_the_first_one_stands():
+    gate = Desk(RiskLimits()).gate
+    assert gate.halt(Refusal.DRAWDOWN)
+    assert not gate.halt(Refusal.HALTED)
+    for empty in ("", "  \t"):
+        assert not gate.resume(empty)
+        assert gate.standing is Refusal.DRAWDOWN
+    assert gate.resume("new money came in")
+    assert gate.standing is None
+
+
+def test_three_errors_in_a_row_are_too_many():
+    gate = Desk(RiskLimits()).gate
+    assert [gate.fault() for _ in range(3)] == [False, False, True]
+    gate.halt(Refusal.ERRORS)
+    gate.resume("restarted the venue")
+    assert [gate.fault(), gate.fault()] == [False, False]
+    gate.errors = 0  # a good input came between
+    assert [gate.fault(), gate.fault()] == [False, False]
 
 
 def test_an_exit_passes_whatever_is_refused():
-    risk, _ = gate()
-    risk.paused = risk.day_halted = True
-    risk.feed_refusal = Refusal.DATA_OLD
-    assert risk.approve_exit(order(0, Reason.STOP)).order.reason is Reason.STOP
+    desk = Desk(with_limits(PROFILES["guarded"].limits, {"max_open_orders": 1}))
+    desk.gate.halt(Refusal.HALTED)
+    desk.gate.day_halted = desk.gate.paused = True
+    desk.send(1)
+    order = Order(9, 9, 0, Side.SHORT, 1 << 39, 0, Reason.STOP)
+    assert desk.gate.approve_exit(order) == Approved(order)
+
+
+def test_a_fill_beyond_the_order_and_an_exit_beyond_the_position_are_faults():
+    ledger = Desk(ALL_OFF).gate.ledger
+    order = Order(1, 0, 0, Side.LONG, 5, 0)
+    ledger.sent(order)
+    with pytest.raises(AssertionError, match="beyond its 5 lots"):
+        ledger.filled(order, 6)
+    ledger.filled(order, 5)
+    out = Order(2, 0, 0, Side.SHORT, 6, 0, Reason.STOP)
+    ledger.sent(out)
+    with pytest.raises(AssertionError, match="sold more than it held"):
+        ledger.filled(out, 6)
+
+
+# ---------------------------------------------------------------- limits as data
+
+
+def test_every_limit_is_in_the_table_once_with_a_refusal_of_its_own():
+    names = [limit.name for limit in LIMITS]
+    assert sorted(names) == sorted(RiskLimits.__dataclass_fields__)
+    own = [limit.refusal for limit in LIMITS if limit.refusal not in (None, Refusal.DAILY_LOSS)]
+    assert len(own) == len(set(own)) == len(names) - 3  # a day's loss has two limits, a stop refuses nothing
+
+
+@pytest.mark.parametrize("off", ["off", "", 0, "0", "0%", None])
+@pytest.mark.parametrize("limit", [one for one in LIMITS if one.name != "pdt"], ids=lambda one: one.name)
+def test_nothing_and_zero_mean_off(limit, off):
+    assert limit.read("0s" if off == "0%" and limit.measure == "duration" else "0" if off == "0%" else off) is None
+
+
+@pytest.mark.parametrize("name", list(PROFILES))
+def test_a_profile_reads_back_as_it_is_written(name):
+    limits = profile(name).limits
+    assert with_limits(ALL_OFF, limits.to_json()) == limits
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"max_order_units": "-1"}, "risk.max_order_units: max_order_units is negative"),
+        ({"max_open_orders": "1.5"}, "not a whole number"),
+        ({"pdt": "legaci"}, "there is no policy 'legaci'; did you mean 'legacy'?"),
+        ({"max_order": 1}, "there is no limit 'max_order'; did you mean 'max_order_"),
+        ({"price_collar": "wide"}, "risk.price_collar: 'wide' is not a ratio"),
+        ({"duplicate_window": "soon"}, "risk.duplicate_window: 'soon' is not a duration"),
+        ({"max_drawdown": "1/16777217"}, "too fine"),
+        ({"max_drawdown": "101%"}, "more than everything"),
+    ],
+)
+def test_a_value_that_is_none_is_refused_in_one_sentence(given, message):
+    with pytest.raises(ConfigError) as error:
+        with_limits(ALL_OFF, given)
+    assert message in error.value.line()
+
+
+def test_an_unknown_profile_is_refused_with_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean 'equities'"):
+        profile("equity")
+
+
+def test_strategies_that_share_an_account_share_the_strictest_limits():
+    one = only(max_leverage=2, pdt="intraday_margin", min_reward_risk=1, max_trades_per_day=5)
+    two = only(max_leverage=3, pdt="legacy", min_reward_risk=2, duplicate_window="1s")
+    expected = only(max_leverage=2, pdt="legacy", min_reward_risk=2, max_trades_per_day=5, duplicate_window="1s")
+    assert tightest([one, two]) == tightest([two, one]) == expected
+
+
+def test_what_a_symbol_may_hold_is_counted_without_rounding():
+    desk = Desk(only(max_position_units="1/3"))
+    assert (desk.ask(333, instrument=1), desk.ask(334, instrument=1)) == (None, Refusal.POSITION_UNITS)
 
 
 def test_orders_move_only_forward():
-    it = order()
+    it = Order(1, 0, 0, Side.LONG, 5, 77)
     with pytest.raises(AssertionError, match="cannot go from approved to filled"):
         it.become(OrderState.FILLED)
     it.become(OrderState.SUBMITTED)

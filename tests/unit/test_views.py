@@ -20,6 +20,7 @@ from engine.model import Instrument, Kind, TickBlock
 from engine.ports import FeedHealth, FeedState
 from engine.quantities import parse_fee
 from engine.results import Settings
+from engine.risk_limits import RiskLimits
 from engine.rules import Param, Stop, Target, TimeStop, change, pct, seconds, trade_count
 from engine.strategies.momentum_burst import MomentumBurst
 from engine.strategy import Strategy
@@ -52,7 +53,7 @@ class Band(Strategy):
 
 def kernel_of(strategy: Strategy, instruments: list[Instrument] = INSTRUMENTS) -> Kernel:
     venue = VenueModel("touch", slippage_bps=Fraction(1), fee=parse_fee("0.5bps"))
-    settings = Settings(venue, "always", Fraction(100_000), Fraction(1), Fraction(1, 2))
+    settings = Settings(venue, "always", Fraction(100_000), Fraction(1), RiskLimits(Fraction(1, 2)))
     return make_kernel(instruments, strategy, settings, MemoryJournal(), show_vwap=True)
 
 
