@@ -6,10 +6,10 @@ Coefficients are fractions, so nothing rounds; ``whole`` clears denominators onc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import gcd, lcm
+from math import gcd, lcm, prod
 
 INT64_MAX = (1 << 63) - 1
 INT128_MAX = (1 << 127) - 1
@@ -119,12 +119,10 @@ def terms_of(poly: Poly) -> list[Term] | None:
     """The polynomial as the core takes it, or None when 128 bits or the core's term shape cannot hold it."""
     if poly_bound(poly) > INT128_MAX:
         return None
-    terms = []
     for factors, coefficient in poly.items():
         if len(factors) > 3 or sum(column.wide for column in factors) > 1 or abs(coefficient) > INT64_MAX:
             return None
-        terms.append((int(coefficient), tuple(column.index for column in factors)))
-    return terms
+    return plain_terms(poly)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,15 +155,14 @@ class Real:
 Value = Exact | Real
 
 
-def evaluate(poly: Poly, known: Mapping[Column, int | float | bool | None]) -> Fraction:
-    """The polynomial's exact value for known integer columns."""
-    total = Fraction(0)
-    for factors, coefficient in poly.items():
-        product = coefficient
-        for column in factors:
-            product *= int(known[column] or 0)
-        total += product
-    return total
+def plain_terms(poly: Poly) -> list[Term]:
+    """The terms of a polynomial whose coefficients are whole."""
+    return [(int(coefficient), tuple(column.index for column in factors)) for factors, coefficient in poly.items()]
+
+
+def sum_of(terms: Sequence[Term], known: Mapping[int, int]) -> int:
+    """The exact value of terms for known columns."""
+    return sum(coefficient * prod(known[column] for column in columns) for coefficient, columns in terms)
 
 
 def is_bare(value: Value) -> bool:
@@ -175,4 +172,4 @@ def is_bare(value: Value) -> bool:
 
 def constant_of(value: Exact) -> Fraction:
     """The value of an expression without columns."""
-    return evaluate(value.numerator, {}) / evaluate(value.denominator, {})
+    return sum(value.numerator.values(), Fraction(0)) / sum(value.denominator.values())

@@ -6,18 +6,22 @@ would hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property, partial
 from math import isnan, nan
 
 from engine import _core
-from engine.algebra import NO_UNIT, PRICE, SIZE, TIME, Exact, Real, Value, evaluate, whole
+from engine.algebra import NO_UNIT, PRICE, SIZE, TIME, Exact, Real, Term, Value, plain_terms, sum_of, whole
 from engine.grammar import Comparison, Kind, Quantity
 from engine.measures import Series
 
 COUNTED = ("run_length", "run_time", "since_count", "since_time")
 """For how long, or since when, a condition has held: what ``for_at_least`` and ``within`` compare."""
+
+Reading = Callable[[_core.Core, int], float]
+"""Reads a value of an instrument as of the core's present event."""
 
 FOLDED: dict[str, Callable[..., float]] = {"abs": abs, "minimum": min, "maximum": max}
 
@@ -30,7 +34,7 @@ class Folded:
     values: tuple[Exact, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ConditionView:
     """One comparison as people read it: ``name op threshold``, in the units they think in.
 
@@ -52,29 +56,60 @@ class ConditionView:
 
     def values(self, core: _core.Core, instrument: int) -> tuple[float, float, bool]:
         """Return value, threshold and whether it holds, as of the core's present event; NaN while undefined."""
-        holds = bool(core.value(instrument, self.column))
-        left = read(core, instrument, self.left, self.left_scale)
-        return left, read(core, instrument, self.right, self.right_scale), holds
+        left, right = self._readings
+        return left(core, instrument), right(core, instrument), bool(core.value(instrument, self.column))
+
+    @cached_property
+    def _readings(self) -> tuple[Reading, Reading]:
+        """How its two sides are read; worked out once, because viewers look many times a second."""
+        return reading_of(self.left, self.left_scale), reading_of(self.right, self.right_scale)
 
 
-def read(core: _core.Core, instrument: int, value: Value | Folded, scale: Fraction) -> float:
-    """A value as of the present event, times ``scale``: the very double that its column of doubles would hold."""
+def reading_of(value: Value | Folded, scale: Fraction) -> Reading:
+    """How to read a value times ``scale``: as the very double that its column of doubles would hold, NaN undefined."""
     if isinstance(value, Real):
-        number = core.value(instrument, value.column)
-        return nan if number is None else _scaled(float(number), scale)
+        return partial(_read_double, value.column, scale)
     if isinstance(value, Folded):
-        each = [read(core, instrument, one, Fraction(1)) for one in value.values]
-        return nan if any(map(isnan, each)) else _scaled(FOLDED[value.function](*each), scale)
-    known = {column: core.value(instrument, column.index) for column in value.columns()}
-    if any(number is None for number in known.values()):
+        each = [reading_of(one, Fraction(1)) for one in value.values]
+        return partial(_read_folded, FOLDED[value.function], each, scale)
+    top, bottom = whole(value.scaled(scale).numerator, value.denominator)
+    columns = sorted({column.index for column in value.columns()})
+    return partial(_read_quotient, plain_terms(top), plain_terms(bottom), columns, sorted(value.guards))
+
+
+def _read_double(column: int, scale: Fraction, core: _core.Core, instrument: int) -> float:
+    number = core.value(instrument, column)
+    return nan if number is None else _scaled(float(number), scale)
+
+
+def _read_folded(
+    fold: Callable[..., float], each: Sequence[Reading], scale: Fraction, core: _core.Core, instrument: int
+) -> float:
+    values = [read(core, instrument) for read in each]
+    return nan if any(map(isnan, values)) else _scaled(fold(*values), scale)
+
+
+def _read_quotient(
+    top: Sequence[Term],
+    bottom: Sequence[Term],
+    columns: Sequence[int],
+    guards: Sequence[int],
+    core: _core.Core,
+    instrument: int,
+) -> float:
+    known: dict[int, int] = {}
+    for column in columns:
+        value = core.value(instrument, column)
+        if value is None:
+            return nan
+        known[column] = int(value)
+    if not all(core.value(instrument, guard) for guard in guards):
         return nan
-    if not all(core.value(instrument, guard) for guard in value.guards):
-        return nan
-    top, bottom = (evaluate(poly, known) for poly in whole(value.scaled(scale).numerator, value.denominator))
+    numerator, denominator = (sum_of(terms, known) for terms in (top, bottom))
     try:
-        return _core.divide(int(top), int(bottom))
+        return _core.divide(numerator, denominator)
     except OverflowError:
-        return float(top / bottom) if bottom else nan
+        return float(Fraction(numerator, denominator)) if denominator else nan
 
 
 def _scaled(number: float, scale: Fraction) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import selectors
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +23,7 @@ from engine.telemetry_wire import Snapshot
 from feeds.guard import FeedLimits
 from feeds.transport import ConnectionLostError, Transport
 from feeds.ws import WebSocketFeed
-
-WALL_NS = 1_700_000_000_000_000_000
-SECOND_NS = 1_000_000_000
+from tests.sim.clock import SECOND_NS, WALL_NS, JumpingLoop, LoopTiming
 
 STRATEGY = """
 from engine.rules import Param, Stop, Target, TimeStop, change, pct, seconds
@@ -37,48 +34,6 @@ class Rise(Strategy):
     long = change(seconds(2)) >= pct("0.05")
     exits = (Stop(pct(1)), Target(pct(1)), TimeStop(seconds(8)))
 """
-
-
-class NoSelector(selectors.DefaultSelector):
-    """Never waits: what it was asked to wait is how far the loop's clock moves."""
-
-    loop: JumpingLoop
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0)
-        if not ready and timeout is None:
-            raise RuntimeError("nothing will ever happen again")
-        if not ready and timeout:
-            self.loop.now += timeout
-        return ready
-
-
-class JumpingLoop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self.now = 1000.0
-        selector = NoSelector()
-        selector.loop = self
-        super().__init__(selector)
-
-    def time(self) -> float:
-        return self.now
-
-
-class LoopTiming:
-    """The feed's and the session's clocks: the loop's, and the wall clock that goes with it."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-
-    def receive_stamp(self) -> tuple[int, int]:
-        now = self.monotonic_ns()
-        return now, WALL_NS + now
-
-    def monotonic_ns(self) -> int:
-        return round(self._loop.time() * 1e9)
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 @dataclass
