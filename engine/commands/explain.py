@@ -28,16 +28,8 @@ if TYPE_CHECKING:
     from engine.tools.explain import ConditionLine, Explanation
     from engine.tools.near_misses import WhyNot
 
-MADE = {
-    "trades": "trades",
-    "wins": "wins",
-    "gross": "gross",
-    "spread_cost": "spread",
-    "slippage_cost": "slippage",
-    "fees": "fees",
-    "net": "net",
-}
-"""The figures of a table, and the words above them."""
+MADE = ("trades", "wins", "gross", "costs", "net")
+"""What trades made, as a table has it; ``--json`` has spread, slippage and fees apart."""
 
 
 @with_groups
@@ -140,12 +132,12 @@ def _show_run(run: WhyNot) -> None:
     head = f"{run.symbol}: judged on {run.judged:,} of {run.trades:,} trades; the rule said {held}"
     counted = ("held", "stood alone", "near misses", "met later")
     counts = plain_table("side", "condition", *counted, right=counted)
-    made = plain_table("side", "without", *MADE.values(), right=tuple(MADE.values()))
+    made = plain_table("side", "without", *MADE, right=MADE)
     for one in run.conditions:
         shares = (_share(one.held, run.judged), _share(one.alone, run.judged))
         counts.add_row(one.side, one.condition, *shares, f"{one.near_misses:,}", f"{one.met_later:,}")
         made.add_row(one.side, one.condition, *_figures(one.figures))
-    signals = plain_table("signals of the rule", "count", *MADE.values(), right=("count", *MADE.values()))
+    signals = plain_table("signals of the rule", "count", *MADE, right=("count", *MADE))
     signals.add_row("entered", f"{run.entered:,}", *_figures(run.figures))
     for refusal in run.refusals:
         figures = [] if refusal.figures is None else _figures(refusal.figures)
@@ -158,7 +150,8 @@ def _share(count: int, of: int) -> str:
 
 
 def _figures(figures: Mapping[str, Any]) -> list[str]:
-    return [_number(figures[name]) for name in MADE]
+    costs = sum(figures[name] for name in ("spread_cost", "slippage_cost", "fees"))
+    return [_number(value) for value in ({**figures, "costs": costs}[name] for name in MADE)]
 
 
 def _number(value: Any) -> str:

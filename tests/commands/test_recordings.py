@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from engine.cli import main
 from engine.commands.groups import with_groups
+from mock_server.market import generate
 
 VERBS = (
     ("backtest",),
@@ -169,3 +170,15 @@ def test_the_fields_of_a_group_are_flags_where_the_group_stands():
     assert "Say it." in text
     assert text.index("--left") < text.index("--right") < text.index("--last")
     assert runner.invoke(app, ["x", "--pair", "7"]).exit_code == 2
+
+
+def test_what_was_held_back_fits_a_terminal_of_eighty_columns(tmp_path, capsys):
+    file = tmp_path / "ticks.csv"
+    market = generate(20_000, seed=3)
+    rows = zip(market.ts_ns.tolist(), market.price_ticks.tolist(), market.size_lots.tolist(), strict=True)
+    file.write_text("timestamp,price,size\n" + "".join(f"{ts},{price / 100:.2f},{size}\n" for ts, price, size in rows))
+    code, out, _ = run(capsys, "explain", "--why-not", "--ticks", file, "--spread", "0.02", "--fee", "0.005/share")
+    tables = out.splitlines()[2:]
+    assert code == 0
+    assert any(line.startswith("short  move <= -entry_threshold") for line in tables)
+    assert max(map(len, tables)) <= 80
