@@ -68,8 +68,10 @@ def way_out(value: object) -> str:
     cls = value if isinstance(value, type) else type(value)
     if is_dataclass(cls) and cls.__module__ in SEVERAL_VALUES:
         return f"take one of its values: {', '.join(f'.{each.name}' for each in fields(cls))}"
-    if isroutine(value):
+    if isroutine(value) and str(value.__module__).startswith("engine."):
         return f"it needs its brackets: {said(value)}(…)"
+    if isroutine(value):
+        return "write an expression, such as price > 5; code of your own belongs into on_fire"
     return ""
 
 
@@ -132,9 +134,10 @@ class Operators:
     __pow__ = __rpow__ = __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = __round__ = refusing(
         "cannot be computed with like that", "the rule language has + - * /, abs, minimum, maximum and comparisons"
     )
-    __float__ = __int__ = __len__ = __getitem__ = __call__ = refusing(
+    __float__ = __int__ = __len__ = __call__ = refusing(
         "has no value while the rule is being written", "the rule language has + - * / and comparisons"
     )
+    __getitem__ = refusing("has no places to look up", "for the value one record ago write previous(x, 1)")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -324,7 +327,7 @@ class Condition:
     def __bool__(self) -> Never:
         raise RuleError(
             f"({self}) is a condition for the core, not a Python truth",
-            fix="join conditions with &, | and ~ instead of and, or, not and chained comparisons",
+            fix="write & | ~ for and, or, not; between for x < y < z; maximum, minimum, where for max, min, if",
         )
 
 
@@ -337,6 +340,8 @@ def condition(value: object, where: str = "") -> Condition:
     if isinstance(value, Condition):
         return value
     fix = way_out(value) or "compare it first, in brackets: (x > 1) & (y > 2)"
+    if isinstance(value, bool):
+        fix = "Python itself decided ==, is or in there; compare values: (x > 1) & (y > 2)"
     raise RuleError(f"{said(value)} is not a condition", where=where, fix=fix)
 
 

@@ -17,6 +17,15 @@ Length = Param | Quantity | int
 Build = Callable[..., int]
 
 
+class LengthError(RuleError):
+    """A length that does not count records."""
+
+    def __init__(self, function: str, length: object, fix: str = "") -> None:
+        self.function, self.length = function, length
+        what = f"and {length} is a {length.kind}" if isinstance(length, Param) else f"not {said(length)}"
+        super().__init__(f"{function} counts records, {what}", fix=fix or f"write {function}(x, 20)")
+
+
 # ---------------------------------------------------------------- windows
 
 
@@ -71,8 +80,16 @@ def check_window(function: str, window: object) -> Window:
 # ---------------------------------------------------------------- trades
 
 
+COUNTED = ("volume", "trade_count")
+"""What is counted over a window, and so has a rate."""
+
+
 class Feature(Expr):
-    """A measurement of trades from the catalogue, over a window where it has one; ``option`` is a named variant."""
+    """A measurement of trades from the catalogue, over a window where it has one; ``option`` is a named variant.
+
+    What is counted has no class of its own: Python compares a value with one of a subclass the other way round, ``size
+    > volume(w)`` as ``volume(w) < size``, and so it would be shown.
+    """
 
     def __init__(self, feature: str, window: Window | None = None, option: str = "") -> None:
         self.feature, self.window, self.option = feature, window, option
@@ -83,12 +100,10 @@ class Feature(Expr):
         option = f", {self.option!r}" if self.option else ""
         return self.called or f"{self.feature}({self.window}{option})"
 
-
-class Rated(Feature):
-    """Something counted over a window; ``rate()`` is the same per second of the window."""
-
     def rate(self) -> Feature:
-        """The count per second: divided by the length of its time window."""
+        """A count per second: divided by the length of its time window."""
+        if self.feature not in COUNTED:
+            raise RuleError(f"{self} is not counted", fix="volume(w) and trade_count(w) have a rate")
         if window_kind(self.window) is not Kind.DURATION:
             raise RuleError(
                 "rate() is per second of the window", fix=f"use a time window, as in {self.feature}(seconds(1)).rate()"

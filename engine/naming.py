@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
+from inspect import signature
 from typing import ParamSpec, TypeVar
 
-from engine.grammar import Condition, Expr
+from engine.grammar import Condition, Expr, Quantity, RuleError, said
+from engine.measures import Bars, LengthError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,14 +36,36 @@ class Call:
 
 def composed(function: Callable[P, R]) -> Callable[P, R]:
     """Mark a function of the rule language: what it returns, or each of the values in it, is shown as its call."""
+    hints = [str(parameter.annotation) for parameter in signature(function).parameters.values()]
 
     @wraps(function)
     def made(*arguments: P.args, **options: P.kwargs) -> R:
-        result = function(*arguments, **options)
+        if arguments:
+            _check_subject(function.__name__, hints[0], arguments[0])
+        try:
+            result = function(*arguments, **options)
+        except LengthError as error:
+            if error.function == function.__name__:
+                raise
+            # Of what it is made of, which the one who wrote this call has not written.
+            plain = ", ".join(signature(function).parameters)
+            raise LengthError(function.__name__, error.length, f"it is written {function.__name__}({plain})") from None
         _label(result, Call(function.__name__, arguments, options))
         return result
 
     return made
+
+
+def _check_subject(function: str, hint: str, given: object) -> None:
+    """Refuse a first argument of another kind: ``rsi(14)`` forgets its value, ``atr(price)`` its bars.
+
+    Raises:
+        RuleError: with the call as it may have been meant.
+    """
+    if hint == "Bars" and not isinstance(given, Bars):
+        raise RuleError(f"{function} takes a bar series, not {said(given)}", fix=f"write {function}(bars(minutes(5)))")
+    if hint == "Expr" and isinstance(given, int | float | Quantity):
+        raise RuleError(f"{function} takes a value first, not {said(given)}", fix=f"write {function}(price, {given})")
 
 
 def _label(made: object, call: Call) -> None:

@@ -115,7 +115,16 @@ class Param(Expr):
         self.high = None if high is None else self._read(high, "high").value
         if self.low is not None and self.high is not None and self.low > self.high:
             raise RuleError(f"low={low} is above high={high}", fix="no value lies between them: exchange the two")
-        self.default = self.parse(default)
+        self.default = self.parse(default) if choices or not isinstance(default, str) else self._from_text(default)
+
+    def _from_text(self, default: str) -> Quantity:
+        """Read a number written as text, which may be a decimal; no other text says what it measures."""
+        try:
+            parse_number(default)
+        except ConfigError:
+            fix = 'write Param(seconds(10)), Param(pct("0.05")) or Param(20); words need choices=("one", "another")'
+            raise RuleError(f"Param({default!r}) is text", fix=fix) from None
+        return self.parse(default)
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = self.name or name  # the first name counts; warm_up = window names the same parameter
@@ -164,7 +173,7 @@ class Param(Expr):
         return quantity
 
     def __str__(self) -> str:
-        return self.name or f"a parameter of kind {self.kind}"
+        return self.name or f"Param({self.default})"
 
 
 EXAMPLES = {

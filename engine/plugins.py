@@ -147,6 +147,10 @@ def _missing_name(name: str, module: ModuleType) -> str:
             return f"add: from {source} import {name}"
     if name in ("math", "np", "numpy"):
         return "rules have functions of their own: sqrt, log, abs, minimum, maximum"
+    if name in ("time", "datetime"):
+        return 'a time of day is at("10:30")'
+    if name.isupper():
+        return f'an instrument stands in quotes: "{name}"'
     known = {*vars(module), *(found for source in OURS for found in _offered(source))}
     return _did_you_mean(name, known) or "docs/reference/features.md lists the words of rules"
 

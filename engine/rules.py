@@ -48,7 +48,6 @@ from engine.measures import (
     Bars,
     Custom,
     Feature,
-    Rated,
     Series,
     Window,
 )
@@ -172,7 +171,6 @@ __all__ = [
     "Opposite",
     "Param",
     "Quantity",
-    "Rated",
     "Regime",
     "Reward",
     "RuleError",

@@ -25,6 +25,7 @@ from engine.measures import (
     Bars,
     Feature,
     Length,
+    LengthError,
     Other,
     OtherCondition,
     Past,
@@ -52,12 +53,9 @@ def count_of_records(function: str, length: Length, fix: str = "") -> Length:
     Raises:
         RuleError: a duration, a window, a part of a record, or none.
     """
-    fix = fix or f"write {function}(x, 20)"
     count = length.default.value if isinstance(length, Param) else length
-    if isinstance(length, Param) and length.kind is not Kind.COUNT:
-        raise RuleError(f"{function} counts records, and {length} is a {length.kind}", fix=fix)
-    if isinstance(count, bool) or not isinstance(count, int):
-        raise RuleError(f"{function} counts records, not {said(length)}", fix=fix)
+    if isinstance(count, bool) or not isinstance(count, int) or getattr(length, "kind", Kind.COUNT) is not Kind.COUNT:
+        raise LengthError(function, length, fix)
     if count < 1:
         raise RuleError(f"{function} over {count} records holds nothing", fix="use one record or more")
     return length

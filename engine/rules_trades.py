@@ -6,7 +6,6 @@ from engine.grammar import Binary, Expr, Kind, Quantity, RuleError, said
 from engine.measures import (
     Anchored,
     Feature,
-    Rated,
     Window,
     check_window,
     window_kind,
@@ -97,9 +96,9 @@ def change(window: Window) -> Feature:
     return Feature("change", check_window("change", window))
 
 
-def volume(window: Window) -> Rated:
+def volume(window: Window) -> Feature:
     """Size traded in the window [size]."""
-    return Rated("volume", check_window("volume", window))
+    return Feature("volume", check_window("volume", window))
 
 
 def volume_ratio(current: Window, window: Window) -> Binary:
@@ -122,9 +121,9 @@ def size_ratio(window: Window) -> Binary:
     return last * (trade_count(window) - 1) / (volume(window) - last)
 
 
-def trade_count(window: Window) -> Rated:
+def trade_count(window: Window) -> Feature:
     """Trades in the window [count]."""
-    return Rated("trade_count", check_window("trade_count", window))
+    return Feature("trade_count", check_window("trade_count", window))
 
 
 def first_price(window: Window) -> Feature:

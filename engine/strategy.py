@@ -10,27 +10,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from types import MethodType
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Never, Protocol
 
+from engine.declarations import check_body, no_side
 from engine.errors import ConfigError, UserError, nearest
-from engine.exits import EXITS, ExitPlan, plan_of
-from engine.grammar import said
-from engine.measures import window_kind
+from engine.exits import ExitPlan, plan_of
 from engine.model import Instrument, Side, Signal
 from engine.quantities import Number
-from engine.risk_limits import profile
 from engine.rules import (
     Condition,
     Exit,
     Expr,
-    Kind,
     Param,
     Quantity,
     RuleError,
     Window,
-    condition,
 )
-from engine.sizing import SIZES, Size
+from engine.sizing import Size
 
 
 class Context(Protocol):
@@ -95,29 +91,7 @@ class Strategy:
                 cls.declared[name] = value
             elif isinstance(value, Expr | Condition) and not value.name and name not in ("long", "short"):
                 value.name = name
-        for side in ("long", "short"):
-            declared = vars(cls).get(side)
-            if declared is not None:
-                condition(declared, where=f"{cls.__name__}.{side}")
-        exits = cls.exits if isinstance(cls.exits, tuple) else (cls.exits,)
-        for item in exits:
-            if not isinstance(item, EXITS):
-                raise RuleError(
-                    f"{said(item)} is not an exit",
-                    where=f"{cls.__name__}.exits",
-                    fix=f"use {', '.join(kind.__name__ for kind in EXITS[:-1])} or {EXITS[-1].__name__}",
-                )
-        warm_up = vars(cls).get("warm_up")
-        if warm_up is not None and window_kind(warm_up) not in (Kind.DURATION, Kind.TICKS):
-            what, fix = f"{said(warm_up)} is no length to wait for", "write seconds(15) or ticks(100)"
-            raise RuleError(what, where=f"{cls.__name__}.warm_up", fix=fix)
-        if cls.size is not None and not isinstance(cls.size, SIZES):
-            what, fix = f"{said(cls.size)} is no size of an entry", "write size = RiskPerTrade(pct(1)), or another name"
-            raise RuleError(what, where=f"{cls.__name__}.size", fix=fix)
-        profile(cls.risk_profile, where=f"{cls.__name__}.risk_profile")
-        kinds = [type(item) for item in exits]
-        if len(set(kinds)) != len(kinds):
-            raise RuleError("an exit is declared twice", where=f"{cls.__name__}.exits", fix="declare each kind once")
+        check_body(cls)
 
     def __init__(self, **values: Quantity | Number) -> None:
         """Take parameter values by name; the rest keep their defaults.
@@ -131,9 +105,17 @@ class Strategy:
                 raise ConfigError(f"{type(self).__name__} has no parameter {name!r}", fix=nearest(name, self.declared))
             self.parameters[name] = self.declared[name].parse(value, where=name)
         if self.conditions() == (None, None) and type(self).on_tick is None:
-            side = self.parameters["direction"].value
-            what = "neither a long nor a short condition" if side == "both" else f"no {side} condition"
-            raise RuleError(f"{type(self).__name__} declares {what}", fix="add: long = (feature >= threshold)")
+            raise no_side(type(self), self.parameters["direction"].value)
+
+    def __getattr__(self, name: str) -> Never:
+        """Say why there are no parameters: an ``__init__`` of the class's own has left them out."""
+        if name == "parameters":
+            what, fix = (
+                "it leaves out the parameters",
+                "let it take **values, and begin with super().__init__(**values)",
+            )
+            raise RuleError(what, where=f"{type(self).__name__}.__init__", fix=fix)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     def conditions(self) -> tuple[Condition | None, Condition | None]:
         """The long and short conditions that ``direction`` leaves in force."""

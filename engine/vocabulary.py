@@ -89,8 +89,10 @@ def _answer_to_attribute(of: object, name: str) -> str:
         return "join conditions with &, | and ~"
     if isinstance(of, Expr) and name in values_of(measures.Bars):
         return "take it of a bar series: bars(minutes(5))"
+    if isinstance(of, Expr) and callable(words().get(name)):
+        return f"it is a function, not a method: {usage_of(words()[name], name)}"  # type: ignore[arg-type]
     if isinstance(of, Expr):
-        return "for the value on the record before write previous(x, 1); other functions: docs/reference/features.md"
+        return "a rule has functions, as sma(price, 20) or previous(price, 1); docs/reference/features.md has them all"
     return ""
 
 

@@ -48,6 +48,7 @@ LAYERS = {
     "domain": Layer(
         engine(
             "strategy",
+            "declarations",
             "lanes",
             "orders",
             "portfolio",

@@ -14,7 +14,7 @@ from typing import Any, Never
 
 from engine.errors import UserError, nearest
 from engine.grammar import Condition, Expr, Part, Quantity, RuleError, said, way_out
-from engine.measures import Rated
+from engine.measures import COUNTED, Feature
 from engine.vocabulary import answer_to, nearest_word, usage_of, values_of, words
 
 LONGEST = 2_000
@@ -125,7 +125,7 @@ def _word(name: str) -> object:
 
 def _attribute(of: object, name: str) -> object:
     """A value of a bar series or indicator, or ``rate`` of a count; nothing else of an object is reached."""
-    known = ["rate"] if isinstance(of, Rated) else [] if _is_function(of) else values_of(of)
+    known = ["rate"] if isinstance(of, Feature) and of.feature in COUNTED else [] if _is_function(of) else values_of(of)
     if name not in known:
         fix = nearest(name, known) if known else "bars and some indicators have named values: bars(minutes(5)).close"
         raise RuleError(f"{said(of)} has no {name!r}", fix=fix)

@@ -132,6 +132,8 @@ def watched_of(declared: Declared) -> tuple[dict[str, Part], dict[str, Quantity]
         declared = declared()
     if isinstance(declared, Strategy):
         return named_parts(type(declared)), dict(declared.parameters)
+    if not isinstance(declared, Mapping):
+        raise RuleError("each column has a name", where="features", fix='write {"move": change(seconds(15))}')
     watched: dict[str, Part] = {}
     parameters: dict[str, Quantity] = {}
     for name, part in declared.items():

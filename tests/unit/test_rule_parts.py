@@ -48,7 +48,7 @@ VALUES = {
     "sample(size, bars(1m))": sample(size, bars(minutes(1))),
     "of('QQQ', price)": of("QQQ", price),
     "maximum(price, size)": maximum(price, size),
-    "a parameter of kind count": Param(5, ""),
+    "Param(5)": Param(5, ""),
 }
 """One of each kind, by its text."""
 

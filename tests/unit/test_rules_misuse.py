@@ -10,7 +10,10 @@ from engine.compiler import Compiler
 from engine.errors import ConfigError
 from engine.model import Instrument
 from engine.plugins import find_strategy
+from engine.rules import RuleError, Stop, pct, price, seconds, size, trade_count, volume
 from engine.strategies.momentum_burst import MomentumBurst
+from engine.strategy import Strategy
+from engine.tools.features import watched_of
 
 FILE = """from engine.rules import *
 from engine.rules import Param, Stop, Target, TimeStop, Flat, ask, bid, change, first_price, highest, lowest, mean, mid
@@ -32,27 +35,27 @@ LINE = 12  # of {line}; the long condition stands one below it, the exits two
 
 IN_THE_LONG_CONDITION = {
     # a condition used as a Python truth
-    "up and price > 5": "&, | and ~",
-    "up or price > 5": "&, | and ~",
-    "not up": "&, | and ~",
-    "1 < price < 5": "&, | and ~",
-    "up if up else up": "&, | and ~",
-    "bool(up)": "&, | and ~",
+    "up and price > 5": "& | ~",
+    "up or price > 5": "& | ~",
+    "not up": "& | ~",
+    "1 < price < 5": "& | ~",
+    "up if up else up": "& | ~",
+    "bool(up)": "& | ~",
     "price and up": "compare it",
-    "max(price, mid) > 5": "&, | and ~",
-    "all([up, up])": "&, | and ~",
-    "up == (price > 3)": "compare it",
-    "up != (price > 3)": "compare it",
+    "max(price, mid) > 5": "maximum, minimum",
+    "all([up, up])": "& | ~",
+    "up == (price > 3)": "Python itself decided",
+    "up != (price > 3)": "Python itself decided",
     # a value where a condition belongs, and the other way round
     "price": "compare it",
     "up & price": "compare it",
     "price & up": "compare it",
     "price > 5 & size > 3": "compare it",
-    "up | True": "compare it",
-    "True & up": "compare it",
+    "up | True": "Python itself decided",
+    "True & up": "Python itself decided",
     "1 | up": "compare it",
     "~price": "compare it",
-    "True": "compare it",
+    "True": "Python itself decided",
     "5": "compare it",
     "'price > 5'": "compare it",
     "up > 1": "&, | and ~",
@@ -94,7 +97,7 @@ IN_THE_LONG_CONDITION = {
     "round(price) > 4": "+ - * /",
     "float(price) > 4": "+ - * /",
     "int(price) > 4": "+ - * /",
-    "price[0] > 4": "+ - * /",
+    "price[0] > 4": "previous(x, 1)",
     "len(price) > 4": "+ - * /",
     "price() > 4": "+ - * /",
     # names
@@ -119,13 +122,13 @@ IN_THE_EXITS = {
     "Flat(True)": "Flat(2)",
     "(Stop(pct(1)), Stop(pct(2)))": "once",
     "(Stop(pct(1)), pct(2))": "Stop, Target, TimeStop, Flat",
-    "[Stop(pct(1))]": "Stop, Target, TimeStop, Flat",
-    "Stop": "Stop, Target, TimeStop, Flat",
+    "[Stop(pct(1))]": "round brackets",
+    "Stop": "needs its brackets",
     "Stp(pct(1))": "did you mean 'Stop'?",
 }
 
 IN_A_LINE = {
-    "p = Param('much')": "number",
+    "p = Param('much')": "is text",
     "p = Param(True)": "number",
     "p = Param('side', choices=('a', 'b'))": "valid names",
     "p = Param(seconds(5), high='2s')": "at most 2s",
@@ -260,6 +263,99 @@ def test_a_strategy_without_a_condition(tmp_path):
         with pytest.raises(ConfigError, match="Mine") as caught:
             compiled(find_strategy(str(file)), **values)
         assert "long" in caught.value.line()
+
+
+AS_IT_WAS_WRITTEN = {
+    "rsi(price, seconds(14)) > 50": "rsi counts records, not 14s; it is written rsi(x, length)",
+    "atr(b, minutes(5)) > 1": "atr counts records, not 5m; it is written atr(b, length)",
+    "bollinger(price, w).upper > 1": "bollinger counts records, and Param(5s) is a duration; it is written bollinger",
+    "rising(price, w)": "rising counts records, and Param(5s) is a duration; write rising(x, 20)",
+    "for_at_least(price > 1, 2.5)": "for_at_least counts records, not 2.5; write for_at_least(x, seconds(5)) or",
+    "rsi(14) > 50": "rsi takes a value first, not 14; write rsi(price, 14)",
+    "atr(price, 14) > 1": "atr takes a bar series, not price; write atr(bars(minutes(5)))",
+    "atr(14) > 1": "atr takes a bar series, not 14; write atr(bars(minutes(5)))",
+    "highest(w, 20) > 1": "highest takes a window or a number of records, not both; write highest(Param(5s))",
+    "zscore(seconds(5), 20) > 1": "zscore takes a window or a number of records, not both; write zscore(5s) for",
+    "log_return(session, 20) > 1": "log_return takes a window or a number of records, not both; write log_return(ses",
+    "price.rsi(14) > 1": "it is a function, not a method: rsi(x, length=14)",
+    "of(QQQ, price) > 1": 'an instrument stands in quotes: "QQQ"',
+    "time_of_day > time(10, 30)": 'a time of day is at("10:30")',
+    "(lambda: price > 1)": "code of your own belongs into on_fire",
+}
+
+
+@pytest.mark.parametrize("expression", AS_IT_WAS_WRITTEN)
+def test_a_message_is_about_the_call_that_was_written(tmp_path, expression):
+    """And never about one that it is made of."""
+    line = (
+        "from engine.indicators import atr, bollinger, rsi; from engine.rules import bars, zscore, rising;"
+        " from engine.rules import for_at_least, log_return, session, of, time_of_day; b = bars(minutes(1))"
+    )
+    error = attempt(tmp_path, line=line, long=expression)
+    assert AS_IT_WAS_WRITTEN[expression] in error.line()
+    assert f"mine.py:{LINE + 1}" in error.where or "mine.py:7" in error.where
+
+
+IN_THE_BODY = {
+    "stop = Stop(pct(1))": "Mine.stop: Stop(1%) stands outside exits, and would close nothing; write exits = (stop,)",
+    "direction = 'long'": "direction = Param('long', choices=('both', 'long', 'short'))",
+    "cooldown_signals = 5": "Mine.cooldown_signals: 5 takes a parameter's place; write cooldown_signals = Param(5)",
+}
+
+
+@pytest.mark.parametrize("line", IN_THE_BODY)
+def test_what_would_be_passed_over_in_silence_is_refused(tmp_path, line):
+    assert IN_THE_BODY[line] in attempt(tmp_path, line=line).line()
+
+
+def test_a_condition_by_another_name_is_asked_for_by_its_name(tmp_path):
+    file = tmp_path / "mine.py"
+    for name in ("Long", "buy", "entry"):
+        file.write_text(
+            "from engine.rules import price\nfrom engine.strategy import Strategy\n"
+            f"class Mine(Strategy):\n    {name} = price > 5\n    trend = price > 3\n",
+            encoding="utf-8",
+        )
+        with pytest.raises(ConfigError, match="neither a long nor a short") as caught:
+            find_strategy(str(file))()
+        assert caught.value.fix == f"add: long = {name}"
+
+
+def test_parameters_that_an_own_init_leaves_out():
+    class Mine(Strategy):
+        long = price > 5
+
+        def __init__(self):
+            self.seen = 0
+
+    with pytest.raises(ConfigError, match=r"Mine\.__init__: it leaves out the parameters") as caught:
+        Mine().conditions()
+    assert "super().__init__(**values)" in caught.value.fix
+    with pytest.raises(AttributeError, match="no attribute 'sen'"):
+        _ = Mine().sen
+
+
+def test_an_exit_with_a_name_is_one_of_the_exits():
+    class Mine(Strategy):
+        long = price > 5
+        stop = Stop(pct(1))
+        exits = (stop,)
+
+    assert Mine().exit_plan()
+
+
+def test_a_comparison_with_a_count_is_shown_as_it_was_written():
+    """Python asks the right side first where its class is derived from the left side's."""
+    assert str(size > volume(seconds(5))) == "size > volume(5s)"
+    assert str(volume(seconds(5)) < size) == "volume(5s) < size"
+    assert str(price <= trade_count(seconds(5)).rate()) == "price <= trade_count_rate(5s)"
+
+
+@pytest.mark.parametrize("declared", [[price], (price,), price, "price", None])
+def test_columns_are_asked_for_by_name(declared):
+    with pytest.raises(RuleError, match="each column has a name") as caught:
+        watched_of(declared)
+    assert caught.value.fix == 'write {"move": change(seconds(15))}'
 
 
 def test_what_is_meant_stays_possible(tmp_path):

@@ -1,0 +1,86 @@
+"""What a strategy's class body may declare: looked at as the class is made, so that a mistake names its line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from engine.exits import EXITS, written
+from engine.grammar import Condition, Kind, RuleError, condition, said
+from engine.measures import window_kind
+from engine.parameters import Param
+from engine.risk_limits import profile
+from engine.sizing import SIZES
+
+SIDES = ("long", "short")
+
+
+def check_body(cls: type) -> None:
+    """Refuse a class body that does not mean what it seems to.
+
+    Raises:
+        RuleError: a side that is no condition, exits that are none or that nobody would look for, a warm-up of another
+            kind, or a parameter with something else in its place.
+    """
+    own = vars(cls)
+    for side in SIDES:
+        if own.get(side) is not None:
+            condition(own[side], where=f"{cls.__name__}.{side}")
+    if "exits" in own:
+        check_exits(cls.__name__, own["exits"])
+    warm_up = own.get("warm_up")
+    if warm_up is not None and window_kind(warm_up) not in (Kind.DURATION, Kind.TICKS):
+        what, fix = f"{said(warm_up)} is no length to wait for", "write seconds(15) or ticks(100)"
+        raise RuleError(what, where=f"{cls.__name__}.warm_up", fix=fix)
+    if own.get("size") is not None and not isinstance(own["size"], SIZES):
+        what, fix = f"{said(own['size'])} is no size of an entry", "write size = RiskPerTrade(pct(1)), or another name"
+        raise RuleError(what, where=f"{cls.__name__}.size", fix=fix)
+    if "risk_profile" in own:
+        profile(own["risk_profile"], where=f"{cls.__name__}.risk_profile")
+    exits = getattr(cls, "exits", ())
+    in_force = exits if isinstance(exits, tuple) else (exits,)
+    for name, value in own.items():
+        if name not in ("exits", "declared") and isinstance(value, EXITS) and all(value is not one for one in in_force):
+            what = f"{written(value)} stands outside exits, and would close nothing"
+            raise RuleError(what, where=f"{cls.__name__}.{name}", fix=f"write exits = ({name},)")
+        place = getattr(cls.__base__, "declared", {}).get(name)
+        if isinstance(place, Param) and not isinstance(value, Param):
+            choices = f", choices={place.choices}" if place.choices else ""
+            what, fix = f"{said(value)} takes a parameter's place", f"write {name} = Param({said(value)}{choices})"
+            raise RuleError(what, where=f"{cls.__name__}.{name}", fix=fix)
+
+
+def check_exits(owner: str, exits: object) -> None:
+    """Refuse what is no exit, or one declared twice.
+
+    Raises:
+        RuleError: with the exits that there are.
+    """
+    where = f"{owner}.exits"
+    if isinstance(exits, list):
+        raise RuleError("a list may change, and exits do not", where=where, fix="write them in round brackets: (…, …)")
+    items: Iterable[object] = exits if isinstance(exits, tuple) else (exits,)
+    kinds: list[type] = []
+    for item in items:
+        if isinstance(item, type) and issubclass(item, EXITS):
+            raise RuleError(f"{said(item)} needs its brackets", where=where, fix=f"write {said(item)}(…)")
+        if not isinstance(item, EXITS):
+            fix = f"use {', '.join(kind.__name__ for kind in EXITS[:-1])} or {EXITS[-1].__name__}"
+            raise RuleError(f"{said(item)} is not an exit", where=where, fix=fix)
+        kinds.append(type(item))
+    if len(set(kinds)) != len(kinds):
+        raise RuleError("an exit is declared twice", where=where, fix="declare each kind once")
+
+
+def no_side(cls: type, direction: str) -> RuleError:
+    """The error of a strategy without a condition to enter by; it may have one under another name."""
+    what = "neither a long nor a short condition" if direction == "both" else f"no {direction} condition"
+    named = [name for owner in cls.__mro__ for name, value in vars(owner).items() if isinstance(value, Condition)]
+    other = [name for name in named if name not in SIDES]
+    side = "short" if direction == "short" else "long"
+    fix = f"add: {side} = {nearest_to_a_side(other)}" if other else f"add: {side} = (feature >= threshold)"
+    return RuleError(f"{cls.__name__} declares {what}", fix=fix)
+
+
+def nearest_to_a_side(names: list[str]) -> str:
+    """Of the names of conditions the one that most likely is the whole rule: called like a side, else the last."""
+    return next((name for name in names if name.lower() in (*SIDES, "buy", "sell", "entry", "enter")), names[-1])
