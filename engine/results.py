@@ -247,6 +247,12 @@ class BacktestResult:
             pl.from_epoch(pl.col("entry_ts_ns", "exit_ts_ns"), time_unit="ns").name.replace("_ts_ns", "_time")
         )
 
+    def to_html(self) -> str:
+        """Return the report: one HTML file with everything in it."""
+        from engine.tools.report.page import report_page
+
+        return report_page(self)
+
     def plot(self) -> Any:
         """Return a plotly figure of the price with the trades, and of equity; needs the ``data`` extra."""
         from engine.tools.plot import figure

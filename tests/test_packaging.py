@@ -45,7 +45,7 @@ def test_every_python_module_and_type_information_is_there(wheel):
     expected = {
         path.relative_to(ROOT).as_posix()
         for package in PACKAGES
-        for pattern in ("*.py", "*.pyi", "*.pxd", "*.h", "py.typed")
+        for pattern in ("*.py", "*.pyi", "*.pxd", "*.h", "*.css", "*.js", "py.typed")
         for path in (ROOT / package).rglob(pattern)
     }
     packed = {name for name in wheel.namelist() if ".dist-info/" not in name}

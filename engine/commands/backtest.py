@@ -50,12 +50,15 @@ from engine.commands.shared import (
     load_config,
     plain_table,
     start_log,
+    table_text,
     wall_ns,
     write_json,
     write_table,
 )
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from engine.store import TickFile
     from engine.strategy import Strategy
 
@@ -86,7 +89,9 @@ def backtest(
     report: Annotated[
         Path | None,
         typer.Option(
-            "--report", metavar="FILE", help="Also write the result: .json all, .csv the trades, .html a picture."
+            "--report",
+            metavar="FILE",
+            help="Also write a report: .html, .txt or .json, or the trades: .csv or .parquet.",
         ),
     ] = None,
     save: Annotated[
@@ -112,7 +117,7 @@ def backtest(
     check_source(sources, of_a_file, only_with, "first result: microburst backtest --demo")
     policy = row_policy(on_bad_row)
     if report and report.suffix not in ENDINGS:
-        raise usage(f"--report {report} does not end in .json, .csv or .html", "the ending says what is written")
+        raise usage(f"--report {report} ends in none of {', '.join(ENDINGS)}", "the ending says what is written")
     if report:
         check_report(report, ticks, quotes, bars)
     loaded = load_config(
@@ -147,8 +152,9 @@ def backtest(
     )
     found = result.to_json()
     symbols = [item.symbol for item in file.instruments]
+    tables = _tables(found, symbols, _records(file))
     if report:
-        done = write_report(report, result, ", ".join(f"{name} {value}" for name, value in _made_with(found, symbols)))
+        done = write_report(report, result, table_text(*tables))
         if not quiet:
             print(done, file=sys.stderr)
     if save:
@@ -162,7 +168,7 @@ def backtest(
     if as_json:
         write_json(found)
     else:
-        _show(found, symbols, _records(file))
+        write_table(*tables)
         if not quiet and bars is None:  # what suits other bars cannot be guessed
             how_read = [part for flag, value in of_a_file.items() if value is not None for part in (flag, str(value))]
             source = ["--demo"] if ticks is None else ["--ticks", str(ticks), *how_read]
@@ -240,8 +246,8 @@ def _second(ts_ns: int) -> str:
     return f"{datetime.fromtimestamp(ts_ns // 1_000_000_000, UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def _show(found: dict[str, Any], symbols: Sequence[str], records: str) -> None:
-    """Write the human result: what it was made with, figures, and trades by reason."""
+def _tables(found: dict[str, Any], symbols: Sequence[str], records: str) -> list[Table | str]:
+    """Return the human result: what it was made with, figures, and trades by reason."""
     settings = plain_table("setting", "value")
     for name, value in _made_with(found, symbols):
         settings.add_row(name, value)
@@ -250,11 +256,9 @@ def _show(found: dict[str, Any], symbols: Sequence[str], records: str) -> None:
     for name, value in _figures(found):
         figures.add_row(name, value)
     reasons = plain_table("reason", "trades", "gross", "net", right=["trades", "gross", "net"])
-    for reason in found["metrics"]["by_reason"]:
-        trades = [trade for trade in found["trades"] if trade["reason"] == reason]
-        gross, net = (sum(trade[name] for trade in trades) for name in ("gross", "net"))
-        reasons.add_row(reason, str(len(trades)), _money(gross), _money(net))
-    write_table(settings, "", figures, "", *([reasons] if found["trades"] else ["no trades"]))
+    for reason, group in found["metrics"]["by_exit"].items():
+        reasons.add_row(reason, f"{group['trades']:,}", _money(group["gross"]), _money(group["net"]))
+    return [settings, "", figures, "", reasons if found["trades"] else "no trades"]
 
 
 def _figures(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -265,10 +269,16 @@ def _figures(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "open at the end", f"{metrics['open_at_end']:,}"
     yield "wins", f"{metrics['wins']:,}"
     yield "losses", f"{metrics['losses']:,}"
-    yield "win rate [%]", "-" if rate is None else f"{100 * rate:.1f}"
+    yield "win rate [%]", _percent(rate)
     for name in ("average_win", "average_loss", "expectancy", "gross", "spread_cost", "slippage_cost", "fees", "net"):
         yield name.replace("_", " "), _money(metrics[name])
     yield "max drawdown", _money(metrics["max_drawdown"])
+    for name in ("profit_factor", "sqn", "sharpe", "sortino"):
+        yield name.upper() if name == "sqn" else name.replace("_", " "), _ratio(metrics[name])
+    yield "time in market [%]", _percent(metrics["exposure"])
+    yield "break-even cost [bps a side]", _ratio(metrics["break_even_bps"])
+    for held in metrics["buy_and_hold"]:
+        yield f"buy and hold {held['symbol']} [%]", _percent(held["return"])
     yield "losses in a row", f"{metrics['consecutive_losses']:,}"
     yield "signals skipped", f"{len(found['skipped_signals']):,}"
     yield "signals refused", _by_reason(found["refusals"])
@@ -282,3 +292,11 @@ def _by_reason(refusals: list[dict[str, Any]]) -> str:
 
 def _money(amount: float | None) -> str:
     return "-" if amount is None else f"{round(amount, 4) or 0:,.4f}"  # or 0: never -0.0000
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.2f}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"

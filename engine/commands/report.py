@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import html
+import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,13 +12,7 @@ from engine.errors import ConfigError
 if TYPE_CHECKING:
     from engine.results import BacktestResult
 
-ENDINGS = (".json", ".csv", ".html")
-
-TRADE_COLUMNS = (
-    *("symbol", "side", "entry_ts_ns", "exit_ts_ns", "entry_price", "exit_price", "qty", "reason"),
-    *("gross", "spread_cost", "slippage_cost", "fees", "net"),
-)
-"""The header of ``--report x.csv``: the fields of a trade, whether there is one or not."""
+ENDINGS = (".html", ".txt", ".json", ".csv", ".parquet")
 
 
 def check_report(path: Path, *inputs: Path | None) -> None:
@@ -41,42 +34,44 @@ def check_report(path: Path, *inputs: Path | None) -> None:
         raise ConfigError("cannot write the report: no permission", where=str(path), fix=fix)
 
 
-def write_report(path: Path, result: BacktestResult, settings: str) -> str:
-    """Write everything as .json, the trades as .csv, or the picture of price, trades and equity as .html.
+def write_report(path: Path, result: BacktestResult, text: str) -> str:
+    """Write a report in the format that the ending of its name says.
 
     Args:
         path: where to; an existing file is replaced.
         result: what to write.
-        settings: what the result was made with, in one line; the title of the picture.
+        text: the tables of the terminal, for ``.txt``.
 
     Returns:
         What was done, in one line.
+
+    Raises:
+        ConfigError: it cannot be written.
+        MissingExtraError: ``.parquet`` without the ``data`` extra.
     """
     existed = path.exists()
     try:
-        path.write_bytes(_content(path.suffix, result, settings))
+        path.write_bytes(_content(path.suffix, result, text))
     except OSError as error:
         raise ConfigError(f"cannot write the report: {error.strerror}", where=str(path)) from None
     return f"report: {path}{' (replaced)' if existed else ''}"
 
 
-def _content(ending: str, result: BacktestResult, settings: str) -> bytes:
-    import io
-
-    import orjson
-
-    found = result.to_json()
-    if ending == ".json":
-        return orjson.dumps(found, option=orjson.OPT_INDENT_2)
+def _content(ending: str, result: BacktestResult, text: str) -> bytes:
+    if ending == ".txt":
+        return text.encode()
     if ending == ".html":
-        figure = result.plot()
-        title, text = f"Backtest {found['run_id']}", html.escape(settings)
-        figure.update_layout(title={"text": f"{title}<br><sub>{text}</sub>"})
-        page: str = figure.to_html()
-        return page.replace("<head>", f"<head><title>{title}: {text}</title>", 1).encode()
-    lines = io.StringIO()
-    lines.write(f"# run {found['run_id']}\n")
-    table = csv.DictWriter(lines, TRADE_COLUMNS, lineterminator="\n")
-    table.writeheader()
-    table.writerows(found["trades"])
-    return lines.getvalue().encode()
+        return result.to_html().encode()
+    if ending == ".json":
+        import orjson
+
+        return orjson.dumps(result.to_json(), option=orjson.OPT_INDENT_2)
+    if ending == ".parquet":
+        file = io.BytesIO()
+        result.trades_frame().write_parquet(file)
+        return file.getvalue()
+    from engine.results import ROW_FIELDS
+    from engine.tools.runs import table
+
+    rows = table(ROW_FIELDS, (row.values() for row in result.trade_rows))
+    return f"# run {result.run_id}\n".encode() + rows

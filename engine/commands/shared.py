@@ -204,16 +204,24 @@ def write_table(*parts: Table | str) -> None:
     """Write tables and lines to standard output; colour only on a terminal and without ``NO_COLOR``."""
     from rich.console import Console
 
-    terminal = sys.stdout.isatty()
-    console = Console(highlight=False, width=None if terminal else PIPE_WIDTH)
     with writing():
+        if not sys.stdout.isatty():
+            sys.stdout.write(table_text(*parts))
+            return
+        console = Console(highlight=False)
         for part in parts:
-            if terminal:
-                console.print(part, markup=False)
-                continue
-            with console.capture() as captured:
-                console.print(part, markup=False)
-            sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+            console.print(part, markup=False)
+
+
+def table_text(*parts: Table | str) -> str:
+    """Return tables and lines as text without colour, folded nowhere."""
+    from rich.console import Console
+
+    console = Console(highlight=False, width=PIPE_WIDTH, no_color=True, force_terminal=False)
+    with console.capture() as captured:
+        for part in parts:
+            console.print(part, markup=False)
+    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def plain_table(*columns: str, right: Sequence[str] = ()) -> Table:

@@ -75,15 +75,15 @@ def figure(file: TickFile, trades: Sequence[Trade], title: str) -> Any:
     return made
 
 
-def shown_rows(block: TickBlock, instrument: int) -> np.ndarray[Any, np.dtype[np.intp]]:
+def shown_rows(block: TickBlock, instrument: int, most: int = MAX_POINTS) -> np.ndarray[Any, np.dtype[np.intp]]:
     """Rows of an instrument's trades, thinned to extremes where there are more than a figure can use."""
     chosen = np.ones(len(block), bool) if block.kind is None else block.kind == Kind.TRADE
     if block.instrument is not None:
         chosen &= block.instrument == instrument
     rows = np.flatnonzero(chosen)
-    if len(rows) <= MAX_POINTS:
+    if len(rows) <= most:
         return rows
-    parts = np.array_split(rows, MAX_POINTS // 2)
+    parts = np.array_split(rows, max(1, most // 2))
     prices = block.price_ticks
     extremes = [(part[prices[part].argmin()], part[prices[part].argmax()]) for part in parts]
     return np.unique(np.array(extremes))

@@ -1,8 +1,8 @@
 """Runs that were kept: a folder each, with the result, its trades and its equity, which says when it was damaged.
 
 A folder holds ``run.json`` (figures and passport), ``trades.csv`` (exact decimals), ``trades.parquet`` where the
-``data`` extra is installed, ``days.csv`` and ``equity.csv``. ``run.json`` has the SHA-256 of every other file, so what
-is read is what was written. ``docs/reference/saved-runs.md`` states the format.
+``data`` extra is installed, ``days.csv``, ``equity.csv``, and ``report.html`` to look at. ``run.json`` has the SHA-256
+of every other file, so what is read is what was written. ``docs/reference/saved-runs.md`` states the format.
 """
 
 from __future__ import annotations
@@ -102,6 +102,7 @@ def save(result: BacktestResult, parent: Path, saved_ns: int) -> Path:
         "trades.csv": table(ROW_FIELDS, (row.values() for row in result.trade_rows)),
         "days.csv": table(("day", "pnl"), result.daily_pnl.items()),
         "equity.csv": table(("ts_ns", "equity"), equity_at_closes(result)),
+        "report.html": result.to_html().encode(),
     }
     if trades and find_spec("polars") is not None:
         parquet = io.BytesIO()
