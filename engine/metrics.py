@@ -27,7 +27,7 @@ def trade_metrics(trades: Sequence[Trade]) -> dict[str, Any]:
     * ``win_rate``: wins / trades, None without trades; ``average_win``, ``average_loss``: mean net of each
     * ``expectancy``: mean net per trade
     * ``consecutive_losses``: longest run of losses
-    * ``gross``, ``spread_cost``, ``slippage_cost``, ``fees``, ``net``: sums, ``END`` included
+    * ``gross``, ``spread_cost``, ``slippage_cost``, ``fees``, ``borrow_cost``, ``net``: sums, ``END`` included
     * ``by_reason``: number of trades by exit reason, ``END`` included; ``open_at_end``: trades closed by ``END``
     """
     own = [trade for trade in trades if trade.reason is not Reason.END]
@@ -47,6 +47,7 @@ def trade_metrics(trades: Sequence[Trade]) -> dict[str, Any]:
         "spread_cost": sum((trade.spread_cost for trade in trades), ZERO),
         "slippage_cost": sum((trade.slippage_cost for trade in trades), ZERO),
         "fees": sum((trade.fees for trade in trades), ZERO),
+        "borrow_cost": sum((trade.borrow_cost for trade in trades), ZERO),
         "net": sum((trade.net for trade in trades), ZERO),
         "by_reason": dict(sorted(Counter(trade.reason.value for trade in trades).items())),
     }
@@ -144,7 +145,7 @@ def _group(trades: Sequence[Trade]) -> dict[str, Any]:
     }
 
 
-WATERFALL = ("gross", "spread_cost", "slippage_cost", "fees", "net")
+WATERFALL = ("gross", "spread_cost", "slippage_cost", "fees", "borrow_cost", "net")
 """From the result before any cost to what is left: the first less those between is the last, exactly."""
 
 

@@ -3,20 +3,22 @@
 They are worked out after a run from its columns, so the tick path pays nothing. Both are money of the whole position,
 measured from the entry's fill price and before costs; the adverse one is 0 or negative, the favourable one 0 or
 positive. What counts is the entry, every trade print (or bar's high and low) strictly between entry and exit in time,
-and the exit's fill price: of records at the very time of the exit it is not known which came before.
+and the price of each exit's fill: of records at the very time of an exit it is not known which came before. After a
+partial exit what it made stands, and the lots that are left move with the market.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.model import Instrument, Kind, TickBlock
-from engine.portfolio import Trade, exact_money, rounded
+from engine.portfolio import Trade, exact_money
 
 
 class Excursion(NamedTuple):
@@ -59,12 +61,19 @@ def _prints(block: TickBlock, ts_ns: NDArray[np.int64], number: int) -> _Prints:
 
 
 def _excursion(trade: Trade, prints: _Prints) -> Excursion:
-    begin = int(np.searchsorted(prints.ts_ns, trade.entry_ts_ns, side="right"))
-    end = int(np.searchsorted(prints.ts_ns, trade.exit_ts_ns, side="left"))
-    prices = [trade.entry_ticks, trade.exit_ticks]
-    if end > begin:
-        prices += [int(prints.low_ticks[begin:end].min()), int(prints.high_ticks[begin:end].max())]
-    each = int(trade.direction) * trade.lots
-    each *= 10 ** (trade.scale - trade.instrument.price_precision - trade.instrument.size_precision)
-    moves = [rounded((price - trade.entry_ticks) * each) for price in prices]
-    return Excursion(exact_money(min(moves), trade.scale), exact_money(max(moves), trade.scale))
+    """Go through the legs: what the closed ones made stands, the lots that are left move with the market."""
+    unit = int(trade.direction) * 10 ** (
+        trade.scale - trade.instrument.price_precision - trade.instrument.size_precision
+    )
+    legs = [(leg.ts_ns, leg.price_ticks, leg.lots) for leg in trade.legs]
+    begin, lots, made = trade.entry_ts_ns, trade.lots, Fraction(0)
+    stood = [made]
+    for ts_ns, price, closed in legs or [(trade.exit_ts_ns, trade.exit_ticks, trade.lots)]:
+        first = int(np.searchsorted(prints.ts_ns, begin, side="right"))
+        end = int(np.searchsorted(prints.ts_ns, ts_ns, side="left"))
+        seen: list[int | Fraction] = [price]
+        if end > first:
+            seen += [int(prints.low_ticks[first:end].min()), int(prints.high_ticks[first:end].max())]
+        stood += [made + (one - trade.entry_ticks) * lots * unit for one in seen]
+        begin, lots, made = ts_ns, lots - closed, made + (price - trade.entry_ticks) * closed * unit
+    return Excursion(*(exact_money(round(amount), trade.scale) for amount in (min(stood), max(stood))))

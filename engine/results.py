@@ -43,6 +43,7 @@ TRADE_FIELDS = (
     "spread_cost",
     "slippage_cost",
     "fees",
+    "borrow_cost",
     "net",
 )
 """What a trade says of itself, in this order."""

@@ -270,7 +270,17 @@ def _figures(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "wins", f"{metrics['wins']:,}"
     yield "losses", f"{metrics['losses']:,}"
     yield "win rate [%]", _percent(rate)
-    for name in ("average_win", "average_loss", "expectancy", "gross", "spread_cost", "slippage_cost", "fees", "net"):
+    for name in (
+        "average_win",
+        "average_loss",
+        "expectancy",
+        "gross",
+        "spread_cost",
+        "slippage_cost",
+        "fees",
+        "borrow_cost",
+        "net",
+    ):
         yield name.replace("_", " "), _money(metrics[name])
     yield "max drawdown", _money(metrics["max_drawdown"])
     for name in ("profit_factor", "sqn", "sharpe", "sortino"):

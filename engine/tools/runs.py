@@ -49,6 +49,7 @@ class SavedTrade(NamedTuple):
     spread_cost: Decimal
     slippage_cost: Decimal
     fees: Decimal
+    borrow_cost: Decimal
     net: Decimal
     mae: Decimal
     mfe: Decimal

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.model import Instrument, Reason, Side
-from engine.portfolio import Trade
+from engine.portfolio import Leg, Trade
 
 CENTS = Instrument("ACME", price_precision=2, size_precision=0)
 CENT = 10**10
@@ -20,9 +20,10 @@ def made(
     held: tuple[int, int] = (0, 1),
     reason: Reason = Reason.TARGET,
     exit_ticks: int | None = None,
+    legs: tuple[Leg, ...] = (),
 ) -> Trade:
     """A trade that earned ``net`` cents; ``costs`` are spread, slippage and fees in cents."""
     gross = net + sum(costs)
     left = entry + side * gross // lots if exit_ticks is None else exit_ticks
     money = [amount * CENT for amount in (gross, *costs, net)]
-    return Trade(CENTS, side, lots, *held, entry, left, reason, 12, *money)
+    return Trade(CENTS, side, lots, *held, entry, left, reason, 12, *money, legs=legs)

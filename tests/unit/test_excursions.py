@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import engine
 from engine.metrics_excursions import excursions
-from engine.model import Instrument, Kind, Side, TickBlock
+from engine.model import Instrument, Kind, Reason, Side, TickBlock
+from engine.portfolio import Leg
 from mock_server.market import generate
 from tests.unit.made_trades import CENTS, made
 
@@ -37,6 +38,15 @@ def test_the_fills_count_and_what_has_their_time_does_not():
     """Of the records at the time of an exit it is not known which came before: the fill is what counts."""
     trade = made(-40, held=(4, 5))
     assert excursions(block(ROWS), [CENTS], [trade]) == [(Decimal("-0.4"), Decimal("0"))]
+
+
+def test_a_partial_exit_stands_and_the_rest_moves_on():
+    """Of 3 shares 2 are sold 0.20 higher at time 2; the last is at its worst 1.00 lower and is sold 0.50 lower."""
+    rows = [(0, 10_000), (1, 9_990), (2, 10_500), (3, 9_900), (5, 9_950)]
+    legs = (Leg(2, 2, 10_020, Reason.TARGET, 0, 0, 0, 0, 0), Leg(5, 1, 9_950, Reason.STOP, 0, 0, 0, 0, 0))
+    trade = made(-10, lots=3, held=(0, 5), exit_ticks=9_997, legs=legs)
+    [found] = excursions(block(rows), [CENTS], [trade])
+    assert found == (Decimal("0.4") - 1, Decimal("0.6"))  # 0.40 made less 1.00; 3 shares at 100.20
 
 
 def test_a_late_record_is_taken_at_the_newest_time():

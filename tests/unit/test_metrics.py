@@ -84,7 +84,10 @@ def test_groups_share_out_the_whole(nets, data):
 @given(st.lists(st.tuples(st.integers(-500, 500), st.tuples(*[st.integers(0, 50)] * 3)), max_size=20))
 def test_the_waterfall_ends_at_net(rows):
     found = trade_metrics([made(net, costs=costs) for net, costs in rows])
-    assert found["gross"] - found["spread_cost"] - found["slippage_cost"] - found["fees"] == found["net"]
+    assert (
+        found["gross"] - found["spread_cost"] - found["slippage_cost"] - found["fees"] - found["borrow_cost"]
+        == found["net"]
+    )
     assert found["net"] == Decimal(sum(net for net, _ in rows)) / 100
 
 

@@ -34,6 +34,7 @@ REASONS = {
     "TIME": "time stop",
     "FLAT": "flat market",
     "RISK": "risk limit",
+    "RISK_SL": "account's stop",
     "EOD": "before the close",
     "SESSION": "session ended",
     "MANUAL": "by hand",
