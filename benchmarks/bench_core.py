@@ -17,6 +17,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 import engine
 from benchmarks.rivals.common import Ticks, generated_ticks
+from benchmarks.scale import scaled
 from engine._core import NONE, Core
 from engine._program import Program
 from engine.backtesting import make_strategy
@@ -29,8 +30,8 @@ from engine.risk import RiskGate
 from engine.sessions import calendar
 from engine.strategy import Strategy
 
-TICKS = 2_000_000
-PUSHED = 300_000
+TICKS = scaled(2_000_000)
+PUSHED = scaled(300_000)
 SECOND_NS = 1_000_000_000
 QUIET = {"entry_threshold": "90%"}
 

@@ -23,16 +23,17 @@ from benchmarks.bench_core import kernel_of, note
 from benchmarks.rivals import features_ours as ours
 from benchmarks.rivals.common import Ticks, generated_ticks
 from benchmarks.rivals.features_common import Contestant, columns_of, in_turn
+from benchmarks.scale import rounds, scaled
 from engine import indicators as i
 from engine import rules as r
 from engine import structure as s
 from engine.kernel import Kernel
 from engine.strategy import Strategy
 
-TICKS = 2_000_000
-SINGLES = 300_000
+TICKS = scaled(2_000_000)
+SINGLES = scaled(300_000)
 """Ticks of the measurements one tick at a time."""
-ROUNDS = 5
+ROUNDS = rounds(5)
 STRATEGIES = 100
 
 

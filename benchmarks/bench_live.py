@@ -16,8 +16,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from websockets.asyncio.client import connect
 
 from benchmarks.live import mock_market
+from benchmarks.scale import scaled
 
-TICKS = 500_000
+TICKS = scaled(500_000)
 
 
 async def count_trades(address: str, wanted: int) -> float:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.scale import scaled
 from engine.model import Instrument, TickBlock
 from engine.store import from_arrays, read_ticks, write_ticks
 
-ROWS = 2_000_000
+ROWS = scaled(2_000_000)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,8 @@
 Files are called ``bench_*.py`` and their functions ``bench_*``, and without the flag none of them is collected (a run
 of this folder alone then ends with pytest's own exit code 5, "no tests collected"). The JSON goes to
 ``benchmarks/results/latest.json`` unless ``--benchmark-json PATH`` says otherwise. Nothing here asserts a time: a
-benchmark fails when its result is wrong, never when the machine is slow.
+benchmark fails when its result is wrong, never when the machine is slow. With ``--smoke`` each of them runs once on few
+ticks: its figures mean nothing, and a build sees that it runs.
 """
 
 from __future__ import annotations
@@ -12,17 +13,21 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import scale
+
 RESULTS = Path(__file__).parent / "results"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--benchmark", action="store_true", help="collect and run the benchmarks in benchmarks/")
+    parser.addoption("--smoke", action="store_true", help="with --benchmark: a twentieth of the ticks, one round")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     if not config.getoption("--benchmark"):
         return
+    scale.smoke = config.getoption("--smoke")
     config.addinivalue_line("python_files", "bench_*.py")
     config.addinivalue_line("python_functions", "bench_*")
     if not config.getoption("benchmark_json", None):
