@@ -15,6 +15,7 @@ from engine._lanes cimport (
     EVENT_STOP,
     EVENT_TARGET,
     EVENT_TIME,
+    EVENT_WHEN,
     NEVER,
     PHASE_EXIT,
     PHASE_LATE,
@@ -60,7 +61,10 @@ cdef inline void walk_bar(Lane* lane, const Tape* tape, int k, int record) noexc
     if lane.side < 0:  # a short position's prices, seen from below zero
         opened, worst, best = -opened, -best, -worst
         stop, target = -stop, -target
-    if opened <= stop:
+    if record == lane.entered_within:  # what the bar did before the entry is not known, but that it ended worse is
+        if worst <= stop:
+            leave(lane, EVENT_STOP, min(opened, stop) * lane.side, record, PHASE_EXIT)
+    elif opened <= stop:
         leave(lane, EVENT_STOP, opened * lane.side, record, PHASE_EXIT)
     elif opened >= target:
         leave(lane, EVENT_TARGET, target * lane.side, record, PHASE_EXIT)
@@ -72,6 +76,8 @@ cdef inline void walk_bar(Lane* lane, const Tape* tape, int k, int record) noexc
         leave(lane, EVENT_TIME, 0, record, PHASE_LATE)  # at the close, the price of the record
     elif lane.managed.opposite != 0 and bools(tape, lane.state)[k] == lane.managed.opposite:
         leave(lane, EVENT_OPPOSITE, 0, record, PHASE_LATE)
+    elif lane.managed.has_when and bools(tape, lane.managed.when)[k]:
+        leave(lane, EVENT_WHEN, 0, record, PHASE_LATE)
     else:
         note_best(&lane.managed, best * lane.side)
 

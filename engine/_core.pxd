@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 
 from engine._lanes cimport Account, Block, Holding, Lane, Market, Record
 from engine._program cimport Program
+from engine._resting cimport Resting
 from engine._tape cimport Tape
 
 
@@ -32,6 +33,8 @@ cdef class Core:
     cdef Holding* holdings
     cdef Lane* lanes
     cdef int n_lanes
+    cdef Resting* resting  # orders at the venue
+    cdef int n_resting
     cdef Market* markets
     cdef int* touched  # instruments with a record in this block
     cdef int n_touched
@@ -76,6 +79,8 @@ cdef class Core:
     cdef readonly int event_instrument
     cdef readonly int event_state
     cdef readonly int event_stop  # of a stop: DECLARED, DECAYED, EVEN or TRAILING
+    cdef readonly int64_t event_order  # of a fill, its order and lots
+    cdef readonly int64_t event_lots
     cdef readonly int64_t event_ts_ns
     cdef int64_t event_key
     cdef int event_record
@@ -106,6 +111,8 @@ cdef class Core:
     cdef void finish_block(self) noexcept nogil
     cdef int fill_block(self) noexcept nogil
     cdef int next_event(self, int64_t before) noexcept nogil
+    cdef void research_resting(self, Resting* it) noexcept nogil
+    cdef int take_fill(self, Resting* it) noexcept nogil
     cdef int64_t timer_ts(self, const Lane* lane) noexcept nogil
     cdef int64_t alarm_key(self) noexcept nogil
     cdef int next_block(self) noexcept nogil
@@ -116,5 +123,7 @@ cdef class Core:
     cdef void take(self, int event, int lane, int64_t key, int64_t ts) noexcept nogil
     cdef void research(self, int lane) noexcept nogil
     cdef int64_t price_before(self, int instrument, int record, int inclusive) noexcept nogil
+    cdef Resting* find_resting(self, int64_t order) except NULL
+    cdef int record_of_quote(self, int instrument) noexcept nogil
     cdef check_instrument(self, int instrument)
     cdef check_lane(self, int lane)

@@ -19,6 +19,18 @@ ALARM: int
 BOUNDARY: int
 CALLBACK: int
 OPPOSITE: int
+FILL: int
+WHEN: int
+
+RESTS_LIMIT: int
+RESTS_STOP: int
+RESTS_WATCH: int
+
+LAST: int
+TOUCH: int
+THROUGH: int
+QUEUE: int
+WORST: int
 
 DECLARED: int
 DECAYED: int
@@ -41,6 +53,8 @@ class Core:
     event_instrument: int
     event_state: int
     event_stop: int
+    event_order: int
+    event_lots: int
     event_ts_ns: int
     callback: Callable[[int, int, int, int], Any] | None
     callback_result: Any
@@ -114,11 +128,27 @@ class Core:
         trail_share: int = 0,
         trail_scale: int = 1,
         opposite: int = 0,
+        when_column: int = -1,
     ) -> None: ...
+    def go_on(self, lane: int, target_ticks: int) -> None: ...
     def stop_of(self, lane: int) -> int: ...
     def close_lane(self, lane: int) -> None: ...
     def hold_lane(self, lane: int) -> None: ...
     def resume_lane(self, lane: int) -> None: ...
+    def rest(
+        self,
+        order: int,
+        instrument: int,
+        kind: int,
+        model: int,
+        side: int,
+        price_ticks: int,
+        lots: int,
+        is_exit: bool = False,
+    ) -> None: ...
+    def resize(self, order: int, lots: int) -> None: ...
+    def withdraw(self, order: int) -> None: ...
+    def worst_quote(self, order: int) -> tuple[int, int]: ...
     def restart_windows(self, instrument: int) -> None: ...
     def begin_session(
         self,
@@ -149,6 +179,7 @@ class Core:
     def peak(self) -> int: ...
     def price(self, instrument: int) -> int: ...
     def quote(self, instrument: int) -> tuple[int, int]: ...
+    def displayed(self, instrument: int) -> tuple[int, int]: ...
     def value(self, instrument: int, column: int) -> int | float | None: ...
     def warm_since(self, instrument: int) -> tuple[int, int]: ...
     def ring(self, instrument: int) -> tuple[int, int, int]: ...

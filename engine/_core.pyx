@@ -21,6 +21,7 @@ from engine._lanes cimport (
     EVENT_BOUNDARY,
     EVENT_CALLBACK,
     EVENT_ENTRY,
+    EVENT_FILL,
     EVENT_FLAT,
     EVENT_NONE,
     EVENT_OPPOSITE,
@@ -28,6 +29,7 @@ from engine._lanes cimport (
     EVENT_STOP,
     EVENT_TARGET,
     EVENT_TIME,
+    EVENT_WHEN,
     MODE_FLAT,
     MODE_HELD,
     MODE_OPEN,
@@ -50,6 +52,23 @@ from engine._lanes cimport (
 )
 from engine._management cimport STOP_DECAYED, STOP_DECLARED, STOP_EVEN, STOP_TRAILING, Management
 from engine._program cimport Program
+from engine._resting cimport (
+    FILL_LAST,
+    FILL_QUEUE,
+    FILL_THROUGH,
+    FILL_TOUCH,
+    FILL_WORST,
+    REST_LIMIT,
+    REST_STOP,
+    REST_WATCH,
+    UNKNOWN_QUEUE,
+    Resting,
+    join_queue,
+    note_worst,
+    price_within_bar,
+    search_resting,
+    watch_quotes,
+)
 from engine._tape cimport (
     BLOCK,
     COL_ASK,
@@ -95,8 +114,13 @@ ALARM = EVENT_ALARM
 BOUNDARY = EVENT_BOUNDARY
 CALLBACK = EVENT_CALLBACK
 OPPOSITE = EVENT_OPPOSITE
+FILL = EVENT_FILL
+WHEN = EVENT_WHEN
 
 DECLARED, DECAYED, EVEN, TRAILING = STOP_DECLARED, STOP_DECAYED, STOP_EVEN, STOP_TRAILING
+
+RESTS_LIMIT, RESTS_STOP, RESTS_WATCH = REST_LIMIT, REST_STOP, REST_WATCH
+LAST, TOUCH, THROUGH, QUEUE, WORST = FILL_LAST, FILL_TOUCH, FILL_THROUGH, FILL_QUEUE, FILL_WORST
 
 FOREVER_NS = INT64_MAX
 BLOCK_TRADES = BLOCK
@@ -388,6 +412,7 @@ cdef class Core:
         free(self.markets)
         free(self.touched)
         free(self.lanes)
+        free(self.resting)
         free(self.segments)
         free(self.taps)
 
@@ -598,6 +623,12 @@ cdef class Core:
         cdef int i
         cdef Market* market
         cdef Tape* tape
+        cdef Resting* it
+        for i in range(self.n_resting):
+            it = &self.resting[i]
+            if it.kind == REST_WATCH:
+                watch_quotes(it, &self.tapes[it.instrument], &self.block, self.block.records)
+            it.from_record = 0
         for i in range(self.n_touched):
             market = &self.markets[self.touched[i]]
             market.touched = 0
@@ -606,6 +637,8 @@ cdef class Core:
             tape.fresh = 0
             market.bid_before = market.bid
             market.ask_before = market.ask
+            market.bid_size_before = tape.bid_size
+            market.ask_size_before = tape.ask_size
             if market.trades > 0:
                 market.price_before = fixed_column(&self.tapes[self.touched[i]], COL_PRICE)[market.trades - 1]
                 market.trades_before = market.trades
@@ -671,6 +704,8 @@ cdef class Core:
             self.block.trade[number] = -1
             self.block.bid[number] = market.bid
             self.block.ask[number] = market.ask
+            self.block.bid_size[number] = tape.bid_size
+            self.block.ask_size[number] = tape.ask_size
             self.quotes_seen += 1
             return 0
         self.trades_seen += 1
@@ -815,7 +850,10 @@ cdef class Core:
         for i in range(self.n_lanes):
             self.lanes[i].from_record = 0
             self.lanes[i].cursor = 0
+            self.lanes[i].entered_within = -1
             self.research(i)
+        for i in range(self.n_resting):
+            self.research_resting(&self.resting[i])
         self.block_open = 1
 
     cdef void evaluate_graphs(self) noexcept nogil:
@@ -873,6 +911,9 @@ cdef class Core:
         else:
             search(it, &self.tapes[instrument], market.records, market.trades, &self.block)
 
+    cdef void research_resting(self, Resting* it) noexcept nogil:
+        search_resting(it, &self.tapes[it.instrument], &self.block)
+
     # ------------------------------------------------------------ events
 
     cdef void take(self, int event, int lane, int64_t key, int64_t ts) noexcept nogil:
@@ -895,7 +936,7 @@ cdef class Core:
 
     cdef int next_event(self, int64_t before) noexcept nogil:
         """Take the earliest event of the block whose key lies below ``before``; EVENT_NONE when there is none."""
-        cdef int i, best = -1, record, alarm_first
+        cdef int i, best = -1, filled = -1, record, alarm_first
         cdef int64_t key = before, deadline = NEVER, alarm, ts
         cdef Lane* lane
         for i in range(self.n_lanes):
@@ -904,6 +945,10 @@ cdef class Core:
                 best = i
                 key = lane.key
                 deadline = lane.deadline if key % PHASES == PHASE_TIMER else NEVER
+        for i in range(self.n_resting):
+            if self.resting[i].key < key:  # an exit of the lane itself comes before a fill at the same place in a bar
+                filled = i
+                key = self.resting[i].key
         alarm = self.alarm_key()
         alarm_first = alarm < key or (alarm == key and alarm != NEVER and self.alarm_ns <= deadline)
         if alarm_first:
@@ -921,6 +966,8 @@ cdef class Core:
             self.take(EVENT_ALARM, -1, alarm, self.alarm_ns)
             self.alarm_ns = NEVER
             return EVENT_ALARM
+        if filled >= 0:
+            return self.take_fill(&self.resting[filled])
         if best < 0:
             return EVENT_NONE
         lane = &self.lanes[best]
@@ -932,6 +979,18 @@ cdef class Core:
             lane.mode = MODE_HELD
         self.research(best)
         return self.event
+
+    cdef int take_fill(self, Resting* it) noexcept nogil:
+        """Make the fill of a resting order the event; what is left of the order rests on."""
+        cdef int record = <int>(it.key / PHASES)
+        self.take(EVENT_FILL, -1, it.key, self.block.ts[record])
+        self.event_order = it.order
+        self.event_lots = it.lots if it.offered > it.lots else it.offered
+        if self.block.of_bars:
+            self.event_price = price_within_bar(it, &self.tapes[it.instrument], self.block.trade[record])
+        it.lots -= self.event_lots
+        self.research_resting(it)
+        return EVENT_FILL
 
     cdef int64_t timer_ts(self, const Lane* lane) noexcept nogil:
         """When a lane's timer fires: at its deadline, unless bars of other instruments have ended since."""
@@ -1072,6 +1131,9 @@ cdef class Core:
         it.stop_kind = STOP_DECLARED
         it.managed.declared = stop_ticks
         it.managed.side = it.side
+        it.entered_within = -1
+        if self.block_open and self.block.of_bars and self.event == EVENT_FILL:
+            it.entered_within = self.event_record
         begin_candles(it, entry_ts_ns, first_price_ticks)
         self.resume_lane(lane)
 
@@ -1090,6 +1152,7 @@ cdef class Core:
         int64_t trail_share=0,
         int64_t trail_scale=1,
         int opposite=0,
+        int when_column=-1,
     ):
         """Let the stop of the position that ``open_lane`` is about to watch move; forgotten when the lane is flat.
 
@@ -1103,8 +1166,10 @@ cdef class Core:
             trail_ticks: at which distance, or, where it is 0,
             trail_share, trail_scale: at which share of the best price, in which parts. Both below 2**22.
             opposite: the state of the rule, 1 long or 2 short, that closes; 0 for none.
+            when_column: the condition that closes; -1 for none.
         """
         cdef Management* it
+        cdef Program program
         self.check_lane(lane)
         if not (0 <= trail_share < 1 << 22 and 1 <= trail_scale < 1 << 22):
             raise ValueError("a share of the best price is given in parts below 2**22")
@@ -1117,6 +1182,26 @@ cdef class Core:
         it.trails, it.trail_from = trail_from is not None, trail_from or 0
         it.trail_ticks, it.trail_share, it.trail_scale = trail_ticks, trail_share, trail_scale
         it.opposite = <uint8_t>opposite
+        if when_column >= 0:
+            program = self.programs[self.lanes[lane].instrument]
+            program.check_column(when_column, TYPE_BOOL)
+            it.has_when, it.when = 1, program.graph.column_offset[when_column]
+
+    def go_on(self, int lane, int64_t target_ticks):
+        """Watch an open position on after its target: what is left of it has another one, further away.
+
+        The record that reached the target is looked at again: it may be a bar, and the stop in it still to come.
+        """
+        cdef Lane* it
+        self.check_lane(lane)
+        it = &self.lanes[lane]
+        it.mode = MODE_OPEN
+        it.target_ticks = target_ticks
+        it.from_record = self.event_record
+        it.cursor = first_trade_from(
+            self.markets[it.instrument].records, self.markets[it.instrument].trades, self.event_record
+        )
+        self.research(lane)
 
     def stop_of(self, int lane):
         """The stop of an open lane as of the trades it has been through, ticks."""
@@ -1146,8 +1231,73 @@ cdef class Core:
             return
         market = &self.markets[it.instrument]
         it.from_record = self.event_record + self.event_on_record if self.event_key >= 0 else 0
+        if it.mode == MODE_OPEN and it.entered_within >= 0:
+            it.from_record = it.entered_within  # the rest of the bar may still turn against the entry
         it.cursor = first_trade_from(market.records, market.trades, it.from_record)
         self.research(lane)
+
+    # ------------------------------------------------------------ orders that rest at the venue
+
+    def rest(
+        self, int64_t order, int instrument, int kind, int model, int side, int64_t price_ticks, int64_t lots,
+        bint is_exit=False,
+    ):
+        """Let an order rest from the next record on: ``FILL`` fires for each record that fills some of it.
+
+        Args:
+            order: its id, which ``event_order`` then names; ``event_lots`` says how many lots are filled.
+            kind: ``RESTS_LIMIT``, ``RESTS_STOP``, or ``RESTS_WATCH``, which only keeps the ``worst_quote``.
+            model: ``LAST``, ``TOUCH``, ``THROUGH``, ``QUEUE`` or ``WORST``.
+            side: 1 buys, -1 sells.
+            price_ticks: the limit, or the price that triggers a stop.
+            lots: to be filled.
+            is_exit: whether it closes a position: in a bar it is then filled after the bar's worst price.
+        """
+        cdef Resting* it
+        self.check_instrument(instrument)
+        it = <Resting*>realloc(self.resting, (self.n_resting + 1) * sizeof(Resting))
+        if it == NULL:
+            raise MemoryError
+        self.resting = it
+        it = &self.resting[self.n_resting]
+        memset(it, 0, sizeof(Resting))
+        it.order, it.instrument, it.kind, it.model, it.side = order, instrument, kind, model, side
+        it.price, it.lots, it.is_exit, it.ahead, it.key = price_ticks, lots, is_exit, UNKNOWN_QUEUE, NEVER
+        self.n_resting += 1
+        bid, ask = self.quote(instrument)
+        if kind == REST_WATCH:
+            note_worst(it, bid, ask)
+        else:
+            bid_size, ask_size = self.displayed(instrument)
+            join_queue(it, bid, ask, bid_size, ask_size)
+        it.from_record = self.block.records  # what has been worked through is over
+        if self.block_open:
+            it.from_record = self.event_record + self.event_on_record if self.event_key >= 0 else 0
+            self.research_resting(it)
+
+    cdef Resting* find_resting(self, int64_t order) except NULL:
+        cdef int i
+        for i in range(self.n_resting):
+            if self.resting[i].order == order:
+                return &self.resting[i]
+        raise KeyError(f"order {order} does not rest")
+
+    def resize(self, int64_t order, int64_t lots):
+        """Let ``lots`` of a resting order be left; it keeps its place in the queue."""
+        self.find_resting(order).lots = lots
+
+    def withdraw(self, int64_t order):
+        """Let an order rest no longer."""
+        cdef Resting* it = self.find_resting(order)
+        self.n_resting -= 1
+        it[0] = self.resting[self.n_resting]
+
+    def worst_quote(self, int64_t order):
+        """The lowest bid and highest ask since a watch began, as of the present event; 0 where there was none."""
+        cdef Resting* it = self.find_resting(order)
+        if self.block_open and self.event_key >= 0:
+            watch_quotes(it, &self.tapes[it.instrument], &self.block, self.event_record + self.event_on_record)
+        return it.worst_bid, it.worst_ask
 
     def restart_windows(self, int instrument):
         """Begin anew at the next trade: windows are cold until they have refilled."""
@@ -1293,6 +1443,13 @@ cdef class Core:
             return self.event_price
         return self.price_before(instrument, self.event_record, self.event_on_record)
 
+    cdef int record_of_quote(self, int instrument) noexcept nogil:
+        """The instrument's last record as of the present event, or -1 when there is none in this block."""
+        cdef int record = self.event_record + self.event_on_record - 1
+        while record >= 0 and self.block.instrument[record] != instrument:
+            record -= 1
+        return record
+
     def quote(self, int instrument):
         """Last bid and ask as of the present event, ticks; 0 where none has been seen."""
         cdef Market* market
@@ -1302,16 +1459,32 @@ cdef class Core:
         market = &self.markets[instrument]
         if not self.block_open:
             return market.bid, market.ask
-        record = self.event_record + self.event_on_record - 1
-        while record >= 0:
-            if self.block.instrument[record] == instrument:
-                trade = self.block.trade[record]
-                if trade < 0:
-                    return self.block.bid[record], self.block.ask[record]
-                tape = &self.tapes[instrument]
-                return fixed_column(tape, COL_BID)[trade], fixed_column(tape, COL_ASK)[trade]
-            record -= 1
-        return market.bid_before, market.ask_before
+        record = self.record_of_quote(instrument)
+        if record < 0:
+            return market.bid_before, market.ask_before
+        trade = self.block.trade[record]
+        if trade < 0:
+            return self.block.bid[record], self.block.ask[record]
+        tape = &self.tapes[instrument]
+        return fixed_column(tape, COL_BID)[trade], fixed_column(tape, COL_ASK)[trade]
+
+    def displayed(self, int instrument):
+        """Sizes at the last bid and ask as of the present event, lots; 0 where none has been seen."""
+        cdef Market* market
+        cdef Tape* tape
+        cdef int record, trade
+        self.check_instrument(instrument)
+        market = &self.markets[instrument]
+        tape = &self.tapes[instrument]
+        if not self.block_open:
+            return tape.bid_size, tape.ask_size
+        record = self.record_of_quote(instrument)
+        if record < 0:
+            return market.bid_size_before, market.ask_size_before
+        trade = self.block.trade[record]
+        if trade < 0:
+            return self.block.bid_size[record], self.block.ask_size[record]
+        return fixed_column(tape, COL_BID_SIZE)[trade], fixed_column(tape, COL_ASK_SIZE)[trade]
 
     def value(self, int instrument, int column):
         """A column's value on the last trade as of the present event: int, float or bool; None before the first."""

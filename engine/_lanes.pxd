@@ -5,7 +5,8 @@ A lane is *flat* (watching its state column for a signal), *held* (an order is o
 the evaluated block, so thousands of trades on which nothing fires cost no more than reading them.
 
 Events are ordered by *key*: the index of the record in its block, then the phase. Timers come before the record whose
-time has reached their deadline; on the record itself exits come first, then the account's loss floor, then entries.
+time has reached their deadline; on the record itself fills of resting orders come first (``engine._resting``), then
+exits, then the account's loss floor, then entries.
 What differs when records are bars is in ``engine._barpath``.
 """
 
@@ -19,6 +20,7 @@ from engine._values cimport is_quiet
 
 cdef enum Phase:
     PHASE_TIMER
+    PHASE_FILL  # of an order that rests at the venue
     PHASE_EXIT
     PHASE_RISK
     PHASE_LATE  # exits within a bar that come after its worst price
@@ -38,6 +40,8 @@ cdef enum Event:
     EVENT_ALARM  # the kernel's own timer
     EVENT_BOUNDARY  # a session or day boundary
     EVENT_CALLBACK  # a per-tick Python callback returned something
+    EVENT_FILL  # a resting order was filled, or triggered
+    EVENT_WHEN  # the condition of an exit holds
 
 cdef enum Mode:
     MODE_FLAT
@@ -77,6 +81,7 @@ cdef struct Lane:
     int event
     int64_t price  # at which the event falls, where that is not the record's own; else 0
     int stop_kind  # of a stop event: STOP_*
+    int entered_within  # the number in its block of the bar within which the position was entered, or -1
     Management managed
 
 cdef struct Account:
@@ -108,6 +113,8 @@ cdef struct Market:
     int64_t ask
     int64_t bid_before
     int64_t ask_before
+    int64_t bid_size_before
+    int64_t ask_size_before
     int64_t price_before
 
 cdef struct Record:
@@ -135,6 +142,8 @@ cdef struct Block:
     int trade[BLOCK + 1]  # index in the instrument's block, or -1 for a quote
     int64_t bid[BLOCK + 1]  # of quotes only; a trade's are in its columns
     int64_t ask[BLOCK + 1]
+    int64_t bid_size[BLOCK + 1]
+    int64_t ask_size[BLOCK + 1]
     int identity  # instrument and trade already say that record i is trade i of instrument 0
     int of_bars
     int64_t start[BLOCK + 1]  # of bars: the latest start so far
@@ -276,6 +285,8 @@ cdef inline int scan_managed(Lane* lane, const Tape* tape, const int* records, i
             lane.event = EVENT_TARGET
         elif lane.managed.opposite != 0 and state[k] == lane.managed.opposite:
             lane.event = EVENT_OPPOSITE
+        elif lane.managed.has_when and bools(tape, lane.managed.when)[k]:
+            lane.event = EVENT_WHEN
         if lane.event != EVENT_NONE:
             lane.cursor = k + 1
             return k

@@ -32,6 +32,8 @@ cdef struct Management:
     int64_t trail_share  # at this share of the best price,
     int64_t trail_scale  # in these parts
     uint8_t opposite  # the state of the rule that closes; 0 for none
+    int has_when
+    int64_t when  # byte offset of the condition's column that closes
 
 
 cdef inline int64_t trailing_stop(const Management* it) noexcept nogil:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.exits import EXITS, written
+from engine.entries import ENTRIES
+from engine.exits import EXITS, Target, When, written
 from engine.grammar import Condition, Kind, RuleError, condition, said
 from engine.measures import window_kind
 from engine.parameters import Param
@@ -27,6 +28,9 @@ def check_body(cls: type) -> None:
             condition(own[side], where=f"{cls.__name__}.{side}")
     if "exits" in own:
         check_exits(cls.__name__, own["exits"])
+    if not isinstance(enters := own.get("entry", ENTRIES[0]()), ENTRIES):
+        fix = f"use {', '.join(kind.__name__ for kind in ENTRIES[:-1])} or {ENTRIES[-1].__name__}, or another name"
+        raise RuleError(f"{said(enters)} is not an entry", where=f"{cls.__name__}.entry", fix=fix)
     warm_up = own.get("warm_up")
     if warm_up is not None and window_kind(warm_up) not in (Kind.DURATION, Kind.TICKS):
         what, fix = f"{said(warm_up)} is no length to wait for", "write seconds(15) or ticks(100)"
@@ -66,7 +70,8 @@ def check_exits(owner: str, exits: object) -> None:
         if not isinstance(item, EXITS):
             fix = f"use {', '.join(kind.__name__ for kind in EXITS[:-1])} or {EXITS[-1].__name__}"
             raise RuleError(f"{said(item)} is not an exit", where=where, fix=fix)
-        kinds.append(type(item))
+        if type(item) not in (Target, When):  # of these there may be several
+            kinds.append(type(item))
     if len(set(kinds)) != len(kinds):
         raise RuleError("an exit is declared twice", where=where, fix="declare each kind once")
 

@@ -1,35 +1,34 @@
 """The desk: the way from a signal through risk to an order, its fill, the position, and out of it again.
 
-A signal comes to ``consider``, an exit that is due to ``leave``, orders that reach the venue to ``arrivals``. Every
-order, whatever it is for, asks the risk gate first (``engine.risk``).
+A signal comes to ``consider``, an exit that is due to ``leave`` or ``take_profit``, and what the venue makes of the
+orders to ``on_fill`` and ``on_end``. Every order, whatever it is for, asks the risk gate first (``engine.risk``). How
+orders travel, wait and meet the market is ``engine.dispatch``'s.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 from engine import _core
+from engine.dispatch import Dispatch
 from engine.entry_size import entry_lots, foreseen_exits
-from engine.events import (
-    OrderCancelled,
-    OrderSubmitted,
-    Refusal,
-    SignalRefused,
-    SignalSkipped,
-    TradingHalted,
-    TradingResumed,
-)
-from engine.lanes import Lane, bounded
-from engine.model import NO_PRICE, Reason, Side, Signal
-from engine.orders import Order, OrderState
+from engine.events import Refusal, SignalRefused, SignalSkipped, TradingHalted, TradingResumed
+from engine.lanes import NEVER_ABOVE, NEVER_BELOW, Lane, Take, bounded, entry_terms
+from engine.model import NO_PRICE, OrderType, Reason, Side, Signal, TimeInForce
+from engine.orders import AT_MARKET, Order, Terms
 from engine.portfolio import Portfolio
 from engine.ports import Broker, Fill, Journal
 from engine.positions import Positions
 from engine.risk import NO_EXITS, Approved, RiskGate
+from engine.sessions import Calendar
+
+REDUCING = Terms(reduce_only=True)
+
+UNREACHED = {Side.LONG: NEVER_ABOVE, Side.SHORT: NEVER_BELOW}
+"""The target of a position that has none left."""
 
 
 @dataclass(slots=True)
@@ -41,11 +40,12 @@ class Counters:
 
 
 class Desk:
-    """Sends the orders of lanes and answers for what becomes of them.
+    """Turns signals into orders and answers for the positions that come of them.
 
     Args:
         core: tells the time and the market, and watches lanes.
         lanes: every lane, by number.
+        calendar: when the trading day ends.
         positions: books what is filled.
         portfolio, risk, broker, journal: the account, its gate, its venue and where decisions go.
     """
@@ -54,18 +54,19 @@ class Desk:
         self,
         core: _core.Core,
         lanes: Sequence[Lane],
+        calendar: Calendar,
         positions: Positions,
         portfolio: Portfolio,
         risk: RiskGate,
         broker: Broker,
         journal: Journal,
     ) -> None:
-        self._core, self._lanes, self._positions = core, lanes, positions
+        self._core, self._lanes, self._calendar, self._positions = core, lanes, calendar, positions
         self._portfolio, self._risk, self._broker, self._journal = portfolio, risk, broker, journal
+        self._dispatch = Dispatch(core, broker, journal, self)
+        self.arrivals = self._dispatch.arrivals
         self.counters = Counters()
         self.entries_allowed = True
-        self._orders = 0
-        self._waiting: list[tuple[int, int, Lane, Approved]] = []
 
     # ------------------------------------------------------------ entries
 
@@ -73,14 +74,13 @@ class Desk:
         """From now on flat lanes look for signals, or do not."""
         self.entries_allowed = allowed
         for lane in self._lanes:
-            if not lane.in_position and lane.order is None:
-                self._rest(lane)
+            self._rest_if_free(lane)
 
-    def _rest(self, lane: Lane) -> None:
-        """The lane is flat: it looks for signals while entries are allowed."""
-        if self.entries_allowed:
+    def _rest_if_free(self, lane: Lane) -> None:
+        """A lane with nothing open and nothing sent looks for signals while entries are allowed."""
+        if lane.is_free and self.entries_allowed:
             self._core.close_lane(lane.number)
-        else:
+        elif lane.is_free:
             self._core.hold_lane(lane.number)
 
     def consider(self, lane: Lane, side: Side, signal: Signal | None) -> None:
@@ -104,15 +104,12 @@ class Desk:
             lane.stop_ticks, lane.target_ticks = bounded(signal.stop_ticks), bounded(signal.target_ticks)
         else:
             lane.stop_ticks = lane.target_ticks = NO_PRICE
-        if (fill := self._broker.fill(approved, price, *core.quote(lane.instrument))) is None:
+        if self._broker.fill(approved, approved.order.lots, price, *core.quote(lane.instrument)) is None:
             self._refuse(lane, side, price, Refusal.NO_QUOTE)
-        elif self._broker.arrival_ns(approved) > ts_ns:
-            core.hold_lane(lane.number)
-            self._submit(lane, approved, "entry")
-            self._wait(lane, approved)
-        else:
-            self._submit(lane, approved, "entry")
-            self._positions.open(lane, approved.order, fill, ts_ns)
+            return
+        core.hold_lane(lane.number)
+        lane.entry = approved.order
+        self._send(lane, approved, "entry")
 
     def _approved(self, lane: Lane, side: Side, signal: Signal | None) -> Approved | Refusal:
         """Size an entry and ask risk for it: the only place where its lots are decided."""
@@ -122,6 +119,8 @@ class Desk:
             return refusal
         if not self._measure(lane):
             return Refusal.NO_EXIT
+        if (terms := self._terms(lane, side, signal)) is None:
+            return Refusal.NO_ENTRY
         if lane.sizing is not None or risk.limits.min_reward_risk is not None:
             entry = risk.paying(lane.instrument, side)
             exits = foreseen_exits(lane, side, entry, signal, risk)
@@ -130,8 +129,30 @@ class Desk:
             lots = lane.lots
         if not lots:
             return Refusal.NO_SIZE
-        order = Order(self._orders + 1, lane.number, lane.instrument, side, lots, core.event_ts_ns)
+        order_id, ts_ns = self._dispatch.next_id, core.event_ts_ns
+        order = Order(order_id, lane.number, lane.instrument, side, lots, ts_ns, terms=terms)
         return risk.approve_entry(order, exits)
+
+    def _send(self, lane: Lane, approved: Approved, purpose: str) -> None:
+        self._risk.ledger.sent(approved.order)
+        self._dispatch.send(lane, approved, purpose)
+
+    def _terms(self, lane: Lane, side: Side, signal: Signal | None) -> Terms | None:
+        """At the market or where the entry waits: as the signal says, or else as declared. None: at no price."""
+        core, plan = self._core, lane.entry_plan
+        ts_ns = core.event_ts_ns
+        if signal is not None and signal.order is not None:
+            return signal_terms(signal, ts_ns)
+        if plan.kind is OrderType.MARKET:
+            return AT_MARKET
+        level = None
+        if lane.entry_column is not None:
+            value = core.value(lane.instrument, lane.entry_column)
+            if value is None or not value > 0:
+                return None
+            level = Fraction(value)
+        day_ends_ns = self._calendar.facts(ts_ns).close_ns
+        return entry_terms(plan, side, core.price(lane.instrument), level, ts_ns, day_ends_ns)
 
     def _measure(self, lane: Lane) -> bool:
         """Measure the distances of a lane's exits now; False when one is not defined, or is nothing."""
@@ -149,27 +170,58 @@ class Desk:
     # ------------------------------------------------------------ exits
 
     def leave(self, lane: Lane, reason: Reason) -> None:
-        """Send the order that closes a lane's position."""
-        core, position = self._core, self._portfolio.positions[lane.number]
-        ts_ns = core.event_ts_ns
-        side = Side.SHORT if position.side is Side.LONG else Side.LONG
-        order = Order(self._orders + 1, lane.number, lane.instrument, side, position.lots, ts_ns, reason)
-        approved = self._risk.approve_exit(order)
-        self._submit(lane, approved, reason)
-        if self._broker.arrival_ns(approved) > ts_ns and reason is not Reason.END:
-            core.hold_lane(lane.number)
-            self._wait(lane, approved)
-        else:
-            self._close(lane, order, self._sure_fill(approved), ts_ns)
+        """Close a lane's whole position at the market, and call back whatever else the lane has sent."""
+        if lane.entry is not None:
+            self._dispatch.cancel(lane.entry, reason)
+        self._call_back_targets(lane, reason)
+        self._core.hold_lane(lane.number)
+        lane.exit = self._exit(lane, self._portfolio.positions[lane.number].lots, reason, REDUCING)
+        self._send(lane, self._risk.approve_exit(lane.exit), reason)
 
-    def _close(self, lane: Lane, order: Order, fill: Fill, ts_ns: int) -> None:
-        """The exit was filled: the lane is flat, unless with it a limit of the account is reached."""
-        self._positions.close(lane, order, fill, ts_ns)
-        self._rest(lane)
-        if order.reason is not Reason.END and self._risk.watches_loss:
-            core = self._core
-            if core.drawdown_reached or self._risk.floor_reached(core.equity):
-                self.limit_reached()
+    def take_profit(self, lane: Lane) -> None:
+        """A trade reached the nearest target: close the shares of all that it reached, and watch the next."""
+        position, price = self._portfolio.positions[lane.number], self._core.price(lane.instrument)
+        watched = [take for take in lane.takes if not take.resting and take.order is None]
+        reached = [take for take in watched if position.side * (price - take.price_ticks) >= 0]
+        if sum(take.lots(position.entered) for take in reached) >= position.lots or not reached:
+            self.leave(lane, Reason.TARGET)
+            return
+        beyond = [take.price_ticks for take in watched if take not in reached]
+        lane.target_ticks = beyond[0] if beyond else UNREACHED[position.side]
+        self._core.go_on(lane.number, lane.target_ticks)
+        for take in reached:
+            self._take(lane, take, REDUCING)
+
+    def _take(self, lane: Lane, take: Take, terms: Terms) -> None:
+        """Send the order of one target; of too few lots to have a share, there is none."""
+        lots = take.lots(self._portfolio.positions[lane.number].entered)
+        if not lots:
+            lane.takes.remove(take)
+            return
+        take.order = self._exit(lane, lots, Reason.TARGET, terms)
+        self._send(lane, self._risk.approve_exit(take.order), Reason.TARGET)
+
+    def _exit(self, lane: Lane, lots: int, reason: Reason, terms: Terms) -> Order:
+        side = Side.SHORT if self._portfolio.positions[lane.number].side is Side.LONG else Side.LONG
+        ts_ns = self._core.event_ts_ns
+        return Order(self._dispatch.next_id, lane.number, lane.instrument, side, lots, ts_ns, reason, terms=terms)
+
+    def _place_targets(self, lane: Lane) -> None:
+        """Let the targets that rest be at the venue, for their shares of what has been entered so far."""
+        entered = self._portfolio.positions[lane.number].entered
+        for take in [take for take in lane.takes if take.resting]:
+            if take.order is None:
+                self._take(lane, take, Terms(OrderType.LIMIT, take.price_ticks, reduce_only=True))
+            elif take.lots(entered) > take.order.lots:
+                self._dispatch.resize(take.order, take.lots(entered))
+                self._risk.ledger.resized(take.order)
+
+    def _call_back_targets(self, lane: Lane, reason: str) -> None:
+        """Nothing more is taken at the targets: what is watched is forgotten, what was sent called back."""
+        lane.takes = [take for take in lane.takes if take.order is not None]
+        for take in list(lane.takes):
+            assert take.order is not None, "only those are left"
+            self._dispatch.cancel(take.order, reason)
 
     # ------------------------------------------------------------ the account's limits, and who may trade
 
@@ -207,68 +259,82 @@ class Desk:
         self._core.limit_drawdown(*self._risk.live_drawdown)
 
     def flatten(self, reason: Reason) -> None:
-        """Close every position and call back every entry on its way."""
+        """Close every position and call back every entry."""
         for lane in self._lanes:
-            if lane.in_position and lane.order is None:
+            if lane.in_position and lane.exit is None:
                 self.leave(lane, reason)
-            elif lane.order is not None and lane.order.reason is None:
-                self._cancel(lane, reason)
+            elif lane.entry is not None:
+                self._dispatch.cancel(lane.entry, reason)
 
     def end(self) -> None:
         """No more records: close what is open at the last price and time."""
         for lane in self._lanes:
-            if lane.order is not None:
-                if lane.order.reason is None:
-                    self._cancel(lane, Reason.END)
-                else:
-                    lane.order.become(OrderState.CANCELLED)
-                    self._risk.ledger.cancelled(lane.order)
-                    self._journal.append(OrderCancelled(self._core.engine_ts_ns, lane.order.order_id, Reason.END))
-                    lane.order = None
+            for order in (lane.entry, lane.exit):
+                if order is not None:
+                    self._dispatch.cancel(order, Reason.END)
             if lane.in_position:
                 self.leave(lane, Reason.END)
 
-    # ------------------------------------------------------------ orders on their way
+    # ------------------------------------------------------------ what the venue says
 
-    def _submit(self, lane: Lane, approved: Approved, purpose: str) -> None:
-        order = approved.order
-        self._orders += 1
-        order.become(OrderState.SUBMITTED)
-        self._risk.ledger.sent(order)
-        self._journal.append(
-            OrderSubmitted(order.decided_ns, order.order_id, lane.number, int(order.side), order.lots, purpose)
-        )
+    def filled(self, order_id: int, lots: int) -> None:
+        """The core found a record that fills a resting order."""
+        self._dispatch.filled(order_id, lots, self._core.event_ts_ns)
 
-    def _wait(self, lane: Lane, approved: Approved) -> None:
-        lane.order = approved.order
-        heapq.heappush(self._waiting, (self._broker.arrival_ns(approved), approved.order.order_id, lane, approved))
-        self._core.set_alarm(self._waiting[0][0])
+    def open_lots(self, lane: Lane) -> int:
+        """Lots of the lane's position: what a reduce-only order may fill at most."""
+        position = self._portfolio.positions.get(lane.number)
+        return position.lots if position is not None else 0
 
-    def arrivals(self, ts_ns: int) -> None:
-        """Orders reach the venue: fill them against the market as it stands now."""
-        while self._waiting and self._waiting[0][0] <= ts_ns:
-            _, _, lane, approved = heapq.heappop(self._waiting)
-            order = approved.order
-            if order.state is not OrderState.SUBMITTED:
-                continue
-            if order.reason is not None:
-                self._close(lane, order, self._sure_fill(approved), ts_ns)
-                continue
-            self._positions.open(lane, order, self._sure_fill(approved), ts_ns)
-        if self._waiting:
-            self._core.set_alarm(self._waiting[0][0])
+    def on_fill(self, lane: Lane, order: Order, lots: int, fill: Fill, ts_ns: int) -> None:
+        """An entry's fill opens or adds to the position, an exit's closes some of it, or all."""
+        self._risk.ledger.filled(order, lots)
+        if order.reason is None:
+            if order.is_done:
+                lane.entry = None
+            self._positions.open(lane, order, lots, fill, ts_ns)
+            if lane.exit is None:
+                self._place_targets(lane)
+            return
+        whole = lane.exit is order
+        self._positions.close(lane, order, lots, fill, ts_ns)
+        if order.is_done:
+            self._strike(lane, order)
+        if lane.entry is not None:
+            self._dispatch.cancel(lane.entry, order.reason)  # what is being left is not added to
+        if not lane.in_position:
+            self._core.hold_lane(lane.number)
+            self._call_back_targets(lane, order.reason)
+            self._rest_if_free(lane)
+        elif whole:
+            self.leave(lane, order.reason)  # an entry was filled on, after the exit had been sent
+        if order.reason is not Reason.END and self._risk.watches_loss:
+            core = self._core
+            if core.drawdown_reached or self._risk.floor_reached(core.equity):
+                self.limit_reached()
 
-    def _sure_fill(self, approved: Approved) -> Fill:
-        core, index = self._core, approved.order.instrument
-        fill = self._broker.fill(approved, core.price(index), *core.quote(index))
-        assert fill is not None, "there was a price when the order was sent, and quotes do not vanish"
-        return fill
-
-    def _cancel(self, lane: Lane, reason: str) -> None:
-        order = lane.order
-        assert order is not None, "only an order on its way is called back"
-        order.become(OrderState.CANCELLED)
+    def on_end(self, lane: Lane, order: Order) -> None:
+        """Nothing more of an order will be filled."""
         self._risk.ledger.cancelled(order)
-        lane.order = None
-        self._journal.append(OrderCancelled(self._core.event_ts_ns, order.order_id, reason))
-        self._rest(lane)
+        self._strike(lane, order)
+        self._rest_if_free(lane)
+
+    @staticmethod
+    def _strike(lane: Lane, order: Order) -> None:
+        """The lane no longer waits for an order."""
+        if lane.entry is order:
+            lane.entry = None
+        elif lane.exit is order:
+            lane.exit = None
+        else:
+            lane.takes = [take for take in lane.takes if take.order is not order]
+
+
+def signal_terms(signal: Signal, ts_ns: int) -> Terms:
+    """What a signal that brings its own entry asks of the venue."""
+    assert signal.order is not None, "it says how it enters"
+    kind, waits = signal.order, TimeInForce.GTD if signal.good_for_ns else TimeInForce.GTC
+    expires_ns = ts_ns + signal.good_for_ns if signal.good_for_ns else 0
+    limit = signal.entry_ticks if kind in (OrderType.LIMIT, OrderType.STOP_LIMIT) else NO_PRICE
+    trigger = {OrderType.STOP: signal.entry_ticks, OrderType.STOP_LIMIT: signal.trigger_ticks}.get(kind, NO_PRICE)
+    return Terms(kind, limit, trigger, waits, expires_ns, signal.post_only)

@@ -110,6 +110,7 @@ class Refusal(StrEnum):
     DUPLICATE = "DUPLICATE"  # the same entry was sent a moment ago
     PRICE_COLLAR = "PRICE_COLLAR"  # the price it would pay is too far from the last trade
     REWARD_RISK = "REWARD_RISK"  # its target is too near for the distance of its stop, or one of them is unknown
+    NO_ENTRY = "NO_ENTRY"  # the price at which the entry would wait is not defined, or none that there is
 
 
 class OrderSubmitted(NamedTuple):
@@ -121,6 +122,16 @@ class OrderSubmitted(NamedTuple):
     side: int
     lots: int
     purpose: str
+
+
+class OrderRests(NamedTuple):
+    """An order waits at the venue: a limit for its price, a stop for its trigger; ``kind`` says which."""
+
+    ts_ns: int
+    order_id: int
+    kind: str
+    price_ticks: int
+    lots: int
 
 
 class OrderFilled(NamedTuple):
@@ -181,6 +192,17 @@ class SignalDeclined(NamedTuple):
     price_ticks: int
 
 
+class PositionReduced(NamedTuple):
+    """Some lots of a position were closed, and others are still open; money in the account's unit."""
+
+    ts_ns: int
+    lane: int
+    reason: str
+    lots: int
+    gross: int
+    net: int
+
+
 class PositionClosed(NamedTuple):
     """A position was closed; money in the account's unit."""
 
@@ -215,11 +237,13 @@ class TradingResumed(NamedTuple):
 
 Decision = (
     OrderSubmitted
+    | OrderRests
     | OrderFilled
     | OrderCancelled
     | SignalSkipped
     | SignalRefused
     | SignalDeclined
+    | PositionReduced
     | PositionClosed
     | DayStarted
     | TradingHalted
@@ -238,6 +262,8 @@ TYPES: dict[type[Decision], int] = {
     DayStarted: 8,
     TradingHalted: 9,
     TradingResumed: 10,
+    OrderRests: 20,
+    PositionReduced: 21,
 }
 """The number that stands for each type of decision, for ever."""
 

@@ -6,15 +6,18 @@ expression of the rule language such as ``2 * atr(b)``; a distance is measured o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
 from fractions import Fraction
+from typing import Any
 
-from engine.grammar import Expr, Kind, Quantity, RuleError, said
+from engine.grammar import Condition, Expr, Kind, Quantity, RuleError, condition, said
 from engine.parameters import Param
 from engine.quantities import Number, parse_number
 
 Length = Param | Quantity
 ZERO = Quantity(Kind.RATIO, Fraction(0))
+WHOLE = Quantity(Kind.RATIO, Fraction(1))
 
 
 def exit_value(exit_name: str, value: object, kind: Kind, example: str) -> Param | Quantity:
@@ -67,11 +70,18 @@ class Stop:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """Close when the price has moved in favour by ``distance`` or more; ``Reward(2)`` is twice the stop's."""
+    """Close when the price has moved in favour by ``distance`` or more; ``Reward(2)`` is twice the stop's.
+
+    With a ``share`` only so much of what was entered; several targets close one share each. ``resting`` puts a limit
+    order at the venue instead of watching the price: it pays no spread, but has to be reached in the queue.
+    """
 
     distance: Param | Quantity | Expr | Reward
+    share: Length = field(default=WHOLE)
+    resting: bool = False
 
     def __post_init__(self) -> None:
+        exit_value("Target", self.share, Kind.RATIO, "pct('0.15'), share=pct(50)")
         if not isinstance(self.distance, Reward):
             ratio_or_distance("Target", self.distance, "pct('0.15')")
 
@@ -147,6 +157,16 @@ class EndOfDay:
         exit_value("EndOfDay", self.before, Kind.DURATION, "minutes(5)")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class When:
+    """Close when a condition holds, such as ``When(abs_(score) <= 1)``."""
+
+    holds: Condition
+
+    def __post_init__(self) -> None:
+        condition(self.holds, where="When")
+
+
 def written(item: object) -> str:
     """An exit, or a reward, as a strategy declares it; what is left at its default is left out."""
     if not isinstance(item, (*EXITS, Reward)):
@@ -156,8 +176,19 @@ def written(item: object) -> str:
     return f"{type(item).__name__}({', '.join(shown)})"
 
 
-Exit = Stop | Target | TimeStop | Flat | BreakEven | Trailing | Decay | Opposite | EndOfDay
-EXITS = (Stop, Target, TimeStop, Flat, BreakEven, Trailing, Decay, Opposite, EndOfDay)
+Exit = Stop | Target | TimeStop | Flat | BreakEven | Trailing | Decay | Opposite | EndOfDay | When
+EXITS = (Stop, Target, TimeStop, Flat, BreakEven, Trailing, Decay, Opposite, EndOfDay, When)
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One of several targets, or one that rests: at a ratio, a multiple of the stop, or the distance of its number."""
+
+    share: Fraction
+    resting: bool
+    ratio: Fraction | None = None
+    reward: Fraction | None = None
+    distance: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,17 +209,20 @@ class ExitPlan:
     decay_to: Fraction = Fraction(0)
     opposite: bool = False
     before_close_ns: int = 0
+    levels: tuple[Level, ...] = ()  # targets that close a share each, or rest; then ``target`` and ``reward`` are None
+    when: Condition | None = None
 
     @property
     def moves(self) -> bool:
         """Whether the stop may move, or the rule itself may close."""
         trailing = self.trail is not None or "trailing" in self.distances
-        return trailing or self.even_after is not None or bool(self.decay_ns) or self.opposite
+        acts = self.opposite or self.when is not None
+        return trailing or self.even_after is not None or bool(self.decay_ns) or acts
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing closes a position but the session and the end of the data."""
-        fixed = self.stop is not None or self.target is not None or bool(self.distances)
+        fixed = self.stop is not None or self.target is not None or bool(self.distances) or bool(self.levels)
         return not (fixed or self.time_stop_ns or self.flat_candles or self.moves or self.before_close_ns)
 
 
@@ -202,7 +236,7 @@ def plan_of(exits: tuple[Exit, ...], parameters: dict[str, Quantity]) -> ExitPla
     def read(value: Param | Quantity) -> Quantity:
         return parameters[value.name] if isinstance(value, Param) else value
 
-    plan: dict[str, object] = {}
+    plan: dict[str, Any] = {}
     distances: dict[str, Expr] = {}
 
     def distance(name: str, key: str, value: Param | Quantity | Expr) -> None:
@@ -211,6 +245,10 @@ def plan_of(exits: tuple[Exit, ...], parameters: dict[str, Quantity]) -> ExitPla
         else:
             distances[name] = value
 
+    targets = [item for item in exits if isinstance(item, Target)]
+    if len(targets) > 1 or any(item.resting or item.share is not WHOLE for item in targets):
+        plan["levels"] = levels_of(targets, read, distances)
+        exits = tuple(item for item in exits if not isinstance(item, Target))
     for item in exits:
         match item:
             case Stop():
@@ -237,11 +275,44 @@ def plan_of(exits: tuple[Exit, ...], parameters: dict[str, Quantity]) -> ExitPla
                 plan["opposite"] = True
             case EndOfDay():
                 plan["before_close_ns"] = read(item.before).value
-    made = ExitPlan(distances=distances, **plan)  # type: ignore[arg-type]
+            case When():
+                plan["when"] = item.holds if plan.get("when") is None else plan["when"] | item.holds
+    made = ExitPlan(distances=distances, **plan)
     stopped = made.stop is not None or "stop" in distances
-    for what, needs in (("Target(Reward(…))", made.reward is not None), ("Decay", bool(made.decay_ns))):
+    rewarded = made.reward is not None or any(level.reward is not None for level in made.levels)
+    for what, needs in (("Target(Reward(…))", rewarded), ("Decay", bool(made.decay_ns))):
         if needs and not stopped:
             raise RuleError(f"{what} needs a stop to measure by", where="exits", fix="add Stop(pct('0.5'))")
     if made.trail is not None and made.trail.denominator + made.trail.numerator >= 1 << 22:
         raise RuleError(f"a trailing distance of {float(made.trail):%} is too fine", where="exits", fix="pct('0.25')")
     return made
+
+
+def levels_of(
+    targets: list[Target], read: Callable[[Param | Quantity], Quantity], distances: dict[str, Expr]
+) -> tuple[Level, ...]:
+    """Targets that close a share each; those at a distance in price add it to ``distances``.
+
+    Raises:
+        RuleError: they would close more than there is, or nothing.
+    """
+    levels = []
+    for number, item in enumerate(targets, 1):
+        share = read(item.share).value
+        if not share:
+            raise RuleError("a target closes nothing", where="exits", fix="give it a share, such as pct(50)")
+        match item.distance:
+            case Reward(multiple=multiple):
+                assert isinstance(multiple, Param | Quantity)
+                levels.append(Level(share, item.resting, reward=read(multiple).value))
+            case Param() | Quantity():
+                levels.append(Level(share, item.resting, ratio=read(item.distance).value))
+            case _:
+                name = f"target {number}"
+                distances[name] = item.distance
+                levels.append(Level(share, item.resting, distance=name))
+    total = sum(level.share for level in levels)
+    if total > 1:
+        what = f"the targets' shares come to {float(100 * total):g} %"
+        raise RuleError(what, where="exits", fix="let them come to 100 % at most: Target(x, share=pct(50))")
+    return tuple(levels)

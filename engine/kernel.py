@@ -59,8 +59,8 @@ STOP_REASONS = {
 
 EXIT_REASONS = {
     _core.STOP: Reason.STOP,
-    _core.TARGET: Reason.TARGET,
     _core.OPPOSITE: Reason.OPPOSITE,
+    _core.WHEN: Reason.WHEN,
     _core.TIME: Reason.TIME,
     _core.FLAT: Reason.FLAT,
 }
@@ -116,10 +116,10 @@ class Kernel:
         self.columns = {name: self._watch(name, part, parameters or {}) for name, part in (watched or {}).items()}
         self.core = _core.Core([compiler.program for compiler in self.compilers])
         positions = Positions(self.core, calendar, portfolio, risk, journal)
-        self._desk = Desk(self.core, self.lanes, positions, portfolio, risk, broker, journal)
+        self._desk = Desk(self.core, self.lanes, calendar, positions, portfolio, risk, broker, journal)
         self.counters = self._desk.counters
-        for assignment, index, (rule, distances), size_columns in compiled:
-            self._add_lane(assignment, index, rule, distances, size_columns)
+        for assignment, index, (rule, columns), size_columns in compiled:
+            self._add_lane(assignment, index, rule, columns, size_columns)
         self._callers = [caller for compiler in self.compilers for caller in callers_of(compiler.program)]
         self._ticking = [lane for lane in self.lanes if type(lane.strategy).on_tick is not None]
         if self._ticking:
@@ -140,12 +140,17 @@ class Kernel:
         return MAX_MONEY // (self.risk.live_drawdown[1] or 1)
 
     def _compile(self, strategy: Strategy, index: int) -> tuple[CompiledRule, dict[str, int]]:
-        """The rule of a strategy on one instrument, and the columns of its exits' distances."""
+        """The rule of a strategy on one instrument, and the columns of its exits' distances, ``entry`` and ``when``."""
         compiler, parameters = self.compilers[index], strategy.parameters
         try:
             rule = compiler.rule(*strategy.conditions(), parameters, type(strategy).warm_up)
-            distances = strategy.exit_plan().distances.items()
-            return rule, {name: compiler.distance(expr, parameters) for name, expr in distances}
+            plan, entry = strategy.exit_plan(), strategy.entry_plan()
+            columns = {name: compiler.distance(expr, parameters) for name, expr in plan.distances.items()}
+            if entry.price is not None:
+                columns["entry"] = compiler.distance(entry.price, parameters)
+            if plan.when is not None:
+                columns["when"] = compiler.shown(plan.when, parameters)
+            return rule, columns
         except RuleError as error:
             place = f"{type(strategy).__name__}: {error.where}" if error.where else type(strategy).__name__
             raise RuleError(error.what, where=place, fix=error.fix) from None
@@ -173,14 +178,17 @@ class Kernel:
         assignment: Assignment,
         index: int,
         rule: CompiledRule,
-        distances: Mapping[str, int],
+        columns: dict[str, int],
         size_columns: Mapping[str, int],
     ) -> None:
         strategy, plan = assignment.strategy, assignment.strategy.exit_plan()
         lots = self._most_lots(index) if assignment.sizing is not None else self._fixed_lots(assignment, index)
         number = self.core.add_lane(index, rule.state, rule.warm_up.ns, rule.warm_up.trades)
         asks = type(strategy).on_fire is not Strategy.on_fire
-        lane = Lane(number, strategy, index, lots, plan, rule, asks, distances, assignment.sizing, size_columns)
+        lane = Lane(number, strategy, index, lots, plan, rule, asks, columns, assignment.sizing, size_columns)
+        lane.entry_plan = strategy.entry_plan()
+        lane.entry_column = columns.pop("entry", None)
+        lane.when_column = columns.pop("when", -1)
         self.lanes.append(lane)
 
     def _most_lots(self, index: int) -> int:
@@ -301,6 +309,10 @@ class Kernel:
         while event:
             if event == _core.ENTRY:
                 self._entry(self.lanes[core.event_lane])
+            elif event == _core.TARGET:
+                self._desk.take_profit(self.lanes[core.event_lane])
+            elif event == _core.FILL:
+                self._desk.filled(core.event_order, core.event_lots)
             elif event in EXIT_REASONS:
                 self._desk.leave(self.lanes[core.event_lane], self._reason_of(event))
             elif event == _core.RISK:
@@ -418,8 +430,12 @@ class Kernel:
 
     def _ticked(self, signals: list[tuple[Lane, Signal]]) -> None:
         for lane, signal in signals:
-            free = not lane.in_position and lane.order is None and self._desk.entries_allowed
-            if free and lane.strategy.may_enter(signal.side) and not self._is_closed():
+            if (
+                lane.is_free
+                and self._desk.entries_allowed
+                and lane.strategy.may_enter(signal.side)
+                and not self._is_closed()
+            ):
                 self._desk.consider(lane, signal.side, signal)
 
     def _command(self, command: Command) -> None:

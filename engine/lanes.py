@@ -9,10 +9,11 @@ from math import ceil, floor
 
 from engine import _core
 from engine.compiler import CompiledRule
+from engine.entries import EntryPlan
 from engine.errors import ConfigError
-from engine.exits import ExitPlan
-from engine.model import Instrument, Reason, Side, TickBlock
-from engine.orders import Order
+from engine.exits import ExitPlan, Level
+from engine.model import MAX_PRICE_TICKS, Instrument, OrderType, Reason, Side, TickBlock, TimeInForce
+from engine.orders import AT_MARKET, Order, Terms
 from engine.quantities import format_duration
 from engine.rules import RuleError
 from engine.sessions import DAY_NS
@@ -20,6 +21,9 @@ from engine.sizing import Size
 from engine.strategy import Strategy
 
 NEVER_BELOW, NEVER_ABOVE = -1, (1 << 62)
+
+
+AT_ONCE = EntryPlan()
 
 
 @dataclass(slots=True)
@@ -36,6 +40,9 @@ class Lane:
     distance_columns: Mapping[str, int]  # of the exits that are declared as distances in price, in ticks
     sizing: Size | None = None
     size_columns: Mapping[str, int] = field(default_factory=dict)  # of what the sizing measures
+    entry_plan: EntryPlan = AT_ONCE
+    entry_column: int | None = None  # of the price at which the entry waits, in ticks, where that is an expression
+    when_column: int = -1  # of the condition that closes; -1 for none
     cooldown_left: int = 0
     in_position: bool = False
     stop_ticks: int = 0
@@ -44,8 +51,35 @@ class Lane:
     deadline_ns: int = 0
     deadline_reason: Reason = Reason.TIME
     distances: Mapping[str, Fraction] = field(default_factory=dict)  # measured when the signal was taken, in ticks
-    order: Order | None = None  # on its way to the venue
+    entry: Order | None = None  # at or on its way to the venue
+    exit: Order | None = None  # that closes the whole position
+    takes: list[Take] = field(default_factory=list)  # the position's targets that are still to come
     failed: bool = False  # the strategy's own code raised: it is asked nothing more
+
+    @property
+    def order(self) -> Order | None:
+        """What is at or on its way to the venue to enter or to leave altogether."""
+        return self.exit or self.entry
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing of the lane is open, and nothing at or on its way to the venue."""
+        return not (self.in_position or self.entry or self.exit or self.takes)
+
+
+@dataclass(slots=True)
+class Take:
+    """One of several targets of an open position, or one that rests at the venue."""
+
+    price_ticks: int
+    until: Fraction  # share of the entry that is closed once this target and those before it are
+    since: Fraction  # the same before it
+    resting: bool
+    order: Order | None = None
+
+    def lots(self, entered: int) -> int:
+        """Its lots of an entry: rounded so that all targets' together are as near as lots allow, and exact in sum."""
+        return floor(entered * self.until) - floor(entered * self.since)
 
 
 @dataclass(slots=True)
@@ -130,6 +164,49 @@ def exit_bounds(
     return bounded(stop), bounded(target)
 
 
+def takes_of(
+    plan: ExitPlan, side: Side, entry: int | Fraction, stop_ticks: int, distances: Mapping[str, Fraction]
+) -> list[Take]:
+    """The targets of a position that closes in parts, nearest first; a reward is a multiple of the stop's distance."""
+    placed: list[tuple[int, Level]] = []
+    for level in plan.levels:
+        if level.ratio is not None:
+            price = moved(entry, level.ratio, side)
+        elif level.reward is not None:
+            risked: Fraction = abs(Fraction(entry) - stop_ticks)
+            price = outward(entry + side * risked * level.reward, side)
+        else:
+            price = outward(entry + side * distances[level.distance], side)
+        placed.append((bounded(price), level))
+    found, closed = [], Fraction(0)
+    for price, level in sorted(placed, key=lambda one: side * one[0]):
+        found.append(Take(price, closed + level.share, closed, level.resting))
+        closed += level.share
+    return found
+
+
+def entry_terms(
+    plan: EntryPlan, side: Side, last_ticks: int, level: Fraction | None, ts_ns: int, day_ends_ns: int
+) -> Terms | None:
+    """What an entry asks of the venue; ``level`` is where it waits, in ticks. None: at no price that there is.
+
+    A limit is rounded to the tick that is no worse than asked, a trigger to the one that is no nearer.
+    """
+    if plan.kind is OrderType.MARKET:
+        return AT_MARKET
+    expires_ns = {TimeInForce.GTD: ts_ns + plan.good_for_ns, TimeInForce.DAY: day_ends_ns}.get(plan.time_in_force, 0)
+    away = plan.away if level is None else None
+    limit = trigger = 0
+    if plan.kind is OrderType.LIMIT:
+        limit = moved(last_ticks, away, -side) if away is not None else outward(level or Fraction(0), -side)
+    else:
+        trigger = moved(last_ticks, away, side) if away is not None else outward(level or Fraction(0), side)
+        limit = moved(trigger, plan.limit, side) if plan.kind is OrderType.STOP_LIMIT else 0
+    if not all(0 < price <= MAX_PRICE_TICKS for price in (limit or 1, trigger or 1)) or not (limit or trigger):
+        return None
+    return Terms(plan.kind, limit, trigger, plan.time_in_force, expires_ns, plan.post_only)
+
+
 def moved(price: int | Fraction, ratio: Fraction, direction: int) -> int:
     """``price`` moved by a ratio of itself, to the tick there or the next one in ``direction`` (1 up, -1 down).
 
@@ -161,6 +238,8 @@ def management(plan: ExitPlan, side: Side, entry: int | Fraction, stop_ticks: in
     if plan.decay_ns and NEVER_BELOW < stop_ticks < NEVER_ABOVE:
         found["decay_ticks"] = max(0, floor(abs(Fraction(entry) - stop_ticks) * (1 - plan.decay_to)))
         found["decay_ns"] = plan.decay_ns
+    if lane.when_column >= 0:
+        found["when_column"] = lane.when_column
     if plan.opposite:
         found["opposite"] = 2 if side is Side.LONG else 1
     return found

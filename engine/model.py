@@ -45,6 +45,24 @@ class Side(IntEnum):
         return "long" if self is Side.LONG else "short"
 
 
+class OrderType(StrEnum):
+    """What an order waits for. A stop becomes a market order at its trigger, a stop-limit a limit order."""
+
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP = "stop"
+    STOP_LIMIT = "stop_limit"
+
+
+class TimeInForce(StrEnum):
+    """How long an order may wait at the venue."""
+
+    GTC = "gtc"  # until it is cancelled
+    IOC = "ioc"  # not at all: what cannot be filled on arrival is cancelled
+    GTD = "gtd"  # until a stated time
+    DAY = "day"  # until the trading day ends
+
+
 class Reason(StrEnum):
     """Why a position was closed."""
 
@@ -53,6 +71,7 @@ class Reason(StrEnum):
     EVEN = "BE"  # the stop, which had moved to the entry
     TRAILING = "TRAIL"  # the stop, which had followed the best price
     OPPOSITE = "OPP"  # the rule turned to the other side
+    WHEN = "WHEN"  # the condition that the strategy gave as an exit
     TARGET = "TP"
     TIME = "TIME"
     FLAT = "FLAT"
@@ -130,7 +149,11 @@ class TickBlock:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """A strategy's wish to enter, made when its declared condition fired. Prices are in ticks; 0 means none."""
+    """A strategy's wish to enter, made when its declared condition fired. Prices are in ticks; 0 means none.
+
+    ``order`` None enters as the strategy declares; else the order waits at ``entry_ticks``, a stop-limit at its trigger
+    ``trigger_ticks``, for ``good_for_ns`` (0: until it is filled).
+    """
 
     side: Side
     entry_ticks: int
@@ -138,3 +161,7 @@ class Signal:
     target_ticks: int = 0
     confidence: float = 1.0
     metadata: dict[str, float] = field(default_factory=dict)
+    order: OrderType | None = None
+    trigger_ticks: int = NO_PRICE
+    good_for_ns: int = 0
+    post_only: bool = False

@@ -75,7 +75,7 @@ class Feed(Protocol):
 
 
 class Fill(NamedTuple):
-    """What a venue made of a market order: its price, and costs in the account's money unit."""
+    """What a venue made of an order, or of a part of it: its price, and costs in the account's money unit."""
 
     price_ticks: int | Fraction
     reference_ticks: int | Fraction  # what the spread is measured from: the mid of the quote, or the last trade price
@@ -84,14 +84,32 @@ class Fill(NamedTuple):
 
 
 class Broker(Protocol):
-    """A venue that takes approved market orders."""
+    """A venue that takes approved orders."""
 
-    def arrival_ns(self, approved: Approved) -> int:
-        """When the order reaches the venue; not after its decision: it is filled at once."""
+    @property
+    def resting_model(self) -> int:
+        """By which of the core's models resting orders are filled."""
         ...
 
-    def fill(self, approved: Approved, last_ticks: int, bid_ticks: int, ask_ticks: int) -> Fill | None:
-        """Fill the order against the market as it stands, or None when there is no price."""
+    @property
+    def wants_worst_quote(self) -> bool:
+        """Whether an order on its way is filled at the worst quote meanwhile."""
+        ...
+
+    def arrival_ns(self, approved: Approved, sent_ns: int) -> int:
+        """When what is sent for the order reaches the venue; not after ``sent_ns``: it is there at once."""
+        ...
+
+    def fill(self, approved: Approved, lots: int, last_ticks: int, bid_ticks: int, ask_ticks: int) -> Fill | None:
+        """Fill ``lots`` against the market as it stands, or None when there is no price."""
+        ...
+
+    def crosses(self, approved: Approved, last_ticks: int, bid_ticks: int, ask_ticks: int) -> bool:
+        """Whether a limit order could be filled against the market as it stands."""
+        ...
+
+    def passive(self, approved: Approved, lots: int) -> Fill:
+        """Fill ``lots`` of an order that rested at its limit."""
         ...
 
 

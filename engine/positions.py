@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from engine import _core
-from engine.events import OrderFilled, PositionClosed
-from engine.lanes import Lane, exit_bounds, management, outward
-from engine.model import Reason
-from engine.orders import Order, OrderState
+from engine.events import PositionClosed, PositionReduced
+from engine.lanes import Lane, exit_bounds, management, outward, takes_of
+from engine.model import Reason, Side
+from engine.orders import Order
 from engine.portfolio import Portfolio
 from engine.ports import Fill, Journal
 from engine.risk import RiskGate
@@ -32,25 +34,29 @@ class Positions:
         self._portfolio, self._risk, self._journal = portfolio, risk, journal
         self.closed_on = [-1] * len(portfolio.instruments)  # the record on which each one's last position closed
 
-    def open(self, lane: Lane, order: Order, fill: Fill, ts_ns: int) -> None:
-        """The entry was filled: the position exists, and the core watches its exits."""
-        core, side, index = self._core, order.side, lane.instrument
-        order.become(OrderState.FILLED)
-        self._risk.ledger.filled(order, order.lots)
-        lane.order = None
-        lane.in_position = True
-        price = fill.price_ticks
-        self._journal.append(OrderFilled(ts_ns, order.order_id, price, order.lots, fill.slippage, fill.fee))
-        self._book(index, side * order.lots, fill)
+    def open(self, lane: Lane, order: Order, lots: int, fill: Fill, ts_ns: int) -> None:
+        """An entry was filled, or some of it: the position exists or grows, and the core watches its exits."""
+        side, index, price = order.side, lane.instrument, fill.price_ticks
+        grows = lane.in_position
+        self._book(index, side * lots, fill)
         self._portfolio.open(
-            lane.number, index, side, order.lots, ts_ns, price, fill.reference_ticks, fill.slippage, fill.fee
+            lane.number, index, side, lots, ts_ns, price, fill.reference_ticks, fill.slippage, fill.fee
         )
-        plan = lane.plan
+        lane.in_position = True
+        if not grows:
+            self._watch(lane, side, price, ts_ns)
+
+    def _watch(self, lane: Lane, side: Side, price: int | Fraction, ts_ns: int) -> None:
+        """Let the core watch what closes the position."""
+        core, plan = self._core, lane.plan
         stop, target = exit_bounds(plan, side, price, lane.distances)
-        stop, lane.target_ticks = lane.stop_ticks or stop, lane.target_ticks or target
-        lane.stop_ticks, lane.account_stop = self._risk.tighter_stop(side, price, stop)
+        lane.stop_ticks, lane.account_stop = self._risk.tighter_stop(side, price, lane.stop_ticks or stop)
+        if plan.levels and not lane.target_ticks:
+            lane.takes = takes_of(plan, side, price, lane.stop_ticks, lane.distances)
+            target = next((take.price_ticks for take in lane.takes if not take.resting), target)
+        lane.target_ticks = lane.target_ticks or target
         self._set_deadline(lane, ts_ns)
-        first = price if isinstance(price, int) else core.price(index)
+        first = price if isinstance(price, int) else core.price(lane.instrument)
         if plan.moves:
             best = outward(price, -side)
             core.manage_lane(lane.number, best, ts_ns, **management(plan, side, price, lane.stop_ticks, lane))
@@ -73,6 +79,10 @@ class Positions:
         core.set_holding(index, held + lots, unit, mark)
         core.set_account(equity, self._risk.live_floor)
 
+    def _pay(self, amount: int) -> None:
+        core = self._core
+        core.set_account(core.equity - amount, self._risk.live_floor)
+
     def _set_deadline(self, lane: Lane, ts_ns: int) -> None:
         """When the position is closed whatever the price: the time stop, or so long before the session's close."""
         plan = lane.plan
@@ -82,30 +92,24 @@ class Positions:
             if not lane.deadline_ns or day_ns < lane.deadline_ns:
                 lane.deadline_ns, lane.deadline_reason = day_ns, Reason.DAY
 
-    def close(self, lane: Lane, order: Order, fill: Fill, ts_ns: int) -> None:
-        """The exit was filled: the trade is booked, and a loss begins the cooldown."""
-        core, index = self._core, lane.instrument
-        assert order.reason is not None, "an exit has its reason"
-        order.become(OrderState.FILLED)
-        self._risk.ledger.filled(order, order.lots)
-        self._journal.append(OrderFilled(ts_ns, order.order_id, fill.price_ticks, order.lots, fill.slippage, fill.fee))
+    def close(self, lane: Lane, order: Order, lots: int, fill: Fill, ts_ns: int) -> None:
+        """An exit was filled: its leg is booked, or with the last lots the trade; a loss begins the cooldown."""
+        index, reason = lane.instrument, order.reason
+        assert reason is not None, "an exit has its reason"
         position = self._portfolio.positions[lane.number]
-        self._book(index, -position.side * position.lots, fill)
-        self._portfolio.close(
-            lane.number,
-            position.lots,
-            order.reason,
-            ts_ns,
-            fill.price_ticks,
-            fill.reference_ticks,
-            fill.slippage,
-            fill.fee,
+        self._book(index, -position.side * lots, fill)
+        leg = self._portfolio.close(
+            lane.number, lots, reason, ts_ns, fill.price_ticks, fill.reference_ticks, fill.slippage, fill.fee
         )
+        if leg.borrow_units:
+            self._pay(leg.borrow_units)
+        if position.lots:
+            self._journal.append(PositionReduced(ts_ns, lane.number, reason, lots, leg.gross_units, leg.net_units))
+            return
         trade = self._portfolio.trades[-1]
         lane.in_position = False
-        lane.order = None
-        self.closed_on[index] = core.event_record_number
+        self.closed_on[index] = self._core.event_record_number
         self._risk.ledger.closed(trade.net_units)
         if trade.net_units < 0:
             lane.cooldown_left = lane.strategy.parameters["cooldown_signals"].value
-        self._journal.append(PositionClosed(ts_ns, lane.number, order.reason, trade.gross_units, trade.net_units))
+        self._journal.append(PositionClosed(ts_ns, lane.number, reason, trade.gross_units, trade.net_units))

@@ -81,6 +81,10 @@ class Ledger:
         if not left:
             self._done(order)
 
+    def resized(self, order: Order) -> None:
+        """A working order is now for more lots, or fewer."""
+        self.left[order.order_id] = order.left
+
     def cancelled(self, order: Order) -> None:
         """What is left of a working order will not be filled any more."""
         self._done(order)

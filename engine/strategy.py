@@ -13,6 +13,7 @@ from types import MethodType
 from typing import Any, ClassVar, Never, Protocol
 
 from engine.declarations import check_body, no_side
+from engine.entries import Entry, EntryPlan, Market, entry_plan_of
 from engine.errors import ConfigError, UserError, nearest
 from engine.exits import ExitPlan, plan_of
 from engine.model import Instrument, Side, Signal
@@ -68,6 +69,9 @@ class Strategy:
     long: ClassVar[Condition | None] = None
     short: ClassVar[Condition | None] = None
     exits: ClassVar[tuple[Exit, ...] | Exit] = ()
+
+    entry: ClassVar[Entry] = Market()
+    """How a signal is entered: at the market, or by an order that waits."""
 
     warm_up: ClassVar[Window | None] = None
     """The window that must have been seen in full before a signal may begin; None: the longest of the rule."""
@@ -134,6 +138,10 @@ class Strategy:
             RuleError: exits that do not go together.
         """
         return plan_of(self.exits if isinstance(self.exits, tuple) else (self.exits,), self.parameters)
+
+    def entry_plan(self) -> EntryPlan:
+        """The declared entry with this instance's values."""
+        return entry_plan_of(self.entry, self.parameters)
 
     def on_fire(self, context: Context, side: Side) -> Signal | None:
         """Answer a beginning signal: return what to enter, or None to let it pass. Called once per signal.

@@ -39,10 +39,20 @@ LAYERS = {
     "hot": Layer(engine("_*"), ("hot",)),
     "words": Layer(engine("errors", "quantities", "model", "events", "telemetry_wire"), ("hot", "words")),
     "language": Layer(
-        engine("grammar", "naming", "measures", "custom", "exits", "rules", "indicators", "structure", "regimes")
+        engine("grammar", "naming", "measures", "custom", "exits", "entries", "rules", "structure", "regimes")
         + engine("rules_trades", "rules_values", "rules_series", "rules_conditions", "parameters", "vocabulary")
-        + engine("algebra", "nodes", "catalogue", "series", "comparisons", "instruments", "readings", "compiler")
-        + engine("sizing"),
+        + engine(
+            "indicators",
+            "algebra",
+            "nodes",
+            "catalogue",
+            "series",
+            "comparisons",
+            "instruments",
+            "readings",
+            "compiler",
+            "sizing",
+        ),
         ("hot", "words", "language"),
     ),
     "domain": Layer(
@@ -68,7 +78,7 @@ LAYERS = {
         (),
         engine("strategies.*", "strategy", "rules", "indicators", "structure", "regimes", "model"),
     ),
-    "core": Layer(engine("kernel", "desk", "positions"), ("hot", "words", "language", "domain", "core")),
+    "core": Layer(engine("kernel", "desk", "dispatch", "positions"), ("hot", "words", "language", "domain", "core")),
     "adapters": Layer(
         (
             *engine(

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+from engine import _core
 from engine.model import Instrument, Reason
+from engine.orders import Order
 from engine.portfolio import Portfolio, rounded
 from engine.ports import Fill
 from engine.quantities import Fee
@@ -43,39 +45,61 @@ class PaperBroker:
         self._instruments = portfolio.instruments
         self._touch = model.fills == "touch"
         self._costless = not model.slippage_bps and not model.fee.bps and not model.fee.per_unit
+        self.resting_model = _core.TOUCH if self._touch else _core.LAST
+        self.wants_worst_quote = False
         self._half_spreads = [
             None if model.spread is None else model.spread / 2 * 10**instrument.price_precision
             for instrument in self._instruments
         ]
 
-    def arrival_ns(self, approved: Approved) -> int:
+    def arrival_ns(self, approved: Approved, sent_ns: int) -> int:
         """When the order reaches the venue: market data was late by one leg, the order is by the other."""
-        return approved.order.decided_ns + self.delay_ns
+        return sent_ns + self.delay_ns
 
-    def fill(self, approved: Approved, last_ticks: int, bid_ticks: int, ask_ticks: int) -> Fill | None:
+    def crosses(self, approved: Approved, last_ticks: int, bid_ticks: int, ask_ticks: int) -> bool:
+        """Whether the limit is at or beyond the price that a market order would be filled at."""
+        order = approved.order
+        price, _ = self._market_price(order, last_ticks, bid_ticks, ask_ticks)
+        return price is not None and order.side * (order.terms.limit_ticks - price) >= 0
+
+    def passive(self, approved: Approved, lots: int) -> Fill:
+        """Fill a resting order at its limit: it pays no spread, and nothing slips."""
+        order = approved.order
+        price = order.terms.limit_ticks
+        return Fill(price, price, 0, self._fee(price * lots * self._portfolio.units[order.instrument], lots, order))
+
+    def fill(self, approved: Approved, lots: int, last_ticks: int, bid_ticks: int, ask_ticks: int) -> Fill | None:
         """Fill a market order against the market as it stands; None when there is no price to fill at."""
         order = approved.order
-        price: int | Fraction = last_ticks
-        reference: int | Fraction = last_ticks
-        if self._touch and order.reason is not Reason.END:  # what the end of the data cuts off is valued, not traded
-            half = self._half_spreads[order.instrument]
-            if half is not None:
-                price = whole(last_ticks + order.side * half)
-            elif bid_ticks and ask_ticks:
-                price = ask_ticks if order.side > 0 else bid_ticks
-                reference = whole(Fraction(bid_ticks + ask_ticks, 2))
-            else:
-                return None
+        price, reference = self._market_price(order, last_ticks, bid_ticks, ask_ticks)
+        if price is None:
+            return None
         if price <= 0:
             if order.reason is None:
                 return None
             price = 0  # an assumed spread wider than the price: what must be sold is sold for nothing
         if self._costless:
             return Fill(price, reference, 0, 0)
-        value = price * order.lots * self._portfolio.units[order.instrument]
+        value = price * lots * self._portfolio.units[order.instrument]
         slippage = rounded(Fraction(value) * self.model.slippage_bps * BPS)
-        fee = rounded(Fraction(value) * self.model.fee.bps * BPS + self._unit_fee(order.lots, order.instrument))
-        return Fill(price, reference, slippage, fee)
+        return Fill(price, reference, slippage, self._fee(value, lots, order))
+
+    def _market_price(
+        self, order: Order, last_ticks: int, bid_ticks: int, ask_ticks: int
+    ) -> tuple[int | Fraction | None, int | Fraction]:
+        """What a market order is filled at, None where there is no quote, and what its spread is measured from."""
+        if not self._touch or order.reason is Reason.END:  # what the end of the data cuts off is valued, not traded
+            return last_ticks, last_ticks
+        half = self._half_spreads[order.instrument]
+        if half is not None:
+            return whole(last_ticks + order.side * half), last_ticks
+        if bid_ticks and ask_ticks:
+            return ask_ticks if order.side > 0 else bid_ticks, whole(Fraction(bid_ticks + ask_ticks, 2))
+        return None, last_ticks
+
+    def _fee(self, value: int | Fraction, lots: int, order: Order) -> int:
+        fee = self.model.fee
+        return rounded(Fraction(value) * fee.bps * BPS + self._unit_fee(lots, order.instrument)) if fee else 0
 
     def _unit_fee(self, lots: int, instrument: int) -> Fraction:
         of: Instrument = self._instruments[instrument]

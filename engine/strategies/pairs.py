@@ -28,7 +28,7 @@ class Pairs(Strategy):
     other = Param(symbol("AMD"), "symbol of the other leg, which must be in the same stream")
     bar = Param(minutes(1), "length of the bars", low="1s")
     length = Param(60, "bars of the hedge ratio and of the z-score", low=3)
-    entry = Param("2", "least z-score, either way", low=0)
+    entry_score = Param("2", "least z-score, either way", low=0)
     furthest = Param("4", "greatest z-score: beyond it the pair has parted", low=0)
     least_width = Param(bps(1), "least deviation of the spread; an instrument against itself has none", low=0)
     profit_target = Param(pct("0.4"), "gain that closes", low=0)
@@ -41,7 +41,7 @@ class Pairs(Strategy):
 
     is_pair = stdev(spread, length) >= least_width
 
-    long = begins((score <= -entry) & (score >= -furthest) & is_pair)
-    short = begins((score >= entry) & (score <= furthest) & is_pair)
+    long = begins((score <= -entry_score) & (score >= -furthest) & is_pair)
+    short = begins((score >= entry_score) & (score <= furthest) & is_pair)
 
     exits = (Stop(stop_loss), Target(profit_target), TimeStop(time_stop))

@@ -59,7 +59,9 @@ def _hold(file: TickFile, number: int, portfolio: Portfolio, broker: PaperBroker
 def _fill(broker: PaperBroker, order: Order, market: tuple[int, int, int]) -> Fill:
     """Fill at the venue; before the first quote, at the trade's price."""
     last, bid, ask = market
-    filled = broker.fill(Approved(order), last, bid, ask) or broker.fill(Approved(order), last, last, last)
+    filled = broker.fill(Approved(order), order.lots, last, bid, ask) or broker.fill(
+        Approved(order), order.lots, last, last, last
+    )
     assert filled is not None, "there is a price"
     return filled
 

@@ -10,14 +10,16 @@ from typing import Any
 import numpy as np
 
 from engine.brokers.paper import PaperBroker, VenueModel
+from engine.entries import Limit, StopLimit
 from engine.events import End, TimePassed
+from engine.exits import Flat, Reward, Stop, Target, TimeStop, Trailing, When
 from engine.journal import MemoryJournal
 from engine.kernel import Assignment, Kernel
-from engine.model import Instrument, Side, Signal, TickBlock
+from engine.model import Instrument, OrderType, Side, Signal, TickBlock
 from engine.portfolio import Portfolio
 from engine.quantities import Fee
 from engine.risk import RiskGate, RiskLimits
-from engine.rules import Flat, Param, Stop, Target, TimeStop, change, pct, price, seconds, size, ticks, volume, vwap
+from engine.rules import Param, change, pct, price, seconds, size, ticks, volume, vwap
 from engine.sessions import calendar
 from engine.strategy import Strategy, Tick
 
@@ -60,6 +62,45 @@ class Ticker(Strategy):
         return None
 
 
+class Patient(Strategy):
+    """Waits below the market, takes its profit in parts, at the venue and by watching, and trails."""
+
+    long = change(seconds(2)) <= pct("-0.2")
+    short = change(seconds(2)) >= pct("0.2")
+    entry = Limit(pct("0.1"), good_for=seconds(3))
+    exits = (
+        Stop(pct("0.4")),
+        Target(pct("0.1"), share=pct(34), resting=True),
+        Target(pct("0.2"), share=pct(34)),
+        Target(Reward(2), share=pct(32), resting=True),
+        Trailing(pct("0.3"), after=pct("0.2")),
+        TimeStop(seconds(20)),
+    )
+
+
+class Breaker(Strategy):
+    """Enters once the price breaks out, at no more than so much, and leaves when the move is over."""
+
+    long = volume(ticks(5)) > 2 * volume(ticks(2))
+    entry = StopLimit(vwap(seconds(4)), limit=pct("0.2"), time_in_force="day")
+    exits = (When(change(seconds(1)) <= pct("-0.3")), TimeStop(seconds(9)), Target(pct("0.3"), resting=True))
+
+
+class Asker(Strategy):
+    """Brings entries of its own: stops, limits that only post, and limits that do not wait."""
+
+    long = change(seconds(2)) >= pct("0.2")
+    exits = (Stop(pct("0.3")), Target(pct("0.1"), share=pct(50)), TimeStop(seconds(5)))
+
+    def on_fire(self, context: Any, side: Side) -> Signal | None:
+        price_ticks, turn = context.price_ticks, context.ts_ns // 1_000_000 % 3
+        if turn == 0:
+            return Signal(side, price_ticks + 2, order=OrderType.STOP, good_for_ns=5 * SECOND)
+        if turn == 1:
+            return Signal(side, price_ticks, order=OrderType.LIMIT, post_only=True)
+        return Signal(Side.SHORT, price_ticks + 1, order=OrderType.LIMIT)
+
+
 FREE = VenueModel()
 
 
@@ -87,6 +128,9 @@ CASES = {
     "callbacks": Case(((Ticker, (0, 2)), (Drift, (0, 1))), venue=LATE),
     "poor": Case(((Drift, (0, 1, 2)), (Ticker, (1,))), venue=COSTS, cash=40, limit=Fraction(1, 100)),
     "us equities": Case(((Drift, (0, 1)), (Crowd, (2,))), calendar="us_equities", venue=LATE),
+    "resting": Case(((Patient, (0, 1)), (Breaker, (2,))), venue=COSTS),
+    "resting, late": Case(((Patient, (0, 1)), (Asker, (0, 2)), (Breaker, (0, 2))), venue=LATE_TOUCH, cash=1_000_000),
+    "resting, last": Case(((Asker, (0, 1)), (Patient, (0, 2))), calendar="us_equities"),
     "globex": Case(((Ticker, (0, 1)), (Drift, (0, 1))), calendar="globex"),
 }
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.events import PositionClosed, SignalRefused, SignalSkipped
+from engine.events import OrderCancelled, OrderRests, PositionClosed, PositionReduced, SignalRefused, SignalSkipped
 from tests.props.kernel_runs import CASES, random_records, run
 
 
@@ -43,6 +43,11 @@ def test_the_cases_do_trade(name: str) -> None:
         seen.update(str(d.reason) for d in journal.decisions if isinstance(d, PositionClosed))
         seen.update(type(d) for d in journal.decisions)
     assert sum(seen[reason] for reason in ("SL", "TP", "TIME", "FLAT", "RISK")) > 20, seen
+    if "resting" in name:
+        assert seen[OrderRests] > 20
+        assert seen[PositionReduced] > 5
+        assert seen[OrderCancelled] > 5
+        return
     assert seen[SignalSkipped]
     if name in ("rivals on each", "late"):
         assert seen[SignalRefused]

@@ -10,7 +10,7 @@ import pytest
 from engine.errors import ConfigError
 from engine.events import Refusal
 from engine.model import Instrument, Reason, Side
-from engine.orders import Order, OrderState
+from engine.orders import Order
 from engine.portfolio import Portfolio
 from engine.risk import Approved, Exits, RiskGate, TradingState
 from engine.risk_limits import ALL_OFF, LIMITS, PROFILES, RiskLimits, profile, tightest, with_limits
@@ -503,13 +503,3 @@ def test_strategies_that_share_an_account_share_the_strictest_limits():
 def test_what_a_symbol_may_hold_is_counted_without_rounding():
     desk = Desk(only(max_position_units="1/3"))
     assert (desk.ask(333, instrument=1), desk.ask(334, instrument=1)) == (None, Refusal.POSITION_UNITS)
-
-
-def test_orders_move_only_forward():
-    it = Order(1, 0, 0, Side.LONG, 5, 77)
-    with pytest.raises(AssertionError, match="cannot go from approved to filled"):
-        it.become(OrderState.FILLED)
-    it.become(OrderState.SUBMITTED)
-    it.become(OrderState.FILLED)
-    with pytest.raises(AssertionError, match="cannot go from filled to cancelled"):
-        it.become(OrderState.CANCELLED)
