@@ -5,10 +5,10 @@ There is no second implementation of anything: the kernel, the core, risk and th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from engine.errors import ConfigError, DataError, nearest
 from engine.events import Decision
 from engine.journal import MemoryJournal
 from engine.kernel import Kernel
+from engine.lineup import Entrant, Line, assignments_of, entrants_of, line_up
 from engine.model import Instrument, TickBlock
 from engine.plugins import find_strategy
 from engine.portfolio import Portfolio
@@ -34,13 +35,13 @@ from engine.store import OnBadRow, TickFile, from_frame, read_ticks
 from engine.store_rows import columns_of, first_bad_row
 from engine.strategy import Strategy
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+Chosen = str | type[Strategy] | Strategy
+"""A strategy as it is named: by name, class or instance."""
 
 
 def backtest(
     ticks: Any,
-    strategy: str | type[Strategy] | Strategy = "momentum_burst",
+    strategy: Chosen | Sequence[Chosen | Entrant] = "momentum_burst",
     *,
     symbol: str | None = None,
     price_precision: int | None = None,
@@ -71,7 +72,8 @@ def backtest(
             ``price_ticks``, ``size_lots``, …; taken in place, not copied), or a polars or pandas frame or a mapping
             with ``timestamp``, ``price``, ``size`` and optionally ``bid``, ``ask``, ``symbol``; or what ``read_ticks``
             gave, or ``read_bars``: then the run is one on bars.
-        strategy: a built-in name, ``path/to/file.py:Class``, a strategy class, or an instance.
+        strategy: a built-in name, ``path/to/file.py:Class``, a strategy class, or an instance; or a list of these, or
+            of lines such as ``"vwap_scalp weight=0.5 symbols=AAPL"`` (``engine.lineup``), to run together.
         symbol, price_precision, size_precision, quotes, on_bad_row: how the ticks are read (``engine.store``).
         fills: ``"last"`` or ``"touch"``; None: touch where there are quotes or a spread is given, else last.
         spread: bid-ask spread in currency, centred on the last trade; it is used instead of the data's own quotes.
@@ -101,7 +103,7 @@ def backtest(
         quotes=quotes,
         on_bad_row=on_bad_row,
     )
-    chosen = make_strategy(strategy, parameters)
+    chosen = make_strategies(strategy, parameters)
     settings = make_settings(
         file.block,
         chosen,
@@ -124,9 +126,7 @@ def backtest(
     return simulate(file, chosen, settings)
 
 
-def simulate(
-    file: TickFile, strategy: Strategy, settings: Settings, following: Following | None = None
-) -> BacktestResult:
+def simulate(file: TickFile, strategy: Line, settings: Settings, following: Following | None = None) -> BacktestResult:
     """Run the kernel over all records of a file; ``following`` notes on which record each decision was made.
 
     Raises:
@@ -139,7 +139,7 @@ def simulate(
     kernel.process(file.block)
     kernel.process(events.End())
     check_accepted(file, kernel)
-    return BacktestResult(file, strategy, settings, kernel, journal)
+    return BacktestResult(file, entrants_of(strategy), settings, kernel, journal)
 
 
 class Following(MemoryJournal):
@@ -159,7 +159,7 @@ class Following(MemoryJournal):
 
 def make_settings(
     block: TickBlock,
-    strategy: Strategy | type[Strategy] | None = None,
+    strategy: Line | None = None,
     *,
     fills: str | None = None,
     spread: Number | None = None,
@@ -204,25 +204,26 @@ def make_settings(
 
 
 def chosen_limits(
-    strategy: Strategy | type[Strategy] | None, named: str | None, given: Mapping[str, object]
+    strategy: Line | None, named: str | None, given: Mapping[str, object]
 ) -> dict[str, Any]:
-    """The account's limits, and the name of the profile that they start from."""
-    start = profile(named or (strategy.risk_profile if strategy is not None else "standard"))
+    """The account's limits, and the name of the profile that they start from; of a line-up the first one names it."""
+    wanted = "standard" if strategy is None else entrants_of(strategy)[0].strategy.risk_profile
+    start = profile(named or wanted)
     return {"limits": with_limits(start.limits, given), "risk_profile": start.name}
 
 
 def make_kernel(
     instruments: Sequence[Instrument],
-    strategy: Strategy | None,
+    strategy: Line | None,
     settings: Settings,
     journal: MemoryJournal,
     **more: Any,
 ) -> Kernel:
-    """Compose a kernel with the paper venue, and one strategy, or none, on every instrument."""
+    """Compose a kernel with the paper venue, and the strategies of a line-up, or none."""
     portfolio = Portfolio(instruments, settings.starting_cash)
     return Kernel(
         instruments,
-        [settings.assignment(strategy, range(len(instruments)))] if strategy is not None else [],
+        [] if strategy is None else assignments_of(strategy, instruments, settings),
         calendar=find_calendar(settings.calendar),
         rules=SessionRules.read(settings.session_rules),
         portfolio=portfolio,
@@ -282,6 +283,16 @@ def integers(name: str, values: Any) -> Any:
         raise DataError(f"the column '{name}' holds {array.dtype}, not integers", fix="pass decimals as price and size")
     wanted = {"instrument": np.uint16, "kind": np.uint8}.get(name, np.int64)
     return np.ascontiguousarray(array, wanted)
+
+
+def make_strategies(strategy: Chosen | Sequence[Chosen | Entrant], parameters: Mapping[str, Any]) -> Line:
+    """Return a strategy, or a line-up where a list is given."""
+    if isinstance(strategy, str | type | Strategy):
+        return make_strategy(strategy, parameters)
+    if parameters:
+        fix = f"write '{next(iter(parameters))}=...' in its line"
+        raise ConfigError("parameters belong to one strategy of several", fix=fix)
+    return line_up(strategy)
 
 
 def make_strategy(strategy: str | type[Strategy] | Strategy, parameters: Mapping[str, Any]) -> Strategy:

@@ -19,6 +19,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, create_model
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
@@ -193,10 +194,26 @@ class SizingSettings(Section):
     )
 
 
+def _lines(value: object) -> tuple[str, ...]:
+    """Lines of a line-up: a list, or as an environment variable holds one, ``["vwap_scalp", "orb"]``."""
+    found = value
+    if isinstance(value, str):
+        try:
+            found = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            found = None
+    if not isinstance(found, list | tuple) or not all(isinstance(line, str) for line in found):
+        raise ConfigError(f"{value!r} is no list of strategies", fix='write ["vwap_scalp", "opening_range_breakout"]')
+    return tuple(found)
+
+
 class StrategySettings(Section):
     """What to trade by."""
 
     name: str = setting("momentum_burst", "a built-in strategy, or path/to/file.py:Class")
+    strategies: Annotated[tuple[str, ...], _reads(_lines)] = setting(
+        (), "several at once, in place of name: NAME [weight=..] [symbols=A,B] [when=CONDITION] [PARAMETER=VALUE ..]"
+    )
     params: dict[str, Any] = setting({}, "parameters of the strategy; see: microburst strategy show NAME")
 
 
@@ -365,6 +382,8 @@ def _template_lines(name: str, key: str, field: FieldInfo) -> list[str]:
     lines = [f"# {field.description}" + (f" [{unit}]" if unit else "")]
     if isinstance(field.default, dict):
         return [*lines, f"# [{name}.{key}]", '# window = "15s"']
+    if isinstance(field.default, tuple):
+        return [*lines, f"# {key} = []"]
     text = str(field.default).lower() if isinstance(field.default, (bool, int)) else f'"{field.default}"'
     return [*lines, f"# {key} = {text}"]
 

@@ -87,6 +87,9 @@ class Desk:
         """Enter on ``side`` now, as the strategy's own signal says where it gave one, or say why not."""
         core = self._core
         ts_ns, price = core.event_ts_ns, core.price(lane.instrument)
+        if lane.gate >= 0 and not core.value(lane.instrument, lane.gate):
+            self._refuse(lane, side, price, Refusal.REGIME)  # whether it may enter is known before anything else
+            return
         record = core.event_record_number
         if record >= 0 and record == self._positions.closed_on[lane.instrument]:
             self._refuse(lane, side, price, Refusal.POSITION_OPEN)  # it was open until this very trade

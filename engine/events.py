@@ -90,6 +90,7 @@ class Refusal(StrEnum):
     FEED_STALE = "FEED_STALE"  # the feed is silent or not connected
     DATA_OLD = "DATA_OLD"  # the tick was too old when it was looked at
     NO_QUOTE = "NO_QUOTE"  # touch fills need a quote and none has been seen
+    REGIME = "REGIME"  # the market is none in which this strategy may enter
     NO_EXIT = "NO_EXIT"  # a distance of its exits is not defined, or nothing of the price would be left
     NO_SIZE = "NO_SIZE"  # the size worked out for it is less than one lot, or cannot be worked out
     HALTED = "HALTED"  # halted by an operator, until resumed with a reason

@@ -111,6 +111,7 @@ class Kernel:
             for assignment in assignments
             for index in assignment.instruments
         ]
+        gates = [self._compile_gate(one, index) for one in assignments for index in one.instruments]
         catalogues = [compiler.catalogue for compiler in self.compilers] if show_vwap else []
         self.vwap = [(catalogue.session_vwap(), catalogue.session_vwap_sd()) for catalogue in catalogues]
         self.columns = {name: self._watch(name, part, parameters or {}) for name, part in (watched or {}).items()}
@@ -120,6 +121,8 @@ class Kernel:
         self.counters = self._desk.counters
         for assignment, index, (rule, columns), size_columns in compiled:
             self._add_lane(assignment, index, rule, columns, size_columns)
+        for lane, gate in zip(self.lanes, gates, strict=True):
+            lane.gate = gate
         self._callers = [caller for compiler in self.compilers for caller in callers_of(compiler.program)]
         self._ticking = [lane for lane in self.lanes if type(lane.strategy).on_tick is not None]
         if self._ticking:
@@ -165,6 +168,15 @@ class Kernel:
             return columns | {name: compiler.shown(expr, parameters) for name, expr in size.numbers().items()}
         except RuleError as error:
             raise RuleError(error.what, where=f"{type(assignment.strategy).__name__}.size", fix=error.fix) from None
+    def _compile_gate(self, assignment: Assignment, index: int) -> int:
+        """The column of what must hold when a strategy enters; -1 for nothing."""
+        if assignment.when is None:
+            return -1
+        try:
+            return self.compilers[index].shown(assignment.when, assignment.strategy.parameters)
+        except RuleError as error:
+            place = f"{type(assignment.strategy).__name__}: when"
+            raise RuleError(error.what, where=place, fix=error.fix) from None
 
     def _watch(self, name: str, part: Part, parameters: Parameters) -> list[int]:
         try:

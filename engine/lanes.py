@@ -15,7 +15,7 @@ from engine.exits import ExitPlan, Level
 from engine.model import MAX_PRICE_TICKS, Instrument, OrderType, Reason, Side, TickBlock, TimeInForce
 from engine.orders import AT_MARKET, Order, Terms
 from engine.quantities import format_duration
-from engine.rules import RuleError
+from engine.rules import Condition, RuleError
 from engine.sessions import DAY_NS
 from engine.sizing import Size
 from engine.strategy import Strategy
@@ -54,6 +54,7 @@ class Lane:
     entry: Order | None = None  # at or on its way to the venue
     exit: Order | None = None  # that closes the whole position
     takes: list[Take] = field(default_factory=list)  # the position's targets that are still to come
+    gate: int = -1  # the column of what must hold when it enters; -1: nothing
     failed: bool = False  # the strategy's own code raised: it is asked nothing more
 
     @property
@@ -93,6 +94,7 @@ class Assignment:
     instruments: Sequence[int]
     size: Fraction
     sizing: Size | None = None
+    when: Condition | None = None  # must hold when it enters
 
 
 class Moment:

@@ -26,6 +26,10 @@ ENTRY_POINTS = "microburst.strategies"
 """The entry point group in which an installed package offers strategies."""
 
 
+ALIASES = {"orb": "opening_range_breakout"}
+"""Short names that people know."""
+
+
 def strategy_names() -> list[str]:
     """Return the names of the built-in and installed strategies, sorted."""
     return sorted(_built_in() | {point.name for point in entry_points(group=ENTRY_POINTS)})
@@ -50,6 +54,7 @@ def find_strategy(text: str) -> type[Strategy]:
         return _in_file(Path(file), class_name)
     if text.endswith(".py"):
         return _in_file(Path(text), "")
+    text = ALIASES.get(text, text)
     if text in _built_in():
         return _only_strategy(importlib.import_module(f"engine.strategies.{text}"), text)
     for point in entry_points(group=ENTRY_POINTS):

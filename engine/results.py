@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -16,6 +17,7 @@ from engine.events import SignalRefused, SignalSkipped
 from engine.journal import MemoryJournal
 from engine.kernel import Kernel
 from engine.lanes import Assignment
+from engine.lineup import Entrant, labels
 from engine.metrics import trade_metrics
 from engine.metrics_excursions import Excursion, excursions
 from engine.portfolio import Trade
@@ -116,9 +118,21 @@ class BacktestResult:
     """What a backtest gave. ``to_json`` is what ``engine backtest --json`` prints."""
 
     def __init__(
-        self, file: TickFile, strategy: Strategy, settings: Settings, kernel: Kernel, journal: MemoryJournal
+        self, file: TickFile, entrants: Sequence[Entrant], settings: Settings, kernel: Kernel, journal: MemoryJournal
     ) -> None:
-        self.file, self.strategy, self.settings, self.kernel, self.journal = file, strategy, settings, kernel, journal
+        self.file, self.settings, self.kernel, self.journal = file, settings, kernel, journal
+        self.entrants = dict(zip(labels(entrants), entrants, strict=True))
+
+    @property
+    def strategy(self) -> Strategy:
+        """The strategy; of several the first."""
+        return next(iter(self.entrants.values())).strategy
+
+    @property
+    def title(self) -> str:
+        """The names of what ran: the strategy's class, or the line-up."""
+        alone = len(self.entrants) == 1
+        return type(self.strategy).__name__ if alone else " + ".join(self.entrants)
 
     @property
     def trades(self) -> list[Trade]:
@@ -140,17 +154,34 @@ class BacktestResult:
     def passport(self) -> dict[str, Any]:
         """Everything that decides the result: ticks, strategy, parameters, settings, and the code."""
         data = {"input": self.file.source, "input_sha256": self.file.sha256}
-        return {**data, **self._decides, **provenance(type(self.strategy), self._decides)}
+        return {**data, **self._decides, **provenance(self._classes, self._decides)}
 
     @cached_property
     def _decides(self) -> dict[str, Any]:
         """What was chosen, apart from the ticks."""
-        cls = type(self.strategy)
-        return {
-            "strategy": f"{cls.__module__}.{cls.__qualname__}",
-            "parameters": {name: str(value) for name, value in self.strategy.parameters.items()},
-            **self.settings.to_json(),
-        }
+        told = {label: entrant.to_json() for label, entrant in self.entrants.items()}
+        (first, *others) = self.entrants.values()
+        if first.is_plain and not others:
+            (one,) = told.values()
+            return {name: one[name] for name in ("strategy", "parameters")} | self.settings.to_json()
+        return {"strategy": self.title, "parameters": {}, "strategies": told, **self.settings.to_json()}
+
+    @property
+    def _classes(self) -> list[type[Strategy]]:
+        return [type(entrant.strategy) for entrant in self.entrants.values()]
+
+    @cached_property
+    def by_strategy(self) -> dict[str, dict[str, Any]]:
+        """The figures of each strategy's trades, which together are those of the run; and its refused signals."""
+        found = {}
+        for label, entrant in self.entrants.items():
+            lanes = [lane.number for lane in self.kernel.lanes if lane.strategy is entrant.strategy]
+            own = [trade for trade in self.trades if trade.lane in lanes]
+            refused = (d for d in self.journal.decisions if isinstance(d, SignalRefused) and d.lane in lanes)
+            symbols = [self.kernel.instruments[self.kernel.lanes[number].instrument].symbol for number in lanes]
+            reasons = dict(sorted(Counter(str(decision.reason) for decision in refused).items()))
+            found[label] = {"symbols": symbols, **trade_metrics(own), "refusals": reasons}
+        return found
 
     def _note_of(self, decision: SignalSkipped | SignalRefused, reason: str) -> SignalNote:
         instrument = self.kernel.instruments[self.kernel.lanes[decision.lane].instrument]
@@ -222,6 +253,7 @@ class BacktestResult:
             "skipped_signals": [self._note(note) for note in self.skipped_signals],
             "refusals": [self._note(note) for note in self.refusals],
             "metrics": plain(self.metrics),
+            "by_strategy": plain(self.by_strategy),
             "decision_hash": self.decision_hash,
             "passport": self.passport,
         }
@@ -263,7 +295,7 @@ class BacktestResult:
     def __repr__(self) -> str:
         metrics = self.metrics
         return (
-            f"BacktestResult({type(self.strategy).__name__}, ticks={metrics['ticks']:,}, trades={metrics['trades']}, "
+            f"BacktestResult({self.title}, ticks={metrics['ticks']:,}, trades={metrics['trades']}, "
             f"gross={metrics['gross'].normalize():f}, net={metrics['net'].normalize():f}, "
             f"decision_hash={self.decision_hash})"
         )

@@ -28,6 +28,7 @@ from engine.errors import ExitCode, UnreachableError, UserError
 from engine.events import Command, CommandName, End, FeedGap, FeedHealthy, Refusal, TimePassed
 from engine.journal import MemoryJournal
 from engine.kernel import Kernel
+from engine.lineup import Line, labels, line_up
 from engine.model import Clock, TickBlock
 from engine.ports import FeedBatch, FeedState
 from engine.results import Settings
@@ -105,7 +106,7 @@ class PaperSession:
             self.kernel,
             mode=self._mode,
             session_id=session_id,
-            strategy=self._config.strategy.name,
+            strategy=self._strategy_name,
             started_ts_ns=self._wall_ns() if self._paced else 0,
         )
         if self._config.telemetry.enabled:
@@ -144,7 +145,7 @@ class PaperSession:
 
     def _make_kernel(self) -> Kernel:
         paper, risk = self._config.paper, self._config.risk
-        strategy = make_strategy(self._config.strategy.name, self._config.strategy.params)
+        line = self._line()
         # A live feed may quote or not: what the first tick shows is not known yet, so `auto` means touch.
         fills = "touch" if paper.fills == "auto" else paper.fills
         settings = Settings(
@@ -161,9 +162,20 @@ class PaperSession:
             starting_cash=paper.starting_cash,
             position_size=risk.position_size,
             size=parse_size(self._config.sizing.size) if self._config.sizing.size else None,
-            **chosen_limits(strategy, risk.profile, risk.given),
+            **chosen_limits(line, risk.profile, risk.given),
         )
-        return make_kernel(self._feed.instruments, strategy, settings, self.journal, show_vwap=True)
+        return make_kernel(self._feed.instruments, line, settings, self.journal, show_vwap=True)
+
+    def _line(self) -> Line:
+        """What the configuration trades by."""
+        chosen = self._config.strategy
+        return line_up(chosen.strategies) if chosen.strategies else make_strategy(chosen.name, chosen.params)
+
+    @property
+    def _strategy_name(self) -> str:
+        """What viewers call what is traded by."""
+        chosen = self._config.strategy
+        return " + ".join(labels(line_up(chosen.strategies))) if chosen.strategies else chosen.name
 
     def _clocks(self) -> tuple[int, int]:
         """Monotonic and wall time: with the feed's receive stamp the only place where the engine asks for them."""

@@ -43,13 +43,14 @@ from engine.commands.shared import (
     SetFlag,
     SlippageFlag,
     SpreadFlag,
-    StrategyFlag,
+    StrategiesFlag,
     VerboseFlag,
     account_of,
-    chosen_strategy,
+    chosen_line,
     load_config,
     plain_table,
     start_log,
+    strategy_flags,
     table_text,
     wall_ns,
     write_json,
@@ -78,7 +79,7 @@ def backtest(
     price_precision: PricePrecisionFlag = None,
     size_precision: SizePrecisionFlag = None,
     on_bad_row: OnBadRowFlag = "stop",
-    strategy: StrategyFlag = None,
+    strategy: StrategiesFlag = None,
     parameters: SetFlag = None,
     config_file: ConfigFlag = None,
     fills: FillsFlag = None,
@@ -123,7 +124,7 @@ def backtest(
     loaded = load_config(
         config_file,
         parameters,
-        strategy__name=strategy,
+        **strategy_flags(strategy),
         paper__fills=fills,
         paper__spread=spread,
         paper__slippage_bps=slippage_bps,
@@ -136,7 +137,7 @@ def backtest(
     from engine.backtesting import backtest as run
 
     config = loaded.config
-    chosen = chosen_strategy(loaded)
+    chosen = chosen_line(loaded)
     grid = {"price_precision": price_precision, "size_precision": size_precision}
     if demo:
         file = demo_ticks()
@@ -148,7 +149,6 @@ def backtest(
         file,
         chosen,
         **account_of(config),
-        **config.strategy.params,
     )
     found = result.to_json()
     symbols = [item.symbol for item in file.instruments]
@@ -172,7 +172,7 @@ def backtest(
         if not quiet and bars is None:  # what suits other bars cannot be guessed
             how_read = [part for flag, value in of_a_file.items() if value is not None for part in (flag, str(value))]
             source = ["--demo"] if ticks is None else ["--ticks", str(ticks), *how_read]
-            print(f"\nnext: {_next_command(source, config.strategy.name, chosen)}", file=sys.stderr)
+            print(f"\nnext: {_next_command(source, strategy or [], result.strategy)}", file=sys.stderr)
 
 
 def demo_ticks() -> TickFile:
@@ -211,12 +211,10 @@ def _tell_input(file: TickFile) -> None:
             )
 
 
-def _next_command(source: Sequence[str], name: str, strategy: type[Strategy]) -> str:
+def _next_command(source: Sequence[str], strategies: Sequence[str], strategy: Strategy) -> str:
     """Return what to try next: the same again, with one parameter changed if the strategy has the usual one."""
-    from engine.config import StrategySettings
-
-    given = [] if name == StrategySettings.model_fields["name"].default else ["--strategy", name]
-    change = ["--set", "window=7s"] if "window" in strategy.declared else []
+    given = [part for line in strategies for part in ("--strategy", line)]
+    change = ["--set", "window=7s"] if "window" in strategy.declared and not any("=" in one for one in given) else []
     return shlex.join(["microburst", "backtest", *source, *given, *change, "--json"])
 
 
@@ -229,8 +227,9 @@ def _without_quotes(passport: Mapping[str, Any]) -> str:
 def _made_with(found: dict[str, Any], symbols: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield what the result was made with: strategy, symbols, period and costs."""
     passport = found["passport"]
-    parameters = ", ".join(f"{name}={value}" for name, value in passport["parameters"].items())
-    yield "strategy", f"{passport['strategy'].rpartition('.')[2]}({parameters})"
+    for label, one in passport.get("strategies", {"": passport}).items():
+        parameters = ", ".join(f"{name}={value}" for name, value in one["parameters"].items())
+        yield label or "strategy", f"{one['strategy'].rpartition('.')[2]}({parameters}){_in_a_line_up(one)}"
     yield "symbols" if len(symbols) > 1 else "symbol", ", ".join(symbols)
     if found["ticks"]:
         yield "period", f"{_second(found['first_ts_ns'])} to {_second(found['last_ts_ns'])} UTC"
@@ -240,6 +239,16 @@ def _made_with(found: dict[str, Any], symbols: Sequence[str]) -> Iterator[tuple[
     yield "slippage", f"{passport['slippage_bps']:g} bps"
     yield "fee", passport["fee"]
     yield "calendar", passport["calendar"]
+
+
+def _in_a_line_up(one: Mapping[str, Any]) -> str:
+    """What a strategy's line says besides its parameters."""
+    said = {
+        "weight": f"{one.get('weight', 1):g}",
+        "symbols": ",".join(one.get("symbols", ())),
+        "when": one.get("when", ""),
+    }
+    return "".join(f" {name} {value}" for name, value in said.items() if value not in ("1", ""))
 
 
 def _second(ts_ns: int) -> str:
@@ -258,7 +267,19 @@ def _tables(found: dict[str, Any], symbols: Sequence[str], records: str) -> list
     reasons = plain_table("reason", "trades", "gross", "net", right=["trades", "gross", "net"])
     for reason, group in found["metrics"]["by_exit"].items():
         reasons.add_row(reason, f"{group['trades']:,}", _money(group["gross"]), _money(group["net"]))
-    return [settings, "", figures, "", reasons if found["trades"] else "no trades"]
+    parts: list[Any] = [settings, "", figures, "", reasons if found["trades"] else "no trades"]
+    return [*parts, "", _by_strategy(found["by_strategy"])] if len(found["by_strategy"]) > 1 else parts
+
+
+def _by_strategy(figures: Mapping[str, Mapping[str, Any]]) -> Table:
+    """What each strategy of several did."""
+    numbers = ("trades", "wins", "gross", "net")
+    table = plain_table("strategy", "symbols", *numbers, "refused", right=numbers)
+    for name, own in figures.items():
+        refused = ", ".join(f"{reason} {count:,}" for reason, count in own["refusals"].items()) or "0"
+        shown = f"{own['trades']:,}", f"{own['wins']:,}", _money(own["gross"]), _money(own["net"])
+        table.add_row(name, ", ".join(own["symbols"]), *shown, refused)
+    return table
 
 
 def _figures(found: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -23,13 +23,14 @@ from engine.commands.shared import (
     SetFlag,
     SlippageFlag,
     SpreadFlag,
-    StrategyFlag,
+    StrategiesFlag,
     VerboseFlag,
-    chosen_strategy,
+    chosen_line,
     discard_output,
     load_config,
     output_error,
     start_log,
+    strategy_flags,
     write_json,
     write_table,
 )
@@ -54,7 +55,7 @@ def run(
     mock_rate: Annotated[
         str | None, typer.Option("--mock-rate", metavar="N", help="Trades per second of the embedded mock market.")
     ] = None,
-    strategy: StrategyFlag = None,
+    strategy: StrategiesFlag = None,
     parameters: SetFlag = None,
     config_file: ConfigFlag = None,
     fills: FillsFlag = None,
@@ -83,7 +84,7 @@ def run(
         feed__address=feed,
         feed__mock_rate=mock_rate,
         session__duration=duration,
-        strategy__name=strategy,
+        **strategy_flags(strategy),
         paper__fills=fills,
         paper__spread=spread,
         paper__slippage_bps=slippage_bps,
@@ -92,7 +93,7 @@ def run(
         log__level=log_level,
         log__format=log_format,
     )
-    chosen_strategy(loaded)
+    chosen_line(loaded)
     start_log(loaded, quiet=quiet, verbose=verbose)
     console = SessionConsole(as_json=as_json, quiet=quiet)
     try:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from engine.config import Config, Found, Loaded
+    from engine.lineup import Line
     from engine.strategy import Strategy
 
 PIPE_WIDTH = 1000
@@ -47,6 +48,14 @@ SetFlag = Annotated[
 ]
 StrategyFlag = Annotated[
     str | None, typer.Option("--strategy", metavar="NAME|FILE:CLASS", help="Trade by this strategy.")
+]
+StrategiesFlag = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--strategy",
+        metavar="NAME|FILE:CLASS",
+        help="Trade by this strategy; several times: by all, each as 'NAME weight=0.5 symbols=A,B KEY=VALUE'.",
+    ),
 ]
 FillsFlag = Annotated[
     str | None, typer.Option("--fills", metavar="last|touch", help="Fill at the last price, or at the touch.")
@@ -98,13 +107,14 @@ class Trading:
         return load_config(self.config_file, self.parameters, **(flags | more))
 
 
-def load_config(config_file: Path | None, parameters: Sequence[str] | None = None, **flags: str | None) -> Loaded:
+def load_config(config_file: Path | None, parameters: Sequence[str] | None = None, **flags: Any) -> Loaded:
     """Return the configuration with command line flags on top.
 
     Args:
         config_file: the value of ``--config``.
         parameters: the values of ``--set``.
-        flags: values by setting, the dot written ``__``: ``paper__fills="last"``. None means not given.
+        flags: values by setting, the dot written ``__``: ``paper__fills="last"``, text but for lists. None means not
+            given.
     """
     from engine.config import Found, load
 
@@ -124,6 +134,7 @@ FLAG_NAMES = {
     "feed__address": "--feed",
     "feed__mock_rate": "--mock-rate",
     "strategy__name": "--strategy",
+    "strategy__strategies": "--strategy",
     "session__duration": "--duration",
     "session__calendar": "--calendar",
     "paper__fills": "--fills",
@@ -152,6 +163,35 @@ def chosen_strategy(loaded: Loaded) -> type[Strategy]:
             raise ConfigError(what, where=origin, fix=nearest(name, strategy.declared))
         strategy.declared[name].parse(value, where=origin if origin.endswith(f" {name}") else f"{origin}: {name}")
     return strategy
+
+
+def strategy_flags(given: Sequence[str] | None) -> dict[str, Any]:
+    """What ``--strategy`` sets: a name, or the lines of a line-up; one line, too, when it says more than a name."""
+    if not given:
+        return {}
+    if len(given) == 1 and "=" not in given[0]:
+        return {"strategy__name": given[0], "strategy__strategies": []}
+    return {"strategy__strategies": list(given)}
+
+
+def chosen_line(loaded: Loaded) -> Line:
+    """Return what the configuration trades by: its strategy, or its line-up.
+
+    Raises:
+        UserError: one of them is not there, or a parameter is wrong; with the place where it was set.
+    """
+    from engine.lineup import read_entrant
+
+    settings = loaded.config.strategy
+    if not settings.strategies:
+        return chosen_strategy(loaded)(**settings.params)
+    if settings.params:
+        name = next(iter(settings.params))
+        what = f"'{name}' belongs to one strategy of several"
+        place = loaded.origins["strategy", "params", name]
+        raise ConfigError(what, where=place, fix=f"write it in its line: '{settings.strategies[0]} {name}=...'")
+    where = loaded.origins["strategy", "strategies"]
+    return [read_entrant(line, where) for line in settings.strategies]
 
 
 def start_log(loaded: Loaded, *, quiet: bool, verbose: int) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from engine.commands.groups import with_groups
 from engine.commands.inputs import Recording, usage
-from engine.commands.shared import JsonFlag, StrategyFlag, Trading, account_of, chosen_strategy, write_json
+from engine.commands.shared import JsonFlag, StrategyFlag, Trading, account_of, chosen_line, chosen_strategy, write_json
 from engine.commands.side_by_side import show_pairs
 from engine.errors import ConfigError, nearest
 
@@ -53,8 +53,8 @@ def variant_of(loaded: Loaded, file: TickFile) -> Variant:
     from engine.backtesting import make_settings
     from engine.tools.whatif import Variant
 
-    strategy = chosen_strategy(loaded)(**loaded.config.strategy.params)
-    return Variant(strategy, make_settings(file.block, strategy, **account_of(loaded.config)))
+    line = chosen_line(loaded)
+    return Variant(line, make_settings(file.block, line, **account_of(loaded.config)))
 
 
 def sort_changes(changes: Sequence[str], declared: Collection[str]) -> tuple[list[str], dict[str, str]]:

@@ -113,7 +113,7 @@ def explain_rows(file: TickFile, strategy: Strategy, settings: Settings, rows: i
     found = []
     for index, lanes in enumerate(lanes_of(kernel)):
         traded = np.flatnonzero(is_trade(block) & of_instrument(block, index))
-        if len(traded):
+        if lanes and len(traded):
             moment = _Moment(kernel, lanes, singles, journal)
             found.append(moment.explanation(int(clock[traded[-1]]), in_session))
     return found

@@ -19,6 +19,7 @@ from engine.events import Decision
 from engine.grammar import Expr
 from engine.kernel import Kernel
 from engine.lanes import Lane
+from engine.lineup import Entrant, traded_by
 from engine.model import Kind, TickBlock
 from engine.portfolio import Portfolio
 from engine.ports import Journal
@@ -43,12 +44,12 @@ class Unwritten:
 def compose(
     file: TickFile, strategies: Sequence[Strategy], settings: Settings, journal: Journal, **more: Any
 ) -> Kernel:
-    """A kernel with the paper venue and several strategies, each on every instrument."""
+    """A kernel with the paper venue and several strategies, each on the instruments that the first one trades."""
     portfolio = Portfolio(file.instruments, settings.starting_cash)
-    everywhere = range(len(file.instruments))
+    traded = traded_by(Entrant(strategies[0]), file.instruments) if strategies else []
     return Kernel(
         file.instruments,
-        [settings.assignment(strategy, everywhere) for strategy in strategies],
+        [settings.assignment(strategy, traded) for strategy in strategies],
         calendar=find_calendar(settings.calendar),
         portfolio=portfolio,
         risk=RiskGate(settings.limits, portfolio),
@@ -59,7 +60,7 @@ def compose(
 
 
 def lanes_of(kernel: Kernel) -> list[list[Lane]]:
-    """The lanes of each instrument, in the order in which their strategies were given."""
+    """The lanes of each instrument, in the order in which their strategies were given; none where it is only read."""
     everywhere = range(len(kernel.instruments))
     return [[lane for lane in kernel.lanes if lane.instrument == index] for index in everywhere]
 

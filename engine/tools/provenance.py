@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,23 +17,23 @@ from engine.strategy import Strategy
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def provenance(strategy: type[Strategy], decides: Mapping[str, Any]) -> dict[str, Any]:
+def provenance(strategies: Sequence[type[Strategy]], decides: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a passport says of the code.
 
     Args:
-        strategy: its file is hashed, so that an edited strategy is seen even where its parameters are equal.
+        strategies: their files are hashed, so that an edited strategy is seen even where its parameters are equal.
         decides: parameters and settings; plain values.
 
     Returns:
         ``engine_version``; ``code_sha256`` of the engine's Python sources; ``build_sha256`` of its compiled modules,
         which differs between machines and compilers; ``strategy_sha256`` of the strategy's file, None of a class
-        without one; ``config_sha256`` of ``decides``.
+        without one, and of several strategies those of all, in order; ``config_sha256`` of ``decides``.
     """
     return {
         "engine_version": _engine_version(),
         "code_sha256": _hash_of("*.py"),
         "build_sha256": _hash_of("*.so", "*.pyd"),
-        "strategy_sha256": _strategy_hash(strategy),
+        "strategy_sha256": " ".join(filter(None, map(_strategy_hash, strategies))) or None,
         "config_sha256": hashlib.sha256(orjson.dumps(decides, option=orjson.OPT_SORT_KEYS)).hexdigest(),
     }
 

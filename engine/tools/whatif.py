@@ -24,11 +24,11 @@ from engine.events import (
     SignalSkipped,
     TradingHalted,
 )
+from engine.lineup import Line
 from engine.model import Instrument
 from engine.portfolio import exact_money, exact_price
 from engine.results import BacktestResult, Settings
 from engine.store import TickFile
-from engine.strategy import Strategy
 from engine.tools.compare import Difference, differences, figures
 from engine.tools.explain import ConditionLine, explain_rows
 from engine.tools.observation import engine_time
@@ -41,9 +41,9 @@ NOTHING = "decides nothing"
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One of two runs: the strategy with its parameters, and everything else but the ticks."""
+    """One of two runs: the strategy with its parameters, or several, and everything else but the ticks."""
 
-    strategy: Strategy
+    strategy: Line
     settings: Settings
 
 
