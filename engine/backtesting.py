@@ -203,9 +203,7 @@ def make_settings(
     )
 
 
-def chosen_limits(
-    strategy: Line | None, named: str | None, given: Mapping[str, object]
-) -> dict[str, Any]:
+def chosen_limits(strategy: Line | None, named: str | None, given: Mapping[str, object]) -> dict[str, Any]:
     """The account's limits, and the name of the profile that they start from; of a line-up the first one names it."""
     wanted = "standard" if strategy is None else entrants_of(strategy)[0].strategy.risk_profile
     start = profile(named or wanted)

@@ -212,7 +212,7 @@ class StrategySettings(Section):
 
     name: str = setting("momentum_burst", "a built-in strategy, or path/to/file.py:Class")
     strategies: Annotated[tuple[str, ...], _reads(_lines)] = setting(
-        (), "several at once, in place of name: NAME [weight=..] [symbols=A,B] [when=CONDITION] [PARAMETER=VALUE ..]"
+        (), "several at once, in place of name; each is written as the flag --strategy takes it"
     )
     params: dict[str, Any] = setting({}, "parameters of the strategy; see: microburst strategy show NAME")
 

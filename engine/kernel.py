@@ -168,6 +168,7 @@ class Kernel:
             return columns | {name: compiler.shown(expr, parameters) for name, expr in size.numbers().items()}
         except RuleError as error:
             raise RuleError(error.what, where=f"{type(assignment.strategy).__name__}.size", fix=error.fix) from None
+
     def _compile_gate(self, assignment: Assignment, index: int) -> int:
         """The column of what must hold when a strategy enters; -1 for nothing."""
         if assignment.when is None:

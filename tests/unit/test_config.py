@@ -206,7 +206,7 @@ def test_the_reference_page_lists_every_key_as_declared():
     declared = []
     for name, section in sections():
         for key, field in section.model_fields.items():
-            default = "" if isinstance(field.default, dict) else str(field.default)
+            default = "" if isinstance(field.default, dict | tuple) else str(field.default)
             default = default.lower() if isinstance(field.default, bool) else default
             declared.append([f"{name}.{key}", default, field.json_schema_extra["unit"], field.description])
     assert listed == declared
