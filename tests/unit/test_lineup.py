@@ -151,7 +151,7 @@ def test_what_a_rule_only_reads_is_not_traded(two):
 def test_it_is_when_its_symbol_is_named(two):
     entrant = line_up([WithContext])[0]
     assert context_of(entrant.strategy) == {"X0"}
-    pairs = backtest(two, ["pairs symbols=X0,X1 other=X0 bar=1s length=5 least_width=0 entry=1"])
+    pairs = backtest(two, ["pairs symbols=X0,X1 other=X0 bar=1s length=5 least_width=0 entry_score=1"])
     assert {lane.instrument for lane in pairs.kernel.lanes} == {0, 1}
 
 
