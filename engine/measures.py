@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, overload
 
 from engine.grammar import Condition, Expr, Kind, Operand, Part, Quantity, RuleError, operand, said, way_out
 from engine.parameters import Param
@@ -131,6 +131,24 @@ class Series(Expr):
         return self.called or f"{self.function}({', '.join(arguments)})"
 
 
+class OfBars:
+    """A value that every bar series has, under the name that it is given in the class."""
+
+    def __init__(self, doc: str) -> None:
+        self.__doc__, self._field = doc, ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._field = name
+
+    @overload
+    def __get__(self, bars: None, owner: type) -> OfBars: ...
+    @overload
+    def __get__(self, bars: Bars, owner: type) -> BarValue: ...
+    def __get__(self, bars: Bars | None, owner: type) -> BarValue | OfBars:
+        """On a series its value, on the class what describes it."""
+        return self if bars is None else BarValue(bars, self._field)
+
+
 class Bars:
     """A bar series: its values are those of the last closed bar. ``role`` is a word for people, such as HTF."""
 
@@ -145,40 +163,13 @@ class Bars:
     def __str__(self) -> str:
         return f"bars({self.length})" if not self.role else f"{self.role} bars({self.length})"
 
-    @property
-    def open(self) -> BarValue:
-        """Price of the first trade [price]."""
-        return BarValue(self, "open")
-
-    @property
-    def high(self) -> BarValue:
-        """Highest price [price]."""
-        return BarValue(self, "high")
-
-    @property
-    def low(self) -> BarValue:
-        """Lowest price [price]."""
-        return BarValue(self, "low")
-
-    @property
-    def close(self) -> BarValue:
-        """Price of the last trade [price]."""
-        return BarValue(self, "close")
-
-    @property
-    def volume(self) -> BarValue:
-        """Size traded [size]."""
-        return BarValue(self, "volume")
-
-    @property
-    def trades(self) -> BarValue:
-        """Number of trades."""
-        return BarValue(self, "trades")
-
-    @property
-    def vwap(self) -> BarValue:
-        """Volume-weighted average price of the bar [price]."""
-        return BarValue(self, "vwap")
+    open = OfBars("Price of the first trade [price].")
+    high = OfBars("Highest price [price].")
+    low = OfBars("Lowest price [price].")
+    close = OfBars("Price of the last trade [price].")
+    volume = OfBars("Size traded [size].")
+    trades = OfBars("Number of trades.")
+    vwap = OfBars("Volume-weighted average price of the bar [price].")
 
     @property
     def typical(self) -> Expr:

@@ -101,7 +101,7 @@ def values_of(made: object) -> list[str]:
     cls = made if isinstance(made, type) else type(made)
     if cls.__module__ not in WITH_VALUES or issubclass(cls, Expr | Condition | measures.Anchored):
         return []
-    named = [name for name in dir(cls) if isinstance(getattr(cls, name), property)]
+    named = [name for name in dir(cls) if isinstance(getattr(cls, name), property | measures.OfBars)]
     return sorted({*named, *getattr(cls, "__dataclass_fields__", ())})
 
 

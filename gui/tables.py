@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import operator
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
@@ -67,8 +68,9 @@ class _Model(QtCore.QAbstractTableModel):
             return self.key(row, column)
         return self.more(row, column, role)
 
+    @abstractmethod
     def text(self, row: int, column: int) -> str:
-        raise NotImplementedError
+        """Return what a cell shows; each table knows its own."""
 
     def colour(self, row: int, column: int) -> str:
         """Return a colour for the text, or "" for the ordinary one."""
