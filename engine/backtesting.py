@@ -28,7 +28,7 @@ from engine.portfolio import Portfolio
 from engine.quantities import Fee, Number, parse_duration_ns, parse_fee, parse_number, parse_ratio
 from engine.results import BacktestResult, Settings
 from engine.risk import RiskGate
-from engine.risk_limits import profile, with_limits
+from engine.risk_limits import profile, tightest, with_limits
 from engine.session_rules import SessionRules
 from engine.sizing import Size, parse_size
 from engine.store import OnBadRow, TickFile, from_frame, read_ticks
@@ -197,17 +197,25 @@ def make_settings(
         session_rules={key: text for key, text in (session_rules or {}).items() if text.strip()},
         starting_cash=parse_number(starting_cash, where="starting_cash"),
         position_size=parse_number(position_size, where="position_size"),
-        size=parse_size(size, where="size") if isinstance(size, str) else size,
+        size=chosen_size(strategy, size),
         risk_free_rate=parse_ratio(risk_free_rate, where="risk_free_rate"),
         **chosen_limits(strategy, risk_profile, {"daily_loss_limit": daily_loss_limit} | dict(limits or {})),
     )
 
 
+def chosen_size(strategy: Line | None, given: str | Size | None) -> Size | None:
+    """How large entries are: as given, else as a strategy that is alone declares; None: each of a line-up by itself."""
+    if isinstance(given, str):
+        return parse_size(given, where="size")
+    return strategy.size if given is None and isinstance(strategy, Strategy) else given
+
+
 def chosen_limits(strategy: Line | None, named: str | None, given: Mapping[str, object]) -> dict[str, Any]:
-    """The account's limits, and the name of the profile that they start from; of a line-up the first one names it."""
-    wanted = "standard" if strategy is None else entrants_of(strategy)[0].strategy.risk_profile
-    start = profile(named or wanted)
-    return {"limits": with_limits(start.limits, given), "risk_profile": start.name}
+    """The account's limits, and the profile that they start from; of a line-up the strictest of what each one names."""
+    wanted = [] if strategy is None else [entrant.strategy.risk_profile for entrant in entrants_of(strategy)]
+    names = [named] if named else list(dict.fromkeys(wanted)) or ["standard"]
+    start = tightest(profile(name).limits for name in names)
+    return {"limits": with_limits(start, given), "risk_profile": " + ".join(names)}
 
 
 def make_kernel(

@@ -125,7 +125,7 @@ class Desk:
         if (terms := self._terms(lane, side, signal)) is None:
             return Refusal.NO_ENTRY
         if lane.sizing is not None or risk.limits.min_reward_risk is not None:
-            entry = risk.paying(lane.instrument, side)
+            entry = risk.paying(lane.instrument, side, terms)
             exits = foreseen_exits(lane, side, entry, signal, risk)
             lots = entry_lots(lane, side, entry, exits, signal, core, self._portfolio)
         else:
@@ -244,6 +244,14 @@ class Desk:
             self._journal.append(TradingHalted(ts_ns, why))
         self._tell_limits()
         self.flatten(reason)
+
+    def pause(self, ts_ns: int) -> None:
+        """Open nothing until resumed: entries on their way are called back, positions are left to their exits."""
+        self._risk.paused = True
+        self._journal.append(TradingHalted(ts_ns, Refusal.PAUSED))
+        for lane in self._lanes:
+            if lane.entry is not None:
+                self._dispatch.cancel(lane.entry, Refusal.PAUSED)
 
     def resume(self, ts_ns: int, reason: str) -> None:
         """End a pause, and with a reason a halt: the drawdown is then counted from here."""

@@ -25,7 +25,6 @@ from engine.events import (
     Refusal,
     SignalDeclined,
     TimePassed,
-    TradingHalted,
 )
 from engine.grammar import Part, RuleError
 from engine.lanes import Assignment, Lane, Moment, check_bars
@@ -453,8 +452,7 @@ class Kernel:
 
     def _command(self, command: Command) -> None:
         if command.name is CommandName.PAUSE:
-            self.risk.paused = True
-            self.journal.append(TradingHalted(command.ts_ns, Refusal.PAUSED))
+            self._desk.pause(command.ts_ns)
             return
         if command.name is CommandName.RESUME:
             self._desk.resume(command.ts_ns, command.reason)

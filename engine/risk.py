@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from engine.events import Refusal
 from engine.model import Side
-from engine.orders import Order
+from engine.orders import AT_MARKET, Order, Terms
 from engine.portfolio import Portfolio
 from engine.risk_ledger import Ledger
 from engine.risk_limits import RiskLimits
@@ -57,6 +57,9 @@ class Market(Protocol):
 
     @property
     def equity(self) -> int: ...
+
+    @property
+    def drawdown_reached(self) -> bool: ...
 
     def price(self, instrument: int) -> int: ...
 
@@ -188,7 +191,7 @@ class RiskGate:
         limits, ledger = self.limits, self.ledger
         if limits.positions_per_symbol and ledger.positions(instrument) >= limits.positions_per_symbol:
             return Refusal.POSITION_OPEN
-        if (standing := self.standing) is not None:
+        if (standing := self.standing or self._loss()) is not None:
             return standing
         if limits.max_trades_per_day and ledger.trades_today() >= limits.max_trades_per_day:
             return Refusal.TRADES_PER_DAY
@@ -198,6 +201,15 @@ class RiskGate:
             return Refusal.OPEN_ORDERS
         counts_day_trades = limits.pdt == "legacy" and self.day_start < PDT_EQUITY * self._money
         return Refusal.PDT if counts_day_trades and ledger.possible_day_trades() >= PDT_TRADES else None
+
+    def _loss(self) -> Refusal | None:
+        """The limit that the equity has reached, though no trade since has told: an entry's own costs may reach it."""
+        market = self._market
+        if market is None:
+            return None
+        if self.floor_reached(market.equity):
+            return Refusal.DAILY_LOSS
+        return Refusal.DRAWDOWN if market.drawdown_reached else None
 
     def approve_entry(self, order: Order, exits: Exits = NO_EXITS) -> Approved | Refusal:
         """Let an entry through, or say why not."""
@@ -309,14 +321,16 @@ class RiskGate:
     def _units(self, instrument: int, lots: int) -> Fraction:
         return Fraction(lots, 10 ** self._portfolio.instruments[instrument].size_precision)
 
-    def paying(self, instrument: int, side: Side) -> int:
-        """The price of an order as the market stands, in ticks: the other side of the quote, or the last trade."""
+    def paying(self, instrument: int, side: Side, terms: Terms = AT_MARKET) -> int:
+        """What an order would pay, in ticks: its limit or trigger; at the market the quote, or else the last trade."""
+        if waits_at := terms.limit_ticks or terms.trigger_ticks:
+            return waits_at
         market = known(self._market)
         bid, ask = market.quote(instrument)
         return (ask if side is Side.LONG else bid) or market.price(instrument)
 
     def _price(self, order: Order) -> int:
-        return self.paying(order.instrument, order.side)
+        return self.paying(order.instrument, order.side, order.terms)
 
     def _value(self, order: Order) -> int:
         return order.lots * self._price(order) * self._unit[order.instrument]

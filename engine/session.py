@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 
 from engine import _core
-from engine.backtesting import chosen_limits, make_kernel, make_strategy
+from engine.backtesting import chosen_limits, chosen_size, make_kernel, make_strategy
 from engine.brokers.paper import VenueModel
 from engine.config import AUTO_FEED
 from engine.embedded import EmbeddedMarket
@@ -32,7 +32,6 @@ from engine.lineup import Line, labels, line_up
 from engine.model import Clock, TickBlock
 from engine.ports import FeedBatch, FeedState
 from engine.results import Settings
-from engine.sizing import parse_size
 from engine.telemetry import TelemetryServer
 from engine.telemetry_wire import Snapshot
 from engine.views import ViewBuilder
@@ -161,7 +160,7 @@ class PaperSession:
             session_rules=self._config.session.rules,
             starting_cash=paper.starting_cash,
             position_size=risk.position_size,
-            size=parse_size(self._config.sizing.size) if self._config.sizing.size else None,
+            size=chosen_size(line, self._config.sizing.size or None),
             **chosen_limits(line, risk.profile, risk.given),
         )
         return make_kernel(self._feed.instruments, line, settings, self.journal, show_vwap=True)

@@ -482,3 +482,37 @@ def test_a_small_import_does_not_load_the_world(module):
     code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_only_risk_approves_orders():
+    """E1: brokers take nothing but ``Approved``, and nothing but the gate makes one."""
+    made = [
+        f"{source.path.relative_to(ROOT)}:{node.lineno}"
+        for source in python_sources()
+        if source.module != "engine.risk"
+        for node in ast.walk(source.tree())
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "Approved"
+    ]
+    assert made == []
+
+
+def test_brokers_take_nothing_but_approved_orders():
+    classes = [
+        node
+        for source in python_sources()
+        if source.module == "engine.ports" or source.module.startswith("engine.brokers.")
+        for node in ast.walk(source.tree())
+        if isinstance(node, ast.ClassDef) and node.name.endswith("Broker")
+    ]
+    taken = {
+        argument.annotation
+        for cls in classes
+        for method in cls.body
+        if isinstance(method, ast.FunctionDef) and not method.name.startswith("_")
+        for argument in method.args.args
+        if argument.annotation is not None
+    }
+    annotations = {ast.unparse(one) for one in taken}
+    assert len(classes) >= 2
+    assert "Approved" in annotations
+    assert not {one for one in annotations if "Order" in one}

@@ -12,7 +12,8 @@ from engine.model import Kind, Side, TickBlock
 from engine.orders import Order
 from engine.portfolio import Portfolio, exact_price, rounded
 from engine.ports import Fill
-from engine.risk import Approved
+from engine.risk import Approved, RiskGate
+from engine.risk_limits import ALL_OFF
 from engine.store import TickFile
 
 
@@ -40,8 +41,9 @@ def _hold(file: TickFile, number: int, portfolio: Portfolio, broker: PaperBroker
     lots = share // (markets[0][0] * unit)
     if lots < 1:
         return {"symbol": instrument.symbol, **nothing}
+    gate = RiskGate(ALL_OFF, portfolio)
     bought, sold = (
-        _fill(broker, Order(n, 0, number, side, lots, 0), market)
+        _fill(broker, gate.approve_exit(Order(n, 0, number, side, lots, 0)), market)
         for n, (side, market) in enumerate(zip((Side.LONG, Side.SHORT), markets, strict=True), 1)
     )
     costs = bought.slippage + bought.fee + sold.slippage + sold.fee
@@ -56,12 +58,11 @@ def _hold(file: TickFile, number: int, portfolio: Portfolio, broker: PaperBroker
     }
 
 
-def _fill(broker: PaperBroker, order: Order, market: tuple[int, int, int]) -> Fill:
+def _fill(broker: PaperBroker, approved: Approved, market: tuple[int, int, int]) -> Fill:
     """Fill at the venue; before the first quote, at the trade's price."""
     last, bid, ask = market
-    filled = broker.fill(Approved(order), order.lots, last, bid, ask) or broker.fill(
-        Approved(order), order.lots, last, last, last
-    )
+    lots = approved.order.lots
+    filled = broker.fill(approved, lots, last, bid, ask) or broker.fill(approved, lots, last, last, last)
     assert filled is not None, "there is a price"
     return filled
 

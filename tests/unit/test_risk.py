@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import pytest
 
 from engine.errors import ConfigError
 from engine.events import Refusal
-from engine.model import Instrument, Reason, Side
-from engine.orders import Order
+from engine.model import Instrument, OrderType, Reason, Side
+from engine.orders import Order, Terms
 from engine.portfolio import Portfolio
 from engine.risk import Approved, Exits, RiskGate, TradingState
 from engine.risk_limits import ALL_OFF, LIMITS, PROFILES, RiskLimits, profile, tightest, with_limits
@@ -26,6 +26,7 @@ class Prices:
     """A market that stands where it is put: last trades, quotes and equity."""
 
     equity: int = 0
+    drawdown_reached: bool = False
     last: list[int] = field(default_factory=lambda: [10_000, 5_000])  # 100.00 and 50.00
     quotes: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0), (0, 0)])
 
@@ -161,6 +162,22 @@ def test_the_collar_one_tick_below_at_and_above(side):
         assert desk.ask(1, side=side) is refusal
 
 
+def test_an_order_that_waits_is_judged_at_its_own_price():
+    desk = Desk(only(price_collar="1%", max_order_value=1_000))
+    desk.market.quotes[0] = (9_999, 10_001)
+    for limit, lots, refusal in (
+        (9_900, 10, None),
+        (9_899, 10, Refusal.PRICE_COLLAR),
+        (10_000, 10, None),
+        (10_000, 11, Refusal.ORDER_VALUE),
+        (10_001, 10, Refusal.ORDER_VALUE),
+    ):
+        order = replace(desk.order(lots), terms=Terms(OrderType.LIMIT, limit))
+        assert desk.gate.approve_entry(order) == (refusal or Approved(order))
+    stop = replace(desk.order(1), terms=Terms(OrderType.STOP, trigger_ticks=10_101))
+    assert desk.gate.approve_entry(stop) is Refusal.PRICE_COLLAR
+
+
 def test_orders_on_their_way_one_below_at_and_above():
     desk = Desk(only(max_open_orders=2))
     assert desk.ask(1) is None
@@ -292,6 +309,16 @@ def test_a_new_day_measures_from_its_own_start():
     desk.gate.start_day(desk.portfolio.starting // 2, 1)
     assert desk.ask(1) is None
     assert desk.gate.live_floor == desk.portfolio.starting // 2 * 19 // 20
+
+
+def test_a_loss_that_an_entrys_own_costs_made_refuses_before_the_next_trade_tells():
+    desk = Desk(RiskLimits())
+    desk.market.equity = desk.gate.floor + 1
+    assert desk.ask(1) is None
+    desk.market.equity -= 1
+    assert desk.ask(1) is Refusal.DAILY_LOSS
+    desk.market.equity, desk.market.drawdown_reached = desk.portfolio.starting, True
+    assert desk.ask(1) is Refusal.DRAWDOWN
 
 
 # ---------------------------------------------------------------- the pattern-day-trader rule

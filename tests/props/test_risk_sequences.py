@@ -1,0 +1,31 @@
+"""Ten thousand random sequences, and not one limit exceeded; and proof that the observer would have seen it."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.risk_limits import ALL_OFF, LIMITS, with_limits
+from tests.props.risk_sequences import CHOICES, play
+
+SEQUENCES, PARTS = 10_000, 10
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_no_limit_is_exceeded(part):
+    entries = 0
+    for seed in range(part, SEQUENCES, PARTS):
+        observer = play(seed)
+        assert not observer.breaches, f"seed {seed}: {observer.breaches} under {observer.limits.to_json()}"
+        entries += observer.entries
+    assert entries > 2 * SEQUENCES / PARTS  # something was judged
+
+
+STANDING = {"daily_loss_limit", "daily_loss_money", "max_drawdown"}
+"""Limits that no single entry exceeds: what is exceeded is that anything was entered after them."""
+
+
+@pytest.mark.parametrize("name", [limit.name for limit in LIMITS])
+def test_without_the_gate_the_observer_sees_this_limit_exceeded(name):
+    judged = with_limits(ALL_OFF, {name: CHOICES[name][0]})
+    expected = "standing" if name in STANDING else name
+    assert any(expected in play(seed, 40, ALL_OFF, judged).breaches for seed in range(300))

@@ -1,0 +1,336 @@
+"""Limits, halts and sizes in the kernel: what they do to orders, positions and the journal."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+
+import engine
+from engine.errors import ConfigError
+from engine.events import Command, CommandName, EngineFault, SignalRefused, TradingHalted, TradingResumed
+from engine.indicators import atr
+from engine.journal import MemoryJournal
+from engine.kernel import Kernel
+from engine.model import Instrument, Side, Signal, TickBlock
+from engine.risk_limits import ALL_OFF, with_limits
+from engine.rules import Regime, Stop, Target, TimeStop, bars, pct, price, seconds, size
+from engine.sizing import Dollars, RiskPerTrade, Scaled, Units
+from engine.strategy import Strategy
+from tests.props.risk_sequences import Told, Wish
+
+SECOND = 1_000_000_000
+START = 1_700_006_400 * SECOND
+DAY = 86_400 * SECOND
+
+
+class Rig:
+    """A kernel on one instrument whose strategy enters what it is told to on the next trade."""
+
+    def __init__(self, cash: int = 10_000, units: int = 1, **limits: object) -> None:
+        from engine.brokers.paper import PaperBroker, VenueModel
+        from engine.lanes import Assignment
+        from engine.portfolio import Portfolio
+        from engine.risk import RiskGate
+        from engine.sessions import calendar
+
+        self.strategy, self.journal, self.now = Told(), MemoryJournal(), START
+        instruments = [Instrument("ONE", 2, 0)]
+        portfolio = Portfolio(instruments, Fraction(cash))
+        self.kernel = Kernel(
+            instruments,
+            [Assignment(self.strategy, [0], Fraction(units))],
+            calendar=calendar("always"),
+            portfolio=portfolio,
+            risk=RiskGate(with_limits(ALL_OFF, limits), portfolio),
+            broker=PaperBroker(VenueModel("last"), portfolio),
+            journal=self.journal,
+        )
+
+    def trade(self, ticks: int, wish: Side | None = None, gap: int = SECOND) -> None:
+        self.now += gap
+        self.strategy.wish = None if wish is None else Wish(wish, Fraction(1), -1, 1 << 50)
+        columns = [np.array([value], np.int64) for value in (self.now, ticks, 1)]
+        self.kernel.process(TickBlock(*columns))
+
+    def command(self, name: CommandName, reason: str = "") -> None:
+        self.kernel.process(Command(name, self.now, reason))
+
+    @property
+    def reasons(self) -> list[str]:
+        return [trade.reason.value for trade in self.kernel.trades]
+
+    @property
+    def told(self) -> list[Any]:
+        kinds = TradingHalted | TradingResumed | SignalRefused
+        return [decision.reason for decision in self.journal.decisions if isinstance(decision, kinds)]
+
+
+def test_the_drawdown_floor_rises_with_the_equity():
+    rig = Rig(cash=1_000, units=10, max_drawdown="10%")
+    rig.trade(10_000, Side.LONG)
+    for ticks in (10_500, 11_000, 9_901):  # the highest equity is 1,100, and 990.10 is not yet a tenth below it
+        rig.trade(ticks)
+        assert rig.reasons == []
+    rig.trade(9_900)
+    assert (rig.reasons, rig.told) == (["RISK"], ["DRAWDOWN"])
+
+
+def test_a_drawdown_halts_over_days_until_a_reason_is_given_and_then_counts_anew():
+    rig = Rig(cash=1_000, units=10, max_drawdown="10%")
+    rig.trade(10_000, Side.LONG)
+    rig.trade(9_000)
+    rig.trade(9_000, Side.LONG, gap=3 * DAY)
+    rig.command(CommandName.RESUME)
+    rig.trade(9_000, Side.LONG)
+    assert rig.told == ["DRAWDOWN", "DRAWDOWN", "DRAWDOWN"]
+    rig.command(CommandName.RESUME, "the stop was too wide")
+    rig.trade(9_000, Side.LONG)  # 900 of equity is the new highest
+    rig.trade(8_101)
+    assert rig.reasons == ["RISK"]
+    rig.trade(8_100)
+    assert rig.reasons == ["RISK", "RISK"]
+    assert rig.told[3:] == ["the stop was too wide", "DRAWDOWN"]
+
+
+def test_pause_flatten_and_halt_are_three_things():
+    rig = Rig()
+    rig.trade(10_000, Side.LONG)
+    rig.command(CommandName.PAUSE)
+    rig.trade(10_001)
+    assert rig.reasons == []  # a pause closes nothing
+    rig.command(CommandName.FLATTEN)
+    assert rig.reasons == ["MANUAL"]
+    rig.trade(10_001, Side.LONG)
+    assert rig.told[-1] == "PAUSED"
+    rig.command(CommandName.RESUME)
+    rig.trade(10_001, Side.LONG)
+    rig.command(CommandName.FLATTEN)
+    rig.trade(10_001, Side.LONG)  # a flatten goes on trading
+    assert rig.reasons == ["MANUAL", "MANUAL"]
+    rig.command(CommandName.HALT)
+    assert rig.reasons == ["MANUAL"] * 3
+    rig.trade(10_001, Side.LONG)
+    rig.command(CommandName.RESUME)  # without a reason
+    rig.trade(10_001, Side.LONG)
+    assert rig.told[-3:] == ["HALTED", "HALTED", "HALTED"]
+    rig.command(CommandName.RESUME, "checked")
+    rig.trade(10_001, Side.LONG)
+    assert rig.told[-1] == "checked"
+
+
+def test_a_halt_before_the_first_trade_holds():
+    rig = Rig()
+    rig.command(CommandName.HALT)
+    rig.trade(10_000, Side.LONG)
+    assert rig.told == ["HALTED", "HALTED"]
+
+
+def test_three_engine_errors_in_a_row_halt_and_close():
+    rig = Rig()
+    rig.trade(10_000, Side.LONG)
+    for _ in range(2):
+        rig.kernel.process(EngineFault(rig.now, "OSError"))
+    rig.trade(10_001)  # a good input in between
+    for _ in range(2):
+        rig.kernel.process(EngineFault(rig.now, "OSError"))
+    assert rig.told == []
+    rig.kernel.process(EngineFault(rig.now, "OSError"))
+    assert (rig.told, rig.reasons) == (["ERRORS"], ["RISK"])
+
+
+@pytest.mark.parametrize(("last", "reason"), [(9_801, []), (9_800, ["RISK_SL"])])
+def test_the_accounts_stop_closes_and_is_named(last, reason):
+    rig = Rig(position_stop="2%")
+    rig.trade(10_000, Side.LONG)
+    rig.trade(last)
+    assert rig.reasons == reason
+
+
+def test_trades_of_a_day_end_with_the_day():
+    rig = Rig(max_trades_per_day=2)
+    for _ in range(3):
+        rig.trade(10_000, Side.LONG)
+        rig.command(CommandName.FLATTEN)
+    assert (len(rig.reasons), rig.told) == (2, ["TRADES_PER_DAY"])
+    rig.trade(10_000, Side.LONG, gap=DAY)
+    rig.command(CommandName.FLATTEN)
+    assert len(rig.reasons) == 3
+
+
+def test_a_refused_signal_does_not_use_up_the_cooldown():
+    class Careful(Told):
+        pass
+
+    rig = Rig(max_order_units=1, units=2)
+    rig.strategy.parameters["cooldown_signals"] = type(rig.strategy).declared["cooldown_signals"].parse(1)
+    rig.kernel.lanes[0].cooldown_left = 1
+    rig.trade(10_000, Side.LONG)
+    assert (rig.told, rig.kernel.lanes[0].cooldown_left) == (["ORDER_UNITS"], 1)
+
+
+# ---------------------------------------------------------------- in a backtest
+
+
+def walk(ticks: int = 3_000, seed: int = 1) -> TickBlock:
+    random, now, last = Random(seed), START, 10_000
+    rows = []
+    for _ in range(ticks):
+        now += random.randrange(SECOND)
+        last += random.choice((-3, -1, 0, 1, 3))
+        rows.append((now, last, random.randint(1, 9)))
+    return TickBlock(*(np.array(column, np.int64) for column in zip(*rows, strict=True)))
+
+
+class Often(Strategy):
+    """Enters on every seventh price and leaves soon."""
+
+    long = size >= 7
+    short = size <= 2
+    exits = (Stop(pct("0.1")), Target(pct("0.15")), TimeStop(seconds(20)))
+
+
+LIMITS = {
+    "max_drawdown": "0.05%",
+    "max_trades_per_day": 40,
+    "max_losses_in_row": 9,
+    "position_stop": "0.08%",
+    "max_leverage": 1,
+    "max_orders_per_second": 2,
+    "min_reward_risk": "1.2",
+}
+
+
+@pytest.mark.parametrize("limits", [LIMITS, {**LIMITS, "max_drawdown": "off"}, {}])
+def test_how_the_ticks_are_cut_changes_no_decision(limits):
+    from engine.backtesting import make_kernel, make_settings
+
+    block, hashes = walk(), set()
+    for cut in (1, 7, 512, 3_000):
+        settings = make_settings(block, Often(), limits=limits, size="5% capital")
+        journal = MemoryJournal()
+        kernel = make_kernel([Instrument("ONE", 2, 0)], Often(), settings, journal)
+        for begin in range(0, len(block), cut):
+            kernel.process(block.part(begin, begin + cut))
+        hashes.add(journal.decision_hash)
+        assert kernel.trades
+    assert len(hashes) == 1
+
+
+def test_the_drawdown_is_that_of_a_walk_through_every_trade():
+    block = walk(seed=4)
+    free = engine.backtest(block, Often, fills="last", limits={"daily_loss_limit": "off"}, position_size=10)
+    limit = Fraction(1, 5_000)
+    result = engine.backtest(block, Often, fills="last", limits={"max_drawdown": limit}, position_size=10)
+    cash, high, position, fallen = Fraction(10_000), Fraction(10_000), None, None
+    trades = iter(free.trades)
+    trade = next(trades)
+    for ts_ns, ticks in zip(block.ts_ns.tolist(), block.price_ticks.tolist(), strict=True):
+        if position is not None and trade.exit_ts_ns <= ts_ns:
+            cash, position = cash + Fraction(trade.net), None
+            trade = next(trades, trade)
+        equity = cash
+        if position is not None:
+            equity += position.direction * 10 * (Fraction(ticks, 100) - Fraction(position.entry_price))
+        high = max(high, equity)
+        if fallen is None and high - equity >= limit * high:
+            fallen = ts_ns
+        if position is None and trade.entry_ts_ns == ts_ns:
+            position = trade
+    halted = [one.ts_ns for one in result.journal.decisions if isinstance(one, TradingHalted)]
+    assert fallen is not None
+    assert halted == [fallen]
+    assert result.trades[-1].exit_ts_ns <= fallen
+
+
+MOOD = Regime(("LOW", price < 100), otherwise="HIGH")
+
+
+class Declared(Often):
+    """Risks one per cent of the equity, a tenth of that below a hundred."""
+
+    size = Scaled(RiskPerTrade(pct(1)), MOOD, {"LOW": "0.1"})
+
+
+class ByRange(Often):
+    size = RiskPerTrade(pct("0.1"), distance=3 * atr(bars(seconds(5)), 3))
+
+
+def quantities(strategy: type[Strategy], **more: Any) -> list[tuple[Fraction, Fraction]]:
+    result = engine.backtest(walk(), strategy, fills="last", limits={"daily_loss_limit": "off"}, **more)
+    assert result.trades
+    return [(Fraction(trade.qty), Fraction(trade.entry_price)) for trade in result.trades]
+
+
+def test_a_declared_size_is_worked_out_at_each_entry():
+    result = engine.backtest(walk(), Declared, fills="last", limits={"daily_loss_limit": "off"})
+    cash = Fraction(10_000)
+    for trade in result.trades:
+        entry = Fraction(trade.entry_price)
+        exact = entry * (1 - trade.direction * Fraction(1, 1000)) * 100
+        stop = Fraction(exact.__floor__() if trade.direction is Side.LONG else exact.__ceil__(), 100)
+        units = cash / 100 / abs(entry - stop) * (Fraction(1, 10) if entry < 100 else 1)
+        assert trade.qty == units.__floor__()
+        cash += Fraction(trade.net)
+    assert {trade.entry_price < 100 for trade in result.trades} == {True, False}
+
+
+def test_a_configured_size_replaces_the_declared_one():
+    for qty, entry in quantities(Declared, size="1000 dollars"):
+        assert qty == (1_000 / entry).__floor__()
+    assert {qty for qty, _ in quantities(Declared, size=Units(3))} == {3}
+    assert {qty for qty, _ in quantities(Often)} == {1}
+
+
+def test_a_size_by_true_range_measures_it():
+    assert len({qty for qty, _ in quantities(ByRange)}) > 3
+
+
+def test_less_than_a_lot_is_a_refusal_and_no_order():
+    result = engine.backtest(walk(), Often, fills="last", size="50 dollars")
+    assert not result.trades
+    assert {note.reason for note in result.refusals} == {"NO_SIZE"}
+
+
+def test_the_passport_names_size_profile_and_every_limit():
+    result = engine.backtest(walk(), Declared, fills="last", risk_profile="guarded", limits={"max_leverage": 2})
+    passport = result.to_json()["passport"]
+    assert passport["size"] == "Scaled(RiskPerTrade(1%), Regime(LOW, HIGH), LOW: 0.1x)"
+    assert (passport["risk_profile"], passport["risk"]["max_leverage"]) == ("guarded", "2")
+    assert passport["risk"]["daily_loss_limit"] == "2%"
+
+
+@pytest.mark.parametrize(
+    ("declaration", "message"),
+    [({"size": 3}, "3 is no size of an entry"), ({"risk_profile": "gaurded"}, "did you mean 'guarded'")],
+)
+def test_a_strategy_that_declares_nonsense_is_refused(declaration, message):
+    with pytest.raises(ConfigError, match=message):
+        type("Wrong", (Often,), declaration)
+
+
+def test_a_size_that_measures_what_is_no_price_is_refused():
+    class Wrong(Often):
+        size = RiskPerTrade(pct(1), distance=size * 2)
+
+    with pytest.raises(ConfigError, match="not a distance in price"):
+        engine.backtest(walk(10), Wrong)
+
+
+def test_a_signals_own_stop_sizes_it():
+    class Close(Often):
+        size = RiskPerTrade(pct(1))
+        short = None
+
+        def on_fire(self, context: Any, side: Side) -> Signal:
+            return Signal(side, context.price_ticks, stop_ticks=context.price_ticks - 50)
+
+    (qty, _), *_ = quantities(Close)
+    assert qty == 200  # a hundredth of 10,000 over 0.50
+
+
+def test_dollars_of_a_dearer_price_buy_less():
+    assert {qty for qty, _ in quantities(type("Fixed", (Often,), {"size": Dollars(301)}))} <= {2, 3}
