@@ -6,6 +6,7 @@ There is no second implementation of anything: the kernel, the core, risk and th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from engine.sizing import Size, parse_size
 from engine.store import OnBadRow, TickFile, from_frame, read_ticks
 from engine.store_rows import columns_of, first_bad_row
 from engine.strategy import Strategy
+from engine.tools.periods import read_period, until
 
 Chosen = str | type[Strategy] | Strategy
 """A strategy as it is named: by name, class or instance."""
@@ -48,6 +50,9 @@ def backtest(
     size_precision: int | None = None,
     quotes: str | Path | None = None,
     on_bad_row: OnBadRow = "stop",
+    start: str | None = None,
+    end: str | None = None,
+    days: int | None = None,
     fills: str | None = None,
     spread: Number | None = None,
     slippage_bps: Number = 0,
@@ -75,6 +80,9 @@ def backtest(
         strategy: a built-in name, ``path/to/file.py:Class``, a strategy class, or an instance; or a list of these, or
             of lines such as ``"vwap_scalp weight=0.5 symbols=AAPL"`` (``engine.lineup``), to run together.
         symbol, price_precision, size_precision, quotes, on_bad_row: how the ticks are read (``engine.store``).
+        start, end: first and last day to trade, as ``"2024-01-31"``; days of the calendar's exchange. What was recorded
+            before warms windows up.
+        days: instead of ``start``, so many trading days up to the last.
         fills: ``"last"`` or ``"touch"``; None: touch where there are quotes or a spread is given, else last.
         spread: bid-ask spread in currency, centred on the last trade; it is used instead of the data's own quotes.
         slippage_bps: cost of every fill in basis points of its value.
@@ -123,7 +131,9 @@ def backtest(
         daily_loss_limit=daily_loss_limit,
         risk_free_rate=risk_free_rate,
     )
-    return simulate(file, chosen, settings)
+    period = read_period(file, find_calendar(calendar), start, end, days)
+    settings = replace(settings, begins_ns=period.begins_ns, ends_ns=period.ends_ns)
+    return simulate(until(file, period.ends_ns), chosen, settings)
 
 
 def simulate(file: TickFile, strategy: Line, settings: Settings, following: Following | None = None) -> BacktestResult:
@@ -236,6 +246,7 @@ def make_kernel(
         risk=RiskGate(settings.limits, portfolio),
         broker=PaperBroker(settings.venue, portfolio),
         journal=journal,
+        begins_ns=settings.begins_ns,
         **more,
     )
 

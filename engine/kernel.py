@@ -78,6 +78,7 @@ class Kernel:
         watched: expressions and conditions to compute on every instrument beside the rules, by name; ``columns`` then
             holds the column of each, by instrument.
         parameters: the values of the parameters in ``watched``.
+        begins_ns: nothing is opened before; records up to then fill windows.
     """
 
     def __init__(
@@ -94,12 +95,14 @@ class Kernel:
         show_vwap: bool = False,
         watched: Mapping[str, Part] | None = None,
         parameters: Parameters | None = None,
+        begins_ns: int | None = None,
     ) -> None:
         self.instruments = list(instruments)
         self.portfolio, self.risk, self.broker, self.journal = portfolio, risk, broker, journal
         self.lanes: list[Lane] = []
         self._calendar = calendar
         self._schedule = schedule(calendar, rules)
+        self._begins_ns = 0 if begins_ns is None else begins_ns
         self._begun = False
         self._faults: list[UserError] = []
         numbered: dict[str, tuple[int, Compiler]] = {}
@@ -358,20 +361,24 @@ class Kernel:
         self.risk.start_day(self.portfolio.starting, self._calendar.day_number(self._day))
         self.journal.append(DayStarted(ts_ns, self._day, self.portfolio.starting))
         self._tell_session(ts_ns)
-        self._desk.allow_entries(self._session >= 0 and self._schedule.entries_allowed(ts_ns))
+        self._desk.allow_entries(self._may_enter(ts_ns))
         self.core.set_cut(self._next_boundary(ts_ns))
 
     def _next_boundary(self, ts_ns: int) -> int:
         """When a session opens or closes, a day begins, or a session rule takes effect."""
-        if self._calendar.is_always:
-            return min((ts_ns // DAY_NS + 1) * DAY_NS, self._schedule.next_ns(ts_ns))
-        return min(self._calendar.next_boundary_ns(ts_ns), self._schedule.next_ns(ts_ns))
+        session = self._calendar.next_boundary_ns(ts_ns)
+        day = (ts_ns // DAY_NS + 1) * DAY_NS if self._calendar.is_always else session
+        begins = self._begins_ns if ts_ns < self._begins_ns else day
+        return min(session, day, begins, self._schedule.next_ns(ts_ns))
+
+    def _may_enter(self, ts_ns: int) -> bool:
+        """Whether calendar, session rules and the period that is traded allow positions to be opened."""
+        return self._session >= 0 and ts_ns >= self._begins_ns and self._schedule.entries_allowed(ts_ns)
 
     def _boundary(self, ts_ns: int) -> None:
         """A session opens or closes, a day begins, or a session rule takes effect."""
         core = self.core
         session, day = self._calendar.session_index(ts_ns), self._calendar.trading_day(ts_ns)
-        entries = session >= 0 and self._schedule.entries_allowed(ts_ns)
         changes = session != self._session
         if changes:
             self._session = session
@@ -384,6 +391,7 @@ class Kernel:
             self._tell_session(ts_ns)
         if Happens.FLATTEN in self._schedule.happens_at(ts_ns):
             self._desk.flatten(Reason.DAY)
+        entries = self._may_enter(ts_ns)
         if changes or entries != self._desk.entries_allowed:
             self._desk.allow_entries(entries)
         if (

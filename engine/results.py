@@ -28,6 +28,7 @@ from engine.sizing import Size, said_size
 from engine.store import TickFile
 from engine.strategy import Strategy
 from engine.tools.figures import days_of, further_figures
+from engine.tools.periods import since
 from engine.tools.provenance import provenance
 
 SCHEMA = "microburst.backtest/1"
@@ -67,6 +68,8 @@ class Settings:
     size: Size | None = None  # instead of the position size
     risk_free_rate: Fraction = Fraction(0)  # of a year; what Sharpe and Sortino ratios are measured against
     session_rules: Mapping[str, str] = field(default_factory=dict)  # as they are written, those that are set
+    begins_ns: int | None = None  # nothing is opened before: what was recorded up to then only warms up
+    ends_ns: int | None = None  # what was recorded from then on is left out
 
     def assignment(self, strategy: Strategy, instruments: Sequence[int]) -> Assignment:
         """What a strategy trades, and how large: as these settings say, else as it declares itself."""
@@ -89,6 +92,8 @@ class Settings:
             "risk_profile": self.risk_profile,
             "risk": self.limits.to_json(),
             "risk_free_rate": float(self.risk_free_rate),
+            "begins_ns": self.begins_ns,
+            "ends_ns": self.ends_ns,
         }
 
 
@@ -209,7 +214,8 @@ class BacktestResult:
         core, portfolio = self.kernel.core, self.kernel.portfolio
         days = self.daily_pnl
         return {
-            "ticks": core.trades_seen + core.quotes_seen,
+            "ticks": core.trades_seen + core.quotes_seen - self.warm_up_ticks,
+            "warm_up_ticks": self.warm_up_ticks,
             **trade_metrics(self.trades),
             "daily_pnl": list(days.values())[-1] if days else Decimal(0),
             "total_pnl": portfolio.money(core.equity - portfolio.starting),
@@ -232,6 +238,16 @@ class BacktestResult:
         """The worst and the best each trade stood while it was open, in the order of ``trades``."""
         return excursions(self.file.block, self.file.instruments, self.trades)
 
+    @cached_property
+    def traded(self) -> TickFile:
+        """The records of the period that was traded, without those that only warmed up."""
+        return since(self.file, self.settings.begins_ns)
+
+    @property
+    def warm_up_ticks(self) -> int:
+        """Number of records before the period."""
+        return len(self.file.block) - len(self.traded.block)
+
     @property
     def trade_rows(self) -> list[dict[str, Any]]:
         """Every trade by ``ROW_FIELDS``, exactly."""
@@ -242,7 +258,7 @@ class BacktestResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain values."""
-        block = self.file.block
+        block = self.traded.block
         return {
             "schema": SCHEMA,
             "run_id": self.run_id,
@@ -290,7 +306,7 @@ class BacktestResult:
         """Return a plotly figure of the price with the trades, and of equity; needs the ``data`` extra."""
         from engine.tools.plot import figure
 
-        return figure(self.file, self.trades, title=repr(self))
+        return figure(self.traded, self.trades, title=repr(self))
 
     def __repr__(self) -> str:
         metrics = self.metrics

@@ -79,6 +79,17 @@ def backtest(
     price_precision: PricePrecisionFlag = None,
     size_precision: SizePrecisionFlag = None,
     on_bad_row: OnBadRowFlag = "stop",
+    start: Annotated[
+        str | None,
+        typer.Option("--start", metavar="DAY", help="First day to trade; earlier records warm up."),
+    ] = None,
+    end: Annotated[str | None, typer.Option("--end", metavar="DAY", help="Last day to trade.")] = None,
+    days: Annotated[
+        int | None, typer.Option("--days", metavar="N", min=1, help="Instead of --start: so many trading days.")
+    ] = None,
+    use_tick_data: Annotated[
+        bool, typer.Option("--use-tick-data", help="Ticks are meant, not bars: refuse --bars.")
+    ] = False,
     strategy: StrategiesFlag = None,
     parameters: SetFlag = None,
     config_file: ConfigFlag = None,
@@ -116,6 +127,8 @@ def backtest(
     sources = {"--ticks FILE": ticks, "--bars FILE": bars, "--demo": demo or None}
     only_with = {"--ticks FILE": ["--quotes"], "--bars FILE": list(of_bars)}
     check_source(sources, of_a_file, only_with, "first result: microburst backtest --demo")
+    if use_tick_data and bars is not None:
+        raise usage("--use-tick-data and --bars: not both", "give the ticks with --ticks FILE")
     policy = row_policy(on_bad_row)
     if report and report.suffix not in ENDINGS:
         raise usage(f"--report {report} ends in none of {', '.join(ENDINGS)}", "the ending says what is written")
@@ -148,6 +161,9 @@ def backtest(
     result = run(
         file,
         chosen,
+        start=start,
+        end=end,
+        days=days,
         **account_of(config),
     )
     found = result.to_json()

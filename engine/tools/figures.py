@@ -25,14 +25,15 @@ WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 def days_of(result: BacktestResult) -> list[Day]:
     """Equity at the start and at the end of each trading day, open positions marked."""
-    starts = [d for d in result.journal.decisions if isinstance(d, DayStarted)]
+    begins_ns = result.settings.begins_ns or 0
+    starts = [d for d in result.journal.decisions if isinstance(d, DayStarted) and d.ts_ns >= begins_ns]
     ends = [*(start.equity for start in starts[1:]), result.kernel.core.equity]
     return [Day(start.day, start.equity, end) for start, end in zip(starts, ends, strict=bool(starts))]
 
 
 def span_of(result: BacktestResult) -> tuple[int, int]:
     """Time of the first and of the last record, as the engine took them; two zeros without records."""
-    block = result.file.block
+    block = result.traded.block
     if not len(block):
         return 0, 0
     first = block.ts_ns if block.start_ns is None else block.start_ns
@@ -62,7 +63,7 @@ def further_figures(result: BacktestResult) -> dict[str, Any]:
         "drawdown_at_closes": {**fallen._asdict(), "amount": portfolio.money(fallen.amount)},
         **_groups(trades, market.clock),
         "daily": _daily(result, days),
-        "buy_and_hold": buy_and_hold(result.file, settings.venue, settings.starting_cash),
+        "buy_and_hold": buy_and_hold(result.traded, settings.venue, settings.starting_cash),
     }
 
 

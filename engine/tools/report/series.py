@@ -35,7 +35,7 @@ Ints = NDArray[np.int64]
 def figure_data(result: BacktestResult) -> dict[str, Any]:
     """Return the large figure's data."""
     clock = find_calendar(result.settings.calendar).clock
-    block, instruments = result.file.block, result.file.instruments
+    block, instruments = result.traded.block, result.file.instruments
     symbols = []
     for number, instrument in enumerate(instruments):
         rows = shown_rows(block, number, MAX_POINTS // max(1, len(instruments)))
