@@ -119,7 +119,8 @@ def save(result: BacktestResult, parent: Path, saved_ns: int) -> Path:
     # The sheet that names the others is written last: a folder without it is one that was never finished.
     contents[RUN_FILE] = orjson.dumps(head, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
     moment = datetime.fromtimestamp(saved_ns // SECOND_NS, UTC)
-    name = f"{moment:%Y%m%d-%H%M%S}-{type(result.strategy).__name__}-{result.run_id[:8]}"
+    words = "".join(letter for letter in result.title if letter.isalnum() or letter in "_+-")[:60]
+    name = f"{moment:%Y%m%d-%H%M%S}-{words}-{result.run_id[:8]}"
     try:
         folder = _new_folder(parent, name)
         for file, data in contents.items():

@@ -33,6 +33,7 @@ REASONS = {
     "TP": "profit target",
     "TIME": "time stop",
     "FLAT": "flat market",
+    "WHEN": "condition held",
     "RISK": "risk limit",
     "RISK_SL": "account's stop",
     "EOD": "before the close",
@@ -45,7 +46,7 @@ REASONS = {
 def report_page(result: BacktestResult) -> str:
     """Return the whole report as HTML, less than a megabyte."""
     found, metrics = result.to_json(), result.metrics
-    name = type(result.strategy).__name__
+    name = result.title
     symbols = ", ".join(instrument.symbol for instrument in result.file.instruments)
     title = f"{name} on {symbols}"
     data = orjson.dumps(figure_data(result)).decode().replace("<", "\\u003c")
@@ -165,6 +166,9 @@ def _charts(result: BacktestResult) -> Iterator[tuple[str, str, str]]:
         yield "By weekday of entry", "Net; the number is that of trades.", _columns_of(metrics["by_weekday"])
     if len(metrics["daily"]) > 1:
         yield "By day", "Result of each trading day, open positions marked at its end.", _day_columns(metrics["daily"])
+    if len(result.by_strategy) > 1:
+        parts = [(name, float(part["net"]), f"{part['trades']:,} trades") for name, part in result.by_strategy.items()]
+        yield "By strategy", "Net of each strategy's trades.", bars(parts)
     sides = [
         (side, float(group["net"]), f"{group['trades']:,} trades, {percent(group['win_rate'])}")
         for side, group in metrics["by_side"].items()
