@@ -127,7 +127,9 @@ def read_entrant(text: str, where: str = "") -> Entrant:
 def context_of(strategy: Strategy) -> frozenset[str]:
     """The symbols of which a strategy's rule reads values with ``of``."""
     rule = [one for one in strategy.conditions() if one is not None]
-    parts: list[Part] = [*rule, *strategy.exit_plan().distances.values()]
+    plan = strategy.exit_plan()
+    further = (plan.when, strategy.entry_plan().price)
+    parts: list[Part] = [*rule, *plan.distances.values(), *(part for part in further if part is not None)]
     return frozenset(symbol for part in parts for symbol in _others_in(part, strategy.parameters))
 
 

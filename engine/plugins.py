@@ -6,6 +6,7 @@ No folder is searched. A file is loaded only when it is named, and what is wrong
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib
 import importlib.util
 import pkgutil
@@ -14,7 +15,7 @@ import sys
 import traceback
 from collections.abc import Iterable
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from types import ModuleType
 
@@ -40,6 +41,25 @@ def _built_in() -> frozenset[str]:
     """The names of the modules in ``engine/strategies``."""
     shipped = Path(__file__).parent / "strategies"
     return frozenset(m.name for m in pkgutil.iter_modules([str(shipped)]) if not m.name.startswith("_"))
+
+
+def origin_of(text: str) -> tuple[str, str]:
+    """Where a strategy comes from, and its version.
+
+    Returns:
+        ``("microburst", version)`` of a built-in, the distribution and its version of an installed one, and of a file
+        its path and the beginning of its SHA-256: a file has no other version.
+    """
+    file = text if text.endswith(".py") else text.rpartition(":")[0]
+    if file.endswith(".py"):
+        return file, hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12]
+    for point in entry_points(group=ENTRY_POINTS):
+        if point.name == text and text not in _built_in() and point.dist is not None:
+            return point.dist.name, point.dist.version
+    try:
+        return "microburst", version("microburst")
+    except PackageNotFoundError:
+        return "microburst", "from a checkout that is not installed"
 
 
 def find_strategy(text: str) -> type[Strategy]:

@@ -39,15 +39,16 @@ app = typer.Typer(help="List the strategies, show one, or check one.", no_args_i
 @app.command("list")
 def list_all(as_json: JsonFlag = False) -> None:
     """List the built-in and installed strategies."""
-    from engine.plugins import find_strategy, strategy_names
+    from engine.plugins import find_strategy, origin_of, strategy_names
 
     rows = {name: _summary(find_strategy(name)) for name in strategy_names()}
+    origins = {name: dict(zip(("from", "version"), origin_of(name), strict=True)) for name in rows}
     if as_json:
-        write_json({"schema": "microburst.strategies/1", "strategies": rows})
+        write_json({"schema": "microburst.strategies/1", "strategies": rows, "origins": origins})
         return
-    table = plain_table("strategy", "what it does")
+    table = plain_table("strategy", "from", "version", "what it does")
     for name, text in rows.items():
-        table.add_row(name, text)
+        table.add_row(name, *origins[name].values(), text)
     write_table(table)
 
 
@@ -64,7 +65,7 @@ def show(
 
     Its parameters, features, conditions and exits; with --graph, what the core computes of them on every trade.
     """
-    from engine.plugins import find_strategy
+    from engine.plugins import find_strategy, origin_of
 
     if graph:
         loaded = load_config(None, parameters, strategy__name=name)
@@ -74,6 +75,7 @@ def show(
         fix = "add --graph, to see what it compiles to with these values"
         raise usage("--set changes nothing in what a strategy declares", fix)
     found = describe(find_strategy(name))
+    found["from"], found["version"] = origin_of(name)
     if as_json:
         write_json({"schema": "microburst.strategy/1", **found})
         return
@@ -84,7 +86,13 @@ def show(
     for rule, text in found["rules"].items():
         rules.add_row(rule, text)
     title = ": ".join(filter(None, (found["strategy"], found["summary"])))
-    write_table(title, "", declared, "", rules)
+    parts: list[Any] = [title, "", declared, "", rules]
+    if found["regimes"]:
+        regimes = plain_table("regime", "classes, in the order in which they are asked")
+        for regime, classes in found["regimes"].items():
+            regimes.add_row(regime, ", ".join(classes))
+        parts += ["", regimes]
+    write_table(*parts, "", f"from {found['from']}, version {found['version']}")
 
 
 def _show_graph(strategy: Strategy, *, as_json: bool) -> None:
@@ -192,13 +200,13 @@ def _span(trades: int | None, ns: int | None) -> str:
 def describe(strategy: type[Strategy]) -> dict[str, Any]:
     """Return what ``strategy`` declares, as text."""
     from engine.exits import written
-    from engine.rules import Condition, Expr, Param
+    from engine.rules import Condition, Expr, Param, Regime
 
+    declared = {name: value for owner in reversed(strategy.__mro__) for name, value in vars(owner).items()}
     rules = {
         name: _without_name(value)
-        for owner in reversed(strategy.__mro__)
-        for name, value in vars(owner).items()
-        if isinstance(value, Expr | Condition) and not isinstance(value, Param)
+        for name, value in declared.items()
+        if isinstance(value, Expr | Condition | Regime) and not isinstance(value, Param)
     }
     exits = strategy.exits if isinstance(strategy.exits, tuple) else (strategy.exits,)
     rules["exits"] = ", ".join(written(item) for item in exits)
@@ -206,9 +214,16 @@ def describe(strategy: type[Strategy]) -> dict[str, Any]:
         "strategy": strategy.__name__,
         "summary": _summary(strategy),
         "parameters": [
-            {"name": name, "default": str(param.default), "bounds": _bounds(param), "meaning": param.doc}
+            {
+                "name": name,
+                "default": str(param.default),
+                "kind": str(param.kind),
+                "bounds": _bounds(param),
+                "meaning": param.doc,
+            }
             for name, param in strategy.declared.items()
         ],
+        "regimes": {name: list(value.names) for name, value in declared.items() if isinstance(value, Regime)},
         "rules": rules,
     }
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import re
 from pathlib import Path
 
 import pytest
 
 from engine.commands.strategy import describe
-from engine.plugins import find_strategy, strategy_names
-from engine.rules import Kind
+from engine.plugins import find_strategy, origin_of, strategy_names
+from engine.regimes import volatility_index
+from engine.rules import Kind, Stop, pct, price
+from engine.strategy import Strategy
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = sorted((ROOT / "engine" / "strategies").glob("*.py"))
@@ -111,3 +114,26 @@ def test_the_page_lists_the_parameters_as_declared(name):
     assert parameter_rows(page_of(name)) == declared
     if any(row[0] == "entries_from" for row in declared) and name != "vwap_bounce":
         assert [row for row in declared if row in shared] == shared
+
+
+class ByRegime(Strategy):
+    """Long while the market is calm."""
+
+    volatility = volatility_index("VIX")
+    long = (volatility == "LOW") & (price > 1)
+    exits = (Stop(pct("1")),)
+
+
+def test_the_regimes_of_a_strategy_are_shown_with_their_classes():
+    found = describe(ByRegime)
+    assert found["regimes"] == {"volatility": ["LOW", "EXTREME", "ELEVATED", "NORMAL"]}
+    assert found["rules"]["volatility"] == "volatility_index(VIX)"
+
+
+def test_a_strategy_says_where_it_comes_from(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("rule")
+    digest = hashlib.sha256(b"rule").hexdigest()[:12]
+    assert origin_of(f"{file}:Mine") == origin_of(str(file)) == (str(file), digest)
+    assert {origin_of(name)[0] for name in strategy_names()} == {"microburst"}
+    assert all(origin_of(name)[1] for name in strategy_names())
