@@ -23,7 +23,7 @@ INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run gui test long bench lint wheel build clean distclean
+.PHONY: help run gui test long mutants bench lint wheel build clean distclean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test: $(STAMP)/dev $(STAMP)/built  ## run the whole test suite, in less than 10 
 long: $(STAMP)/dev $(STAMP)/built  ## run what takes longer, and record the result in docs/reference/long-run.md
 	@QT_QPA_PLATFORM=offscreen $(PY) -m pytest -m long --timeout=0 -o junit_family=xunit1 --junit-xml=build/long.xml $(ARGS); \
 		status=$$?; $(PY) tests/record_long.py build/long.xml docs/reference/long-run.md; exit $$status
+
+mutants: $(STAMP)/dev $(STAMP)/built  ## make thirty faults, one at a time: each must be found
+	@$(PY) -m pytest -m long --timeout=0 -q tests/long/test_mutants.py $(ARGS)
 
 bench: $(STAMP)/dev $(STAMP)/built  ## run the benchmarks
 	@$(PY) -m pytest benchmarks/ --benchmark $(ARGS)

@@ -412,11 +412,20 @@ cdef class Program:
             raise ValueError(f"a time window must be between 1 ns and {TIME_BOUND} ns, not {window_ns}")
         column = self.add("tail_time", (), window_ns)
         self.add_tail()
-        node = &self.graph.nodes[self.graph.n_nodes - 1]
-        if self.graph.n_nodes > 1 and node[-1].work == _windows.tail_time:  # neighbours are moved together
-            node[-1].work = node[-1].one = _windows.tail_two_times
-            node.work = node.one = NULL
+        self.pair_tails()
         return column
+
+    cdef void pair_tails(self) noexcept:
+        """Let the newest window's tail be moved together with an earlier one that is still alone."""
+        cdef int newest = self.graph.n_nodes - 1, i
+        cdef Node* node
+        for i in range(newest):
+            node = &self.graph.nodes[i]
+            if node.work == _windows.tail_time:
+                node.work = node.one = _windows.tail_two_times
+                node.b = newest - i
+                self.graph.nodes[newest].work = self.graph.nodes[newest].one = NULL
+                return
 
     def window_count(self, int64_t records, int clock=0):
         """A window of the last ``records`` trades or bars, the present one included."""

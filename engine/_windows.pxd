@@ -119,17 +119,18 @@ cdef inline void tail_time(Tape* tape, Slot* slot, const Node* node, int m) noex
 
 
 cdef inline void tail_two_times(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    """This node's tails and its neighbour's: each waits for its own loads, so two take little longer than one."""
+    """This node's tails and those of the node ``b`` further on: each waits for its own loads, so that two take little
+    longer than one."""
     cdef const int64_t* now = fixed_column(tape, COL_TS)
     cdef const int64_t* ts = tape.ts
     cdef int64_t* out_a = ints(tape, node.out)
-    cdef int64_t* out_b = ints(tape, node[1].out)
-    cdef int64_t window_a = node.k, window_b = node[1].k, mask = tape.mask
-    cdef int64_t tail_a = first_tail(tape, slot), tail_b = first_tail(tape, slot + 1)
+    cdef int64_t* out_b = ints(tape, node[node.b].out)
+    cdef int64_t window_a = node.k, window_b = node[node.b].k, mask = tape.mask
+    cdef int64_t tail_a = first_tail(tape, slot), tail_b = first_tail(tape, slot + node.b)
     cdef int k = 0
     if tape.head - tape.oldest >= tape.max_window:  # a window may have to be cut short in this block
         tail_time(tape, slot, node, m)
-        tail_time(tape, slot + 1, node + 1, m)
+        tail_time(tape, slot + node.b, node + node.b, m)
         return
     while k + 1 < m:
         tail_a = next_two_tails(ts, mask, tail_a, now[k] - window_a + 1, now[k + 1] - window_a + 1, &out_a[k])
@@ -143,7 +144,7 @@ cdef inline void tail_two_times(Tape* tape, Slot* slot, const Node* node, int m)
         out_a[k] = tail_a
         out_b[k] = tail_b
     slot.i[0] = tail_a
-    slot[1].i[0] = tail_b
+    slot[node.b].i[0] = tail_b
 
 
 cdef inline void tail_count(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:

@@ -1,0 +1,81 @@
+"""Each fault of ``tests/mutants`` is made in a copy of the tree, built, and must be found by its tests.
+
+``make mutants`` runs these alone.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.faults import FAULTS, Fault
+
+pytestmark = pytest.mark.long
+
+ROOT = Path(__file__).resolve().parents[2]
+FAILED = 1
+"""What pytest ends with when tests have failed; anything else is a fault in the making of the fault."""
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what is under version control, with what is built of it and the shared data beside it."""
+    folder = tmp_path_factory.mktemp("mutants") / "main"
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    built = [str(path.relative_to(ROOT)) for kind in ("*.so", "*.c") for path in (ROOT / "engine").glob(kind)]
+    for name in (*listed.splitlines(), *built):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def in_tree(tree: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run Python there, on the copy's own packages."""
+    shared = os.environ.get("MICROBURST_SHARED", str(ROOT.parent / "shared"))
+    environment = os.environ | {"PYTHONPATH": str(tree), "MICROBURST_SHARED": shared}
+    return subprocess.run([sys.executable, *words], cwd=tree, env=environment, capture_output=True, text=True)
+
+
+def build(tree: Path) -> None:
+    done = in_tree(tree, "setup.py", "-q", "build_ext", "--inplace")
+    assert done.returncode == 0, done.stderr[-2_000:]
+
+
+@pytest.fixture
+def faulty(tree: Path, fault: Fault) -> Iterator[Path]:
+    """The copy with one fault in it; afterwards it is whole again."""
+    file = tree / fault.file
+    whole = file.read_text()
+    assert whole.count(fault.before) == 1, f"{fault.file} has no single {fault.before!r}: the list is out of date"
+    compiled = file.suffix in (".pyx", ".pxd", ".h")
+    file.write_text(whole.replace(fault.before, fault.after))
+    if compiled:
+        build(tree)
+    yield tree
+    file.write_text(whole)
+    if compiled:
+        build(tree)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_is_found(faulty: Path, fault: Fault) -> None:
+    found = in_tree(faulty, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *fault.tests)
+    assert found.returncode == FAILED, f"nobody noticed that {fault.name}:\n{found.stdout[-2_000:]}"
+
+
+def test_without_a_fault_the_tests_pass(tree: Path) -> None:
+    """What finds every fault must not find one where there is none."""
+    build(tree)
+    names = sorted({test for fault in FAULTS for test in fault.tests})
+    done = in_tree(tree, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *names)
+    assert done.returncode == 0, done.stdout[-2_000:]
+
+
+def test_there_are_thirty() -> None:
+    assert len({fault.name for fault in FAULTS}) == len(FAULTS) >= 30
