@@ -407,7 +407,6 @@ cdef class Program:
 
     def window_time(self, int64_t window_ns):
         """A window of ``window_ns`` nanoseconds: trades with ``ts > now - window_ns``."""
-        cdef Node* node
         if window_ns < 1 or window_ns > TIME_BOUND:
             raise ValueError(f"a time window must be between 1 ns and {TIME_BOUND} ns, not {window_ns}")
         column = self.add("tail_time", (), window_ns)
