@@ -26,6 +26,7 @@ from engine.lineup import Entrant, Line, assignments_of, entrants_of, line_up
 from engine.model import Instrument, TickBlock
 from engine.plugins import find_strategy
 from engine.portfolio import Portfolio
+from engine.ports import Journal
 from engine.quantities import Fee, Number, parse_duration_ns, parse_fee, parse_number, parse_ratio
 from engine.results import BacktestResult, Settings
 from engine.risk import RiskGate
@@ -232,7 +233,7 @@ def make_kernel(
     instruments: Sequence[Instrument],
     strategy: Line | None,
     settings: Settings,
-    journal: MemoryJournal,
+    journal: Journal,
     **more: Any,
 ) -> Kernel:
     """Compose a kernel with the paper venue, and the strategies of a line-up, or none."""

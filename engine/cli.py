@@ -25,8 +25,10 @@ from engine.commands import (
     doctor,
     explain,
     features,
+    journal,
     lookahead,
     montecarlo,
+    replay,
     run,
     runs,
     strategy,
@@ -64,6 +66,9 @@ app.command("explain")(explain.explain)
 app.command("compare")(compare.compare)
 app.command("whatif")(whatif.whatif)
 app.command("montecarlo")(montecarlo.montecarlo)
+app.add_typer(journal.app, name="journal")
+app.command("replay")(replay.replay)
+app.command("parity")(replay.parity)
 app.command("features")(features.features)
 app.add_typer(strategy.app, name="strategy")
 app.command("lookahead")(lookahead.lookahead)

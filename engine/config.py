@@ -261,6 +261,15 @@ class LogSettings(Section):
     file: str = setting("", "log file; empty: the user's state directory")
 
 
+class JournalSettings(Section):
+    """The recording of each session, which can be verified, explained and replayed."""
+
+    enabled: bool = setting(True, "record every input and decision of a session")
+    directory: str = setting("", "where journals are kept; empty: the user's state directory")
+    keep_sessions: int = setting(100, "sessions that are kept; the oldest beyond go when one begins", ge=1)
+    segment_mb: int = setting(16, "size of a journal's files, claimed one ahead", "MiB", ge=8, le=1024)
+
+
 class TelemetrySettings(Section):
     """The loopback link to the dashboard."""
 
@@ -282,6 +291,7 @@ class Config(BaseSettings):
     session: SessionSettings = SessionSettings()
     log: LogSettings = LogSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    journal: JournalSettings = JournalSettings()
 
     @classmethod
     def settings_customise_sources(

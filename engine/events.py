@@ -89,6 +89,7 @@ class Refusal(StrEnum):
     PAUSED = "PAUSED"  # entries are paused by an operator
     FEED_STALE = "FEED_STALE"  # the feed is silent or not connected
     DATA_OLD = "DATA_OLD"  # the tick was too old when it was looked at
+    DISK_FULL = "DISK_FULL"  # the journal has no room beyond what closing takes
     NO_QUOTE = "NO_QUOTE"  # touch fills need a quote and none has been seen
     REGIME = "REGIME"  # the market is none in which this strategy may enter
     NO_EXIT = "NO_EXIT"  # a distance of its exits is not defined, or nothing of the price would be left

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from engine.events import TYPES, Command, Decision, End, FeedGap, FeedHealthy, TimePassed, encode
+from engine.events import TYPES, Decision, encode
 from engine.journal_codec import (
     DECISIONS,
     INPUTS,
@@ -21,10 +22,12 @@ from engine.journal_codec import (
     STATE,
     SUMMARY,
     KernelState,
+    Taken,
     pack,
     version_of,
 )
 from engine.journal_segments import RESERVE_BYTES, SEGMENT_BYTES, Disk, JournalFailed, SegmentWriter
+from engine.journal_sessions import lock
 from engine.model import TickBlock
 
 
@@ -72,6 +75,7 @@ class SessionJournal:
         try:
             directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             directory.mkdir(mode=0o700)
+            self._lock = lock(directory)
             session = blake2b(directory.name.encode(), digest_size=16).digest()
             self._segments = SegmentWriter(directory, session, size=segment_bytes, disk=disk, mapped=mapped)
         except OSError as error:
@@ -86,7 +90,7 @@ class SessionJournal:
             self._segments.close(None)
             raise
 
-    def record(self, event: TickBlock | TimePassed | FeedGap | FeedHealthy | Command | End) -> None:
+    def record(self, event: Taken) -> None:
         """Write an input, before anything is decided on it; a block of ticks of at most 8,192 rows.
 
         Raises:
@@ -157,4 +161,6 @@ class SessionJournal:
                 self._segments.append(SUMMARY, 1, orjson.dumps(summary))
                 mark = SEALED
         finally:
+            if self._lock is not None:
+                os.close(self._lock)
             self._segments.close(mark)

@@ -15,7 +15,18 @@ from typing import Any, NamedTuple, cast
 
 from engine import _journal
 from engine.errors import DataError
-from engine.events import TYPES, Command, CommandName, Decision, End, FeedGap, FeedHealthy, Refusal, TimePassed
+from engine.events import (
+    TYPES,
+    Command,
+    CommandName,
+    Decision,
+    End,
+    EngineFault,
+    FeedGap,
+    FeedHealthy,
+    Refusal,
+    TimePassed,
+)
 from engine.model import Reason, TickBlock
 
 MANIFEST = 1
@@ -24,7 +35,7 @@ SEALED = 3
 STATE = 4
 SUMMARY = 5
 
-INPUTS: dict[type, int] = {TimePassed: 18, FeedGap: 19, FeedHealthy: 20, Command: 21, End: 22}
+INPUTS: dict[type, int] = {TimePassed: 18, FeedGap: 19, FeedHealthy: 20, Command: 21, End: 22, EngineFault: 23}
 """Record types of inputs, for ever; ``_journal.TICKS`` and ``TICK`` are those of records of the market."""
 
 DECISIONS = 64
@@ -45,13 +56,15 @@ class KernelState(NamedTuple):
     trades_seen: int
     quotes_seen: int
     equity: int
-    orders: int
     positions: tuple[int, ...]  # signed lots by instrument
     decisions: int
+    windows: str  # hash of what windows and VWAPs hold
+    lanes: str  # hash of exits, deadlines and cooldowns
     chain: str
 
 
-Journaled = TickBlock | TimePassed | FeedGap | FeedHealthy | Command | End | Decision | KernelState
+Taken = TickBlock | TimePassed | FeedGap | FeedHealthy | Command | EngineFault | End
+Journaled = Taken | Decision | KernelState
 
 _BY_NUMBER: dict[int, type] = {
     **{number: kind for kind, number in INPUTS.items()},

@@ -14,11 +14,17 @@ from typing import Any
 import orjson
 
 from engine import _journal
-from engine.errors import DataError, NotFoundError
+from engine.errors import DataError, ExitCode, NotFoundError, UserError
 from engine.journal_codec import MANIFEST, NEXT_SEGMENT, SEALED, SUMMARY, Journaled, name_of, unpack
 from engine.journal_segments import FORMAT, HEADER, HEADER_BYTES, MAGIC, SUFFIX, path_of
 
 SCHEMA = "microburst.journal/1"
+
+
+class UnsoundError(UserError):
+    """A journal that is not what was written: what is left can be read, but proves nothing more."""
+
+    exit_code = ExitCode.MISMATCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +135,16 @@ class JournalReader:
         for _ in self:
             pass
         return self
+
+    def refuse_damage(self) -> None:
+        """Say what is wrong with a journal that was read to its end.
+
+        Raises:
+            UnsoundError: something is.
+        """
+        if self.problem:
+            fix = f"its first {self.records:,} records are whole"
+            raise UnsoundError(f"the journal is damaged: {self.problem}", fix=fix)
 
     def _last_number(self) -> int:
         numbers = [path.stem for path in self.directory.glob(f"*{SUFFIX}")]

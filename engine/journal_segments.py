@@ -161,7 +161,7 @@ class SegmentWriter:
             raise
         self.writer = _journal.Writer(self._segment.memory, HEADER_BYTES, 0, _journal.crc32c(session))
         self._written = HEADER_BYTES  # of a segment that is not mapped
-        self._next = self._claim_next()
+        self._next, self._refused = self._claim_next(), False
         self.waited = 0  # times that the next segment was not ready yet
         self.failure: JournalFailed | None = None
 
@@ -246,8 +246,10 @@ class SegmentWriter:
 
     @property
     def short(self) -> bool:
-        """Whether the disk has no room for another segment."""
-        return self._next.done() and self._next.exception() is not None
+        """Whether the disk has refused another segment, and has not given one since."""
+        if self._next.done():
+            self._refused = self._next.exception() is not None
+        return self._refused
 
     @property
     def left(self) -> int:
@@ -268,7 +270,7 @@ class SegmentWriter:
         self._retiring = [one for one in self._retiring if not one.done()]
         if self._flushing is None or self._flushing.done():
             self._flushing = self._helper.submit(self._disk.flush, self._segment.descriptor)
-        if self.short:
+        if self.short and self._next.done():
             self._next = self._claim_next()
 
     def close(self, mark: int | None) -> None:

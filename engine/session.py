@@ -14,23 +14,25 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
 from engine import _core
-from engine.backtesting import chosen_limits, chosen_size, make_kernel, make_strategy
+from engine.backtesting import chosen_limits, chosen_size, make_kernel
 from engine.brokers.paper import VenueModel
 from engine.config import AUTO_FEED
 from engine.embedded import EmbeddedMarket
 from engine.errors import ExitCode, UnreachableError, UserError
 from engine.events import Command, CommandName, End, FeedGap, FeedHealthy, Refusal, TimePassed
-from engine.journal import MemoryJournal
-from engine.kernel import Kernel
-from engine.lineup import Line, labels, line_up
-from engine.model import Clock, TickBlock
-from engine.ports import FeedBatch, FeedState
+from engine.journal import MemoryJournal, SessionJournal
+from engine.journal_segments import JournalFailed
+from engine.kernel import Input, Kernel
+from engine.lineup import labels, line_up
+from engine.model import Clock, Instrument, TickBlock
+from engine.ports import FeedBatch, FeedState, Journal
+from engine.recording import RecordedKernel, line_of, open_journal
 from engine.results import Settings
 from engine.telemetry import TelemetryServer
 from engine.telemetry_wire import Snapshot
@@ -58,6 +60,9 @@ SETTLE_S = 1.0
 GAP_NS = 1_000_000_000
 """Held up for longer than this, the windows begin anew as well."""
 
+TEND_NS = 1_000_000_000
+"""From one flush of the journal to the next."""
+
 Result = TypeVar("Result")
 
 log = structlog.get_logger("session")
@@ -72,6 +77,7 @@ class PaperSession:
         mode: the word viewers show: PAPER, DEMO or REPLAY.
         on_snapshot: is called with each picture; the last one has ``ended`` set.
         timing: the clocks; tests bring their own, the same as the feed's.
+        journal: where inputs and decisions are recorded; None keeps the decisions in memory.
     """
 
     def __init__(
@@ -82,6 +88,7 @@ class PaperSession:
         mode: str,
         on_snapshot: Callable[[Snapshot], None],
         timing: Timing | None = None,
+        journal: SessionJournal | None = None,
     ) -> None:
         self._config, self._feed, self._mode, self._on_snapshot = config, feed, mode, on_snapshot
         self._timing = timing or SystemTiming()
@@ -92,14 +99,21 @@ class PaperSession:
         self._settling: asyncio.TimerHandle | None = None
         self._restart_windows = False  # once settled
         self._stale: Refusal | None = None  # why what the feed says is not to be traded on
-        self.journal = MemoryJournal()
+        self._recording = journal
+        self._halted: JournalFailed | None = None
+        self._short = False  # of room for the journal
+        self._tended_ns = 0
+        self.journal = journal or MemoryJournal()
+        self.exit_code = ExitCode.OK
         self.telemetry: TelemetryServer | None = None
         self.stop = asyncio.Event()
         self.ended = ""
 
     async def run(self, session_id: str) -> None:
         """Trade until the feed ends or ``stop`` is set; positions are then closed at the last price."""
-        self.kernel = self._make_kernel()
+        self.kernel = self.make_kernel(self._config, self._feed.instruments, self.journal)
+        recording = self._recording
+        self._inputs = self.kernel if recording is None else RecordedKernel(self.kernel, recording)
         self._paced = self._feed.clock is Clock.RECEIVE
         self.view = ViewBuilder(
             self.kernel,
@@ -129,6 +143,8 @@ class PaperSession:
             self._finish()
             if failure is not None:
                 raise failure
+            if self._halted is not None:
+                raise self._halted
         finally:
             self.stop.set()  # from here on nothing is decided any more
             for timer in (*tasks, self._timer, self._settling):
@@ -142,9 +158,11 @@ class PaperSession:
                 if self.telemetry is not None:
                     await self.telemetry.close()
 
-    def _make_kernel(self) -> Kernel:
-        paper, risk = self._config.paper, self._config.risk
-        line = self._line()
+    @staticmethod
+    def make_kernel(config: Config, instruments: Sequence[Instrument], journal: Journal) -> Kernel:
+        """Compose the kernel of a paper session as configured; a replay does the same."""
+        paper, risk = config.paper, config.risk
+        line = line_of(config)
         # A live feed may quote or not: what the first tick shows is not known yet, so `auto` means touch.
         fills = "touch" if paper.fills == "auto" else paper.fills
         settings = Settings(
@@ -156,19 +174,14 @@ class PaperSession:
                 latency_feed_ns=paper.latency_feed,
                 latency_order_ns=paper.latency_order,
             ),
-            calendar=self._config.session.calendar,
-            session_rules=self._config.session.rules,
+            calendar=config.session.calendar,
+            session_rules=config.session.rules,
             starting_cash=paper.starting_cash,
             position_size=risk.position_size,
-            size=chosen_size(line, self._config.sizing.size or None),
+            size=chosen_size(line, config.sizing.size or None),
             **chosen_limits(line, risk.profile, risk.given),
         )
-        return make_kernel(self._feed.instruments, line, settings, self.journal, show_vwap=True)
-
-    def _line(self) -> Line:
-        """What the configuration trades by."""
-        chosen = self._config.strategy
-        return line_up(chosen.strategies) if chosen.strategies else make_strategy(chosen.name, chosen.params)
+        return make_kernel(instruments, line, settings, journal, show_vwap=True)
 
     @property
     def _strategy_name(self) -> str:
@@ -184,6 +197,38 @@ class PaperSession:
         return self._clocks()[1]
 
     # ------------------------------------------------------------ inputs
+
+    def _process(self, event: Input) -> None:
+        """Record an input and decide on it. Without a journal nothing is: then the session ends as it stands."""
+        if self._halted is not None:
+            return
+        try:
+            self._inputs.process(event)
+        except JournalFailed as failed:
+            self._halt(failed)
+        if self._recording is not None and self._recording.reducing != self._short:
+            self._short = not self._short
+            log.warning("journal", room="none left" if self._short else "found again")
+            self._say_health()
+        if self._short and self._recording is not None and self._recording.full and not self.stop.is_set():
+            self.ended, self.exit_code = "the disk is full", ExitCode.STOPPED
+            self.stop.set()
+
+    def _halt(self, failed: JournalFailed) -> None:
+        log.error("journal", failed=failed.what)
+        self._halted, self.ended = failed, "the journal failed"
+        self.stop.set()
+
+    def _tend_journal(self) -> None:
+        """Once a second: have the journal flushed, and hear of a disk that has failed."""
+        now_ns = self._timing.monotonic_ns()
+        if self._recording is None or self._halted is not None or now_ns - self._tended_ns < TEND_NS:
+            return
+        self._tended_ns = now_ns
+        try:
+            self._recording.tend()
+        except JournalFailed as failed:
+            self._halt(failed)
 
     def _take(self, batch: FeedBatch) -> None:
         """Decide on one batch, then note what viewers will want to know of it."""
@@ -201,7 +246,7 @@ class PaperSession:
     def _decide(self, block: TickBlock, received_ns: int) -> None:
         if not self.view.started_ts_ns:
             self.view.started_ts_ns = int(block.ts_ns[0])  # a recording begins with its first record
-        self.kernel.process(block)
+        self._process(block)
         if received_ns >= self._began_ns:  # what came before had to wait for the session, not for the decision
             self.view.latency.add(self._timing.monotonic_ns() - received_ns, len(block))
         self.view.note(block)
@@ -210,11 +255,11 @@ class PaperSession:
         state = batch.state
         log.info("feed", state=str(state), detail=batch.detail)
         if state is FeedState.GAP:
-            self.kernel.process(FeedGap(batch.gap_instruments))
+            self._process(FeedGap(batch.gap_instruments))
         elif state is FeedState.END:
             self.ended = "the feed ended"
             if self._feed.clock is Clock.RECORD:
-                self.kernel.process(End())
+                self._process(End())
         # A recording is as good after a pause as before: what happens next is written in it.
         fresh = not self._paced or state in (FeedState.LIVE, FeedState.GAP, FeedState.END)
         self._stale = None if fresh else Refusal.FEED_STALE
@@ -222,8 +267,9 @@ class PaperSession:
 
     def _say_health(self) -> None:
         """Tell the kernel whether positions may be opened on what the feed says."""
-        reason = self._stale or (None if self._settling is None else Refusal.DATA_OLD)
-        self.kernel.process(FeedHealthy(reason is None, reason))
+        short = Refusal.DISK_FULL if self._short else None
+        reason = self._stale or (short if self._settling is None else Refusal.DATA_OLD)
+        self._process(FeedHealthy(reason is None, reason))
 
     def _on_command(self, name: str) -> None:
         log.info("command", name=name)
@@ -231,7 +277,7 @@ class PaperSession:
             self.ended = "stopped from the dashboard"
             self.stop.set()
         elif not self.stop.is_set():
-            self.kernel.process(Command(CommandName(name), self._now_ns()))
+            self._process(Command(CommandName(name), self._now_ns()))
             self._pace()
 
     def _now_ns(self) -> int:
@@ -259,7 +305,7 @@ class PaperSession:
         self._settling = None
         if self._restart_windows:
             self._restart_windows = False
-            self.kernel.process(FeedGap(range(len(self._feed.instruments))))
+            self._process(FeedGap(range(len(self._feed.instruments))))
         self._say_health()
 
     # ------------------------------------------------------------ the pacer
@@ -280,7 +326,7 @@ class PaperSession:
 
     def _time_passed(self) -> None:
         self._due_ns = _core.FOREVER_NS
-        self.kernel.process(TimePassed(self._wall_ns()))
+        self._process(TimePassed(self._wall_ns()))
         self._pace()
 
     # ------------------------------------------------------------ viewers
@@ -288,6 +334,7 @@ class PaperSession:
     async def _paint(self) -> None:
         while True:
             self._look_at_clocks()
+            self._tend_journal()
             self._publish()
             watched = self.telemetry is not None and self.telemetry.viewers
             await asyncio.sleep(WATCHED_FRAME_S if watched else UNWATCHED_FRAME_S)
@@ -310,9 +357,9 @@ class PaperSession:
         """Close what is open, at the last price: reason MANUAL, or END where a recording ran out."""
         self.stop.set()
         self.ended = self.ended or "stopped"
-        self.kernel.process(Command(CommandName.FLATTEN, self._now_ns()))
-        while any(lane.order is not None for lane in self.kernel.lanes):
-            self.kernel.process(TimePassed(self.kernel.next_deadline_ns))
+        self._process(Command(CommandName.FLATTEN, self._now_ns()))
+        while self._halted is None and any(lane.order is not None for lane in self.kernel.lanes):
+            self._process(TimePassed(self.kernel.next_deadline_ns))
 
 
 async def run_paper(
@@ -329,12 +376,12 @@ async def run_paper(
     """
     market = EmbeddedMarket()
     feed: WebSocketFeed | None = None
+    exit_code = ExitCode.OK
     try:
         found = await unless(stop_event, _find_market(config, market, on_line))
         if found is not None:
             feed, mode = found
-            session = PaperSession(config, feed, mode=mode, on_snapshot=on_snapshot)
-            await _run_until(session, stop_event, config.session.duration)
+            exit_code = await _run_recorded(config, feed, mode, on_snapshot, stop_event)
     finally:
         try:
             if feed is not None:
@@ -342,7 +389,26 @@ async def run_paper(
         finally:
             if account := await market.stop():
                 on_line(f"embedded mock market {account}")
-    return ExitCode.OK
+    return exit_code
+
+
+async def _run_recorded(
+    config: Config,
+    feed: WebSocketFeed,
+    mode: str,
+    on_snapshot: Callable[[Snapshot], None],
+    stop_event: asyncio.Event,
+) -> ExitCode:
+    """Run one session, with a journal unless that is switched off."""
+    moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    journal = open_journal(config, feed.instruments, moment, mode=mode, clock=str(feed.clock))
+    session = PaperSession(config, feed, mode=mode, on_snapshot=on_snapshot, journal=journal)
+    try:
+        await _run_until(session, moment, stop_event, config.session.duration)
+    finally:
+        if journal is not None:
+            journal.close(session.ended)
+    return session.exit_code
 
 
 async def unless(stop_event: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:
@@ -410,9 +476,8 @@ async def _connect(config: Config, address: str, timeout_s: float) -> WebSocketF
             await feed.close()
 
 
-async def _run_until(session: PaperSession, stop_event: asyncio.Event, duration_ns: int) -> None:
+async def _run_until(session: PaperSession, session_id: str, stop_event: asyncio.Event, duration_ns: int) -> None:
     """Run the session; the caller's event or the duration ends it gracefully."""
-    session_id = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
 
     async def end() -> None:
         try:

@@ -101,7 +101,7 @@ LAYERS = {
         ("hot", "words", "language", "domain"),
     ),
     "compositions": Layer(
-        engine("session", "views", "backtesting", "results", "lineup", "tools", "tools.*"),
+        engine("session", "recording", "replay", "views", "backtesting", "results", "lineup", "tools", "tools.*"),
         ("hot", "words", "language", "domain", "shells", "core", "adapters", "compositions"),
     ),
     "entry": Layer(

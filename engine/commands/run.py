@@ -63,6 +63,9 @@ def run(
     slippage_bps: SlippageFlag = None,
     fee: FeeFlag = None,
     calendar: CalendarFlag = None,
+    no_journal: Annotated[
+        bool, typer.Option("--no-journal", help="Do not record the session: it cannot be replayed.")
+    ] = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = 0,
@@ -92,6 +95,7 @@ def run(
         session__calendar=calendar,
         log__level=log_level,
         log__format=log_format,
+        journal__enabled="false" if no_journal else None,
     )
     chosen_line(loaded)
     start_log(loaded, quiet=quiet, verbose=verbose)

@@ -143,6 +143,7 @@ FLAG_NAMES = {
     "paper__fee": "--fee",
     "log__level": "--log-level",
     "log__format": "--log-format",
+    "journal__enabled": "--no-journal",
 }
 
 

@@ -33,7 +33,7 @@ def provenance(strategies: Sequence[type[Strategy]], decides: Mapping[str, Any])
         "engine_version": _engine_version(),
         "code_sha256": _hash_of("*.py"),
         "build_sha256": _hash_of("*.so", "*.pyd"),
-        "strategy_sha256": " ".join(filter(None, map(_strategy_hash, strategies))) or None,
+        "strategy_sha256": strategies_hash(strategies),
         "config_sha256": hashlib.sha256(orjson.dumps(decides, option=orjson.OPT_SORT_KEYS)).hexdigest(),
     }
 
@@ -58,6 +58,11 @@ def hash_files(root: Path, paths: Iterable[Path]) -> str:
         digest.update(f"{name} {len(data)}\n".encode())
         digest.update(data)
     return digest.hexdigest()
+
+
+def strategies_hash(strategies: Sequence[type[Strategy]]) -> str | None:
+    """Return the SHA-256 of each strategy's file, in order; None where no class has one."""
+    return " ".join(filter(None, map(_strategy_hash, strategies))) or None
 
 
 def _strategy_hash(strategy: type[Strategy]) -> str | None:

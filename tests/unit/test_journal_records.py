@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import _journal, events, journal_codec
+from engine import _journal, events, journal_codec, kernel
 from engine.errors import DataError
 from engine.journal_codec import DECISIONS, INPUTS, KernelState, pack, unpack
 from engine.model import Reason, TickBlock
@@ -167,6 +167,7 @@ def test_numbers_are_used_once():
     assert len(set(INPUTS.values())) == len(INPUTS)
     assert len(set(events.TYPES.values())) == len(events.TYPES)
     assert set(typing.get_args(events.Decision)) == set(events.TYPES), "every decision has a number"
+    assert set(typing.get_args(kernel.Input)) - {TickBlock} == set(INPUTS), "and every input"
 
 
 @pytest.mark.parametrize("number", sorted(REGISTERED))

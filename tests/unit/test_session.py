@@ -6,154 +6,30 @@ milliseconds, and always in the same way.
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from random import Random
 
 import pytest
 
-from engine.config import Config, Found, load
+from engine.config import Config
 from engine.events import Refusal
 from engine.model import Reason
-from engine.session import PaperSession
 from engine.telemetry_wire import Snapshot
-from feeds.guard import FeedLimits
-from feeds.transport import ConnectionLostError, Transport
-from feeds.ws import WebSocketFeed
-from tests.sim.clock import SECOND_NS, WALL_NS, JumpingLoop, LoopTiming
-
-STRATEGY = """
-from engine.rules import Param, Stop, Target, TimeStop, change, pct, seconds
-from engine.strategy import Strategy
-
-
-class Rise(Strategy):
-    long = change(seconds(2)) >= pct("0.05")
-    exits = (Stop(pct(1)), Target(pct(1)), TimeStop(seconds(8)))
-"""
-
-
-@dataclass
-class Line:
-    """A scripted connection: frames at times in seconds after it was opened; then it stays silent, or is cut."""
-
-    frames: Sequence[tuple[float, list[dict[str, object]] | str]]
-    cut_s: float | None = None
-    clock: str = "receive"
-
-    async def open(self, address: str, limits: FeedLimits) -> Transport:
-        hello = {"T": "hello", "v": 1, "clock": self.clock, "instruments": [{"S": "A", "pp": 2, "sp": 0}]}
-        return _Open(iter([(0.0, [hello]), *self.frames]), self.cut_s)
-
-
-class _Open:
-    def __init__(self, frames: Iterator[tuple[float, list[dict[str, object]] | str]], cut_s: float | None) -> None:
-        self._frames, self._cut_s = frames, cut_s
-        self._closed = asyncio.Event()
-        self._opened = asyncio.get_running_loop().time()
-
-    async def receive(self) -> bytes:
-        due, messages = next(self._frames, (self._cut_s, None))
-        await self._until(due)
-        if messages is None or self._closed.is_set():
-            raise ConnectionLostError("the line was cut")
-        return messages.encode() if isinstance(messages, str) else json.dumps(messages).encode()
-
-    async def _until(self, due: float | None) -> None:
-        try:
-            wait_s = None if due is None else self._opened + due - asyncio.get_running_loop().time()
-            async with asyncio.timeout(wait_s):
-                await self._closed.wait()
-        except TimeoutError:
-            pass
-
-    async def send(self, text: str) -> None: ...
-
-    async def close(self) -> None:
-        self._closed.set()
-
-
-def quote(price: float) -> dict[str, float]:
-    return {"b": round(price - 0.01, 2), "a": round(price + 0.01, 2)}
-
-
-def trade(number: int, price: float = 100.0) -> dict[str, object]:
-    return {"T": "t", "S": "A", "i": number, "t": WALL_NS, "p": price, "s": 1, **quote(price)}
-
-
-def heartbeats(first: int, last: int) -> list[tuple[float, list[dict[str, object]]]]:
-    return [(float(second), [{"T": "h", "t": WALL_NS, "n": 0}]) for second in range(first, last + 1)]
-
-
-def climb(start_s: float = 0.0, number: int = 1) -> list[tuple[float, list[dict[str, object]]]]:
-    """Five quiet trades in 2 s, then one 10 ticks higher: the condition begins with the last, at ``start_s + 2.5``."""
-    quiet = [(start_s + 0.5 * n, [trade(number + n)]) for n in range(5)]
-    return [*quiet, (start_s + 2.5, [trade(number + 5, 100.10)])]
-
-
-@dataclass
-class World:
-    """A finished session."""
-
-    session: PaperSession
-    feed: WebSocketFeed
-    snapshots: list[Snapshot]
-    began_s: float
-
-    @property
-    def last(self) -> Snapshot:
-        return self.snapshots[-1]
-
-    def at(self, ts_ns: int) -> float:
-        """Engine time as seconds since the connection."""
-        return round((ts_ns - WALL_NS) / 1e9 - self.began_s, 6)
+from tests.sim.clock import SECOND_NS, WALL_NS, JumpingLoop
+from tests.unit.session_world import (
+    Line,
+    World,
+    climb,
+    heartbeats,
+    play,
+    rise_config,
+    trade,
+)
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
-    (tmp_path / "rise.py").write_text(STRATEGY)
-    flags = {
-        "strategy.name": f"{tmp_path / 'rise.py'}:Rise",
-        "telemetry.enabled": False,
-        "risk.daily_loss_limit": "100%",
-    }
-    return load({name: Found(value, "test") for name, value in flags.items()}).config
-
-
-def play(
-    config: Config, *lines: Line, seconds: float, meanwhile: Callable[[World, JumpingLoop], None] | None = None
-) -> World:
-    """Run a session on these connections, one after the other, for so long."""
-
-    async def main() -> World:
-        loop = asyncio.get_running_loop()
-        timing = LoopTiming()
-        waiting = iter(lines)
-
-        async def connect(address: str, limits: FeedLimits) -> Transport:
-            line = next(waiting, None)
-            if line is None:
-                raise ConnectionLostError("nobody there")
-            return await line.open(address, limits)
-
-        limits = FeedLimits(stale_after_s=2.0, silence_s=60.0, backoff_first_s=0.5, backoff_cap_s=0.5)
-        feed = WebSocketFeed("ws://127.0.0.1:1", connect=connect, timing=timing, limits=limits, random=Random(1))
-        assert await feed.connected(10.0)
-        snapshots: list[Snapshot] = []
-        session = PaperSession(config, feed, mode="PAPER", on_snapshot=snapshots.append, timing=timing)
-        world = World(session, feed, snapshots, began_s=loop.time())
-        loop.call_later(seconds, session.stop.set)
-        if meanwhile is not None:
-            meanwhile(world, loop)  # type: ignore[arg-type]
-        await session.run("test")
-        await feed.close()
-        return world
-
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
-        return runner.run(main())
+    return rise_config(tmp_path)
 
 
 def test_a_time_stop_fires_without_a_tick(config: Config) -> None:
@@ -195,7 +71,7 @@ def test_windows_begin_anew_after_a_reconnect(config: Config) -> None:
     before = Line([(0.5 * n, [trade(n + 1)]) for n in range(6)], cut_s=2.6)
     after = Line([(0.1, [trade(1, 100.10)]), (0.5, [trade(2, 100.10)])])
     world = play(config, before, after, seconds=4.5)
-    assert world.session.journal.decisions[1:] == []
+    assert world.replay.recorded.decisions[1:] == []
     assert world.last.feed.gaps == 1
     assert world.last.feed.reconnects == 1
     assert any(snapshot.symbols[0].warm for snapshot in world.snapshots)
@@ -310,7 +186,7 @@ def test_garbage_between_good_frames_changes_nothing(config: Config) -> None:
     garbage = [(0.01 + 0.5 * n, text) for n, text in enumerate(("nonsense", "[[[[", '[{"T":"t"}]', "[1e999]", "[]"))]
     frames = sorted([*climb(), *heartbeats(3, 12), *garbage], key=lambda frame: frame[0])
     dirty = play(config, Line(frames), seconds=12)
-    assert dirty.session.journal.decision_hash == clean.session.journal.decision_hash
+    assert dirty.replay.journal.decision_hash == clean.replay.journal.decision_hash
     health = dirty.feed.health()
     assert sum(health.bad_frames.values()) == 3
     assert health.offered == health.accepted + sum(health.rejected.values()) == 7

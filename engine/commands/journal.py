@@ -1,0 +1,121 @@
+"""``microburst journal``: what sessions have recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.commands.shared import ConfigFlag, JsonFlag, load_config, plain_table, write_json, write_table
+from engine.errors import ConfigError
+
+SCHEMA = "microburst.journal-report/1"
+
+app = typer.Typer(help="List, read, verify and export the recordings of sessions.", rich_markup_mode=None)
+
+SessionArgument = Annotated[
+    str, typer.Argument(metavar="SESSION", help="Its name, the beginning of it, a directory, or 'last'.")
+]
+
+
+def journal_of(session: str, config_file: Path | None) -> Path:
+    """Return the directory of the journal that is meant.
+
+    Raises:
+        NotFoundError: there is none, or several.
+    """
+    from engine.journal_sessions import find, root_of
+
+    return find(root_of(load_config(config_file).config.journal.directory), session)
+
+
+@app.command("ls")
+def ls(config_file: ConfigFlag = None, as_json: JsonFlag = False) -> None:
+    """List the sessions that were recorded, the oldest first."""
+    from engine.journal_sessions import root_of
+    from engine.tools.recorded import listed
+
+    root = root_of(load_config(config_file).config.journal.directory)
+    found = listed(root)
+    if as_json:
+        rows = [{name: getattr(one, name) for name in one.__slots__} for one in found]
+        write_json({"schema": SCHEMA, "directory": str(root), "sessions": rows})
+        return
+    table = plain_table("session", "mode", "strategy", "symbols", "KiB", "", right=["KiB"])
+    for one in found:
+        said = one.fault or ("running" if one.running else "")
+        table.add_row(one.session, one.mode, one.strategy, " ".join(one.symbols), f"{one.bytes // 1024:,}", said)
+    write_table(table if found else f"no sessions in {root}; record one with: microburst run")
+
+
+@app.command("cat")
+def cat(
+    session: SessionArgument,
+    decisions: Annotated[bool, typer.Option("--decisions", help="Only what was decided.")] = False,
+    config_file: ConfigFlag = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Write a session's records, one a line, up to the first that is damaged."""
+    import sys
+
+    import orjson
+
+    from engine.commands.shared import writing
+    from engine.journal_codec import is_decision
+    from engine.journal_reader import JournalReader
+    from engine.tools.recorded import facts_of, in_words
+
+    reader = JournalReader(journal_of(session, config_file))
+    with writing():
+        for entry in reader:
+            if decisions and not is_decision(entry.kind):
+                continue
+            sys.stdout.write((orjson.dumps(facts_of(entry)).decode() if as_json else in_words(entry)) + "\n")
+    reader.refuse_damage()
+
+
+@app.command("verify")
+def verify(session: SessionArgument, config_file: ConfigFlag = None, as_json: JsonFlag = False) -> None:
+    """Check every record of a session; exit 8 when one is not what was written."""
+    from engine.journal_reader import JournalReader
+    from engine.tools.recorded import counted
+
+    reader = JournalReader(journal_of(session, config_file))
+    facts = counted(reader)
+    if as_json:
+        write_json({"schema": SCHEMA, **facts})
+    reader.refuse_damage()
+    if not as_json:
+        ended = (
+            f"ended: {reader.summary.get('ended', '')}" if reader.sealed else "not ended in order; all of it is whole"
+        )
+        write_table(
+            f"{facts['session']}: {facts['records']:,} records, {facts['inputs']:,} inputs, "
+            f"{facts['decisions']:,} decisions; {ended}"
+        )
+
+
+@app.command("export")
+def export(
+    session: SessionArgument,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="A .csv, or a .parquet with the data extra.")],
+    what: Annotated[
+        str, typer.Option("--what", metavar="ticks|decisions", help="What to write: the ticks unless told otherwise.")
+    ] = "ticks",
+    config_file: ConfigFlag = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Write a session's ticks, as a file that backtest reads, or its decisions."""
+    from engine.journal_reader import JournalReader
+    from engine.tools import recorded
+
+    if what not in ("ticks", "decisions"):
+        raise ConfigError(f"'{what}' cannot be exported", where="flag --what", fix="use ticks or decisions")
+    directory = journal_of(session, config_file)
+    JournalReader(directory).check().refuse_damage()
+    rows = recorded.export(directory, what, out)
+    if as_json:
+        write_json({"schema": SCHEMA, "session": directory.name, "what": what, "rows": rows, "file": str(out)})
+    else:
+        write_table(f"{out}: {rows:,} {what}")
