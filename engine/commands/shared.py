@@ -127,7 +127,15 @@ def load_config(config_file: Path | None, parameters: Sequence[str] | None = Non
         if not separator or not key.isidentifier():
             raise ConfigError(f"'{text}' is not KEY=VALUE", where="flag --set", fix="write for example --set window=7s")
         found[f"strategy.params.{key}"] = Found(value, f"flag --set {key}")
-    return load(found, config_file)
+    loaded = load(found, config_file)
+    _tell_of_library(loaded.config.session.calendar)
+    return loaded
+
+
+def _tell_of_library(calendar: str) -> None:
+    """Say on a terminal what the first seconds are spent on: an exchange's calendar is computed by a large library."""
+    if not calendar.islower() and sys.stderr.isatty() and "pandas_market_calendars" not in sys.modules:
+        print(f"loading the library of calendars for {calendar} …", file=sys.stderr)
 
 
 FLAG_NAMES = {

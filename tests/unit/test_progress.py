@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from engine.commands.progress import progress
+from engine.commands.shared import load_config
 
 
 class Screen(io.StringIO):
@@ -28,3 +29,15 @@ def test_steps_are_shown_on_a_terminal_alone(stream, shown, monkeypatch, capsys)
     text = stream.getvalue()
     assert ("tick by tick" in text, "truncated" in text, bool(text)) == (shown, shown, shown)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("stream", "calendar", "said"),
+    [(Screen(), "XNYS", True), (io.StringIO(), "XNYS", False), (Screen(), "globex", False)],
+)
+def test_a_terminal_is_told_what_the_library_of_calendars_takes(stream, calendar, said, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.delitem(sys.modules, "pandas_market_calendars", raising=False)
+    load_config(None, session__calendar=calendar)
+    assert (stream.getvalue() == f"loading the library of calendars for {calendar} …\n") is said
+    assert bool(stream.getvalue()) is said
