@@ -32,6 +32,7 @@ from engine.commands import (
     run,
     runs,
     strategy,
+    stress,
     whatif,
 )
 from engine.commands.shared import discard_output
@@ -65,6 +66,7 @@ app.command("runs")(runs.runs)
 app.command("explain")(explain.explain)
 app.command("compare")(compare.compare)
 app.command("whatif")(whatif.whatif)
+app.command("stress")(stress.stress)
 app.command("montecarlo")(montecarlo.montecarlo)
 app.add_typer(journal.app, name="journal")
 app.command("replay")(replay.replay)

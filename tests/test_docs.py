@@ -54,6 +54,7 @@ VERBS = (
     "explain",
     "whatif",
     "compare",
+    "stress",
     "montecarlo",
     "journal",
     "replay",

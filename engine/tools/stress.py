@@ -1,0 +1,135 @@
+"""A strategy in bad weather: recorded crashes where their files are at hand, and generated days that misbehave."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from engine.backtesting import simulate
+from engine.errors import DataError, UserError
+from engine.events import DayStarted, Decision, Refusal, SignalRefused, TradingHalted, TradingResumed
+from engine.lineup import Line
+from engine.results import BacktestResult, Settings
+from engine.store import TickFile
+from engine.store_bars import read_bars
+from engine.tools.weather import DAYS, storm
+
+SCHEMA = "microburst.stress/1"
+
+CALENDAR = "us_equities"
+"""The sessions of every scenario."""
+
+BARS = "equities/etf-minute-history/"
+RECORDED = {
+    "SPY, September 2001": f"{BARS}SPY_2001-09.csv.gz",
+    "QQQ, June 2004, bad prints": f"{BARS}QQQ_2004-06.csv.gz",
+    "SPY, September 2008": f"{BARS}SPY_2008-09.csv.gz",
+    "IWM, September 2008, bad prints": f"{BARS}IWM_2008-09.csv.gz",
+    "SPY, October 2008": f"{BARS}SPY_2008-10.csv.gz",
+    "DIA, October 2008": f"{BARS}DIA_2008-10.csv.gz",
+}
+"""Files of minute bars by what they hold, below the folder that is named."""
+
+OWN_REFUSALS = (Refusal.POSITION_OPEN, Refusal.REGIME, Refusal.NO_EXIT, Refusal.NO_QUOTE)
+"""Refusals that are no limit's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A day or month to run through."""
+
+    name: str
+    read: Callable[[], TickFile]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a scenario; money in the account's currency. ``refused`` says why it could not be run, if so."""
+
+    scenario: str
+    trades: int = 0
+    net: Decimal = Decimal(0)
+    max_drawdown: Decimal = Decimal(0)
+    worst_trade: Decimal = Decimal(0)
+    limits: dict[str, int] = field(default_factory=dict)
+    halted_ns: int = 0
+    refused: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        values = asdict(self)
+        return {name: float(value) if isinstance(value, Decimal) else value for name, value in values.items()}
+
+
+def scenarios(folder: Path | None, seed: int) -> list[Scenario]:
+    """What there is to run through: of ``folder`` the recorded files that it has, and every generated day.
+
+    Raises:
+        DataError: the folder has none of them.
+    """
+    recorded = []
+    if folder is not None:
+        there = {name: folder / path for name, path in RECORDED.items() if (folder / path).is_file()}
+        if not there:
+            fix = f"it is the folder that has {next(iter(RECORDED.values()))}; or leave --data out"
+            raise DataError("none of the recorded crashes is here", where=str(folder), fix=fix)
+        recorded = [Scenario(name, partial(read_bars, path)) for name, path in there.items()]
+    return [*recorded, *(Scenario(day, partial(storm, day, seed)) for day in DAYS)]
+
+
+def stress(
+    line: Callable[[], Line], settings: Callable[[TickFile, Line], Settings], chosen: Sequence[Scenario]
+) -> Iterator[Outcome]:
+    """Run through scenarios, one after another; what a strategy cannot run on is said, and is no failure.
+
+    Args:
+        line: makes the strategies anew, so that no scenario knows of another.
+        settings: the settings for a file.
+        chosen: from ``scenarios``.
+    """
+    for scenario in chosen:
+        file, entrants = scenario.read(), line()
+        try:
+            result = simulate(file, entrants, settings(file, entrants))
+        except UserError as error:
+            yield Outcome(scenario.name, refused=error.line())
+        else:
+            yield outcome_of(scenario.name, result)
+
+
+def outcome_of(name: str, result: BacktestResult) -> Outcome:
+    """What came of one run."""
+    metrics, decisions = result.metrics, result.journal.decisions
+    limits = Counter(str(one.reason) for one in decisions if isinstance(one, TradingHalted))
+    limits += Counter(
+        str(one.reason) for one in decisions if isinstance(one, SignalRefused) and one.reason not in OWN_REFUSALS
+    )
+    return Outcome(
+        scenario=name,
+        trades=metrics["trades"],
+        net=metrics["net"],
+        max_drawdown=metrics["max_drawdown"],
+        worst_trade=min((trade.net for trade in result.trades), default=Decimal(0)),
+        limits=dict(sorted(limits.items())),
+        halted_ns=halted_ns(decisions, result.kernel.core.engine_ts_ns),
+    )
+
+
+def halted_ns(decisions: Sequence[Decision], end_ns: int) -> int:
+    """For how long nothing could be opened because a limit had halted trading.
+
+    A daily loss halts until the next trading day begins, whatever else until somebody resumes, or the end.
+    """
+    total = since = 0
+    daily = True
+    for one in decisions:
+        if isinstance(one, TradingHalted) and one.reason != Refusal.PAUSED:
+            since, daily = since or one.ts_ns, daily and one.reason == Refusal.DAILY_LOSS
+        elif since and (isinstance(one, TradingResumed) or (isinstance(one, DayStarted) and daily)):
+            total, since, daily = total + one.ts_ns - since, 0, True
+    return total + (end_ns - since if since else 0)

@@ -1,0 +1,140 @@
+"""Bad weather is what it is called, the same for everybody, and what is said of a run in it is what the run did."""
+
+from __future__ import annotations
+
+import hashlib
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from engine.backtesting import backtest, make_settings, make_strategy
+from engine.errors import DataError
+from engine.events import DayStarted, Refusal, TradingHalted, TradingResumed
+from engine.tools.stress import CALENDAR, RECORDED, halted_ns, scenarios, stress
+from engine.tools.weather import DAYS, START_NS, storm
+from tests.shared_data import shared_file
+
+MINUTE_NS = 60 * 10**9
+
+
+def outcomes(strategy="momentum_burst", folder=None, names=None, **settings):
+    chosen = [one for one in scenarios(folder, 1) if names is None or one.name in names]
+    return list(
+        stress(
+            lambda: make_strategy(strategy, {}),
+            lambda file, line: make_settings(file.block, line, **({"calendar": CALENDAR} | settings)),
+            chosen,
+        )
+    )
+
+
+# ---------------------------------------------------------------- the weather
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_a_day_is_a_market(day):
+    block = storm(day, 7).block
+    assert (np.diff(block.ts_ns) > 0).all()
+    assert block.ts_ns[0] >= START_NS
+    assert (block.bid_ticks > 0).all()
+    assert (block.bid_ticks < block.price_ticks).all()
+    assert (block.price_ticks < block.ask_ticks).all()
+    assert (block.size_lots > 0).all()
+
+
+def fall(prices):
+    """The deepest fall from a height, as a share of it."""
+    return float((1 - prices / np.maximum.accumulate(prices)).max())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_each_day_does_what_it_is_called(seed):
+    days = {day: storm(day, seed).block for day in DAYS}
+    prices = {day: block.price_ticks.astype(float) for day, block in days.items()}
+    steps = {day: float(np.abs(np.diff(own) / own[:-1]).max()) for day, own in prices.items()}
+    pauses = {day: int(np.diff(block.ts_ns).max()) for day, block in days.items()}
+    assert fall(prices["calm"]) < 0.03
+    assert steps["gap"] > 0.045 > 10 * steps["calm"]
+    assert fall(prices["crash"]) > 0.07
+    assert fall(prices["v recovery"]) > 0.05
+    assert prices["v recovery"][-1] / prices["v recovery"].min() > 1.04
+    assert 15 * MINUTE_NS <= pauses["halt"] <= 15 * MINUTE_NS + 10**9
+    assert max(pauses[day] for day in DAYS if day != "halt") < 10**9
+    hour = slice(90 * 120, 150 * 120)  # two trades a second: the hour in the middle
+    moves = {day: float(np.diff(own[hour]).std()) for day, own in prices.items()}
+    assert moves["volatility burst"] > 4 * moves["calm"]
+
+
+def test_a_seed_names_the_same_ticks_for_ever():
+    block = storm("crash", 1).block
+    names = ("ts_ns", "price_ticks", "size_lots", "bid_ticks", "ask_ticks")
+    digest = hashlib.sha256(b"".join(getattr(block, name).astype("<i8").tobytes() for name in names)).hexdigest()
+    assert digest[:16] == "406de6d0d4879988"
+    assert (storm("crash", 2).block.price_ticks != block.price_ticks).any()
+
+
+# ---------------------------------------------------------------- what is said of a run
+
+
+def test_an_outcome_is_that_of_the_backtest():
+    found = {one.scenario: one for one in outcomes()}
+    assert list(found) == list(DAYS)
+    for day, one in found.items():
+        run = backtest(storm(day, 1), calendar=CALENDAR)
+        assert (one.trades, one.net) == (run.metrics["trades"], run.metrics["net"])
+        assert one.max_drawdown == run.metrics["max_drawdown"]
+        assert one.worst_trade == min((trade.net for trade in run.trades), default=Decimal(0))
+    assert sum(one.trades for one in found.values()) > 100
+
+
+def test_a_limit_that_acts_is_named_and_halts_until_the_end_of_the_day():
+    (one,) = outcomes(names=["crash"], position_size=100, daily_loss_limit="1%")
+    (free,) = outcomes(names=["crash"], position_size=100, daily_loss_limit="50%")
+    assert one.limits["DAILY_LOSS"] >= 1
+    assert 0 < one.halted_ns < 240 * MINUTE_NS
+    assert one.net > free.net
+    assert (free.limits.get("DAILY_LOSS", 0), free.halted_ns) == (0, 0)
+
+
+def halt(ts_ns, reason=Refusal.DAILY_LOSS):
+    return TradingHalted(ts_ns, reason)
+
+
+@pytest.mark.parametrize(
+    ("decisions", "halted"),
+    [
+        ([], 0),
+        ([halt(40)], 60),
+        ([halt(40), DayStarted(50, 1, 0)], 10),
+        ([halt(40), DayStarted(50, 1, 0), halt(90)], 20),
+        ([halt(40, Refusal.DRAWDOWN), DayStarted(50, 1, 0)], 60),
+        ([halt(40, Refusal.DRAWDOWN), DayStarted(50, 1, 0), TradingResumed(70, "seen")], 30),
+        ([halt(40), halt(45, Refusal.DRAWDOWN), DayStarted(50, 1, 0)], 60),
+        ([halt(40, Refusal.PAUSED)], 0),
+    ],
+)
+def test_the_time_halted_by_hand(decisions, halted):
+    """The run ends at 100."""
+    assert halted_ns(decisions, 100) == halted
+
+
+def test_what_a_strategy_cannot_run_on_is_said_and_the_rest_is_run():
+    found = outcomes(fills="last", spread="0.02")
+    assert {one.refused for one in found} == {
+        "spread: fills at the last price have no spread; use fills touch, or no spread"
+    }
+    assert {one.trades for one in found} == {0}
+
+
+def test_a_folder_without_recorded_crashes_is_refused(tmp_path):
+    with pytest.raises(DataError, match="none of the recorded crashes is here"):
+        scenarios(tmp_path, 1)
+
+
+def test_recorded_crash_months_are_run_where_they_are_at_hand():
+    folder = shared_file("equities/etf-minute-history").parents[1]
+    found = outcomes("vwap_scalp", folder, names=RECORDED)
+    assert [one.scenario for one in found] == list(RECORDED)
+    assert all(one.trades > 10 for one in found)
+    assert all(one.refused == "" for one in found)
