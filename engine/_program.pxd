@@ -40,12 +40,14 @@ cdef class Program:
     cdef int session_size  # the first column of the session totals, or -1
     cdef tuple newest  # the columns of the newest node
     cdef readonly list listing  # (column, operation, inputs, k, x) of every node, for people
+    cdef set read_elsewhere  # nodes that other programs read
     cdef readonly list kept  # objects to which nodes point
 
     cdef int add_column(self, int type, int clock, uint64_t sources=*, int node=*) except -1
     cdef Node* add_node(self, Operation operation, inputs, int clock, int64_t k=*, double x=*) except NULL
     cdef void choose_one(self, Node* node) noexcept
     cdef void pair_tails(self) noexcept
+    cdef pair_average(self)
     cdef uint64_t sources_of(self, int column) noexcept
     cdef set_terms(self, Node* node, int column, numerator, denominator)
     cdef bint is_short(self, terms)

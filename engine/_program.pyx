@@ -144,6 +144,7 @@ def _operations():
         Operation.of("session_totals", _windows.session_totals, "", "iwww", "totals of the session", "flags"),
         Operation.of("session_sd", _windows.session_sd, "i", "f", "the session's volume-weighted deviation"),
         # values
+        Operation.of("polynomial", _values.whole_polynomial, "", "i", "a polynomial"),
         Operation.of("ratio", _values.ratio, "", "f", "quotient of two polynomials"),
         Operation.of("float_const", _values.float_const, "", "f", "the number x"),
         Operation.of("+", _values.float_add, "ff", "f", "sum"),
@@ -173,6 +174,8 @@ def _operations():
         Operation.of("previous", _series.previous_float, "f", "f", "k records ago", "restarts past"),
         Operation.of("previous_bool", _series.previous_bool, "b", "b", "k records ago", "restarts past"),
         Operation.of("latest", _series.latest, "bf", "f", "value when it last held", "restarts past"),
+        Operation.of("position", _series.position, "", "i", "the record's number"),
+        Operation.of("unbroken", _series.unbroken, "b", "b", "it has held for k records", "restarts"),
         Operation.of("run_length", _series.run_length, "b", "i", "records in a row", "restarts"),
         Operation.of("run_time", _series.run_time, "b", "i", "ns since the run began", "restarts"),
         Operation.of("since_count", _series.since_count, "b", "i", "records since it held", "restarts"),
@@ -234,6 +237,7 @@ cdef class Program:
         self.session_size = -1
         self.listing = []
         self.kept = []
+        self.read_elsewhere = set()
         if not 1 <= max_window <= MAX_WINDOW_TRADES:
             raise ValueError(f"max_window must be between 1 and {MAX_WINDOW_TRADES} trades, not {max_window}")
         self.max_window = max_window
@@ -338,6 +342,8 @@ cdef class Program:
         if len(clocks) > 1:
             raise ValueError(f"{found.name} reads columns of different clocks")
         self.add_node(found, inputs, clocks.pop() if clocks else clock, k, x)
+        if found.work == _series.ema:
+            self.pair_average()
         return self.newest[0] if len(self.newest) == 1 else self.newest
 
     cdef void choose_one(self, Node* node) noexcept:
@@ -350,6 +356,32 @@ cdef class Program:
             node.one = _windows.sum_size_one
         elif node.work == _values.all_of:
             node.one = _values.all_of_one
+
+    cdef pair_average(self):
+        """Have the newest node, an exponential average, computed together with the one before it, if nothing minds.
+
+        An average waits for its own last value, so two take little longer than one. The earlier moves back to the
+        place of the later one: no node between may read it, and no other program.
+        """
+        cdef Graph* graph = &self.graph
+        cdef Node* newest = &graph.nodes[graph.n_nodes - 1]
+        cdef Node* node
+        cdef int i, column
+        for i in range(graph.n_nodes - 2, -1, -1):
+            node = &graph.nodes[i]
+            if node.work == _series.ema and node.clock == newest.clock and i not in self.read_elsewhere:
+                break
+        else:
+            return
+        for column in range(graph.n_columns):
+            if graph.column_node[column] == i:
+                break
+        if any(reads(&graph.nodes[between], node.out) for between in range(i + 1, graph.n_nodes)):
+            return
+        newest.work = newest.one = _series.two_averages
+        newest.c = i + 1 - graph.n_nodes
+        node.work = node.one = NULL
+        graph.column_node[column] = graph.n_nodes - 1
 
     cdef uint64_t sources_of(self, int column) noexcept:
         return self.graph.column_sources[column] if column >= 0 else 0
@@ -491,9 +523,16 @@ cdef class Program:
         return self.add_sum("anchored_sum_wide" if bits > 62 else "anchored_sum", (window, gate), terms, bits)
 
     def add_sum(self, operation, inputs, terms, int bits):
-        """Add the node of a sum and give it its polynomial."""
+        """Add the node of a sum and give it its polynomial; most are a column or the product of two."""
+        cdef Node* node
         column = self.add(operation, inputs, bits)
-        self.set_terms(&self.graph.nodes[self.graph.n_nodes - 1], column, terms, [])
+        node = &self.graph.nodes[self.graph.n_nodes - 1]
+        self.set_terms(node, column, terms, [])
+        if node.n_terms == 1 and node.terms.coef == 1 and not node.terms.first_is_wide and node.terms.n_factors < 3:
+            if operation == "window_sum" and node.terms.n_factors == 1:
+                node.work = node.one = _windows.window_sum_of_column
+            elif operation == "window_sum_wide" and node.terms.n_factors == 2:
+                node.work = node.one = _windows.window_sum_of_product
         return column
 
     def flow(self):
@@ -558,9 +597,16 @@ cdef class Program:
         node.a = program.graph.column_offset[column]
         node.other_instrument = instrument
         node.needed_node = program.graph.column_node[column]
+        program.read_elsewhere.add(node.needed_node)
         return self.newest[0]
 
     # ------------------------------------------------------------ values and conditions
+
+    def polynomial(self, terms, int clock=0):
+        """A polynomial as a column; the caller has proved that 63 bits hold it."""
+        column = self.add("polynomial", clock=clock)
+        self.set_terms(&self.graph.nodes[self.graph.n_nodes - 1], column, terms, [])
+        return column
 
     def ratio(self, numerator, denominator, int clock=0, bint narrow=False):
         """Quotient of two polynomials as a double, rounded once where both are below 2**53; NaN when undefined.
@@ -576,7 +622,13 @@ cdef class Program:
             node.k = sum(coefficient for coefficient, columns in denominator if not columns)
             numerator = [term for term in numerator if term[1]]
             denominator = [term for term in denominator if term[1]]
+            self.set_terms(node, column, numerator, denominator)
+            return column
+        node.one = _values.ratio_one
+        numerator = sorted(numerator, key=lambda term: all(self.column_is_exact_int(each) for each in term[1]))
         self.set_terms(node, column, numerator, denominator)
+        if is_variance(node):
+            node.work = node.one = _values.ratio_of_sums
         return column
 
     cdef bint is_short(self, terms):
@@ -679,6 +731,16 @@ cdef class Program:
         return self.graph.n_columns
 
 
+cdef bint reads(const Node* node, int64_t offset):
+    """Whether a node may read the column at ``offset`` of its own clock's, or of another's."""
+    cdef int i, j
+    for i in range(node.n_terms + node.n_denominator):
+        for j in range(node.terms[i].n_factors):
+            if node.terms[i].offset[j] == offset:
+                return True
+    return offset in (node.a, node.b, node.c)
+
+
 cdef bint is_product(const Node* node):
     """Whether a polynomial is ``w - x*y`` or ``x*y - w``, ``w`` alone being wide."""
     cdef const Term* terms = node.terms
@@ -686,6 +748,22 @@ cdef bint is_product(const Node* node):
         node.n_terms == 2 and terms[0].n_factors == 1 and terms[0].first_is_wide
         and terms[1].n_factors == 2 and not terms[1].first_is_wide
         and terms[0].coef == -terms[1].coef and (terms[0].coef == 1 or terms[0].coef == -1)
+    )
+
+
+cdef bint is_variance(const Node* node):
+    """Whether a quotient is ``(n*w - x*y) / (p*q)``, ``w`` alone being wide, or has numbers for n and p*q."""
+    cdef const Term* terms = node.terms
+    return (
+        node.n_terms == 2 and node.n_denominator == 1
+        and terms[0].first_is_wide and terms[1].coef == -1 and terms[1].n_factors == 2 and not terms[1].first_is_wide
+        and (
+            (terms[0].n_factors == 1 and terms[2].n_factors == 0)
+            or (
+                terms[0].n_factors == 2 and terms[0].coef == 1
+                and terms[2].n_factors == 2 and terms[2].coef == 1 and not terms[2].first_is_wide
+            )
+        )
     )
 
 

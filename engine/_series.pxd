@@ -2,7 +2,8 @@
 
 A record is a trade on the clock of trades and a closed bar on the clock of a bar series. Values are doubles, NaN while
 undefined. Averages that forget slowly keep one number; functions over the last ``n`` records keep them on the ring and
-are computed afresh or by two stacks, so that nothing is ever subtracted and no rounding error is carried along.
+are computed afresh or by two stacks, so that nothing is ever subtracted and no rounding error is carried along. Those
+of whole numbers are not here: the compiler makes them of exact window sums.
 """
 
 from libc.math cimport NAN, exp2, fabs, sqrt
@@ -12,6 +13,15 @@ from engine._tape cimport COL_TS, FOREVER, Node, Slot, Tape, bools, fixed_column
 
 
 # ---------------------------------------------------------------- the past itself
+
+cdef inline void position(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """The record's number on its tape, from 0."""
+    cdef int64_t* out = ints(tape, node.out)
+    cdef int64_t first = tape.head - m
+    cdef int k
+    for k in range(m):
+        out[k] = first + k
+
 
 cdef inline void previous_int(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     """The integer ``k`` records ago; 0 before there is one."""
@@ -84,6 +94,18 @@ cdef inline void run_length(Tape* tape, Slot* slot, const Node* node, int m) noe
     slot.i[0] = run
 
 
+cdef inline void unbroken(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """Whether the condition has held on the last ``k`` records, the present one included."""
+    cdef const uint8_t* a = bools(tape, node.a)
+    cdef uint8_t* out = bools(tape, node.out)
+    cdef int64_t run = slot.i[0]
+    cdef int k
+    for k in range(m):
+        run = run + 1 if a[k] else 0
+        out[k] = run >= node.k
+    slot.i[0] = run
+
+
 cdef inline void run_time(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     """Nanoseconds since the first trade of the present run of the condition; -1 while it does not hold."""
     cdef const uint8_t* a = bools(tape, node.a)
@@ -128,24 +150,53 @@ cdef inline void since_time(Tape* tape, Slot* slot, const Node* node, int m) noe
 
 # ---------------------------------------------------------------- averages that forget slowly
 
+cdef inline double averaged(
+    double value, double average, int64_t* seen, double* total, int64_t length, double alpha
+) noexcept nogil:
+    """The average after one more value."""
+    if value != value:
+        return average
+    if seen[0] >= length:
+        return average + alpha * (value - average)
+    total[0] += value
+    seen[0] += 1
+    return total[0] / <double>seen[0]
+
+
 cdef inline void ema(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     """Exponential average that moves by ``x`` of the distance, seeded with the mean of the first ``k`` values."""
     cdef const double* a = floats(tape, node.a)
     cdef double* out = floats(tape, node.out)
-    cdef double average = slot.x[0], alpha = node.x
+    cdef double average = slot.x[0]
     cdef int64_t seen = slot.i[0]
     cdef int k
     for k in range(m):
-        if a[k] == a[k]:
-            if seen >= node.k:
-                average += alpha * (a[k] - average)
-            else:
-                slot.x[1] += a[k]
-                seen += 1
-                average = slot.x[1] / <double>seen
+        average = averaged(a[k], average, &seen, &slot.x[1], node.k, node.x)
         out[k] = average if seen >= node.k else NAN
     slot.x[0] = average
     slot.i[0] = seen
+
+
+cdef inline void two_averages(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """This node's ``ema`` and that of the node ``c`` places from it: each waits for its own last value alone."""
+    cdef const Node* other = node + node.c
+    cdef Slot* others = slot + node.c
+    cdef const double* a = floats(tape, node.a)
+    cdef const double* b = floats(tape, other.a)
+    cdef double* out_a = floats(tape, node.out)
+    cdef double* out_b = floats(tape, other.out)
+    cdef double average_a = slot.x[0], average_b = others.x[0], alpha_a = node.x, alpha_b = other.x
+    cdef int64_t seen_a = slot.i[0], seen_b = others.i[0], length_a = node.k, length_b = other.k
+    cdef int k
+    for k in range(m):
+        average_a = averaged(a[k], average_a, &seen_a, &slot.x[1], length_a, alpha_a)
+        average_b = averaged(b[k], average_b, &seen_b, &others.x[1], length_b, alpha_b)
+        out_a[k] = average_a if seen_a >= length_a else NAN
+        out_b[k] = average_b if seen_b >= length_b else NAN
+    slot.x[0] = average_a
+    others.x[0] = average_b
+    slot.i[0] = seen_a
+    others.i[0] = seen_b
 
 
 cdef inline void ema_time(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:

@@ -11,6 +11,7 @@ from engine._int128 cimport (
     i128,
     i128_add,
     i128_double,
+    i128_lo,
     i128_mul,
     i128_mul64,
     i128_of,
@@ -106,6 +107,30 @@ cdef inline int narrow_product(const Tape* tape, const Term* term, int64_t* out,
         bits |= x[k] | y[k]
         out[k] = <int64_t>(<uint64_t>coef * <uint64_t>x[k] * <uint64_t>y[k])
     return 0 <= bits < (<int64_t>1 << 21)
+
+
+cdef inline i128 polynomial_now(const Tape* tape, const Term* term, int n) noexcept nogil:
+    """A polynomial's exact value at the only record of a block."""
+    cdef i128 total = i128_of(0), product
+    cdef int i, j
+    for i in range(n):
+        product = i128_of(term[i].coef)
+        if term[i].first_is_wide:
+            product = i128_mul(wides(tape, term[i].offset[0])[0], term[i].coef)
+        for j in range(term[i].first_is_wide, term[i].n_factors):
+            product = i128_mul(product, ints(tape, term[i].offset[j])[0])
+        total = i128_add(total, product)
+    return total
+
+
+cdef inline void whole_polynomial(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """A polynomial's value, which 63 bits hold."""
+    cdef int64_t* out = ints(tape, node.out)
+    cdef i128 value[BLOCK]
+    cdef int k
+    polynomial(tape, node.terms, node.n_terms, value, m)
+    for k in range(m):
+        out[k] = <int64_t>i128_lo(value[k])
 
 
 cdef inline uint8_t holds(int sign, int comparison) noexcept nogil:
@@ -287,6 +312,36 @@ cdef inline void ratio(Tape* tape, Slot* slot, const Node* node, int m) noexcept
     polynomial(tape, node.terms + node.n_terms, node.n_denominator, bottom, m)
     for k in range(m):
         out[k] = quotient(top[k], bottom[k])
+
+
+cdef inline void ratio_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """The same for one record."""
+    cdef i128 top = polynomial_now(tape, node.terms, node.n_terms)
+    cdef i128 bottom = polynomial_now(tape, node.terms + node.n_terms, node.n_denominator)
+    floats(tape, node.out)[0] = quotient(top, bottom)
+
+
+cdef inline void ratio_of_sums(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """``(n*w - x*y) / (p*q)``, ``w`` wide, or the same with numbers for n and p*q: a variance from its exact sums."""
+    cdef const Term* first = node.terms
+    cdef const Term* second = first + 1
+    cdef const Term* below = first + 2
+    cdef const i128* w = wides(tape, first.offset[0])
+    cdef const int64_t* n = ints(tape, first.offset[1])
+    cdef const int64_t* x = ints(tape, second.offset[0])
+    cdef const int64_t* y = ints(tape, second.offset[1])
+    cdef const int64_t* p = ints(tape, below.offset[0])
+    cdef const int64_t* q = ints(tape, below.offset[1])
+    cdef double* out = floats(tape, node.out)
+    cdef int64_t coef = first.coef
+    cdef double divisor = <double>below.coef
+    cdef int k
+    if below.n_factors == 0:
+        for k in range(m):
+            out[k] = i128_double(i128_sub(i128_mul(w[k], coef), i128_mul64(x[k], y[k]))) / divisor
+        return
+    for k in range(m):
+        out[k] = quotient(i128_sub(i128_mul(w[k], n[k]), i128_mul64(x[k], y[k])), i128_mul64(p[k], q[k]))
 
 
 cdef inline void narrow_sum(

@@ -361,6 +361,39 @@ cdef inline void window_sum_wide(Tape* tape, Slot* slot, const Node* node, int m
     slot.w[0] = running
 
 
+cdef inline void window_sum_of_column(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """``window_sum`` of one column."""
+    cdef const int64_t* tail = ints(tape, node.a)
+    cdef const int64_t* value = ints(tape, node.terms.offset[0])
+    cdef uint64_t* totals = <uint64_t*>slot.ring[0]
+    cdef int64_t* out = ints(tape, node.out)
+    cdef int64_t position = tape.head - m, mask = tape.mask
+    cdef uint64_t running = <uint64_t>slot.i[0]
+    cdef int k
+    for k in range(m):
+        totals[(position + k) & mask] = running
+        running += <uint64_t>value[k]
+        out[k] = <int64_t>(running - totals[tail[k] & mask])
+    slot.i[0] = <int64_t>running
+
+
+cdef inline void window_sum_of_product(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """``window_sum_wide`` of the product of two columns."""
+    cdef const int64_t* tail = ints(tape, node.a)
+    cdef const int64_t* x = ints(tape, node.terms.offset[0])
+    cdef const int64_t* y = ints(tape, node.terms.offset[1])
+    cdef i128* totals = <i128*>slot.ring[0]
+    cdef i128* out = wides(tape, node.out)
+    cdef int64_t position = tape.head - m, mask = tape.mask
+    cdef i128 running = slot.w[0]
+    cdef int k
+    for k in range(m):
+        totals[(position + k) & mask] = running
+        running = i128_add(running, i128_mul64(x[k], y[k]))
+        out[k] = i128_sub(running, totals[tail[k] & mask])
+    slot.w[0] = running
+
+
 cdef inline void change_since(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     """An integer column now, less what it was before the window's oldest trade."""
     cdef const int64_t* value = ints(tape, node.a)

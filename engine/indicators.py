@@ -68,8 +68,9 @@ __all__ = [
 def rsi(x: Expr, length: Length = 14) -> Expr:
     """Relative strength index, 0 to 100: 100 g / (g + l), Wilder's averages of rises and of falls (Wilder 1978)."""
     move = x - previous(x)
-    gains, losses = wilder(maximum(move, 0), length), wilder(maximum(-move, 0), length)
-    return 100 * gains / (gains + losses)
+    rise = maximum(move, 0)
+    gains, losses = wilder(rise, length), wilder(rise - move, length)  # rise - move is the fall, or 0
+    return 100 * (gains / (gains + losses))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -26,7 +26,7 @@ SCHEMA = "microburst.graph/1"
 
 SIGNS = {number: sign for sign, number in _program.COMPARISONS.items()}
 REMEMBERING = {"previous_int", "previous", "previous_bool"}
-AVERAGING = {"ema", "roll_extreme", "roll_stdev", "roll_mad", "roll_slope", "roll_beta", "roll_sum"}
+AVERAGING = {"ema", "roll_extreme", "roll_stdev", "roll_mad", "roll_slope", "roll_beta", "roll_sum", "unbroken"}
 """Operations that need ``k`` records of their input before they have a value."""
 
 

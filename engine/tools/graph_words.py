@@ -66,6 +66,7 @@ WORDS = {
     "session_totals": "totals of the session",
     "session_sd": "volume-weighted deviation of the session",
     # values
+    "polynomial": "{terms}",
     "ratio": "{terms} / {below}",
     "float_const": "{x:.15g}",
     "+": "{0} + {1}",
@@ -95,6 +96,8 @@ WORDS = {
     "previous": "{0}, {n} ago",
     "previous_bool": "{0}, {n} ago",
     "latest": "{1} when {0} last held",
+    "position": "the record's number",
+    "unbroken": "whether {0} has held for {n}",
     "run_length": "records in a row with {0}",
     "run_time": "time since {0} began to hold",
     "since_count": "records since {0} held",

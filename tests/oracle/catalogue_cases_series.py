@@ -111,9 +111,17 @@ SERIES_FUNCTIONS: dict[str, tuple[Callable[[Any], Any], Callable[[Values], Value
         for part in ("upper", "middle", "lower", "percent")
     },
 }
+OF_SUMS = ("sma", "total", "slope", "bollinger.middle")
+"""Exact where the value is a whole number of ticks or lots."""
 _b5, _build5 = SERIES["5s"]
 for _name, (_written, _reference, _kind) in SERIES_FUNCTIONS.items():
-    CASES[f"{_name} of trades"] = Case(_written(r.price), on_trades(_reference, price_of), _kind)
+    _kind_of_whole = EXACT if _name in OF_SUMS else _kind
+    CASES[f"{_name} of trades"] = Case(_written(r.price), on_trades(_reference, price_of), _kind_of_whole)
+    CASES[f"{_name} of a late size"] = Case(  # undefined at first, and again after every restart
+        _written(r.volume(r.ticks(3))),
+        on_trades(_reference, over(cat.count_window(3), win.volume)),
+        _kind_of_whole,
+    )
     CASES[f"{_name} of a late value"] = Case(  # undefined at first, and again after every restart
         _written(r.mean(r.ticks(3))),
         on_trades(_reference, over(cat.count_window(3), win.mean)),
@@ -128,7 +136,9 @@ for _name, (_written, _reference, _kind) in SERIES_FUNCTIONS.items():
         DOUBLE,
     )
     CASES[f"{_name} of bars"] = Case(
-        _written(_b5.close), on_bars(_build5, lambda closed, f=_reference: f(ind.column(closed, "close"))), _kind
+        _written(_b5.close),
+        on_bars(_build5, lambda closed, f=_reference: f(ind.column(closed, "close"))),
+        _kind_of_whole,
     )
 CASES |= {
     "ema half life": Case(
@@ -137,7 +147,7 @@ CASES |= {
         DOUBLE,
     ),
     "hedge_ratio": Case(
-        r.hedge_ratio(r.price, r.size, 5), on_trades(lambda y, x: ser.hedge_ratio(y, x, 5), price_of, size_of), DOUBLE
+        r.hedge_ratio(r.price, r.size, 5), on_trades(lambda y, x: ser.hedge_ratio(y, x, 5), price_of, size_of), EXACT
     ),
     "pair_spread": Case(
         pair_spread(r.price, r.size, 5), on_trades(lambda x, y: ind.pair_spread(x, y, 5), price_of, size_of), DOUBLE
