@@ -27,7 +27,7 @@ from engine.sessions import day_text
 from engine.sizing import Size, said_size
 from engine.store import TickFile
 from engine.strategy import Strategy
-from engine.tools.figures import days_of, further_figures
+from engine.tools.figures import days_of, further_figures, record_of
 from engine.tools.periods import since
 from engine.tools.provenance import provenance
 
@@ -262,6 +262,7 @@ class BacktestResult:
         return {
             "schema": SCHEMA,
             "run_id": self.run_id,
+            "record": plain(record_of(self)),
             "ticks": len(block),
             "first_ts_ns": int(block.ts_ns[0]) if len(block) else None,
             "last_ts_ns": int(block.ts_ns.max()) if len(block) else None,

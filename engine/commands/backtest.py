@@ -14,14 +14,14 @@ import typer
 
 from engine.commands.inputs import (
     BarPeriodFlag,
-    BarsFlag,
     BarStampsFlag,
+    ManyBarsFlag,
+    ManyTicksFlag,
     OnBadRowFlag,
     PricePrecisionFlag,
     QuotesFlag,
     SizePrecisionFlag,
     SymbolFlag,
-    TicksFlag,
     ZoneFlag,
     bar_flags,
     check_source,
@@ -68,9 +68,9 @@ DEMO_SYMBOL = "AAPL"
 
 
 def backtest(
-    ticks: TicksFlag = None,
+    ticks: ManyTicksFlag = None,
     quotes: QuotesFlag = None,
-    bars: BarsFlag = None,
+    bars: ManyBarsFlag = None,
     zone: ZoneFlag = None,
     bar_stamps: BarStampsFlag = None,
     bar_period: BarPeriodFlag = None,
@@ -124,16 +124,16 @@ def backtest(
     of_bars = bar_flags(zone, bar_stamps, bar_period)
     precisions = {"--price-precision": price_precision, "--size-precision": size_precision}
     of_a_file = {"--quotes": quotes, "--symbol": symbol, **precisions, **of_bars}
-    sources = {"--ticks FILE": ticks, "--bars FILE": bars, "--demo": demo or None}
+    sources = {"--ticks FILE": ticks or None, "--bars FILE": bars or None, "--demo": demo or None}
     only_with = {"--ticks FILE": ["--quotes"], "--bars FILE": list(of_bars)}
     check_source(sources, of_a_file, only_with, "first result: microburst backtest --demo")
-    if use_tick_data and bars is not None:
+    if use_tick_data and bars:
         raise usage("--use-tick-data and --bars: not both", "give the ticks with --ticks FILE")
     policy = row_policy(on_bad_row)
     if report and report.suffix not in ENDINGS:
         raise usage(f"--report {report} ends in none of {', '.join(ENDINGS)}", "the ending says what is written")
     if report:
-        check_report(report, ticks, quotes, bars)
+        check_report(report, *(ticks or []), quotes, *(bars or []))
     loaded = load_config(
         config_file,
         parameters,
@@ -155,7 +155,17 @@ def backtest(
     if demo:
         file = demo_ticks()
     else:
-        file = read_recorded(ticks, bars, of_bars, symbol, on_bad_row=policy, quotes=quotes, **grid)
+        from engine.tools.many_files import files_of, read_many
+
+        paths = files_of(ticks or bars or [])
+        if quotes and len(paths) > 1:
+            raise usage("--quotes goes with one tick file", "give the ticks bid and ask columns")
+
+        def read(path: Path) -> TickFile:
+            tick_file, bar_file = (path, None) if ticks else (None, path)
+            return read_recorded(tick_file, bar_file, of_bars, symbol, on_bad_row=policy, quotes=quotes, **grid)
+
+        file = read_many(paths, read)
     if not quiet:
         _tell_input(file)
     result = run(
@@ -185,9 +195,10 @@ def backtest(
         write_json(found)
     else:
         write_table(*tables)
-        if not quiet and bars is None:  # what suits other bars cannot be guessed
+        if not quiet and not bars:  # what suits other bars cannot be guessed
             how_read = [part for flag, value in of_a_file.items() if value is not None for part in (flag, str(value))]
-            source = ["--demo"] if ticks is None else ["--ticks", str(ticks), *how_read]
+            named = [part for path in ticks or [] for part in ("--ticks", str(path))]
+            source = [*named, *how_read] if ticks else ["--demo"]
             print(f"\nnext: {_next_command(source, strategy or [], result.strategy)}", file=sys.stderr)
 
 

@@ -19,6 +19,14 @@ TicksFlag = Annotated[
     Path | None,
     typer.Option("--ticks", metavar="FILE", help="Tick file: CSV, CSV.gz or Parquet.", show_default=False),
 ]
+ManyTicksFlag = Annotated[
+    list[Path] | None,
+    typer.Option("--ticks", metavar="FILE|DIR", help="Tick file, or a folder; may be repeated.", show_default=False),
+]
+ManyBarsFlag = Annotated[
+    list[Path] | None,
+    typer.Option("--bars", metavar="FILE|DIR", help="Bars instead of ticks; may be repeated.", show_default=False),
+]
 QuotesFlag = Annotated[
     Path | None, typer.Option("--quotes", metavar="FILE", help="Quote file, merged with the ticks by time.")
 ]

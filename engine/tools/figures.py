@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 
@@ -64,6 +65,28 @@ def further_figures(result: BacktestResult) -> dict[str, Any]:
         **_groups(trades, market.clock),
         "daily": _daily(result, days),
         "buy_and_hold": buy_and_hold(result.traded, settings.venue, settings.starting_cash),
+    }
+
+
+def record_of(result: BacktestResult) -> dict[str, Any]:
+    """The run in one line, as tables of many runs have it; ``id`` is the same for the same run."""
+    metrics, days = result.metrics, days_of(result)
+    money = result.kernel.portfolio.money
+    return {
+        "id": str(uuid5(NAMESPACE_OID, f"microburst run {result.run_id}")),
+        "symbol": ", ".join(instrument.symbol for instrument in result.file.instruments),
+        "strategy": result.title,
+        "start_date": day_text(days[0].day) if days else None,
+        "end_date": day_text(days[-1].day) if days else None,
+        "initial_balance": money(result.kernel.portfolio.starting),
+        "final_balance": money(result.kernel.core.equity),
+        "total_return": metrics["total_return"],
+        "max_drawdown": metrics["max_drawdown"],
+        "sharpe_ratio": metrics["sharpe"],
+        "total_trades": metrics["trades"],
+        "winning_trades": metrics["wins"],
+        "losing_trades": metrics["losses"],
+        "win_rate": metrics["win_rate"],
     }
 
 

@@ -58,7 +58,7 @@ def test_version_and_help(capsys):
         (["backtest", "--demo", "--symbol", "X"], "--symbol says how a file is read, and --demo reads none"),
         (["backtest", "--demo", "--size-precision", "0"], "--size-precision says how a file is read"),
         (["backtest", "--demo", "--on-bad-row", "ignore"], "--on-bad-row ignore is neither stop nor skip"),
-        (["backtest", "--demo", "--report", "x.pdf"], "--report x.pdf does not end in .json, .csv or .html"),
+        (["backtest", "--demo", "--report", "x.pdf"], "--report x.pdf ends in none of .html, .txt, .json, .csv"),
         (["explain", "--ticks", "x.csv"], "one of --at TIME and --why-not is needed; --at asks about one moment"),
         (["explain", "--ticks", "x.csv", "--at", "1", "--why-not"], "--at TIME and --why-not: not both"),
         (["strategy", "check"], "Missing argument 'NAME|FILE:CLASS'; see: microburst strategy check --help"),
