@@ -8,7 +8,6 @@ import importlib.util
 import json
 import os
 import stat
-import tracemalloc
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -320,46 +319,3 @@ async def test_the_rendezvous_file_says_what_the_design_says(running: Running, t
     content = json.loads(endpoint_path(tmp_path, os.getpid()).read_text())
     assert content["port"] == endpoint.port
     assert sorted(content) == ["host", "mode", "pid", "port", "session_id", "started_mono_ns", "token"]
-
-
-def test_what_is_kept_for_viewers_takes_no_more_memory_the_longer_a_session_lasts(monkeypatch):
-    """The whole of it, measured: once every history is full, four times as many frames add nothing."""
-    for name, length in (("HISTORY_POINTS", 1_000), ("HISTORY_PNL", 100), ("HISTORY_TRADES", 50)):
-        monkeypatch.setattr(telemetry, name, length)
-    history, session = telemetry._SessionHistory(), SyntheticSession(rate=1_000)
-    session.advance(60)
-    template = session.advance(1)
-    (symbol,) = template.symbols
-    trade = session.trades[0]
-
-    def frame(number: int) -> None:
-        """A picture of objects of its own, as a session makes them: nothing in it is shared with the one before."""
-        ts_ns, price = 10**18 + number * 10**8, 100.0 + number / 7
-        points = [(ts_ns + step, price + step, price, price + 1, price, 0.5 * step) for step in range(20)]
-        history.add(
-            replace(
-                template,
-                seq=number,
-                engine_ts_ns=ts_ns,
-                account=replace(template.account, total_pnl=number / 3),
-                symbols=[replace(symbol, points=points)],
-                new_trades=[replace(trade, entry_ts_ns=ts_ns)],
-            )
-        )
-
-    def most(begin: int, end: int) -> int:
-        """The most memory in use after any of these frames."""
-        found = 0
-        for number in range(begin, end):
-            frame(number)
-            found = max(found, tracemalloc.get_traced_memory()[0])
-        return found
-
-    tracemalloc.start()
-    try:
-        full = most(0, 400)
-        later = most(400, 1_600)
-    finally:
-        tracemalloc.stop()
-    assert full > 100_000
-    assert later < 1.05 * full
