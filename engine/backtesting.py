@@ -16,6 +16,7 @@ import numpy as np
 from engine import events
 from engine._core import Core
 from engine._csv import FIELDS
+from engine.brokers.fills import LADDER, NAMES, Fills
 from engine.brokers.paper import PaperBroker, VenueModel
 from engine.calendars import calendar as find_calendar
 from engine.errors import ConfigError, DataError, nearest
@@ -60,6 +61,9 @@ def backtest(
     fee: Number | Fee = 0,
     latency_feed: Number = 0,
     latency_order: Number = 0,
+    maker_fee: Number | Fee | None = None,
+    borrow_rate: Number = 0,
+    shorting: bool = True,
     calendar: str = "always",
     session_rules: Mapping[str, str] | None = None,
     starting_cash: Number = 10_000,
@@ -84,10 +88,13 @@ def backtest(
         start, end: first and last day to trade, as ``"2024-01-31"``; days of the calendar's exchange. What was recorded
             before warms windows up.
         days: instead of ``start``, so many trading days up to the last.
-        fills: ``"last"`` or ``"touch"``; None: touch where there are quotes or a spread is given, else last.
+        fills: a rung of the ladder, ``"last"``, ``"touch"``, ``"through"``, ``"queue"`` or ``"worst"``
+            (``engine.brokers.fills``); None: touch where there are quotes or a spread is given, else last.
         spread: bid-ask spread in currency, centred on the last trade; it is used instead of the data's own quotes.
         slippage_bps: cost of every fill in basis points of its value.
         fee: ``"5bps"``, ``"0.005/share"``, ``"2.25/contract"``.
+        maker_fee: of orders that waited at the venue; None: as ``fee``.
+        borrow_rate, shorting: what borrowing costs a year, a ratio of the value sold short; False: nothing is lent.
         latency_feed, latency_order: delays of the two legs; durations such as ``"2ms"``, a bare number is seconds.
         session_rules: when within sessions entries are allowed and when everything is closed, as the configuration
             writes it: ``{"avoid": "12:00-14:00", "flatten_before_close": "15m"}`` (``engine.session_rules``).
@@ -122,6 +129,9 @@ def backtest(
         fee=fee,
         latency_feed=latency_feed,
         latency_order=latency_order,
+        maker_fee=maker_fee,
+        borrow_rate=borrow_rate,
+        shorting=shorting,
         calendar=calendar,
         session_rules=session_rules,
         starting_cash=starting_cash,
@@ -178,6 +188,9 @@ def make_settings(
     fee: Number | Fee = 0,
     latency_feed: Number = 0,
     latency_order: Number = 0,
+    maker_fee: Number | Fee | None = None,
+    borrow_rate: Number = 0,
+    shorting: bool = True,
     calendar: str = "always",
     session_rules: Mapping[str, str] | None = None,
     starting_cash: Number = 10_000,
@@ -203,6 +216,11 @@ def make_settings(
             fee=fee if isinstance(fee, Fee) else parse_fee(fee, where="fee"),
             latency_feed_ns=delays_ns["latency_feed"],
             latency_order_ns=delays_ns["latency_order"],
+            maker_fee=maker_fee
+            if maker_fee is None or isinstance(maker_fee, Fee)
+            else parse_fee(maker_fee, where="maker_fee"),
+            borrow_rate=positive("borrow_rate", parse_ratio(borrow_rate, where="borrow_rate")),
+            shorting=shorting,
         ),
         calendar=calendar,
         session_rules={key: text for key, text in (session_rules or {}).items() if text.strip()},
@@ -237,7 +255,7 @@ def make_kernel(
     **more: Any,
 ) -> Kernel:
     """Compose a kernel with the paper venue, and the strategies of a line-up, or none."""
-    portfolio = Portfolio(instruments, settings.starting_cash)
+    portfolio = Portfolio(instruments, settings.starting_cash, settings.venue.borrow_rate)
     return Kernel(
         instruments,
         [] if strategy is None else assignments_of(strategy, instruments, settings),
@@ -323,21 +341,41 @@ def make_strategy(strategy: str | type[Strategy] | Strategy, parameters: Mapping
     return found(**parameters)
 
 
-def choose_fills(block: TickBlock, fills: str | None, spread: Number | None) -> Any:
+def choose_fills(block: TickBlock, fills: str | None, spread: Number | None) -> Fills:
     """Return the fill model: the one asked for if it is possible, else the best that the data allows."""
-    quoted = block.bid_ticks is not None and block.ask_ticks is not None and bool(block.bid_ticks.any())
     if fills is None:
-        return "touch" if quoted or spread is not None else "last"
+        return "touch" if is_quoted(block) or spread is not None else "last"
     if fills == "last" and spread is not None:
         raise ConfigError("fills at the last price have no spread", where="spread", fix="use fills touch, or no spread")
-    if fills not in ("last", "touch"):
-        raise ConfigError(f"there is no fill model '{fills}'", where="fills", fix=nearest(fills, ("last", "touch")))
-    if fills == "touch" and not quoted and spread is None:
+    if fills not in NAMES:
+        raise ConfigError(f"there is no fill model '{fills}'", where="fills", fix=nearest(fills, NAMES))
+    if LADDER[fills].crosses and not is_quoted(block) and spread is None:
         raise DataError(
-            "touch fills need quotes and the ticks have none",
+            f"{fills} fills need quotes and the ticks have none",
             fix="add bid and ask columns or a quote file, assume a spread with --spread 0.01, or use --fills last",
         )
+    if fills == "queue" and (block.bid_lots is None or block.ask_lots is None):
+        what = "queue fills need the sizes displayed with the quotes, and there are none"
+        raise DataError(what, fix="give ticks with bid and ask sizes, or use --fills through")
+    if fills == "worst" and block.start_ns is not None:
+        raise DataError("a bar does not tell how much was traded beyond a price", fix="use --fills through")
     return fills
+
+
+def is_quoted(block: TickBlock) -> bool:
+    """Whether there are quotes at all."""
+    return block.bid_ticks is not None and block.ask_ticks is not None and bool(block.bid_ticks.any())
+
+
+def rungs_of(block: TickBlock, spread: Number | None) -> list[Fills]:
+    """The fill models that the data allows, the most hopeful first."""
+    found: list[Fills] = []
+    for rung in NAMES:
+        try:
+            found.append(choose_fills(block, rung, None if rung == "last" else spread))
+        except DataError:
+            continue
+    return found
 
 
 def positive(name: str, value: Fraction) -> Fraction:

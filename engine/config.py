@@ -89,6 +89,10 @@ def _optional_amount(value: Any) -> Fraction | None:
     return amount
 
 
+def _optional_fee(value: Any) -> Fee | None:
+    return None if value is None or value == "" else parse_fee(value)
+
+
 def _optional_text(value: Fraction | None) -> str:
     return "" if value is None else format_decimal(value)
 
@@ -97,6 +101,7 @@ Duration = Annotated[int, _reads(parse_duration_ns), PlainSerializer(format_dura
 Ratio = Annotated[Fraction, _reads(parse_ratio), PlainSerializer(format_ratio, return_type=str)]
 Amount = Annotated[Fraction, _reads(parse_number), PlainSerializer(format_decimal, return_type=str)]
 OptionalAmount = Annotated[Fraction | None, _reads(_optional_amount), PlainSerializer(_optional_text, return_type=str)]
+OptionalFee = Annotated[Fee | None, _reads(_optional_fee), PlainSerializer(_optional_text, return_type=str)]
 FeeText = Annotated[Fee, _reads(parse_fee), PlainSerializer(str, return_type=str)]
 
 
@@ -123,8 +128,8 @@ class FeedSettings(Section):
 class PaperSettings(Section):
     """The simulated venue, in paper trading and backtests alike."""
 
-    fills: Literal["auto", "last", "touch"] = setting(
-        "auto", "fill price; auto: touch where there are quotes or a spread is given, else last"
+    fills: Literal["auto", "last", "touch", "through", "queue", "worst"] = setting(
+        "auto", "how orders are filled; auto: touch where there are quotes or a spread is given, else last"
     )
     spread: OptionalAmount = setting(
         "",
@@ -133,6 +138,9 @@ class PaperSettings(Section):
     )
     slippage_bps: Amount = setting("0", "added against you on every fill", "basis points", ge=0)
     fee: FeeText = setting("0", "per fill: 5bps, 0.005/share, 2.25/contract", "fee")
+    maker_fee: OptionalFee = setting("", "fee of an order that waited at the venue; empty: as fee", "fee")
+    borrow_rate: Ratio = setting("0%", "what borrowing what is sold short costs", "a year", ge=0)
+    shorting: bool = setting(True, "whether what is not owned may be sold")
     latency_feed: Duration = setting("0s", "delay of market data on its way to the engine", "time")
     latency_order: Duration = setting("0s", "delay of an order on its way to the venue", "time")
     starting_cash: Amount = setting("10000", "equity at the start", "account currency", gt=0)

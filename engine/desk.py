@@ -120,6 +120,8 @@ class Desk:
         refusal = risk.refusal(lane.instrument)  # first: what is refused whatever its size need not be sized
         if refusal is not None:
             return refusal
+        if side is Side.SHORT and not self._broker.may_short:
+            return Refusal.NO_SHORTING
         if not self._measure(lane):
             return Refusal.NO_EXIT
         if (terms := self._terms(lane, side, signal)) is None:

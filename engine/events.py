@@ -113,6 +113,7 @@ class Refusal(StrEnum):
     PRICE_COLLAR = "PRICE_COLLAR"  # the price it would pay is too far from the last trade
     REWARD_RISK = "REWARD_RISK"  # its target is too near for the distance of its stop, or one of them is unknown
     NO_ENTRY = "NO_ENTRY"  # the price at which the entry would wait is not defined, or none that there is
+    NO_SHORTING = "NO_SHORTING"  # the venue does not lend what would have to be sold
 
 
 class OrderSubmitted(NamedTuple):

@@ -203,7 +203,7 @@ def entry_terms(
         limit = moved(last_ticks, away, -side) if away is not None else outward(level or Fraction(0), -side)
     else:
         trigger = moved(last_ticks, away, side) if away is not None else outward(level or Fraction(0), side)
-        limit = moved(trigger, plan.limit, side) if plan.kind is OrderType.STOP_LIMIT else 0
+        limit = outward(trigger * (1 + side * plan.limit), -side) if plan.kind is OrderType.STOP_LIMIT else 0
     if not all(0 < price <= MAX_PRICE_TICKS for price in (limit or 1, trigger or 1)) or not (limit or trigger):
         return None
     return Terms(plan.kind, limit, trigger, plan.time_in_force, expires_ns, plan.post_only)

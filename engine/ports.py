@@ -96,6 +96,11 @@ class Broker(Protocol):
         """Whether an order on its way is filled at the worst quote meanwhile."""
         ...
 
+    @property
+    def may_short(self) -> bool:
+        """Whether the venue lets what is not owned be sold."""
+        ...
+
     def arrival_ns(self, approved: Approved, sent_ns: int) -> int:
         """When what is sent for the order reaches the venue; not after ``sent_ns``: it is there at once."""
         ...

@@ -27,6 +27,7 @@ from engine.exits import (
     Target,
     TimeStop,
     Trailing,
+    When,
 )
 from engine.grammar import (
     Binary,
@@ -179,6 +180,7 @@ __all__ = [
     "Target",
     "TimeStop",
     "Trailing",
+    "When",
     "Window",
     "ask",
     "ask_size",

@@ -1,18 +1,18 @@
 """The simulated venue: fills by name, latency, slippage and fees.
 
-``last`` fills at the last trade price, without cost: the reference for comparing implementations. ``touch`` buys at the
-ask and sells at the bid of the last quote seen when the order arrives; an assumed spread, centred on the last trade
-price, takes the place of quotes. Slippage and fees are costs of their own and do not move the fill price.
+``last`` fills at the last trade price, without cost: the reference for comparing implementations. The other rungs of
+the ladder (``engine.brokers.fills``) buy at the ask and sell at the bid of the last quote seen when the order arrives;
+an assumed spread, centred on the last trade price, takes the place of quotes. Slippage and fees are costs of their own
+and do not move the fill price.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
 
-from engine import _core
-from engine.model import Instrument, Reason
+from engine.brokers.fills import LADDER, Fills
+from engine.model import Reason
 from engine.orders import Order
 from engine.portfolio import Portfolio, rounded
 from engine.ports import Fill
@@ -25,14 +25,21 @@ NO_FEE = Fee()
 
 @dataclass(frozen=True, slots=True)
 class VenueModel:
-    """How the simulated venue behaves. ``spread`` is in currency and None where quotes are used."""
+    """How the simulated venue behaves.
 
-    fills: Literal["last", "touch"] = "last"
+    ``spread`` is in currency and None where quotes are used; ``maker_fee`` is that of orders which waited, None: the
+    same as ``fee``; ``borrow_rate`` is what borrowing costs a year, as a ratio of the value sold short.
+    """
+
+    fills: Fills = "last"
     spread: Fraction | None = None
     slippage_bps: Fraction = Fraction(0)
     fee: Fee = NO_FEE
     latency_feed_ns: int = 0
     latency_order_ns: int = 0
+    maker_fee: Fee | None = None
+    borrow_rate: Fraction = Fraction(0)
+    shorting: bool = True
 
 
 class PaperBroker:
@@ -43,10 +50,10 @@ class PaperBroker:
         self.delay_ns = model.latency_feed_ns + model.latency_order_ns
         self._portfolio = portfolio
         self._instruments = portfolio.instruments
-        self._touch = model.fills == "touch"
+        rung = LADDER[model.fills]
+        self._touch, self.resting_model, self.wants_worst_quote = rung.crosses, rung.resting, rung.worst_quote
+        self.may_short = model.shorting
         self._costless = not model.slippage_bps and not model.fee.bps and not model.fee.per_unit
-        self.resting_model = _core.TOUCH if self._touch else _core.LAST
-        self.wants_worst_quote = False
         self._half_spreads = [
             None if model.spread is None else model.spread / 2 * 10**instrument.price_precision
             for instrument in self._instruments
@@ -66,7 +73,10 @@ class PaperBroker:
         """Fill a resting order at its limit: it pays no spread, and nothing slips."""
         order = approved.order
         price = order.terms.limit_ticks
-        return Fill(price, price, 0, self._fee(price * lots * self._portfolio.units[order.instrument], lots, order))
+        fee = self.model.fee if self.model.maker_fee is None else self.model.maker_fee
+        return Fill(
+            price, price, 0, self._fee(fee, price * lots * self._portfolio.units[order.instrument], lots, order)
+        )
 
     def fill(self, approved: Approved, lots: int, last_ticks: int, bid_ticks: int, ask_ticks: int) -> Fill | None:
         """Fill a market order against the market as it stands; None when there is no price to fill at."""
@@ -82,7 +92,7 @@ class PaperBroker:
             return Fill(price, reference, 0, 0)
         value = price * lots * self._portfolio.units[order.instrument]
         slippage = rounded(Fraction(value) * self.model.slippage_bps * BPS)
-        return Fill(price, reference, slippage, self._fee(value, lots, order))
+        return Fill(price, reference, slippage, self._fee(self.model.fee, value, lots, order))
 
     def _market_price(
         self, order: Order, last_ticks: int, bid_ticks: int, ask_ticks: int
@@ -97,13 +107,9 @@ class PaperBroker:
             return ask_ticks if order.side > 0 else bid_ticks, whole(Fraction(bid_ticks + ask_ticks, 2))
         return None, last_ticks
 
-    def _fee(self, value: int | Fraction, lots: int, order: Order) -> int:
-        fee = self.model.fee
-        return rounded(Fraction(value) * fee.bps * BPS + self._unit_fee(lots, order.instrument)) if fee else 0
-
-    def _unit_fee(self, lots: int, instrument: int) -> Fraction:
-        of: Instrument = self._instruments[instrument]
-        return self.model.fee.per_unit * Fraction(lots * 10**self._portfolio.scale, 10**of.size_precision)
+    def _fee(self, fee: Fee, value: int | Fraction, lots: int, order: Order) -> int:
+        units = Fraction(lots * 10**self._portfolio.scale, 10 ** self._instruments[order.instrument].size_precision)
+        return rounded(Fraction(value) * fee.bps * BPS + fee.per_unit * units)
 
 
 def whole(price: Fraction) -> int | Fraction:

@@ -60,6 +60,7 @@ from engine.commands.shared import (
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from engine.results import BacktestResult
     from engine.store import TickFile
     from engine.strategy import Strategy
 
@@ -132,13 +133,16 @@ def backtest(
     policy = row_policy(on_bad_row)
     if report and report.suffix not in ENDINGS:
         raise usage(f"--report {report} ends in none of {', '.join(ENDINGS)}", "the ending says what is written")
+    climbs = fills == "ladder"
+    if climbs and (report or save):
+        raise usage("--fills ladder makes several runs, and --report and --save keep one", "name one: --fills touch")
     if report:
         check_report(report, *(ticks or []), quotes, *(bars or []))
     loaded = load_config(
         config_file,
         parameters,
         **strategy_flags(strategy),
-        paper__fills=fills,
+        paper__fills=None if climbs else fills,
         paper__spread=spread,
         paper__slippage_bps=slippage_bps,
         paper__fee=fee,
@@ -168,6 +172,11 @@ def backtest(
         file = read_many(paths, read)
     if not quiet:
         _tell_input(file)
+    if climbs:
+        from engine.tools.ladder import ladder
+
+        _show_ladder(ladder(file, chosen, {"start": start, "end": end, "days": days} | account_of(config)), as_json)
+        return
     result = run(
         file,
         chosen,
@@ -200,6 +209,21 @@ def backtest(
             named = [part for path in ticks or [] for part in ("--ticks", str(path))]
             source = [*named, *how_read] if ticks else ["--demo"]
             print(f"\nnext: {_next_command(source, strategy or [], result.strategy)}", file=sys.stderr)
+
+
+def _show_ladder(results: dict[str, BacktestResult], as_json: bool) -> None:
+    """Show the runs by every fill model side by side."""
+    from engine.tools.ladder import rows
+
+    found = rows(results)
+    if as_json:
+        write_json({"schema": "microburst.ladder/1", "rungs": found})
+        return
+    table = plain_table("fills", "trades", "fill rate [%]", "net", right=["trades", "fill rate [%]", "net"])
+    for row in found:
+        rate = "-" if row["fill_rate"] is None else f"{100 * row['fill_rate']:.1f}"
+        table.add_row(row["fills"], f"{row['trades']:,}", rate, f"{row['net']:,.4f}")
+    write_table(table)
 
 
 def demo_ticks() -> TickFile:

@@ -58,7 +58,12 @@ StrategiesFlag = Annotated[
     ),
 ]
 FillsFlag = Annotated[
-    str | None, typer.Option("--fills", metavar="last|touch", help="Fill at the last price, or at the touch.")
+    str | None,
+    typer.Option(
+        "--fills",
+        metavar="NAME",
+        help="How orders are filled: last, touch, through, queue or worst; backtest: ladder, for all of them.",
+    ),
 ]
 SpreadFlag = Annotated[
     str | None,
@@ -313,6 +318,9 @@ def account_of(config: Config) -> dict[str, Any]:
         "fee": config.paper.fee,
         "latency_feed": f"{config.paper.latency_feed}ns",
         "latency_order": f"{config.paper.latency_order}ns",
+        "maker_fee": config.paper.maker_fee,
+        "borrow_rate": config.paper.borrow_rate,
+        "shorting": config.paper.shorting,
         "starting_cash": config.paper.starting_cash,
         "risk_free_rate": config.paper.risk_free_rate,
         "position_size": config.risk.position_size,

@@ -45,7 +45,7 @@ def compose(
     file: TickFile, strategies: Sequence[Strategy], settings: Settings, journal: Journal, **more: Any
 ) -> Kernel:
     """A kernel with the paper venue and several strategies, each on the instruments that the first one trades."""
-    portfolio = Portfolio(file.instruments, settings.starting_cash)
+    portfolio = Portfolio(file.instruments, settings.starting_cash, settings.venue.borrow_rate)
     traded = traded_by(Entrant(strategies[0]), file.instruments) if strategies else []
     return Kernel(
         file.instruments,

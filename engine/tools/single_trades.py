@@ -86,7 +86,7 @@ class SingleTrades:
         sides = (always, None) if entry.side is Side.LONG else (None, always)
         strategy = entering(self._strategy, sides, lambda: answers.pop() if answers else None)
         settings = self._settings
-        portfolio = Portfolio([instrument], settings.starting_cash)
+        portfolio = Portfolio([instrument], settings.starting_cash, settings.venue.borrow_rate)
         return Kernel(
             [instrument],
             [settings.assignment(strategy, [0])],

@@ -35,11 +35,14 @@ DEARER = {
 MOVES = {"latency_feed": "250ms", "latency_order": "250ms"}
 """Values that change the result without a direction."""
 
-RUNGS = ["last", "touch"]
+RUNGS = ["last", "touch", "through", "queue", "worst"]
 """The fill models, each at least as dear as the one before for an order that goes to the market."""
 
 NO_COST = {
     "fills": "its rungs are compared below",
+    "maker_fee": "orders that wait: tests/unit/test_fills.py",
+    "borrow_rate": "short positions held for long: tests/unit/test_fills.py",
+    "shorting": "whether there is a trade at all: tests/unit/test_fills.py",
     "starting_cash": "the account, not the venue",
     "risk_free_rate": "what ratios are measured against",
 }
@@ -108,11 +111,12 @@ def test_dearer_is_less_on_every_trade(ticks, knob):
 
 
 def test_a_dearer_rung_never_pays(ticks):
-    """From rung to rung no trade that goes to the market gets better, and together they get worse."""
-    steps = [run(ticks, fills=rung) for rung in RUNGS]
+    """From rung to rung no trade that goes to the market gets better, and crossing the spread makes them worse."""
+    steps = [run(ticks, fills=rung) for rung in ("last", "touch", "through", "worst")]
     for cheap, dear in pairwise(steps):
         assert len(cheap.trades) == len(dear.trades)
-        assert dear.metrics["net"] < cheap.metrics["net"]
+        assert dear.metrics["net"] <= cheap.metrics["net"]
+    assert steps[1].metrics["net"] < steps[0].metrics["net"]
 
 
 @settings(max_examples=25, deadline=None)
@@ -149,4 +153,4 @@ def test_settings_of_the_venue_all_reach_it(ticks):
     config = load_config(None, None, **{f"paper__{name}": value for name, value in knobs.items()}).config
     default, turned = make_settings(ticks.block).venue, make_settings(ticks.block, **account_of(config)).venue
     same = [name for name in default.__slots__ if getattr(default, name) == getattr(turned, name)]
-    assert same == ["fills"]
+    assert same == ["fills", "maker_fee", "borrow_rate", "shorting"]
