@@ -29,6 +29,7 @@ from engine.commands import (
     lookahead,
     montecarlo,
     replay,
+    risk,
     run,
     runs,
     strategy,
@@ -74,6 +75,7 @@ app.command("parity")(replay.parity)
 app.command("features")(features.features)
 app.add_typer(strategy.app, name="strategy")
 app.command("lookahead")(lookahead.lookahead)
+app.add_typer(risk.app, name="risk")
 app.add_typer(calendar.app, name="calendar")
 app.command("doctor")(doctor.doctor)
 app.add_typer(config.app, name="config")

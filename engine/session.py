@@ -25,7 +25,7 @@ from engine.brokers.paper import VenueModel
 from engine.config import AUTO_FEED
 from engine.embedded import EmbeddedMarket
 from engine.errors import ExitCode, UnreachableError, UserError
-from engine.events import Command, CommandName, End, FeedGap, FeedHealthy, Refusal, TimePassed
+from engine.events import Command, CommandName, End, EngineFault, FeedGap, FeedHealthy, Refusal, TimePassed
 from engine.journal import MemoryJournal, SessionJournal
 from engine.journal_segments import JournalFailed
 from engine.kernel import Input, Kernel
@@ -249,10 +249,26 @@ class PaperSession:
     def _decide(self, block: TickBlock, received_ns: int) -> None:
         if not self.view.started_ts_ns:
             self.view.started_ts_ns = int(block.ts_ns[0])  # a recording begins with its first record
-        self._process(block)
+        try:
+            self._process(block)
+        except UserError:
+            raise  # the strategy's own mistake: it is asked nothing more, and the session ends
+        except Exception as error:
+            self._failed(error)
         if received_ns >= self._began_ns:  # what came before had to wait for the session, not for the decision
             self.view.latency.add(self._timing.monotonic_ns() - received_ns, len(block))
         self.view.note(block)
+
+    def _failed(self, error: Exception) -> None:
+        """Working on a block failed in a way that nobody foresaw: go on, unless it is one time too many in a row.
+
+        Raises:
+            Exception: the error, once everything has been closed for it.
+        """
+        log.error("engine error", exc_info=error)
+        self._process(EngineFault(self._now_ns(), type(error).__name__))
+        if self.kernel.risk.halted is Refusal.ERRORS:
+            raise error
 
     def _feed_changed(self, batch: FeedBatch) -> None:
         state = batch.state
@@ -274,13 +290,13 @@ class PaperSession:
         reason = self._stale or (short if self._settling is None else Refusal.DATA_OLD)
         self._process(FeedHealthy(reason is None, reason))
 
-    def _on_command(self, name: str) -> None:
-        log.info("command", name=name)
+    def _on_command(self, name: str, reason: str = "") -> None:
+        log.info("command", name=name, reason=reason)
         if name == "stop":
             self.ended = "stopped from the dashboard"
             self.stop.set()
         elif not self.stop.is_set():
-            self._process(Command(CommandName(name), self._now_ns()))
+            self._process(Command(CommandName(name), self._now_ns(), reason))
             self._pace()
 
     def _now_ns(self) -> int:

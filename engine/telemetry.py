@@ -77,14 +77,14 @@ class TelemetryServer:
     """Publishes one session to any number of viewers on this machine.
 
     Args:
-        on_command: called with a name from ``commands`` when a viewer asks for it; None serves viewers read-only.
+        on_command: called with a name from ``commands`` and a reason when a viewer asks for it; None: no viewer may.
         commands: those of :data:`~engine.telemetry_wire.COMMANDS` that ``on_command`` can carry out.
         directory: where the rendezvous file goes; by default the per-user runtime directory.
     """
 
     def __init__(
         self,
-        on_command: Callable[[str], None] | None = None,
+        on_command: Callable[[str, str], None] | None = None,
         commands: Sequence[str] = COMMANDS,
         directory: Path | None = None,
     ) -> None:
@@ -193,11 +193,11 @@ class TelemetryServer:
         missed = self._history.since(seq)
         return (encode(merge(missed)), self._history.seq) if missed else self._picture()
 
-    def _command(self, name: str) -> None:
+    def _command(self, name: str, reason: str) -> None:
         if self._on_command is None or name not in self._commands:
             raise WireError(f"this engine does not take the command {name[:40]!r}")
         self.health.commands += 1
-        self._on_command(name)
+        self._on_command(name, reason)
 
 
 class _SessionHistory:
@@ -305,7 +305,7 @@ class _Viewer(asyncio.Protocol):
             self.greeted = True
             self.send(*self._server._picture())
         elif isinstance(message, Command) and self.greeted:
-            self._server._command(message.name)
+            self._server._command(message.name, message.reason)
         else:
             raise WireError(f"{type(message).__name__} is out of place")
 

@@ -8,7 +8,7 @@ The conversation, each frame a length and one JSON object::
 
     viewer  {"hello": {"version": 1, "token": "..."}}
     engine  {"history": {...}}   {"snapshot": {...}}   {"snapshot": {...}} ...        or {"refused": {...}} and the end
-    viewer  {"command": {"name": "pause"}}
+    viewer  {"command": {"name": "pause", "reason": ""}}
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 VERSION = 1
 """Of this protocol; both sides must say the same."""
 
-COMMANDS = ("pause", "resume", "flatten", "stop")
+COMMANDS = ("pause", "resume", "flatten", "halt", "stop")
 """What a viewer may ask of an engine. Nothing else crosses in that direction."""
 
 MAX_FRAME_BYTES = 16 << 20
@@ -186,9 +186,10 @@ class Hello:
 
 @dataclass(slots=True)
 class Command:
-    """A viewer's wish; ``name`` is one of :data:`COMMANDS`."""
+    """A viewer's wish; ``name`` is one of :data:`COMMANDS`, ``reason`` what a halt is ended for."""
 
     name: str
+    reason: str = ""
 
 
 @dataclass(slots=True)

@@ -14,6 +14,9 @@ from gui.link import LinkStatus, Phase
 from gui.panels import label, set_tone
 from gui.theme import MODE_COLOURS, PALETTE_WORDS, Theme
 
+HOLD_MS = 1_000
+"""How long the halt button is held before it acts."""
+
 _TONES = {
     "live": "good",
     "connecting": "muted",
@@ -23,6 +26,22 @@ _TONES = {
     "gone": "danger",
     "refused": "danger",
 }
+
+
+class HoldButton(QtWidgets.QPushButton):
+    """A button that acts when it has been held for a second: no dialog to fumble with, and no accident."""
+
+    held = QtCore.Signal()
+
+    def __init__(self, text: str, tip: str) -> None:
+        super().__init__(text)
+        self.setToolTip(tip)
+        self._timer = QtCore.QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(HOLD_MS)
+        self._timer.timeout.connect(self.held)
+        self.pressed.connect(self._timer.start)
+        self.released.connect(self._timer.stop)
 
 
 class TopBar(QtWidgets.QWidget):
@@ -44,6 +63,7 @@ class TopBar(QtWidgets.QWidget):
         self.symbols.textActivated.connect(self.symbol_chosen)
         self.pause = self._push(words.PAUSE, words.PAUSE_TIP)
         self.flatten = self._push(words.FLATTEN, words.FLATTEN_TIP)
+        self.halt = HoldButton(words.HALT, words.HALT_TIP)
         self.zone = self._tool("UTC", "Times in UTC or local (T)")
         self.palette_button = self._tool("◑ Colours", "Next colour palette (P)")
         self.theme_button = self._tool("☾", "Dark or light (D)")
@@ -54,11 +74,20 @@ class TopBar(QtWidgets.QWidget):
         for widget in (self.mode, self.badge, self.symbols, self.strategy):
             layout.addWidget(widget)
         layout.addStretch(1)
-        for button in (self.pause, self.flatten, self.zone, self.palette_button, self.theme_button, self.help):
+        for button in (
+            self.pause,
+            self.flatten,
+            self.halt,
+            self.zone,
+            self.palette_button,
+            self.theme_button,
+            self.help,
+        ):
             layout.addWidget(button)
         self._paused = False
         self.pause.clicked.connect(lambda: self.command.emit("resume" if self._paused else "pause"))
         self.flatten.clicked.connect(lambda: self.command.emit("flatten"))
+        self.halt.held.connect(lambda: self.command.emit("halt"))
         self.zone.clicked.connect(self.zone_clicked)
         self.palette_button.clicked.connect(self.palette_clicked)
         self.theme_button.clicked.connect(self.theme_clicked)
@@ -86,18 +115,19 @@ class TopBar(QtWidgets.QWidget):
 
     def show_commands(self, offered: list[str], live: bool, halted: str) -> None:
         """Enable what the engine offers while it can be reached."""
-        self._paused = halted.startswith(words.PAUSED)
+        self._paused = halted.startswith((words.PAUSED, words.LATCHED))
         self.pause.setText(words.RESUME if self._paused else words.PAUSE)
         for button, name, tip in (
             (self.pause, "resume" if self._paused else "pause", words.PAUSE_TIP),
             (self.flatten, "flatten", words.FLATTEN_TIP),
+            (self.halt, "halt", words.HALT_TIP),
         ):
             button.setEnabled(live and name in offered)
             button.setToolTip(tip if name in offered or not live else words.NOT_OFFERED)
 
     def show_data_controls(self, visible: bool) -> None:
         """Hide what means nothing before there is a session."""
-        for widget in (self.symbols, self.strategy, self.pause, self.flatten):
+        for widget in (self.symbols, self.strategy, self.pause, self.flatten, self.halt):
             widget.setVisible(visible)
 
     def show_appearance(self, theme: Theme, palette: str, zone: str) -> None:

@@ -175,13 +175,13 @@ class Link:
         """Start connecting in the background."""
         self._thread.start()
 
-    def send(self, command: str) -> bool:
-        """Ask the engine for ``command``; False when there is no connection to send it on."""
+    def send(self, command: str, reason: str = "") -> bool:
+        """Ask the engine for ``command``, for a reason; False when there is no connection to send it on."""
         with self._sending:
             if self._socket is None or self._status.phase is not Phase.LIVE:
                 return False
             try:
-                self._socket.sendall(encode(Command(command)))
+                self._socket.sendall(encode(Command(command, reason)))
             except OSError:
                 return False
         return True

@@ -352,11 +352,21 @@ class MainWindow(QtWidgets.QMainWindow):
     # ---------------------------------------------------------------------------------------------------- actions
 
     def send_command(self, name: str) -> None:
-        """Send a command to the engine; flattening asks first, since it cannot be undone."""
+        """Send a command to the engine; flattening asks first, and to resume from a halt takes a reason."""
         if name == "flatten" and not self._confirm(words.FLATTEN_QUESTION):
             return
-        sent = self.link is not None and self.link.send(name)
+        halted = self.state.snapshot.account.halted if self.state.snapshot is not None else ""
+        reason = self._ask_reason(halted) if name == "resume" and halted.startswith(words.LATCHED) else ""
+        if reason is None:
+            return
+        sent = self.link is not None and self.link.send(name, reason)
         self.notify((words.SENT if sent else words.NOT_SENT).format(command=name))
+
+    def _ask_reason(self, halted: str) -> str | None:
+        """Ask why a halt may end; None when there is no answer."""
+        question = words.RESUME_QUESTION.format(halted=halted)
+        reason, given = QtWidgets.QInputDialog.getText(self, words.TITLE, question)
+        return reason.strip() or None if given else None
 
     def _confirm(self, question: str) -> bool:
         buttons = QtWidgets.QMessageBox.StandardButton

@@ -29,6 +29,7 @@ REASONS = {
     "BE": ("S", "Stop at break-even"),
     "TRAIL": ("S", "Trailing stop"),
     "OPP": ("O", "Opposite signal"),
+    "WHEN": ("W", "Exit condition"),
     "END": ("E", "End of data"),
     "MANUAL": ("M", "Manual"),
 }
@@ -129,12 +130,15 @@ STATISTICS = (  # key, label; two columns, row by row
     ("slippage", "Slippage"),
     ("fees", "Fees"),
 )
-PAUSE, RESUME, FLATTEN = "Pause entries", "Resume entries", "Flatten"
+PAUSE, RESUME, FLATTEN, HALT = "Pause entries", "Resume entries", "Flatten", "Halt"
 PAUSE_TIP = "No new positions; exits keep working (Space)"
 FLATTEN_TIP = "Close every open position now; the engine goes on trading"
+HALT_TIP = "Hold for a second: close everything and open nothing until resumed with a reason"
+RESUME_QUESTION = "Trading is halted ({halted}).\nWhy may it go on? The reason is written down."
 NOT_OFFERED = "This engine does not take commands from viewers"
 PAUSED = "paused"
-"""How the engine's halt reason begins while entries are paused."""
+LATCHED = "halted"
+"""How the engine's halt reason begins while entries are paused, and while it is halted until resumed with a reason."""
 
 SESSION_OVER = "The session is over: {reason}. What it showed last stays on screen."
 CHOOSE_ENGINE = "Choose an engine"

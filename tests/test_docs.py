@@ -63,6 +63,7 @@ VERBS = (
     "strategy",
     "lookahead",
     "calendar",
+    "risk",
     "doctor",
     "config",
 )

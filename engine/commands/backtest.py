@@ -40,7 +40,9 @@ from engine.commands.shared import (
     LogFormatFlag,
     LogLevelFlag,
     QuietFlag,
+    RiskProfileFlag,
     SetFlag,
+    SizeFlag,
     SlippageFlag,
     SpreadFlag,
     StrategiesFlag,
@@ -99,6 +101,8 @@ def backtest(
     slippage_bps: SlippageFlag = None,
     fee: FeeFlag = None,
     calendar: CalendarFlag = None,
+    risk_profile: RiskProfileFlag = None,
+    size: SizeFlag = None,
     report: Annotated[
         Path | None,
         typer.Option(
@@ -147,6 +151,8 @@ def backtest(
         paper__slippage_bps=slippage_bps,
         paper__fee=fee,
         session__calendar=calendar,
+        risk__profile=risk_profile,
+        sizing__size=size,
         log__level=log_level,
         log__format=log_format,
     )

@@ -20,7 +20,9 @@ from engine.commands.shared import (
     LogFormatFlag,
     LogLevelFlag,
     QuietFlag,
+    RiskProfileFlag,
     SetFlag,
+    SizeFlag,
     SlippageFlag,
     SpreadFlag,
     StrategiesFlag,
@@ -63,6 +65,8 @@ def run(
     slippage_bps: SlippageFlag = None,
     fee: FeeFlag = None,
     calendar: CalendarFlag = None,
+    risk_profile: RiskProfileFlag = None,
+    size: SizeFlag = None,
     no_journal: Annotated[
         bool, typer.Option("--no-journal", help="Do not record the session: it cannot be replayed.")
     ] = False,
@@ -93,6 +97,8 @@ def run(
         paper__slippage_bps=slippage_bps,
         paper__fee=fee,
         session__calendar=calendar,
+        risk__profile=risk_profile,
+        sizing__size=size,
         log__level=log_level,
         log__format=log_format,
         journal__enabled="false" if no_journal else None,

@@ -77,6 +77,14 @@ SlippageFlag = Annotated[str | None, typer.Option("--slippage-bps", metavar="BPS
 FeeFlag = Annotated[
     str | None, typer.Option("--fee", metavar="FEE", help="Per fill: 5bps, 0.005/share or 2.25/contract.")
 ]
+RiskProfileFlag = Annotated[
+    str | None,
+    typer.Option("--risk-profile", metavar="NAME", help="Limits to start from: see microburst risk profiles."),
+]
+SizeFlag = Annotated[
+    str | None,
+    typer.Option("--size", metavar="SIZE", help="Of an entry: '3 units', '500 dollars', '1% risk', '5% capital'."),
+]
 CalendarFlag = Annotated[
     str | None,
     typer.Option(
@@ -98,6 +106,8 @@ class Trading:
     slippage_bps: SlippageFlag = None
     fee: FeeFlag = None
     calendar: CalendarFlag = None
+    risk_profile: RiskProfileFlag = None
+    size: SizeFlag = None
 
     def load(self, strategy: str | None, **more: str) -> Loaded:
         """Return the configuration with these flags, the strategy that a verb was given, and ``more`` on top."""
@@ -108,6 +118,8 @@ class Trading:
             "paper__slippage_bps": self.slippage_bps,
             "paper__fee": self.fee,
             "session__calendar": self.calendar,
+            "risk__profile": self.risk_profile,
+            "sizing__size": self.size,
         }
         return load_config(self.config_file, self.parameters, **(flags | more))
 
@@ -149,6 +161,8 @@ FLAG_NAMES = {
     "strategy__name": "--strategy",
     "strategy__strategies": "--strategy",
     "session__duration": "--duration",
+    "risk__profile": "--risk-profile",
+    "sizing__size": "--size",
     "session__calendar": "--calendar",
     "paper__fills": "--fills",
     "paper__spread": "--spread",

@@ -27,7 +27,7 @@ class ThreadedEngine:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self.server = TelemetryServer(self.commands.append)
+        self.server = TelemetryServer(lambda name, reason: self.commands.append(f"{name} {reason}".strip()))
         self.endpoint = asyncio.run_coroutine_threadsafe(self.server.start(session_id, mode), self._loop).result(5)
 
     def publish(self, snapshot: Snapshot) -> None:

@@ -226,7 +226,7 @@ async def publish(session: SyntheticSession, history_s: float = 0.0, hertz: floa
     """Publish ``session`` in real time until SIGTERM, then end it like an engine does."""
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
-    server = TelemetryServer(on_command=lambda name: setattr(session, "halted", "paused" if name == "pause" else ""))
+    server = TelemetryServer(on_command=lambda name, _: setattr(session, "halted", "paused" if name == "pause" else ""))
     await server.start("20231114-221320-7f3a", session.mode)
     try:
         for _ in range(round(history_s * 4)):

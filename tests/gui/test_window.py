@@ -229,6 +229,30 @@ def test_flatten_asks_first(
     assert engine.commands == [*sent, "pause"]
 
 
+def test_halt_is_held_and_resumed_with_a_reason(
+    watched: tuple[MainWindow, ThreadedEngine], qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window, engine = watched
+    halt = window.top.halt
+    qtbot.waitUntil(halt.isEnabled, timeout=PATIENCE_MS)
+    qtbot.mouseClick(halt, Qt.MouseButton.LeftButton)  # a click is not enough
+    window.send_command("pause")
+    qtbot.waitUntil(lambda: engine.commands == ["pause"], timeout=PATIENCE_MS)
+    qtbot.mousePress(halt, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: engine.commands == ["pause", "halt"], timeout=PATIENCE_MS)
+    qtbot.mouseRelease(halt, Qt.MouseButton.LeftButton)
+    assert window.state.snapshot is not None
+    window.state.snapshot.account.halted = "halted: drawdown limit"
+    for answer in (("", True), ("  ", True), ("looked at it", False)):
+        monkeypatch.setattr(QtWidgets.QInputDialog, "getText", lambda *_, answer=answer: answer)
+        window.send_command("resume")
+    assert engine.commands == ["pause", "halt"]
+    monkeypatch.setattr(QtWidgets.QInputDialog, "getText", lambda *_: (" looked at it ", True))
+    window.state.snapshot.account.halted = "halted: drawdown limit"
+    window.send_command("resume")
+    qtbot.waitUntil(lambda: engine.commands == ["pause", "halt", "resume looked at it"], timeout=PATIENCE_MS)
+
+
 def test_legend_names_hide_their_layers(watched: tuple[MainWindow, ThreadedEngine], qtbot: QtBot) -> None:
     window, _ = watched
     chart = window.dashboard.chart

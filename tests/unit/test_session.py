@@ -181,6 +181,36 @@ def test_pause_flatten_resume_and_stop_come_from_a_viewer(config: Config) -> Non
     assert world.last.ended == "stopped from the dashboard"
 
 
+def test_a_halt_from_a_viewer_ends_only_with_a_reason(config: Config) -> None:
+    def meanwhile(world: World, loop: JumpingLoop) -> None:
+        for at_s, command in (
+            (4.0, ("halt",)),
+            (6.0, ("resume",)),
+            (9.5, ("resume", "looked at it")),
+            (16.0, ("stop",)),
+        ):
+            loop.call_later(at_s, world.session._on_command, *command)
+
+    line = Line([*climb(0, 1), *climb(5, 7), *climb(10, 13), *heartbeats(13, 20)])
+    world = play(config, line, seconds=1000, meanwhile=meanwhile)
+    first, second = world.session.kernel.trades
+    assert (world.at(first.exit_ts_ns), first.reason, world.at(second.entry_ts_ns)) == (4.0, Reason.MANUAL, 12.5)
+    assert world.last.refusals == {Refusal.HALTED: 1}
+    assert "halted" in {snapshot.account.halted for snapshot in world.snapshots}
+
+
+def test_three_unforeseen_errors_in_a_row_close_everything_and_end_the_session(config: Config) -> None:
+    def meanwhile(world: World, loop: JumpingLoop) -> None:
+        def fail(_: object) -> None:
+            raise OSError("the venue's disk is full")
+
+        loop.call_later(4.0, lambda: setattr(world.session.kernel, "_ticks", fail))
+
+    line = Line([*climb(0, 1), *climb(5, 20), *heartbeats(20, 30)])
+    with pytest.raises(OSError, match="disk is full"):
+        play(config, line, seconds=1000, meanwhile=meanwhile)
+
+
 def test_garbage_between_good_frames_changes_nothing(config: Config) -> None:
     clean = play(config, Line([*climb(), *heartbeats(3, 12)]), seconds=12)
     garbage = [(0.01 + 0.5 * n, text) for n, text in enumerate(("nonsense", "[[[[", '[{"T":"t"}]', "[1e999]", "[]"))]

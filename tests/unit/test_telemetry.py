@@ -96,7 +96,7 @@ def commands() -> list[str]:
 
 @pytest.fixture
 async def running(tmp_path: Path, commands: list[str]) -> AsyncIterator[Running]:
-    server = TelemetryServer(commands.append, ("pause", "resume"), tmp_path)
+    server = TelemetryServer(lambda name, _: commands.append(name), ("pause", "resume"), tmp_path)
     endpoint = await server.start("session-1", "PAPER")
     yield server, endpoint
     await server.close()
