@@ -91,7 +91,9 @@ class Desk:
             self._refuse(lane, side, price, Refusal.REGIME)  # whether it may enter is known before anything else
             return
         record = core.event_record_number
-        if record >= 0 and record == self._positions.closed_on[lane.instrument]:
+        full = self._risk.limits.positions_per_symbol
+        was_held = record >= 0 and record == self._positions.closed_on[lane.instrument]
+        if was_held and full and self._risk.ledger.positions(lane.instrument) + 1 >= full:
             self._refuse(lane, side, price, Refusal.POSITION_OPEN)  # it was open until this very trade
             return
         approved = self._approved(lane, side, signal)  # before the cooldown, which a refused signal does not use up

@@ -121,6 +121,8 @@ class Dispatch:
         order.lots = lots
         if self._sent[order.order_id].rests:
             self._core.resize(order.order_id, order.left)
+        ts_ns, limit = self._core.event_ts_ns, order.terms.limit_ticks
+        self._journal.append(OrderRests(ts_ns, order.order_id, "limit", limit, order.left))
 
     # ------------------------------------------------------------ at the venue
 
