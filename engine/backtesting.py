@@ -5,7 +5,7 @@ There is no second implementation of anything: the kernel, the core, risk and th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -38,6 +38,9 @@ from engine.store import OnBadRow, TickFile, from_frame, read_ticks
 from engine.store_rows import columns_of, first_bad_row
 from engine.strategy import Strategy
 from engine.tools.periods import read_period, until
+
+TOLD_RECORDS = 1 << 20
+"""Records between two words on how far a run is."""
 
 Chosen = str | type[Strategy] | Strategy
 """A strategy as it is named: by name, class or instance."""
@@ -73,6 +76,7 @@ def backtest(
     limits: Mapping[str, object] | None = None,
     daily_loss_limit: Number | None = None,
     risk_free_rate: Number = 0,
+    told: Callable[[str, int, int], None] | None = None,
     **parameters: Any,
 ) -> BacktestResult:
     """Run a strategy over recorded ticks.
@@ -106,6 +110,7 @@ def backtest(
         limits: single limits over the profile's, by name: ``{"max_position_units": 3, "daily_loss_limit": "off"}``.
         daily_loss_limit: the same as in ``limits``.
         risk_free_rate: of a year; what the Sharpe and Sortino ratios are measured against.
+        told: is told how far the run is: the name of the step, records done, and how many there are.
         parameters: parameters of the strategy by name, such as ``window="7s"``.
 
     Raises:
@@ -144,11 +149,19 @@ def backtest(
     )
     period = read_period(file, find_calendar(calendar), start, end, days)
     settings = replace(settings, begins_ns=period.begins_ns, ends_ns=period.ends_ns)
-    return simulate(until(file, period.ends_ns), chosen, settings)
+    return simulate(until(file, period.ends_ns), chosen, settings, told=told)
 
 
-def simulate(file: TickFile, strategy: Line, settings: Settings, following: Following | None = None) -> BacktestResult:
+def simulate(
+    file: TickFile,
+    strategy: Line,
+    settings: Settings,
+    following: Following | None = None,
+    told: Callable[[str, int, int], None] | None = None,
+) -> BacktestResult:
     """Run the kernel over all records of a file; ``following`` notes on which record each decision was made.
+
+    With ``told`` the records are processed piece by piece, which changes no decision.
 
     Raises:
         UserError: ticks, a setting or the strategy is invalid.
@@ -157,7 +170,12 @@ def simulate(file: TickFile, strategy: Line, settings: Settings, following: Foll
     kernel = make_kernel(file.instruments, strategy, settings, journal)
     if following is not None:
         following.core = kernel.core
-    kernel.process(file.block)
+    count = len(file.block)
+    piece = count if told is None else TOLD_RECORDS
+    for start in range(0, count, piece or 1):
+        kernel.process(file.block.part(start, min(start + piece, count)))
+        if told is not None:
+            told("trading", min(start + piece, count), count)
     kernel.process(events.End())
     check_accepted(file, kernel)
     return BacktestResult(file, entrants_of(strategy), settings, kernel, journal)

@@ -30,6 +30,7 @@ from engine.commands.inputs import (
     tell_skipped,
     usage,
 )
+from engine.commands.progress import progress
 from engine.commands.report import ENDINGS, check_report, write_report
 from engine.commands.shared import (
     CalendarFlag,
@@ -183,14 +184,8 @@ def backtest(
 
         _show_ladder(ladder(file, chosen, {"start": start, "end": end, "days": days} | account_of(config)), as_json)
         return
-    result = run(
-        file,
-        chosen,
-        start=start,
-        end=end,
-        days=days,
-        **account_of(config),
-    )
+    with progress() as told:
+        result = run(file, chosen, start=start, end=end, days=days, told=None if quiet else told, **account_of(config))
     found = result.to_json()
     symbols = [item.symbol for item in file.instruments]
     tables = _tables(found, symbols, _records(file))

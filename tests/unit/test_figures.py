@@ -16,6 +16,7 @@ from engine.quantities import parse_fee
 from engine.store import TickFile
 from engine.tools.benchmark import buy_and_hold
 from mock_server.market import generate
+from tests.unit.strategies.data import market
 
 HOUR_NS = 3600 * 10**9
 NIGHT_NS = int(datetime(2024, 3, 8, 14, 30, tzinfo=UTC).timestamp()) * 10**9  # Friday 09:30 in New York, winter time
@@ -129,3 +130,23 @@ def test_buy_and_hold_shares_the_cash_out():
     assert both[1] == {"symbol": "S1", "qty": Decimal(1), "entry_price": Decimal(400), "exit_price": Decimal(400),
                        "net": Decimal(0), "return": 0.0}  # fmt: skip
     assert hold(VenueModel(), 99)[0] == dict.fromkeys(both[0]) | {"symbol": "S0"}
+
+
+@pytest.mark.parametrize(
+    ("name", "strategy"), [("spy_minutes", "opening_range_breakout"), ("aapl", "momentum_burst"), ("es", "vwap_bounce")]
+)
+def test_figures_agree_with_each_other_on_real_markets(name, strategy):
+    file, hours = market(name)
+    result = engine.backtest(file, strategy, calendar=hours, fee="0.2bps")
+    metrics = result.metrics
+    assert metrics["trades"] > 3
+    assert sum(day["pnl"] for day in metrics["daily"]) == metrics["total_pnl"]
+    assert sum(day["trades"] for day in metrics["daily"]) == len(result.trades)
+    assert metrics["max_drawdown"] >= metrics["drawdown_at_closes"]["amount"] > 0
+    assert 0 < metrics["exposure"] <= 1
+    costs = sum(metrics[name] for name in ("spread_cost", "slippage_cost", "fees", "borrow_cost"))
+    assert metrics["gross"] - costs == metrics["net"]
+    for row, trade in zip(result.trade_rows, result.trades, strict=True):
+        moved = (trade.exit_price - trade.entry_price) * trade.direction * trade.qty
+        assert row["mae"] <= moved <= row["mfe"]
+    assert len(result.to_html().encode()) < 1_000_000

@@ -157,3 +157,13 @@ def test_a_strategy_that_is_flat_at_night_trades_the_same_days_in_the_same_way()
     inside = [trade for trade in whole.trades if days[1][0] <= trade.entry_ts_ns <= days[1][-1]]
     assert len(inside) > 5
     assert friday.trades[:-1] == inside[:-1]  # the last one may end with the data here, and with the session there
+
+
+def test_a_run_that_tells_how_far_it_is_decides_the_same(over_midnight, monkeypatch):
+    monkeypatch.setattr("engine.backtesting.TOLD_RECORDS", 7_001)
+    said = []
+    told = engine.backtest(over_midnight, Ride, told=lambda *words: said.append(words))
+    assert told.decision_hash == engine.backtest(over_midnight, Ride).decision_hash
+    assert said[0] == ("trading", 7_001, 60_000)
+    assert said[-1] == ("trading", 60_000, 60_000)
+    assert len(said) == 9
