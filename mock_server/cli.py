@@ -19,6 +19,7 @@ from mock_server.runtime import Facts, Runtime
 from mock_server.script import STEADY_ABOVE
 from mock_server.session import Pace, Source
 from mock_server.units import byte_count, duration_s, instant_ns, speed_factor
+from mock_server.weather import WORDS, Weather, read_script
 
 _HEARTBEAT_S = 1.0
 _RATE, _MAX_RATE = 200.0, 1_000_000.0
@@ -62,6 +63,13 @@ def mock_server(
     duration: Annotated[
         str | None, typer.Option(metavar="TIME", help="Stop after this long, for example 60s. [never]")
     ] = None,
+    weather: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORDS|SCRIPT|FILE.txt",
+            help=f"Faults on the way to the client: {', '.join(WORDS)}; or 'calm 30s, garbage 5s, disconnect'. [none]",
+        ),
+    ] = None,
     flush: Annotated[str, typer.Option(metavar="TIME", help="Records closer than this share a frame.")] = "2ms",
     client_buffer: Annotated[
         str, typer.Option(metavar="SIZE", help="Drop a client when more than this waits for it.")
@@ -81,25 +89,30 @@ def mock_server(
         heartbeat_s=_HEARTBEAT_S,
         client_buffer=byte_count(client_buffer, "--client-buffer"),
     )
+    steps = None if weather is None else read_script(weather)
+    chosen_seed = _within("--seed", 1 if seed is None else seed, 0, _MAX_SEED)
     runtime = Runtime(
         host=_loopback(host),
         port=_within("--port", port, 0, 65_535),
         duration_s=None if duration is None else duration_s(duration, "--duration"),
         exit_with_parent=exit_with_parent,
         quiet=quiet,
+        weather=None if steps is None else Weather(steps, chosen_seed),
     )
     if replay is None:
         _refuse({"--price-precision": price_precision, "--size-precision": size_precision}, "it needs --replay FILE")
         start_ns = None if epoch is None else instant_ns(epoch, "--epoch")
-        source, facts = _market(names, rate, seed, quotes, start_ns, pace)
+        source, facts = _market(names, rate, chosen_seed, quotes, start_ns, pace)
     else:
-        unfit = {"--rate": rate, "--seed": seed, "--quotes": quotes or None, "--epoch": epoch}
+        unfit = {"--rate": rate, "--seed": None if steps else seed, "--quotes": quotes or None, "--epoch": epoch}
         _refuse(unfit, "a recording has its own, so leave it out with --replay")
         _within("--price-precision", price_precision or 0, 0, _MAX_PRECISION)
         _within("--size-precision", size_precision or 0, 0, _MAX_PRECISION)
         if not quiet:
             typer.echo(f"reading {replay}", err=True)
         source, facts = _recording(replay, names, price_precision, size_precision)
+    if weather is not None:
+        facts.append(("weather", weather))
     raise typer.Exit(runtime.run(source, pace, facts))
 
 
@@ -123,14 +136,13 @@ def _complain(message: str, code: ExitCode) -> ExitCode:
 
 
 def _market(
-    names: Sequence[str] | None, rate: float | None, seed: int | None, quotes: bool, start_ns: int | None, pace: Pace
+    names: Sequence[str] | None, rate: float | None, seed: int, quotes: bool, start_ns: int | None, pace: Pace
 ) -> tuple[Source, Facts]:
     """Return the generated market's source, and what the banner says about it."""
     listed = listings(("AAPL",) if names is None else names)
     rate = _RATE if rate is None else rate
     if not 0.01 <= rate <= _MAX_RATE:
         raise MockError(f"{rate:g} is not a rate", where="--rate", fix=f"use 0.01 to {_MAX_RATE:,.0f} ticks per second")
-    seed = _within("--seed", 1 if seed is None else seed, 0, _MAX_SEED)
     # Blocks of about a twentieth of a second: short enough to make without a pause anybody notices.
     block_ticks = int(min(8192, max(64, rate * min(pace.speed, 1e6) / 20)))
 

@@ -23,6 +23,7 @@ from rich.text import Text
 from mock_server.errors import ExitCode
 from mock_server.server import MockServer
 from mock_server.session import Counters, Pace, Source
+from mock_server.weather import Weather
 
 Facts = list[tuple[str, str]]
 """What the banner says: a word and what there is to know about it."""
@@ -41,6 +42,7 @@ class Runtime:
     duration_s: float | None
     exit_with_parent: bool
     quiet: bool
+    weather: Weather | None = None
 
     def run(self, source: Source, pace: Pace, facts: Facts) -> ExitCode:
         """Serve until asked to stop; return the exit code that belongs to the way it was asked."""
@@ -60,7 +62,7 @@ class Runtime:
             if not self.quiet:
                 console.print(Text(line))
 
-        server = MockServer(source, pace, say)
+        server = MockServer(source, pace, say, self.weather)
         port = await server.start(self.host, self.port)
         host = f"[{self.host}]" if ":" in self.host else self.host
         address = f"ws://{host}:{port}"
@@ -72,6 +74,8 @@ class Runtime:
         code = await stopped
         await server.stop()
         say(_summary(server.counters))
+        if self.weather is not None:
+            say(f"weather: {self.weather.account()}")
         return code
 
 

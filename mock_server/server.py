@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import json
 import logging
 import socket
 from collections.abc import Callable
+from dataclasses import asdict
+from http import HTTPStatus
 
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request, Response
 
 from mock_server.errors import ExitCode, MockError
 from mock_server.session import MAX_REQUEST_BYTES, Counters, Pace, Session, Source
+from mock_server.weather import Weather
+from mock_server.weather_stages import Sky
 
 _CLOSE_TIMEOUT_S = 2.0
 _PING_S = 20.0
 _RECORD_WRITE_LIMIT = 256 * 1024
+_HANDSHAKE_S = 30.0  # longer than a client of ours waits for an answer that slow weather holds back
+_HEALTH_PATH = "/health"
 
 # A browser or port scanner that is no WebSocket client is none of the user's business.
 _LOGGER = logging.getLogger("mock_server.websockets")
@@ -23,13 +32,17 @@ _LOGGER.propagate = False
 
 
 class MockServer:
-    """Serves ``source`` at ``pace`` to any number of clients.
+    """Serves ``source`` at ``pace`` to any number of clients, through ``weather`` if there is one.
 
-    ``say`` is called with one line for people whenever a client comes or goes.
+    ``say`` is called with one line for people whenever a client comes or goes. A plain GET of ``/health`` is answered
+    with the counters as one JSON object.
     """
 
-    def __init__(self, source: Source, pace: Pace, say: Callable[[str], None]) -> None:
+    def __init__(self, source: Source, pace: Pace, say: Callable[[str], None], weather: Weather | None = None) -> None:
         self.counters = Counters()
+        self._weather = weather
+        self._knocks = 0
+        self._stopping = asyncio.Event()
         self._source, self._pace, self._say = source, pace, say
         self._server: Server | None = None
 
@@ -45,6 +58,8 @@ class MockServer:
                 self._serve_client,
                 host,
                 port,
+                process_request=self._knock,
+                open_timeout=_HANDSHAKE_S,
                 compression=None,
                 max_size=MAX_REQUEST_BYTES,
                 max_queue=4,
@@ -66,9 +81,23 @@ class MockServer:
 
     async def stop(self) -> None:
         """Close every connection with 1001 and wait until they are gone."""
+        self._stopping.set()
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
+
+    async def _knock(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Answer a look at the counters; in slow weather leave every other handshake unanswered."""
+        if request.path == _HEALTH_PATH:
+            faults = dict(self._weather.happened) if self._weather else {}
+            body = json.dumps({**asdict(self.counters), "faults": faults})
+            return connection.respond(HTTPStatus.OK, body + "\n")
+        if self._weather is not None and "slow-loris" in self._weather.now().words:
+            self._knocks += 1
+            if self._knocks % 2:
+                self._weather.happened["slow-loris"] += 1
+                await self._stopping.wait()  # or until the library gives the handshake up
+        return None
 
     async def _serve_client(self, connection: ServerConnection) -> None:
         self.counters.clients += 1
@@ -79,7 +108,8 @@ class MockServer:
 
         say("connected")
         try:
-            await Session(connection, self._source, self._pace, self.counters, say).run()
+            sky = None if self._weather is None else Sky(self._weather, self.counters.clients)
+            await Session(connection, self._source, self._pace, self.counters, say, sky).run()
         except Exception as error:  # a fault of this server must not end in a silent 1011
             say(f"lost to a fault of the server: {error!r}")
             raise

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed
 
 from mock_server import wire
 from mock_server.listings import Listing
+from mock_server.weather_stages import SLOW_PAUSE_S, Sky
 
 Int64s = NDArray[np.int64]
 
@@ -68,6 +69,10 @@ class SlowClientError(Exception):
     """More bytes wait for this client than it may have waiting."""
 
 
+class CutError(Exception):
+    """The weather cuts this client off."""
+
+
 class BadRequestError(Exception):
     """The client sent something that is not a request."""
 
@@ -81,19 +86,22 @@ class Session:
     pace: Pace
     counters: Counters
     say: Callable[[str], None]
-    _sent: int = 0
+    sky: Sky | None = None
+    _sent: int = 0  # as the market counts: what the weather drops or repeats does not change it
     _market_ns: int = 0  # offset of the last record sent
     _start_ns: int = 0
     _begun_s: float = 0.0
     _symbols: Int64s | None = None  # subscribed instruments, None for all
     _said_late: bool = False
     _encoder: wire.Encoder = field(init=False)
+    _ids: wire.TradeIds = field(init=False)
 
     async def run(self) -> None:
         """Serve the connection, and say how it ended."""
         pace, source = self.pace, self.source
         loop = asyncio.get_running_loop()
         self._encoder = wire.Encoder(source.instruments)
+        self._ids = wire.TradeIds(len(source.instruments))
         clock = "receive" if pace.natural else "record"
         speed = pace.speed if np.isfinite(pace.speed) else 0
         hello = wire.Hello(clock, round(pace.heartbeat_s * 1000), source.seed, speed, source.instruments)
@@ -113,6 +121,9 @@ class Session:
                 self.say("left")
         except ConnectionClosed:
             self.say("left")
+        except CutError:
+            self.say("cut off by the weather")
+            self.connection.transport.abort()
         except SlowClientError:
             self.counters.slow += 1
             self.say(f"dropped: slow client, more than {pace.client_buffer:,} bytes were waiting")
@@ -127,16 +138,15 @@ class Session:
 
     async def _stream(self) -> None:
         """Send the records when they are due; return after the end of a recording."""
-        ids = wire.TradeIds(len(self.source.instruments))
         last_due_ns = int(np.iinfo(np.int64).min)
         for block in self.source.blocks():
             # A record that is late in its file is due with the one before it.
             due_ns = np.maximum(np.maximum.accumulate(block[0]), last_due_ns)
             last_due_ns = int(due_ns[-1])
-            await self._stream_block(block, due_ns, ids.number(block))
+            await self._stream_block(block, due_ns)
         await self._send(wire.end(self._start_ns + self._market_ns, self._sent), 0)
 
-    async def _stream_block(self, block: Int64s, due_ns: Int64s, ids: Int64s) -> None:
+    async def _stream_block(self, block: Int64s, due_ns: Int64s) -> None:
         at, size = 0, block.shape[1]
         while at < size:
             now_ns = self._now_ns()
@@ -145,7 +155,7 @@ class Session:
             due = size if now_ns is None else int(np.searchsorted(due_ns, now_ns, "right"))
             until = min(due, at + wire.MAX_MESSAGES)
             if until > at:
-                await self._send_records(block[:, at:until], ids[at:until])
+                await self._send_records(block[:, at:until])
                 self._market_ns = int(due_ns[until - 1])
                 at = until
             if now_ns is None or until < due:
@@ -161,21 +171,43 @@ class Session:
         elapsed_s = asyncio.get_running_loop().time() - self._begun_s
         return int(elapsed_s * self.pace.speed * _SECOND_NS)
 
-    async def _send_records(self, table: Int64s, ids: Int64s) -> None:
+    async def _send_records(self, table: Int64s) -> None:
+        sky = self.sky
+        if sky is not None:
+            self._look(sky)
+            table = sky.market(table, self._start_ns)
+        ids = self._ids.number(table)
         if self._symbols is not None:
             wanted = np.isin(table[7], self._symbols)
             table, ids = table[:, wanted], ids[wanted]
-        if len(ids):
-            messages = self._encoder.messages(table, ids, self._start_ns)
-            self._sent += len(messages)
+        self._sent += len(ids)
+        if sky is not None:
+            table, ids = sky.line(table, ids)
+        messages = self._encoder.messages(table, ids, self._start_ns) if len(ids) else []
+        if sky is not None:
+            await self._send_among(sky, messages)
+        elif messages:
             await self._send(wire.frame(messages), len(messages))
+
+    async def _send_among(self, sky: Sky, messages: list[str]) -> None:
+        """Send records among the frames of the weather."""
+        self.counters.records += len(messages)
+        for data in sky.frames(messages, self._start_ns + self._market_ns, self._sent):
+            await self._send(data, 0)
+
+    def _look(self, sky: Sky) -> None:
+        if not sky.look():
+            raise CutError
 
     async def _send(self, frame: bytes, records: int) -> None:
         """Send one frame of JSON text, after a look at what still waits for this client."""
         waiting = self.connection.transport.get_write_buffer_size()
         if self.pace.natural and waiting > self.pace.client_buffer:
             raise SlowClientError
-        await self.connection.send(frame, text=True)
+        if self.sky is not None and self.sky.slow:
+            await self.connection.send(_slowly(self.sky.pieces(frame)), text=True)
+        else:
+            await self.connection.send(frame, text=True)
         self.counters.records += records
         self.counters.frames += 1
         self.counters.bytes += len(frame)
@@ -186,6 +218,8 @@ class Session:
             await asyncio.sleep(self.pace.heartbeat_s)
             now_ns = self._now_ns()
             offset_ns = self._market_ns if now_ns is None else now_ns
+            if self.sky is not None:
+                self._look(self.sky)
             await self._send(wire.heartbeat(self._start_ns + offset_ns, self._sent), 0)
 
     async def _listen(self) -> None:
@@ -197,6 +231,13 @@ class Session:
         if late_ns > _LATE_NS and not self._said_late:
             self._said_late = True
             self.say("gets its market more than a second late: the rate is too high for this machine")
+
+
+async def _slowly(pieces: list[bytes]) -> AsyncIterator[bytes]:
+    """Yield the fragments of one frame, a pause apart."""
+    for piece in pieces:
+        yield piece
+        await asyncio.sleep(SLOW_PAUSE_S)
 
 
 def subscription(message: str | bytes, instruments: Sequence[Listing]) -> Int64s:
