@@ -75,7 +75,7 @@ class WatchedSession(PaperSession):
         opened = sum(lane.in_position or lane.entry is not None for lane in self.kernel.lanes) + len(self.kernel.trades)
         if opened > self._positions:
             self.entries += 1
-            assert self._since_gap > WINDOW_TICKS, "an entry on a window with a hole in it"
+            assert self._since_gap >= WINDOW_TICKS, "an entry on a window with a hole in it"
         self._positions = opened
         assert self.kernel.core.engine_ts_ns >= self._engine_ts_ns, "engine time went back"
         self._engine_ts_ns = self.kernel.core.engine_ts_ns
@@ -188,8 +188,9 @@ async def test_a_weather_that_cuts_is_come_back_from(config: Config, word: str) 
     if word == "disconnect":
         assert health.reconnects == happened[word]
     if word == "oversized":
-        assert health.bad_frames == {"too_large": happened[word]}
-        assert health.reconnects == happened[word]
+        # The mock may still have counted one that the client had left before it came.
+        assert health.bad_frames.keys() == {"too_large"}
+        assert CUT[word] <= health.bad_frames["too_large"] == health.reconnects <= happened[word]
     if word == "slow-loris":
         assert health.reconnects >= 1  # the first handshake was left unanswered
     if word == "mixed":
@@ -201,7 +202,7 @@ async def test_a_weather_that_cuts_is_come_back_from(config: Config, word: str) 
     assert seen.session.kernel.core.trades_seen == health.accepted
 
 
-async def test_a_hundred_cuts_leave_no_descriptor_open(config: Config) -> None:
+async def test_many_cuts_leave_no_descriptor_open(config: Config) -> None:
     before = psutil.Process().num_fds()
     seen = await live_through(config, "disconnect 20s, end")
     assert seen.weather.happened["disconnect"] >= 10
