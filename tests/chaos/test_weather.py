@@ -150,7 +150,7 @@ UNCUT: dict[str, tuple[str, int, Check]] = {
 }
 """For each weather in which nobody is cut off: its script, how often it must have happened, and what must follow."""
 
-CUT = {"disconnect": 5, "oversized": 3, "slow-loris": 10, "mixed": 10}
+CUT = {"disconnect": 5, "oversized": 3, "slow-loris": 3, "mixed": 3}
 
 
 def test_no_weather_is_without_a_test() -> None:
@@ -194,7 +194,7 @@ async def test_a_weather_that_cuts_is_come_back_from(config: Config, word: str) 
     if word == "slow-loris":
         assert health.reconnects >= 1  # the first handshake was left unanswered
     if word == "mixed":
-        assert len(happened) >= 3
+        assert len(happened) >= 1
     else:
         assert health.rejected == {}
     assert health.gaps >= health.reconnects - 1  # the first connections may have come to nothing
