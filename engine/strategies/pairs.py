@@ -6,6 +6,7 @@ from engine.rules import (
     Stop,
     Target,
     TimeStop,
+    When,
     bars,
     begins,
     bps,
@@ -30,6 +31,7 @@ class Pairs(Strategy):
     length = Param(60, "bars of the hedge ratio and of the z-score", low=3)
     entry_score = Param("2", "least z-score, either way", low=0)
     furthest = Param("4", "greatest z-score: beyond it the pair has parted", low=0)
+    exit_score = Param("0.5", "z-score, either way, at which the legs are together again", low=0)
     least_width = Param(bps(1), "least deviation of the spread; an instrument against itself has none", low=0)
     profit_target = Param(pct("0.4"), "gain that closes", low=0)
     stop_loss = Param(pct("0.4"), "loss that closes", low=0)
@@ -44,4 +46,4 @@ class Pairs(Strategy):
     long = begins((score <= -entry_score) & (score >= -furthest) & is_pair)
     short = begins((score >= entry_score) & (score <= furthest) & is_pair)
 
-    exits = (Stop(stop_loss), Target(profit_target), TimeStop(time_stop))
+    exits = (Stop(stop_loss), Target(profit_target), TimeStop(time_stop), When(abs(score) <= exit_score))

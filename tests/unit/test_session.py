@@ -238,3 +238,15 @@ def test_a_failing_viewer_of_the_session_ends_it_in_order(config: Config) -> Non
 
     with pytest.raises(BrokenPipeError):
         play(config, Line([*climb(), *heartbeats(3, 12)]), seconds=12, meanwhile=meanwhile)
+
+
+def test_a_session_trades_by_a_line_up(config: Config, tmp_path: Path) -> None:
+    """Two lines of one strategy on the only symbol: the first enters, the second is refused, or its market is none."""
+    rise = f"{tmp_path / 'rise.py'}:Rise"
+    lines = (f"{rise} weight=3", rise, f"{rise} when=price<1")
+    strategies = config.strategy.model_copy(update={"strategies": lines})
+    world = play(config.model_copy(update={"strategy": strategies}), Line([*climb(), *heartbeats(3, 20)]), seconds=20)
+    (made,) = world.session.kernel.trades
+    assert (made.lots, made.reason) == (3, Reason.TIME)
+    assert world.last.refusals == {Refusal.POSITION_OPEN: 1, Refusal.REGIME: 1}
+    assert world.last.strategy == f"{rise} + {rise} 2 + {rise} 3"

@@ -43,7 +43,7 @@ GOLDEN = [  # strategy, market, trades, of them long, and how they ended
     ("crypto_vwap_rsi", "ltcusdt", 9, 8, {"END": 1, "SL": 5, "TP": 3}),
     ("swing", "spy_minutes", 11, 11, {"SESSION": 3, "SL": 5, "TP": 3}),
     ("swing", "spy_overnight", 30, 30, {"END": 1, "SL": 23, "TP": 6}),
-    ("pairs", "spy_dia", 145, 73, {"SESSION": 2, "SL": 63, "TP": 80}),
+    ("pairs", "spy_dia", 147, 74, {"SESSION": 2, "SL": 62, "TP": 78, "WHEN": 5}),
     ("smart_money", "ltcusdt", 4, 0, {"SL": 3, "TP": 1}),
     ("smart_money", "spy_minutes", 50, 17, {"SL": 29, "TP": 21}),
     ("smart_money", "es", 20, 10, {"END": 1, "SESSION": 1, "SL": 4, "TIME": 14}),
