@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -72,13 +73,19 @@ class SessionJournal:
         self.directory = directory
         self.inputs = self.decided = 0
         self._folded = blake2b(digest_size=16)
+        self._lock: int | None = None
+        made = False
         try:
             directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             directory.mkdir(mode=0o700)
+            made = True
             self._lock = lock(directory)
             session = blake2b(directory.name.encode(), digest_size=16).digest()
             self._segments = SegmentWriter(directory, session, size=segment_bytes, disk=disk, mapped=mapped)
         except OSError as error:
+            if made:
+                self._unlock()
+                shutil.rmtree(directory, ignore_errors=True)
             raise JournalFailed(
                 f"the journal cannot be started: {error.strerror or error}",
                 where=str(directory),
@@ -87,8 +94,14 @@ class SessionJournal:
         try:
             self._segments.append(MANIFEST, 1, orjson.dumps(manifest))
         except JournalFailed:
+            self._unlock()
             self._segments.close(None)
             raise
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def record(self, event: Taken) -> None:
         """Write an input, before anything is decided on it; a block of ticks of at most 8,192 rows.
@@ -161,6 +174,5 @@ class SessionJournal:
                 self._segments.append(SUMMARY, 1, orjson.dumps(summary))
                 mark = SEALED
         finally:
-            if self._lock is not None:
-                os.close(self._lock)
+            self._unlock()
             self._segments.close(mark)

@@ -29,7 +29,7 @@ from engine.events import Command, CommandName, End, EngineFault, FeedGap, FeedH
 from engine.journal import MemoryJournal, SessionJournal
 from engine.journal_segments import JournalFailed
 from engine.kernel import Input, Kernel
-from engine.lineup import labels, line_up
+from engine.lineup import Line, labels, line_up
 from engine.model import Clock, Instrument, TickBlock
 from engine.ports import FeedBatch, FeedState, Journal
 from engine.recording import RecordedKernel, line_of, open_journal
@@ -161,11 +161,16 @@ class PaperSession:
     @staticmethod
     def make_kernel(config: Config, instruments: Sequence[Instrument], journal: Journal) -> Kernel:
         """Compose the kernel of a paper session as configured; a replay does the same."""
-        paper, risk = config.paper, config.risk
         line = line_of(config)
+        return make_kernel(instruments, line, PaperSession.settings_of(config, line), journal, show_vwap=True)
+
+    @staticmethod
+    def settings_of(config: Config, line: Line) -> Settings:
+        """Everything besides ticks and strategy that decides what a session does."""
+        paper, risk = config.paper, config.risk
         # A live feed may quote or not: what the first tick shows is not known yet, so `auto` means touch.
         fills = "touch" if paper.fills == "auto" else paper.fills
-        settings = Settings(
+        return Settings(
             venue=VenueModel(
                 fills=fills,
                 spread=paper.spread,
@@ -184,7 +189,6 @@ class PaperSession:
             size=chosen_size(line, config.sizing.size or None),
             **chosen_limits(line, risk.profile, risk.given),
         )
-        return make_kernel(instruments, line, settings, journal, show_vwap=True)
 
     @property
     def _strategy_name(self) -> str:

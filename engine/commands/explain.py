@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,6 +44,10 @@ def explain(
     whole_run: Annotated[
         bool, typer.Option("--why-not", help="Over the whole file: what each condition held back.")
     ] = False,
+    session: Annotated[
+        str | None,
+        typer.Option("--session", metavar="SESSION", help="A recorded session, or 'last', in place of a file."),
+    ] = None,
     strategy: StrategyFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -54,6 +59,9 @@ def explain(
         what = "--at TIME and --why-not: not both" if whole_run else "one of --at TIME and --why-not is needed"
         fix = "--at asks about one moment, --why-not about the whole file"
         raise UserError(what, fix=fix, exit_code=ExitCode.USAGE)
+    if session is not None:
+        _explain_session(session, at, recording, trading, strategy, as_json)
+        return
     recording.check()
     loaded = trading.load(strategy)
     from engine.backtesting import make_settings
@@ -74,9 +82,30 @@ def explain(
         for each in run:
             _show_run(each)
         return
-    found = moment.explain(file, chosen, settings, at_ns)
+    _show_all(moment.explain(file, chosen, settings, at_ns), at_ns, as_json)
+
+
+def _explain_session(
+    session: str, at: str | None, recording: Recording, trading: Trading, strategy: Any, as_json: bool
+) -> None:
+    """Explain a moment of a recorded session, which has settings and a strategy of its own."""
+    from engine.commands.journal import journal_of
+    from engine.quantities import parse_time_ns
+    from engine.tools.explain_session import explain_session
+
+    own = [getattr(trading, one.name) for one in fields(trading) if one.name != "config_file"]
+    if at is None or recording.named or strategy or any(own):
+        what = "--session goes with --at TIME, and with the flags of neither files nor strategies"
+        raise UserError(what, fix="a session was recorded with its own settings", exit_code=ExitCode.USAGE)
+    at_ns = parse_time_ns(at, where="flag --at")
+    _show_all(explain_session(journal_of(session, trading.config_file), at_ns), at_ns, as_json)
+
+
+def _show_all(found: list[Explanation], at_ns: int, as_json: bool) -> None:
     if as_json:
-        write_json({"schema": moment.SCHEMA, "at_ns": at_ns, "explanations": [one.to_json() for one in found]})
+        from engine.tools.explain import SCHEMA
+
+        write_json({"schema": SCHEMA, "at_ns": at_ns, "explanations": [one.to_json() for one in found]})
         return
     for one in found:
         _show(one)

@@ -5,7 +5,7 @@ The same kernel runs over the ticks up to that moment and no further, so what is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from math import nan
 from typing import Any
@@ -24,9 +24,9 @@ from engine.events import (
     TimePassed,
 )
 from engine.journal import MemoryJournal
-from engine.kernel import Kernel
+from engine.kernel import Input, Kernel
 from engine.lanes import Lane
-from engine.model import Side
+from engine.model import Side, TickBlock
 from engine.readings import ConditionView
 from engine.results import Settings
 from engine.session_rules import SessionRules
@@ -100,23 +100,42 @@ def explain(file: TickFile, strategy: Strategy, settings: Settings, at_ns: int) 
 
 def explain_rows(file: TickFile, strategy: Strategy, settings: Settings, rows: int, at_ns: int) -> list[Explanation]:
     """Explain what was known after the first ``rows`` records, at ``at_ns``, which is not before any of them."""
-    clock = engine_time(file.block)
-    block = file.block.part(0, rows)
+    return explain_inputs(file, strategy, settings, [file.block.part(0, rows)], at_ns)
+
+
+def explain_inputs(
+    file: TickFile, strategy: Strategy, settings: Settings, inputs: Iterable[Input], at_ns: int
+) -> list[Explanation]:
+    """Explain what was known after these inputs, at ``at_ns``; of ``file`` only its instruments and name count.
+
+    Raises:
+        DataError: nothing was traded in them.
+    """
     journal = MemoryJournal()
     singles = [part for tree in sides_of(strategy).values() for part in tree.singles()]
     watchers = [watching(strategy, part.condition) for part in singles]
     rules = SessionRules.read(settings.session_rules)
     kernel = compose(file, [strategy, *watchers], settings, journal, rules=rules)
-    kernel.process(block)
+    traded_ns: dict[int, int] = {}  # engine time of each instrument's last trade
+    clock_ns = 0
+    for event in inputs:
+        kernel.process(event)
+        if isinstance(event, TickBlock) and len(event):
+            clock = np.maximum(engine_time(event), clock_ns)
+            clock_ns = int(clock[-1])
+            for index in range(len(file.instruments)):
+                traded = np.flatnonzero(is_trade(event) & of_instrument(event, index))
+                if len(traded):
+                    traded_ns[index] = int(clock[traded[-1]])
+    if not traded_ns:
+        raise DataError(f"no trade at or before {np.datetime64(at_ns, 'ns')} UTC", where=file.source)
     kernel.process(TimePassed(at_ns))
     in_session = find_calendar(settings.calendar).session_index(at_ns) >= 0
-    found = []
-    for index, lanes in enumerate(lanes_of(kernel)):
-        traded = np.flatnonzero(is_trade(block) & of_instrument(block, index))
-        if lanes and len(traded):
-            moment = _Moment(kernel, lanes, singles, journal)
-            found.append(moment.explanation(int(clock[traded[-1]]), in_session))
-    return found
+    return [
+        _Moment(kernel, lanes, singles, journal).explanation(traded_ns[index], in_session)
+        for index, lanes in enumerate(lanes_of(kernel))
+        if lanes and index in traded_ns
+    ]
 
 
 class _Moment:

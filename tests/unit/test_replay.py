@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from engine import _journal, backtesting, session
 from engine.cli import main
 from engine.errors import DataError, NotFoundError
-from engine.events import DayStarted, End, OrderFilled, Refusal, SignalDeclined, SignalRefused
+from engine.events import DayStarted, End, OrderFilled, OrderSubmitted, Refusal, SignalDeclined, SignalRefused
 from engine.journal import JournalFailed, SessionJournal
 from engine.journal_codec import MANIFEST, SUMMARY, KernelState, is_input
 from engine.journal_reader import JournalReader
@@ -35,7 +35,7 @@ from engine.replay import Replay, Run, first_difference
 from engine.tools.recorded import recorded_ticks
 from tests.sim.clock import SECOND_NS, WALL_NS
 from tests.unit import session_world
-from tests.unit.session_world import Line, World, climb, heartbeats, play, rise_config
+from tests.unit.session_world import Line, World, climb, heartbeats, play, rise_config, trade
 
 LINE = Line([*climb(), *heartbeats(3, 9)])
 
@@ -420,6 +420,35 @@ def test_export_of_ticks_is_read_by_backtest_and_of_decisions_by_anything(settin
     assert pl.read_parquet(tmp_path / "d.parquet")["type"].to_list() == [row["type"] for row in rows]
 
 
+def test_a_moment_of_a_session_is_explained(settings, capsys):
+    """Before the rise, on it, and after the time stop; with what was known then and nothing more."""
+    entered = next(one for one in settings.replay.recorded.decisions if isinstance(one, OrderSubmitted))
+    answers = []
+    for at_ns in (entered.ts_ns - 1, entered.ts_ns, entered.ts_ns + 8 * SECOND_NS):
+        code, out, err = leaves(capsys, "explain", "--session", "last", "--at", str(at_ns), "--json")
+        assert (code, err) == (0, "")
+        answers.append(json.loads(out)["explanations"][0])
+    before, during, after = answers
+    assert (before["state"], before["position"], before["ts_ns"]) == ("none", "flat", entered.ts_ns - SECOND_NS // 2)
+    assert (during["state"], during["position"], during["ts_ns"]) == ("long", "long", entered.ts_ns)
+    assert any(said.startswith("OrderSubmitted") for said in during["decisions"])
+    assert (after["position"], after["ts_ns"]) == ("flat", entered.ts_ns), "time alone has closed it"
+    code, out, _ = leaves(capsys, "explain", "--session", "last", "--at", str(entered.ts_ns))
+    assert code == 0
+    assert "a long position is open" in out
+
+
+def test_what_came_between_the_ticks_is_explained_too(config, tmp_path, capsys):
+    """A signal that was refused because the feed had been silent; the ticks alone would have let it through."""
+    quiet = [(0.5 * n, [trade(n + 1)]) for n in range(6)]
+    play(config, Line([*quiet, (6.0, [trade(7), trade(8, 100.10)]), *heartbeats(7, 9)]), seconds=9)
+    (tmp_path / "microburst.toml").write_text(f'[journal]\ndirectory = "{config.journal.directory}"\n')
+    code, out, _ = leaves(capsys, "explain", "--session", "last", "--at", "2040-01-01T00:00:00")
+    assert code == 0
+    assert "was refused" in out
+    assert "FEED_STALE" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -429,6 +458,11 @@ def test_export_of_ticks_is_read_by_backtest_and_of_decisions_by_anything(settin
         (["journal", "verify", "tset"], 5, "did you mean 'test'?"),
         (["parity", "nothing"], 5, "no session 'nothing'"),
         (["journal", "cat"], 2, "--help"),
+        (["explain", "--session", "last", "--why-not"], 2, "--session goes with --at"),
+        (["explain", "--session", "last", "--at", "2026-01-01", "--ticks", "x.csv"], 2, "--session goes with --at"),
+        (["explain", "--session", "last", "--at", "2026-01-01", "--set", "a=1"], 2, "--session goes with --at"),
+        (["explain", "--session", "last", "--at", "2001-01-01T00:00:00"], 4, "no trade at or before 2001-01-01"),
+        (["explain", "--session", "never", "--at", "2001-01-01T00:00:00"], 5, "no session 'never'"),
     ],
 )
 def test_mistakes_are_one_line(settings, capsys, arguments, code, said):

@@ -1,0 +1,69 @@
+"""Why a session traded or did not at one moment: what it had been given by then, through the same rule again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from engine.errors import ConfigError
+from engine.events import Command, EngineFault, TimePassed
+from engine.journal_codec import is_input
+from engine.journal_reader import JournalReader, read_manifest
+from engine.kernel import Input
+from engine.model import TickBlock
+from engine.recording import line_of
+from engine.replay import config_of
+from engine.session import PaperSession
+from engine.store import TickFile
+from engine.strategy import Strategy
+from engine.tools.explain import Explanation, explain_inputs
+from engine.tools.recorded import instruments_of
+
+
+def explain_session(directory: Path, at_ns: int) -> list[Explanation]:
+    """Explain the last trade of a recorded session at or before ``at_ns``, one entry per instrument.
+
+    What came between the ticks counts too: gaps of the feed, commands, and when it was too old to be traded on.
+
+    Raises:
+        DataError: nothing had traded by then.
+        ConfigError: the session traded by several strategies at once.
+    """
+    manifest = read_manifest(directory)
+    config = config_of(manifest)
+    line = line_of(config)
+    if not isinstance(line, Strategy):
+        what = "the session traded by several strategies at once, and one is explained at a time"
+        raise ConfigError(what, where=str(directory), fix="see what they decided: microburst journal cat --decisions")
+    nothing = np.empty(0, np.int64)
+    file = TickFile(TickBlock(nothing, nothing, nothing), instruments_of(manifest), source=str(directory))
+    settings = PaperSession.settings_of(config, line)
+    return explain_inputs(file, line, settings, inputs_until(directory, at_ns), at_ns)
+
+
+def inputs_until(directory: Path, at_ns: int) -> Iterator[Input]:
+    """Yield a session's inputs up to a moment of engine time, and of the block that reaches beyond it the part before.
+
+    Engine time is the latest that was seen; what has no time of its own happened when the input before it did.
+    """
+    clock_ns = 0
+    for entry in JournalReader(directory):
+        if not is_input(entry.kind):
+            continue
+        event: Input = entry.event()  # type: ignore[assignment]  # what is an input is one
+        if isinstance(event, TickBlock):
+            engine_ns = np.maximum(np.maximum.accumulate(event.ts_ns), clock_ns)
+            rows = int(np.searchsorted(engine_ns, at_ns, side="right"))
+            if rows:
+                clock_ns = int(engine_ns[rows - 1])
+                yield event.part(0, rows)
+            if rows < len(event):
+                return
+            continue
+        if isinstance(event, TimePassed | Command | EngineFault):
+            if event.ts_ns > at_ns:
+                return
+            clock_ns = max(clock_ns, event.ts_ns)
+        yield event
