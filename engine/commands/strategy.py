@@ -202,12 +202,13 @@ def describe(strategy: type[Strategy]) -> dict[str, Any]:
     from engine.exits import written
     from engine.rules import Condition, Expr, Param, Regime
 
-    declared = {name: value for owner in reversed(strategy.__mro__) for name, value in vars(owner).items()}
-    rules = {
-        name: _without_name(value)
-        for name, value in declared.items()
+    declared = {
+        name: value
+        for owner in reversed(strategy.__mro__)
+        for name, value in vars(owner).items()
         if isinstance(value, Expr | Condition | Regime) and not isinstance(value, Param)
     }
+    rules = {name: _without_name(value) for name, value in declared.items()}
     exits = strategy.exits if isinstance(strategy.exits, tuple) else (strategy.exits,)
     rules["exits"] = ", ".join(written(item) for item in exits)
     return {
