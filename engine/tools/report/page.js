@@ -58,11 +58,11 @@ function name(title, y) { // drawn last, on a seam of the background: readable o
 function timeAxis(w, h) {
   const span = view[1] - view[0], step = STEPS.find(s => s >= span / (w / 110)) || STEPS[STEPS.length - 1];
   let until = -Infinity, shown = "";
-  const put = (at, label, date) => {
-    const x = px(at, w);
-    if (x < until || x > w - RIGHT || at < view[0]) return;
+  const put = (place, label, date) => {
+    const x = px(place, w);
+    if (x < until || x > w - RIGHT || place < view[0]) return;
     pen.beginPath(); pen.moveTo(Math.round(x) + 0.5, TOP); pen.lineTo(Math.round(x) + 0.5, h - BOTTOM); pen.globalAlpha = 0.6; pen.stroke(); pen.globalAlpha = 1;
-    pen.fillText(label, Math.max(x, LEFT + 34), h - 8); until = x + 84; shown = date;
+    const at = Math.max(x, LEFT + 34); pen.fillText(label, at, h - 8); until = at + 84; shown = date;
   };
   pen.textAlign = "center"; pen.textBaseline = "alphabetic"; pen.fillStyle = colour("quiet"); pen.strokeStyle = colour("line"); pen.lineWidth = 1;
   for (const [begin, end, x0] of segments) {
