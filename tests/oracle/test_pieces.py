@@ -18,6 +18,7 @@ import engine
 from engine import BacktestResult, events
 from engine.backtesting import make_kernel, make_strategy
 from engine.journal import MemoryJournal
+from engine.lineup import entrants_of
 from engine.model import TickBlock
 from tests.oracle.momentum_burst import Params, run
 from tests.oracle.parameter_sets import PARAMETER_SETS
@@ -49,7 +50,7 @@ def in_pieces(whole: BacktestResult, columns: Columns, params: Params, cuts: Cut
         else:
             kernel.process(TickBlock(**{name: column[start:stop] for name, column in columns.items()}))
     kernel.process(events.End())
-    return BacktestResult(whole.file, strategy, whole.settings, kernel, journal)
+    return BacktestResult(whole.file, entrants_of(strategy), whole.settings, kernel, journal)
 
 
 def cuts_of(stream: Stream, words: list[str]) -> st.SearchStrategy[Cuts]:

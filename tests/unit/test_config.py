@@ -127,7 +127,7 @@ def test_strategy_parameters_merge_key_by_key(monkeypatch):
             "[sizing]\nsize = 'large'",
             "microburst.toml:2: sizing.size: 'large' is not a size; write 3 units, 500 dollars",
         ),
-        ("[paper]\nfills = 'lst'", "microburst.toml:2: paper.fills = lst: should be 'auto', 'last' or 'touch'"),
+        ("[paper]\nfills = 'lst'", "microburst.toml:2: paper.fills = lst: should be 'auto', 'last', 'touch'"),
         ("paper.spread = -1", "microburst.toml:1: paper.spread: -1 is negative"),
         ("[feed]\nstale_after = '2 days'", "microburst.toml:2: feed.stale_after: '2 days' is not a duration"),
         ("[session]\ncalendar = 'us_equity'", "microburst.toml:2: session.calendar: there is no calendar 'us_equity'"),
