@@ -125,10 +125,12 @@ def read_entrant(text: str, where: str = "") -> Entrant:
 
 
 def context_of(strategy: Strategy) -> frozenset[str]:
-    """The symbols of which a strategy's rule reads values with ``of``."""
+    """The symbols of which a strategy's rule, exits, entry and size read values with ``of``."""
     rule = [one for one in strategy.conditions() if one is not None]
     plan = strategy.exit_plan()
-    further = (plan.when, strategy.entry_plan().price)
+    further = [plan.when, strategy.entry_plan().price]
+    if strategy.size is not None:
+        further += [*strategy.size.distances().values(), *strategy.size.numbers().values()]
     parts: list[Part] = [*rule, *plan.distances.values(), *(part for part in further if part is not None)]
     return frozenset(symbol for part in parts for symbol in _others_in(part, strategy.parameters))
 

@@ -15,8 +15,11 @@ from engine import Strategy
 from engine.backtesting import backtest, load_ticks
 from engine.errors import UserError
 from engine.lineup import context_of, labels, line_up, read_entrant, traded_by
-from engine.model import Instrument
+from engine.model import Instrument, TickBlock
+from engine.regimes import volatility_index
 from engine.rules import Param, TimeStop, falling, of, price, rising, seconds, symbol
+from engine.sizing import Scaled, Units
+from engine.store import TickFile
 from mock_server.market import generate
 
 NAMES = ("ts_ns", "price_ticks", "size_lots", "bid_ticks", "ask_ticks", "instrument")
@@ -159,6 +162,29 @@ def test_where_everything_is_only_read_nothing_is_left_to_trade(two):
     alone = [Instrument("X0")]
     with pytest.raises(UserError, match=r"it reads X0 and there is no other symbol to trade; .* say symbols=X0"):
         traded_by(line_up([WithContext])[0], alone)
+
+
+class BySize(Strategy):
+    """Ten shares after an uptick; half as many in an elevated market, none in an extreme one."""
+
+    long = rising(price, 1)
+    exits = (TimeStop(seconds(1)),)
+    size = Scaled(Units(10), volatility_index("VIX"), {"ELEVATED": "0.5", "EXTREME": 0})
+
+
+def test_the_old_rule_smaller_in_an_elevated_market_and_none_in_an_extreme_one():
+    """An uptick each three seconds; the index before it at 14, 20, 20.01, 30 and 30.01. 30 is not above 30."""
+    index, stock = [1400, 2000, 2001, 3000, 3001], [10_000, 10_001, 10_001]
+    rows = [(3 * n + k, (value, tick)) for n, value in enumerate(index) for k, tick in enumerate(stock)]
+    block = TickBlock(
+        ts_ns=np.repeat([1_704_205_800 + second for second, _ in rows], 2) * 10**9,
+        price_ticks=np.array([pair for _, pair in rows], np.int64).ravel(),
+        size_lots=np.ones(2 * len(rows), np.int64),
+        instrument=np.tile(np.array([0, 1], np.uint16), len(rows)),
+    )
+    run = backtest(TickFile(block, [Instrument("VIX"), Instrument("X")], source="by hand"), BySize)
+    assert [(trade.symbol, trade.lots) for trade in run.trades] == [("X", 10), ("X", 10), ("X", 5), ("X", 5)]
+    assert [note.reason for note in run.refusals] == ["NO_SIZE"]
 
 
 # ---------------------------------------------------------------- lines
