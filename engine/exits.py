@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
 from fractions import Fraction
+from functools import partial
+from math import lcm
 from typing import Any
 
 from engine.grammar import Condition, Expr, Kind, Quantity, RuleError, condition, said
@@ -184,7 +186,8 @@ EXITS = (Stop, Target, TimeStop, Flat, BreakEven, Trailing, Decay, Opposite, End
 class Level:
     """One of several targets, or one that rests: at a ratio, a multiple of the stop, or the distance of its number."""
 
-    share: Fraction
+    share: int  # in as many parts as ``whole`` says, the same for all levels of a plan
+    whole: int
     resting: bool
     ratio: Fraction | None = None
     reward: Fraction | None = None
@@ -296,23 +299,24 @@ def levels_of(
     Raises:
         RuleError: they would close more than there is, or nothing.
     """
+    shares = [read(item.share).value for item in targets]
+    if not all(shares):
+        raise RuleError("a target closes nothing", where="exits", fix="give it a share, such as pct(50)")
+    if (total := sum(shares)) > 1:
+        what = f"the targets' shares come to {float(100 * total):g} %"
+        raise RuleError(what, where="exits", fix="let them come to 100 % at most: Target(x, share=pct(50))")
+    whole = lcm(*(share.denominator for share in shares))
     levels = []
-    for number, item in enumerate(targets, 1):
-        share = read(item.share).value
-        if not share:
-            raise RuleError("a target closes nothing", where="exits", fix="give it a share, such as pct(50)")
+    for number, (item, share) in enumerate(zip(targets, shares, strict=True), 1):
+        level = partial(Level, int(share * whole), whole, item.resting)
         match item.distance:
             case Reward(multiple=multiple):
                 assert isinstance(multiple, Param | Quantity)
-                levels.append(Level(share, item.resting, reward=read(multiple).value))
+                levels.append(level(reward=read(multiple).value))
             case Param() | Quantity():
-                levels.append(Level(share, item.resting, ratio=read(item.distance).value))
+                levels.append(level(ratio=read(item.distance).value))
             case _:
                 name = f"target {number}"
                 distances[name] = item.distance
-                levels.append(Level(share, item.resting, distance=name))
-    total = sum(level.share for level in levels)
-    if total > 1:
-        what = f"the targets' shares come to {float(100 * total):g} %"
-        raise RuleError(what, where="exits", fix="let them come to 100 % at most: Target(x, share=pct(50))")
+                levels.append(level(distance=name))
     return tuple(levels)

@@ -73,14 +73,15 @@ class Take:
     """One of several targets of an open position, or one that rests at the venue."""
 
     price_ticks: int
-    until: Fraction  # share of the entry that is closed once this target and those before it are
-    since: Fraction  # the same before it
+    until: int  # share of the entry that is closed once this target and those before it are, in parts of ``whole``
+    since: int  # the same before it
+    whole: int
     resting: bool
     order: Order | None = None
 
     def lots(self, entered: int) -> int:
         """Its lots of an entry: rounded so that all targets' together are as near as lots allow, and exact in sum."""
-        return floor(entered * self.until) - floor(entered * self.since)
+        return entered * self.until // self.whole - entered * self.since // self.whole
 
 
 @dataclass(slots=True)
@@ -180,9 +181,9 @@ def takes_of(
         else:
             price = outward(entry + side * distances[level.distance], side)
         placed.append((bounded(price), level))
-    found, closed = [], Fraction(0)
+    found, closed = [], 0
     for price, level in sorted(placed, key=lambda one: side * one[0]):
-        found.append(Take(price, closed + level.share, closed, level.resting))
+        found.append(Take(price, closed + level.share, closed, level.whole, level.resting))
         closed += level.share
     return found
 

@@ -285,8 +285,9 @@ class Portfolio:
 def take_share(position: Position, cost: str, lots: int) -> int:
     """Take from a cost of a position's entry the share of the ``lots`` that are closed; the last take the rest."""
     whole: int = getattr(position, cost)
-    share = whole if lots == position.lots else rounded(Fraction(whole * lots, position.lots))
-    setattr(position, cost, whole - share)
+    share = whole if lots == position.lots or not whole else rounded(Fraction(whole * lots, position.lots))
+    if share:
+        setattr(position, cost, whole - share)
     return share
 
 

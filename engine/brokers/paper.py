@@ -104,12 +104,20 @@ class PaperBroker:
         if half is not None:
             return whole(last_ticks + order.side * half), last_ticks
         if bid_ticks and ask_ticks:
-            return ask_ticks if order.side > 0 else bid_ticks, whole(Fraction(bid_ticks + ask_ticks, 2))
+            return ask_ticks if order.side > 0 else bid_ticks, middle(bid_ticks, ask_ticks)
         return None, last_ticks
 
     def _fee(self, fee: Fee, value: int | Fraction, lots: int, order: Order) -> int:
+        if not fee.bps and not fee.per_unit:
+            return 0
         units = Fraction(lots * 10**self._portfolio.scale, 10 ** self._instruments[order.instrument].size_precision)
         return rounded(Fraction(value) * fee.bps * BPS + fee.per_unit * units)
+
+
+def middle(bid_ticks: int, ask_ticks: int) -> int | Fraction:
+    """The middle of a quote, as an integer where it is one."""
+    both = bid_ticks + ask_ticks
+    return Fraction(both, 2) if both & 1 else both >> 1
 
 
 def whole(price: Fraction) -> int | Fraction:
