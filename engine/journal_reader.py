@@ -98,6 +98,7 @@ class JournalReader:
         self.summary: dict[str, Any] = {}
         self.last: Entry | None = None
         self._sequence, self._checksum, self._session = 0, 0, b""
+        self._continues = False  # in another segment, as the mark at the end of this one says
 
     def __iter__(self) -> Iterator[Entry]:
         self._reset()
@@ -123,7 +124,7 @@ class JournalReader:
             yield from self._records(path, number, data)
             if self.problem or self.sealed:
                 return
-            if self.last is None or self.last.kind != NEXT_SEGMENT:
+            if not self._continues:
                 if number < last and self._is_used(number + 1):
                     self.problem = f"{path}: byte {self._at:,}: records are missing before the next segment"
                 return
@@ -178,7 +179,7 @@ class JournalReader:
 
     def _records(self, path: Path, number: int, data: bytes) -> Iterator[Entry]:
         scanner = _journal.Scanner(data, HEADER_BYTES, self._sequence, self._checksum)
-        self._at = HEADER_BYTES
+        self._at, self._continues, ended = HEADER_BYTES, False, False
         while scanner.step():
             payload = scanner.payload
             entry = Entry(scanner.sequence - 1, scanner.type, scanner.version, scanner.rows, payload, path, self._at)
@@ -189,11 +190,11 @@ class JournalReader:
             if entry.kind == SUMMARY:
                 self.summary = entry.plain()
             elif entry.kind in (NEXT_SEGMENT, SEALED):
+                ended = True
                 break
             yield entry
         self.size += self._at
         self._sequence, self._checksum = scanner.sequence, scanner.checksum
-        ended = self.last is not None and self.last.kind in (NEXT_SEGMENT, SEALED) and self.last.path == path
         if scanner.problem:
             self.problem = f"{path}: byte {scanner.at:,}: {scanner.problem}"
         elif ended and not scanner.empty_rest():
@@ -201,7 +202,8 @@ class JournalReader:
         elif not ended and len(data) < self._segment_size:
             self.problem = f"{path}: byte {scanner.at:,}: the segment is cut off after {len(data):,} bytes"
         else:
-            self.sealed = ended and self.last is not None and self.last.kind == SEALED
+            self._continues = scanner.type == NEXT_SEGMENT and ended
+            self.sealed = scanner.type == SEALED and ended
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

@@ -228,3 +228,14 @@ def test_segments_are_ready_before_they_are_needed(tmp_path):
     assert journal._segments._segment.number > 3
     journal.close("done")
     assert (tmp_path / "s" / "000000.mbj").stat().st_size == SEGMENT > HEADER_BYTES
+
+
+def test_a_segment_that_was_begun_and_has_no_record_yet_is_no_damage(tmp_path):
+    """Killed between the header of a segment and its first record."""
+    journal = SessionJournal(tmp_path / "s", MANIFEST, segment_bytes=SEGMENT)
+    assert fill(journal, 100) == 100
+    journal._segments._change_over()
+    journal._segments.close(None)
+    reader = JournalReader(tmp_path / "s").check()
+    assert (reader.problem, reader.sealed) == ("", False)
+    assert len(events(tmp_path / "s")) == 200
