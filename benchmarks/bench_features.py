@@ -27,7 +27,11 @@ from benchmarks.scale import rounds, scaled
 from engine import indicators as i
 from engine import rules as r
 from engine import structure as s
+from engine._core import Core
+from engine.compiler import Compiler
+from engine.grammar import Condition, Joined
 from engine.kernel import Kernel
+from engine.readings import ConditionView
 from engine.strategy import Strategy
 
 TICKS = scaled(2_000_000)
@@ -38,23 +42,29 @@ STRATEGIES = 100
 
 
 class Prototype(Strategy):
-    """The design's prototype: six features and nine conditions, with a threshold for the move that none reaches."""
+    """The design's prototype: six features and nine comparisons, with a threshold for the move that none reaches.
 
-    entry = r.Param(r.pct(90), "least net move over 15 s", low=0)
+    The features: change, price range, volume, VWAP and mean size over 15 s, and the volume of the last second. The
+    comparisons: the move up and down, the range from below and above, the last second's volume against that of
+    15 s and that against a number, the price above and below VWAP, the mean size against a number.
+    """
+
+    least_move = r.Param(r.pct(90), "least net move over 15 s", low=0)
 
     move = r.change(r.seconds(15))
-    surge = r.volume_ratio(r.seconds(1), r.seconds(15))
     span = r.price_range(r.seconds(15))
+    traded = r.volume(r.seconds(15))
+    burst = r.volume(r.seconds(1))
     fair = r.vwap(r.seconds(15))
-    noise = r.stdev(r.seconds(15))
-    pace = r.trade_count(r.seconds(1))
+    typical = r.mean_size(r.seconds(15))
 
-    lively = (surge > 1.5) & (span >= r.pct("0.1")) & (noise >= 0.005) & (noise <= 5) & (pace >= 20)
-    long = (move >= entry) & (r.price > fair) & lively
-    short = (move <= -entry) & (r.price < fair) & lively
+    moving = (span >= r.pct("0.1")) & (span <= r.pct(50))
+    lively = (burst.rate() > 1.5 * traded.rate()) & (traded >= 100) & (typical >= 2)
+    long = (move >= least_move) & (r.price > fair) & moving & lively
+    short = (move <= -least_move) & (r.price < fair) & moving & lively
 
 
-PROTOTYPE_FEATURES = [getattr(Prototype, name) for name in ("move", "surge", "span", "fair", "noise", "pace")]
+PROTOTYPE_FEATURES = [getattr(Prototype, name) for name in ("move", "span", "traded", "burst", "fair", "typical")]
 CONDITIONS = 9
 
 W = r.seconds(15)
@@ -204,23 +214,64 @@ def bench_cost_per_feature(benchmark: BenchmarkFixture, ticks: Ticks, capsys: py
         print(f"\n{table(costs)}")
 
 
-@pytest.mark.parametrize("together", [None, 1], ids=["in blocks", "one tick at a time"])
-def bench_prototype(benchmark: BenchmarkFixture, ticks: Ticks, together: int | None) -> None:
-    """The six features and nine conditions with their lane, through the kernel; nothing fires."""
-    records = engine.TickBlock(**columns_of(ticks if together is None else ticks.head(SINGLES)))
-    kernels: list[Kernel] = []
+def lane_of_prototype(ticks: Ticks, records: engine.TickBlock) -> Callable[[], tuple[Core, Callable[[], object]]]:
+    """The kernel's way: the nine comparisons joined to a state, and the lane that looks for entries in it."""
 
-    def fresh() -> tuple[tuple[Kernel], dict[str, Any]]:
+    def fresh() -> tuple[Core, Callable[[], object]]:
         kernel = kernel_of(ticks, [Prototype()])
-        if together is not None:
-            kernel.core.set_block(together)
-        kernels.append(kernel)
-        return (kernel,), {}
+        assert len(kernel.lanes[0].rule.views) == CONDITIONS
+        return kernel.core, lambda: kernel.process(records)
 
-    benchmark.pedantic(lambda kernel: kernel.process(records), setup=fresh, rounds=7, warmup_rounds=1)
+    return fresh
+
+
+def graph_of_prototype(ticks: Ticks, records: engine.TickBlock) -> Callable[[], tuple[Core, Callable[[], object]]]:
+    """The graph alone: six features and nine comparisons, each of them a column of its own for every trade."""
+
+    def fresh() -> tuple[Core, Callable[[], object]]:
+        compiler, views, strategy = Compiler(ours.INSTRUMENT), list[ConditionView](), Prototype()
+        for side in strategy.conditions():
+            assert side is not None
+            for comparison in comparisons_of(side):
+                compiler.condition(comparison, strategy.parameters, views)
+        assert len(views) == CONDITIONS
+        core = Core([compiler.program])
+        core.load(records.ts_ns, records.price_ticks, records.size_lots)
+        return core, core.advance
+
+    return fresh
+
+
+def comparisons_of(condition: Condition) -> list[Condition]:
+    """The comparisons of a condition, joints left out."""
+    if isinstance(condition, Joined):
+        return [*comparisons_of(condition.left), *comparisons_of(condition.right)]
+    return [condition]
+
+
+@pytest.mark.parametrize("made", [lane_of_prototype, graph_of_prototype], ids=["with the lane", "without the lane"])
+@pytest.mark.parametrize("together", [None, 1], ids=["in blocks", "one tick at a time"])
+def bench_prototype(
+    benchmark: BenchmarkFixture,
+    ticks: Ticks,
+    together: int | None,
+    made: Callable[[Ticks, engine.TickBlock], Callable[[], tuple[Core, Callable[[], object]]]],
+) -> None:
+    """Six features and nine comparisons; nothing fires."""
+    records = engine.TickBlock(**columns_of(ticks if together is None else ticks.head(SINGLES)))
+    fresh = made(ticks, records)
+    cores: list[Core] = []
+
+    def armed() -> tuple[tuple[Callable[[], object]], dict[str, Any]]:
+        core, run = fresh()
+        if together is not None:
+            core.set_block(together)
+        cores.append(core)
+        return (run,), {}
+
+    benchmark.pedantic(lambda run: run(), setup=armed, rounds=7, warmup_rounds=1)
     note(benchmark, len(records))
-    assert len(kernels[-1].lanes[0].rule.views) == CONDITIONS
-    assert kernels[-1].core.trades_seen == len(records)
+    assert cores[-1].trades_seen == len(records)
 
 
 def bench_prototype_pushed_from_python(benchmark: BenchmarkFixture, ticks: Ticks) -> None:
@@ -254,7 +305,7 @@ def only_loop(rows: list[ours.Row]) -> None:
 SHARING: dict[str, Callable[[], list[Strategy]]] = {
     "1 strategy": lambda: [Prototype()],
     "100, equal rules": lambda: [Prototype(cooldown_signals=number) for number in range(STRATEGIES)],
-    "100, other thresholds": lambda: [Prototype(entry=f"{90 - number / 10}%") for number in range(STRATEGIES)],
+    "100, other thresholds": lambda: [Prototype(least_move=f"{90 - number / 10}%") for number in range(STRATEGIES)],
 }
 
 

@@ -199,7 +199,7 @@ cdef inline void find_entry(Lane* lane, const Tape* tape, const int* records, in
     lane.cursor = trades
     if k >= trades:
         return
-    if is_quiet(state):
+    if is_quiet(state) or (trades == 1 and state[0] == 0):
         lane.previous = 0
         return
     warm = first_warm(lane, tape, trades)

@@ -356,6 +356,14 @@ cdef class Program:
             node.one = _windows.sum_size_one
         elif node.work == _values.all_of:
             node.one = _values.all_of_one
+        elif node.work == _values.state:
+            node.one = _values.state_one
+        elif node.work == _windows.sum_price:
+            node.one = _windows.sum_price_one
+        elif node.work == _windows.sum_price_size:
+            node.one = _windows.sum_price_size_one
+        elif node.work == _windows.sum_price_squared:
+            node.one = _windows.sum_price_squared_one
 
     cdef pair_average(self):
         """Have the newest node, an exponential average, computed together with the one before it, if nothing minds.
@@ -653,6 +661,10 @@ cdef class Program:
         self.set_terms(node, column, sorted(terms, key=lambda term: len(term[1])), [])
         if shape == SHAPE_NARROW:
             node.work, node.one = _values.compare_narrow, _values.compare_narrow_one
+            if node.n_terms == 2:
+                node.one = _values.compare_two_narrow_one
+            elif node.n_terms == 3:
+                node.one = _values.compare_three_narrow_one
         elif shape == SHAPE_LINEAR:
             node.work, node.one = _values.compare_linear, _values.compare_linear_one
         elif is_product(node) and comparison in (CMP_GE, CMP_GT):

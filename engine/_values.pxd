@@ -202,17 +202,36 @@ cdef inline void compare_narrow(Tape* tape, Slot* slot, const Node* node, int m)
             out[k] = c0 * x0[k] + c1 * x1[k] + c2 * x2[k] >= least
 
 
-cdef inline void compare_narrow_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    """The same for one record."""
+cdef inline void say_narrow(Tape* tape, const Node* node, int64_t total) noexcept nogil:
+    """Whether the only record's ``total`` reaches zero: by one comparison, since it is whole and far from the edge."""
     cdef uint8_t* out = bools(tape, node.out)
-    cdef const Term* term = node.terms
-    cdef int64_t total = node.constant + term.coef * ints(tape, term.offset[0])[0]
-    if node.n_terms > 1:
-        total += term[1].coef * ints(tape, term[1].offset[0])[0]
-    if node.n_terms > 2:
-        total += term[2].coef * ints(tape, term[2].offset[0])[0]
-    out[0] = total > 0 or (total == 0 and node.k == CMP_GE)
+    out[0] = total >= (0 if node.k == CMP_GE else 1)
     out[BLOCK] = 0
+
+
+cdef inline int64_t first_term(Tape* tape, const Node* node) noexcept nogil:
+    return node.constant + node.terms.coef * ints(tape, node.terms.offset[0])[0]
+
+
+cdef inline void compare_narrow_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """The same for one record and one column; the next two for more."""
+    say_narrow(tape, node, first_term(tape, node))
+
+
+cdef inline void compare_two_narrow_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    cdef const Term* second = node.terms + 1
+    say_narrow(tape, node, first_term(tape, node) + second.coef * ints(tape, second.offset[0])[0])
+
+
+cdef inline void compare_three_narrow_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    cdef const Term* second = node.terms + 1
+    cdef const Term* third = node.terms + 2
+    say_narrow(
+        tape,
+        node,
+        first_term(tape, node)
+        + second.coef * ints(tape, second.offset[0])[0] + third.coef * ints(tape, third.offset[0])[0],
+    )
 
 
 cdef inline void compare_linear_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
@@ -648,3 +667,11 @@ cdef inline void state(Tape* tape, Slot* slot, const Node* node, int m) noexcept
     else:
         for k in range(m):
             out[k] = a[k] | ((b[k] & (a[k] ^ 1)) << 1)
+
+
+cdef inline void state_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """The same for one record."""
+    cdef uint8_t* out = bools(tape, node.out)
+    cdef uint8_t a = bools(tape, node.a)[0] if node.a >= 0 else 0
+    out[0] = a if a or node.b < 0 else bools(tape, node.b)[0] << 1
+    out[BLOCK] = 0

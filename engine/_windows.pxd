@@ -319,6 +319,24 @@ cdef inline void sum_price_squared(Tape* tape, Slot* slot, const Node* node, int
     wide_sum(tape, ints(tape, node.a), tape.total_price_squared, wides(tape, node.out), m)
 
 
+cdef inline void sum_price_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    ints(tape, node.out)[0] = <int64_t>(
+        <uint64_t>tape.running_price - <uint64_t>tape.total_price[ints(tape, node.a)[0] & tape.mask]
+    )
+
+
+cdef inline void sum_price_size_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    wides(tape, node.out)[0] = i128_sub(
+        tape.running_price_size, tape.total_price_size[ints(tape, node.a)[0] & tape.mask]
+    )
+
+
+cdef inline void sum_price_squared_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    wides(tape, node.out)[0] = i128_sub(
+        tape.running_price_squared, tape.total_price_squared[ints(tape, node.a)[0] & tape.mask]
+    )
+
+
 cdef inline void wide_sum(const Tape* tape, const int64_t* tail, const i128* totals, i128* out, int m) noexcept nogil:
     """Differences of running totals: each trade's is that before the trade which follows it."""
     cdef int64_t following = tape.head - m + 1, mask = tape.mask
