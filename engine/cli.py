@@ -32,6 +32,7 @@ from engine.commands import (
     risk,
     run,
     runs,
+    status,
     strategy,
     stress,
     whatif,
@@ -77,6 +78,7 @@ app.add_typer(strategy.app, name="strategy")
 app.command("lookahead")(lookahead.lookahead)
 app.add_typer(risk.app, name="risk")
 app.add_typer(calendar.app, name="calendar")
+app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
 app.add_typer(config.app, name="config")
 

@@ -24,6 +24,7 @@ class ExitCode(IntEnum):
     STOPPED = 7  # stopped by a risk rule or kill switch
     MISMATCH = 8  # parity or verification mismatch
     REFUSED = 9  # live not confirmed
+    STUCK = 10  # the watchdog ended a session that hung in a strategy's code
     HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,6 +27,7 @@ from engine.config import AUTO_FEED
 from engine.embedded import EmbeddedMarket
 from engine.errors import ExitCode, UnreachableError, UserError
 from engine.events import Command, CommandName, End, EngineFault, FeedGap, FeedHealthy, Refusal, TimePassed
+from engine.health import HealthFile
 from engine.journal import MemoryJournal, SessionJournal
 from engine.journal_segments import JournalFailed
 from engine.kernel import Input, Kernel
@@ -37,6 +39,7 @@ from engine.results import Settings
 from engine.telemetry import TelemetryServer
 from engine.telemetry_wire import Snapshot
 from engine.views import ViewBuilder
+from engine.watchdog import Watchdog
 from feeds.base import SystemTiming, Timing
 from feeds.guard import FeedLimits
 from feeds.ws import WebSocketFeed
@@ -59,6 +62,9 @@ OLD_NS = 250_000_000
 SETTLE_S = 1.0
 GAP_NS = 1_000_000_000
 """Held up for longer than this, the windows begin anew as well."""
+
+SLOW_NS = 50_000_000
+"""A strategy's own code that takes longer over one batch is warned about."""
 
 TEND_NS = 1_000_000_000
 """From one flush of the journal to the next."""
@@ -129,6 +135,7 @@ class PaperSession:
         gc.freeze()  # what exists now lives as long as the session: the collector need not look at it again
         self._look_at_clocks()  # the feed has been running meanwhile
         self._began_ns = self._seen_ns
+        self._publish()  # the first sign of life, before the first tick: from here on a hang is noticed
         consumer = asyncio.create_task(self._feed.deliver(self._take))
         painter = asyncio.create_task(self._paint())
         stopper = asyncio.create_task(self.stop.wait())
@@ -253,14 +260,18 @@ class PaperSession:
     def _decide(self, block: TickBlock, received_ns: int) -> None:
         if not self.view.started_ts_ns:
             self.view.started_ts_ns = int(block.ts_ns[0])  # a recording begins with its first record
+        asked_ns = self._timing.monotonic_ns()
         try:
             self._process(block)
         except UserError:
             raise  # the strategy's own mistake: it is asked nothing more, and the session ends
         except Exception as error:
             self._failed(error)
+        decided_ns = self._timing.monotonic_ns()
+        if decided_ns - asked_ns > SLOW_NS and any(lane.asks_strategy for lane in self.kernel.lanes):
+            log.warning("slow strategy", strategy=self._strategy_name, ms=(decided_ns - asked_ns) // 1_000_000)
         if received_ns >= self._began_ns:  # what came before had to wait for the session, not for the decision
-            self.view.latency.add(self._timing.monotonic_ns() - received_ns, len(block))
+            self.view.latency.add(decided_ns - received_ns, len(block))
         self.view.note(block)
 
     def _failed(self, error: Exception) -> None:
@@ -425,10 +436,24 @@ async def _run_recorded(
     """Run one session, with a journal unless that is switched off."""
     moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     journal = open_journal(config, feed.instruments, moment, mode=mode, clock=str(feed.clock))
-    session = PaperSession(config, feed, mode=mode, on_snapshot=on_snapshot, journal=journal)
+    health = HealthFile()
+
+    def stuck(why: str) -> None:
+        health.write("stuck", why)
+        print(f"error: {why}; this session is ended", file=sys.stderr, flush=True)
+        log.error("stuck", why=why)
+
+    def look(snapshot: Snapshot) -> None:
+        watchdog.beat()
+        health.look(snapshot)
+        on_snapshot(snapshot)
+
+    session = PaperSession(config, feed, mode=mode, on_snapshot=look, journal=journal)
     try:
-        await _run_until(session, moment, stop_event, config.session.duration)
+        with Watchdog(stuck) as watchdog:
+            await _run_until(session, moment, stop_event, config.session.duration)
     finally:
+        health.remove()
         if journal is not None:
             journal.close(session.ended)
     return session.exit_code

@@ -91,7 +91,7 @@ class TelemetryServer:
         self.health = TelemetryHealth()
         self._on_command = on_command
         self._commands = list(commands) if on_command else []
-        self._directory = directory or runtime_directory(os.environ, _user())
+        self._directory = directory or private_directory()
         self._server: asyncio.Server | None = None
         self._endpoint: Endpoint | None = None
         self._viewers: set[_Viewer] = set()
@@ -121,7 +121,7 @@ class TelemetryServer:
             mode=mode,
             started_mono_ns=time.monotonic_ns(),
         )
-        _write_private(endpoint_path(self._directory, self._endpoint.pid), self._endpoint.to_json())
+        write_private(endpoint_path(self._directory, self._endpoint.pid), self._endpoint.to_json())
         return self._endpoint
 
     def publish(self, snapshot: Snapshot) -> None:
@@ -350,6 +350,11 @@ def _append_thinning(points: list[tuple[Any, ...]], new: Sequence[tuple[Any, ...
         points[:older] = [points[index] for index in kept.tolist()]
 
 
+def private_directory() -> Path:
+    """Return this user's runtime directory, which :func:`make_private` creates or checks."""
+    return runtime_directory(os.environ, _user())
+
+
 def _user() -> str:
     return str(os.getuid()) if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
 
@@ -378,7 +383,7 @@ def make_private(directory: Path) -> None:
         raise ConfigError("the runtime directory is open to other users", where=str(directory), fix="chmod 700 it")
 
 
-def _write_private(path: Path, content: bytes) -> None:
+def write_private(path: Path, content: bytes) -> None:
     """Write ``content`` so that it appears whole or not at all, readable by this user only."""
     draft = path.with_suffix(".tmp")
     draft.unlink(missing_ok=True)

@@ -101,7 +101,19 @@ LAYERS = {
         ("hot", "words", "language", "domain"),
     ),
     "compositions": Layer(
-        engine("session", "recording", "replay", "views", "backtesting", "results", "lineup", "tools", "tools.*"),
+        engine(
+            "session",
+            "health",
+            "watchdog",
+            "recording",
+            "replay",
+            "views",
+            "backtesting",
+            "results",
+            "lineup",
+            "tools",
+            "tools.*",
+        ),
         ("hot", "words", "language", "domain", "shells", "core", "adapters", "compositions"),
     ),
     "entry": Layer(

@@ -146,7 +146,7 @@ UNCUT: dict[str, tuple[str, int, Check]] = {
         ),
     ),
     "garbage": ("garbage", 100, lambda h, n: sum(h.bad_frames.values()) == n and h.accepted == TICKS and not h.gaps),
-    "flood": ("flood", 5000, lambda h, n: not h.rejected and not h.bad_frames and h.accepted == TICKS),
+    "flood": ("flood", TICKS, lambda h, n: not h.rejected and not h.bad_frames and h.accepted == TICKS),
 }
 """For each weather in which nobody is cut off: its script, how often it must have happened, and what must follow."""
 

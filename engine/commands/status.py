@@ -1,0 +1,53 @@
+"""``microburst status``: what the running sessions are about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.commands.shared import JsonFlag, plain_table, write_json, write_table
+from engine.errors import NotFoundError
+
+
+def status(as_json: JsonFlag = False) -> None:
+    """Show the sessions of this user that run, and those that died without an end in order."""
+    from engine.health import SCHEMA, read_health
+    from engine.telemetry import private_directory
+
+    found = list(read_health(private_directory()))
+    if not found:
+        raise NotFoundError("no session is running", fix="start one with: microburst run")
+    if as_json:
+        write_json({"schema": SCHEMA, "sessions": found})
+        return
+    table = plain_table("session", "pid", "mode", "state", "feed", "positions", "day", right=["pid", "day"])
+    for report in found:
+        table.add_row(
+            str(report.get("session", "-")),
+            str(report["pid"]),
+            str(report.get("mode", "-")),
+            state_of(report),
+            str(report.get("feed", {}).get("state", "-")),
+            positions_of(report),
+            f"{report.get('daily_pnl', 0):+.2f}",
+        )
+    write_table(table)
+
+
+def state_of(report: dict[str, Any]) -> str:
+    """What to say of a session: its own word, unless it can no longer speak."""
+    from engine.health import SILENT_S
+
+    state = str(report["state"])
+    if state == "stuck":
+        return f"stuck: {report['last_error']}"
+    if not report["alive"]:
+        return "died"
+    if report["age_s"] > SILENT_S:
+        return f"no sign of life for {report['age_s']:.0f} s"
+    return f"halted: {report['halted']}" if report.get("halted") else state
+
+
+def positions_of(report: dict[str, Any]) -> str:
+    """The open positions in a line."""
+    held = report.get("positions", {})
+    return ", ".join(f"{symbol} {one['side']} {one['qty']:g}" for symbol, one in held.items()) or "-"
