@@ -291,6 +291,9 @@ def _made_with(found: dict[str, Any], symbols: Sequence[str]) -> Iterator[tuple[
     yield "slippage", f"{passport['slippage_bps']:g} bps"
     yield "fee", passport["fee"]
     yield "calendar", passport["calendar"]
+    yield "size", passport["size"]
+    limits = ", ".join(f"{name} {text}" for name, text in passport["risk"].items() if text != "off")
+    yield "limits", f"{passport['risk_profile']}: {limits or 'none'}"
 
 
 def _in_a_line_up(one: Mapping[str, Any]) -> str:

@@ -8,6 +8,8 @@ from engine.strategy import Strategy
 class Intraday(Strategy):
     """Entries within hours of the exchange's clock, not at midday; with the trend when that is asked for."""
 
+    risk_profile = "equities"
+
     entries_from = Param(at("09:45"), "time of day from which it may enter")
     entries_until = Param(at("15:30"), "time of day from which it may not")
     avoid_midday = Param(1, "1: no entry at midday; 0: midday is like any hour", low=0, high=1)

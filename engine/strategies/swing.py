@@ -23,6 +23,8 @@ from engine.structure import bullish_engulfing, hammer, morning_star
 class Swing(Strategy):
     """Long when enough of RSI bounce, support at an average, volume surge and candle pattern agree; held overnight."""
 
+    risk_profile = "equities"
+
     bar = Param(hours(1), "length of the bars", low="1s")
     rsi_length = Param(14, "bars of the RSI", low=1)
     oversold = Param("35", "RSI from below which the bounce begins", low=0, high=100)

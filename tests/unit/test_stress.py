@@ -134,7 +134,7 @@ def test_a_folder_without_recorded_crashes_is_refused(tmp_path):
 
 def test_recorded_crash_months_are_run_where_they_are_at_hand():
     folder = shared_file("equities/etf-minute-history").parents[1]
-    found = outcomes("vwap_scalp", folder, names=RECORDED)
+    found = outcomes("vwap_scalp", folder, names=RECORDED, risk_profile="standard")
     assert [one.scenario for one in found] == list(RECORDED)
     assert all(one.trades > 10 for one in found)
     assert all(one.refused == "" for one in found)
