@@ -19,6 +19,7 @@ import typer.core
 
 from engine.commands import (
     backtest,
+    bug_report,
     calendar,
     compare,
     config,
@@ -79,6 +80,7 @@ app.command("lookahead")(lookahead.lookahead)
 app.add_typer(risk.app, name="risk")
 app.add_typer(calendar.app, name="calendar")
 app.command("status")(status.status)
+app.command("bug-report")(bug_report.bug_report)
 app.command("doctor")(doctor.doctor)
 app.add_typer(config.app, name="config")
 

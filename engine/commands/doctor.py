@@ -41,15 +41,7 @@ def doctor(config_file: ConfigFlag = None, as_json: JsonFlag = False) -> int:
 
     Python, compiled modules, libraries, extras, clock, configuration, telemetry and the mock market's port.
     """
-    checks = [
-        *_python(),
-        *_compiled(),
-        *_libraries(),
-        *_extras(),
-        *_machine(),
-        *_configuration(config_file),
-        _mock_port(),
-    ]
+    checks = checks_of(config_file)
     if as_json:
         write_json({"schema": "microburst.doctor/1", "checks": [asdict(check) for check in checks]})
     else:
@@ -58,6 +50,19 @@ def doctor(config_file: ConfigFlag = None, as_json: JsonFlag = False) -> int:
             table.add_row(check.name, check.status, check.detail, check.fix)
         write_table(table)
     return ExitCode.FAILURE if any(check.status == "broken" for check in checks) else ExitCode.OK
+
+
+def checks_of(config_file: Path | None) -> list[Check]:
+    """Return every check, made now."""
+    return [
+        *_python(),
+        *_compiled(),
+        *_libraries(),
+        *_extras(),
+        *_machine(),
+        *_configuration(config_file),
+        _mock_port(),
+    ]
 
 
 def _python() -> Iterator[Check]:

@@ -1,0 +1,127 @@
+"""``microburst bug-report``: one archive with what somebody needs who was not there."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+import zipfile
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+
+from engine.commands.shared import ConfigFlag, JsonFlag, load_config, write_json
+from engine.errors import ConfigError, UserError
+
+SCHEMA = "microburst.bug-report/1"
+
+SECRET_WORDS = ("secret", "password", "passphrase", "token", "api_key")
+"""A setting with one of these in its name is not shown."""
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+def bug_report(
+    last: Annotated[str, typer.Option("--last", metavar="TIME", help="How far back, such as 5m or 2h.")] = "5m",
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE.zip", help="Where to. [microburst-report-TIME.zip]")
+    ] = None,
+    config_file: ConfigFlag = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Collect settings, versions, checks, log and recordings into one archive.
+
+    The recordings are those that were written to in that time, whole, because a replay begins at the beginning: unpack
+    the archive and run 'microburst replay journal/SESSION'. Look through it before you send it.
+    """
+    from feeds.base import SystemTiming
+
+    _, now_ns = SystemTiming().receive_stamp()
+    since_s = now_ns / 1e9 - seconds_of(last)
+    path = output or Path(time.strftime("microburst-report-%Y%m%d-%H%M%S.zip", time.gmtime()))
+    try:
+        private = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(private, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in contents(config_file, since_s):
+                archive.writestr(name, content)
+            names = archive.namelist()
+    except FileExistsError:
+        raise UserError("the file exists", where=str(path), fix="name another with --output") from None
+    except OSError as error:
+        raise UserError(error.strerror or str(error), where=str(path)) from None
+    if as_json:
+        write_json({"schema": SCHEMA, "file": str(path), "contents": names})
+        return
+    print(f"{path}: {len(names)} files; look through them before you send it")
+
+
+def seconds_of(text: str) -> float:
+    """Read ``90s``, ``5m`` or ``2h``.
+
+    Raises:
+        ConfigError: it is no such time.
+    """
+    number, unit = text.strip()[:-1], text.strip()[-1:]
+    if unit not in _UNITS or not number.isdecimal() or not int(number):
+        raise ConfigError(f"{text!r} is not a time", where="--last", fix="write for example 90s, 5m or 2h")
+    return int(number) * _UNITS[unit]
+
+
+def contents(config_file: Path | None, since_s: float) -> Iterator[tuple[str, bytes]]:
+    """Yield the name and content of every file of the archive; times are seconds of the Unix epoch."""
+    from engine import log
+    from engine.commands.doctor import checks_of
+    from engine.health import read_health
+    from engine.journal_sessions import root_of
+    from engine.telemetry import private_directory
+
+    loaded = load_config(config_file)
+    settings = {key: {"value": shown(key, value), "origin": found} for key, value, found in loaded.rows()}
+    packages = {one.metadata["Name"]: one.version for one in distributions()}
+    machine = {"python": platform.python_version(), "platform": platform.platform(), "packages": packages}
+    for name, facts in (
+        ("config", settings),
+        ("versions", machine),
+        ("doctor", [asdict(check) for check in checks_of(config_file)]),
+        ("health", list(read_health(private_directory()))),
+    ):
+        yield f"{name}.json", orjson.dumps(facts, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+    log_file = Path(loaded.config.log.file) if loaded.config.log.file else log.default_file()
+    yield "engine.log", b"".join(entries_since(log_file, since_s))
+    for file in recorded_since(root_of(loaded.config.journal.directory), since_s):
+        yield f"journal/{file.parent.name}/{file.name}", file.read_bytes()
+
+
+def shown(key: str, value: object) -> object:
+    """A setting's value, unless its name says that it is a secret."""
+    return "***" if any(word in key.lower() for word in SECRET_WORDS) and value not in ("", None) else value
+
+
+def entries_since(file: Path, since_s: float) -> Iterator[bytes]:
+    """Yield the log's entries that are no older, those of rotated files first."""
+    since = datetime.fromtimestamp(since_s, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
+    rotated = sorted(file.parent.glob(f"{file.name}.[0-9]*"), reverse=True)
+    for path in (*rotated, file):
+        if not path.is_file() or path.stat().st_mtime < since_s:
+            continue
+        for line in path.read_bytes().splitlines(keepends=True):
+            # Timestamps are ISO 8601 in UTC, so their order is that of the text.
+            _, found, rest = line.partition(b'"timestamp":')
+            if found and rest.lstrip(b' "')[:19] >= since:
+                yield line
+
+
+def recorded_since(root: Path, since_s: float) -> Iterator[Path]:
+    """Yield the files of the journals that were written to since then; locks are of this machine only."""
+    from engine.journal_sessions import LOCK, sessions
+
+    for directory in sessions(root):
+        files = sorted(path for path in directory.iterdir() if path.is_file() and path.name != LOCK)
+        if any(path.stat().st_mtime >= since_s for path in files):
+            yield from files

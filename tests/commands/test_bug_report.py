@@ -1,0 +1,65 @@
+"""The archive for somebody who was not there: what is in it, what is not, and that its recording replays."""
+
+from __future__ import annotations
+
+import json
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from engine.cli import main
+from engine.commands.bug_report import entries_since, seconds_of, shown
+from engine.errors import ConfigError
+
+
+def leaves(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    return int(ended.value.code or 0)
+
+
+@pytest.fixture(autouse=True)
+def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("MICROBURST_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_session_travels_in_an_archive_and_replays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert leaves("run", "--duration", "2s", "--quiet", "--mock-rate", "300") == 0
+    capsys.readouterr()
+    assert leaves("bug-report", "--last", "5m", "--output", "report.zip", "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert stat.S_IMODE((tmp_path / "report.zip").stat().st_mode) == 0o600
+    with zipfile.ZipFile("report.zip") as archive:
+        assert archive.namelist() == said["contents"]
+        assert {"config.json", "versions.json", "doctor.json", "health.json", "engine.log"} < set(said["contents"])
+        assert b'"event"' in archive.read("engine.log")
+        archive.extractall("elsewhere")
+    (journal,) = (tmp_path / "elsewhere" / "journal").iterdir()
+    assert not (journal / "lock").exists()
+    assert leaves("replay", str(journal)) == 0
+    assert leaves("bug-report", "--output", "report.zip") == 1
+    assert capsys.readouterr().err == "error: report.zip: the file exists; name another with --output\n"
+
+
+def test_entries_from_before_stay_out(tmp_path: Path) -> None:
+    log = tmp_path / "engine.log"
+    old, new = (f'{{"event": "x", "timestamp": "{year}-01-01T00:00:00Z"}}\n' for year in (2001, 2040))
+    (tmp_path / "engine.log.1").write_text(old + new)
+    log.write_text(new + old + "no entry\n")
+    assert list(entries_since(log, 1e9)) == [new.encode()] * 2
+
+
+@pytest.mark.parametrize("text", ["5", "0m", "m", "-5m", "5 parsecs", ""])
+def test_what_is_no_time(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"--last: .* is not a time; write for example 90s, 5m or 2h"):
+        seconds_of(text)
+
+
+def test_what_is_called_a_secret_is_not_shown() -> None:
+    assert shown("venue.api_key", "canary") == shown("a.TOKEN", "canary") == "***"
+    assert shown("venue.api_key", "") == ""
+    assert shown("paper.fee", "0.1%") == "0.1%"

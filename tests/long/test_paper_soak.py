@@ -1,0 +1,71 @@
+"""An hour of paper at 5,000 ticks/s with twenty cuts: memory and descriptors flat, every tick accounted for.
+
+``SOAK_SECONDS`` shortens the hour; what must hold stays the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from engine.config import Found, load
+from engine.session import PaperSession
+from engine.telemetry_wire import Snapshot
+from feeds.ws import WebSocketFeed
+
+SECONDS = float(os.environ.get("SOAK_SECONDS", "3600"))
+RATE = 5_000
+CUTS = 20
+SETTLED = 0.25  # of the time: from then on nothing may grow
+GROWTH_BYTES = 8 << 20
+
+pytestmark = pytest.mark.long
+
+
+async def test_an_hour_of_paper_with_twenty_cuts(
+    record_property: Callable[[str, object], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MICROBURST_RUNTIME_DIR", str(tmp_path / "run"))
+    weather = f"calm {SECONDS / (CUTS + 0.5) - 1:.3f}s, disconnect"
+    command = ["--port", "0", "--quiet", "--exit-with-parent", "--rate", str(RATE), "--weather", weather]
+    process, sizes = psutil.Process(), []
+    with subprocess.Popen(
+        [sys.executable, "-m", "mock_server", *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as market:
+        assert market.stdout is not None
+        address = market.stdout.readline().split()[-1]
+        feed = WebSocketFeed(address)
+        assert await feed.connected(10.0)
+
+        def look(snapshot: Snapshot) -> None:
+            into_s = (snapshot.engine_ts_ns - snapshot.started_ts_ns) / 1e9
+            if into_s >= SECONDS * SETTLED and (not sizes or into_s - sizes[-1][0] >= SECONDS / 100):
+                sizes.append((into_s, process.memory_info().rss, process.num_fds()))
+            if into_s >= SECONDS:
+                session.stop.set()
+
+        config = load({"strategy.name": Found("momentum_burst", "test")}).config
+        session = PaperSession(config, feed, mode="PAPER", on_snapshot=look)
+        async with asyncio.timeout(SECONDS + 60):
+            await session.run("soak")
+        await feed.close()
+        market.terminate()
+    health = feed.health()
+    growth = max(rss for _, rss, _ in sizes) - sizes[0][1]
+    record_property("ticks", health.accepted)
+    record_property("cuts", health.reconnects)
+    record_property("growth_bytes", growth)
+    assert health.reconnects in (CUTS, CUTS + 1)  # the clocks of market and session do not begin together
+    assert health.offered == health.accepted + sum(health.rejected.values())
+    assert (health.rejected, health.bad_frames) == ({}, {})
+    assert session.kernel.core.trades_seen == health.accepted > RATE * SECONDS * 0.8
+    assert health.gaps == health.reconnects
+    assert growth <= GROWTH_BYTES
+    assert len({descriptors for _, _, descriptors in sizes}) <= 2, "descriptors: one more while connected"
