@@ -177,7 +177,10 @@ def test_quiet_leaves_the_next_command_out(capsys):
     ("arguments", "said"),
     [
         (["--duration", "5parsec"], "flag --duration: session.duration: '5parsec' is not a duration"),
-        (["run", "--fills", "lst"], "flag --fills: paper.fills = lst: should be 'auto', 'last' or 'touch'"),
+        (
+            ["run", "--fills", "lst"],
+            "flag --fills: paper.fills = lst: should be 'auto', 'last', 'touch', 'through', 'queue' or 'worst'",
+        ),
         (["run", "--set", "window"], "flag --set: 'window' is not KEY=VALUE"),
         (["run", "--config", "none.toml"], "none.toml: cannot read the configuration: No such file or directory"),
         (
