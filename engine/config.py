@@ -267,6 +267,8 @@ class LogSettings(Section):
     level: Literal["debug", "info", "warning", "error"] = setting("info", "least important entry that is kept")
     format: Literal["text", "json"] = setting("text", "shape of an entry on the terminal; the file is always json")
     file: str = setting("", "log file; empty: the user's state directory")
+    max_mb: int = setting(10, "size at which the file is put aside and a new one begun", "MB", ge=1, le=1000)
+    keep: int = setting(3, "files put aside that are kept", ge=1, le=100)
 
 
 class JournalSettings(Section):

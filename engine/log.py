@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -17,9 +18,6 @@ import structlog
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
-
-MAX_FILE_BYTES = 10_000_000
-KEPT_FILES = 3
 
 UNEXPECTED = "unexpected failure"
 """The entry that carries a bug's traceback: into the file always, to the terminal only when everything is asked for."""
@@ -36,13 +34,22 @@ def default_file() -> Path:
     return base / "microburst" / "engine.log"
 
 
-def configure(*, level: str = "info", terminal: str = "text", file: str = "", verbosity: int = 0) -> Path | None:
+def configure(
+    *,
+    level: str = "info",
+    terminal: str = "text",
+    file: str = "",
+    verbosity: int = 0,
+    max_bytes: int = 10_000_000,
+    keep: int = 3,
+) -> Path | None:
     """Start logging and return the log file, or None when it cannot be written (said once, on the terminal).
 
     Args:
         level: least important entry that the file keeps.
         terminal: ``text`` or ``json``, the shape of an entry on standard error.
         file: path of the log file; empty means :func:`default_file`.
+        max_bytes, keep: size at which the file is put aside, and how many of those are kept.
         verbosity: what the terminal shows: -1 errors, 0 warnings, 1 information, 2 everything.
     """
     path = Path(file) if file else default_file()
@@ -55,7 +62,7 @@ def configure(*, level: str = "info", terminal: str = "text", file: str = "", ve
     problem = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        kept = RotatingFileHandler(path, maxBytes=MAX_FILE_BYTES, backupCount=KEPT_FILES, encoding="utf-8")
+        kept = _PrivateFiles(path, maxBytes=max_bytes, backupCount=keep, encoding="utf-8")
         kept.setFormatter(_formatter(_traceback_text, structlog.processors.JSONRenderer()))
         kept.setLevel(level.upper())
         handlers.append(kept)
@@ -85,6 +92,15 @@ def current_file() -> Path | None:
 def get(name: str) -> FilteringBoundLogger:
     """Return the logger of a module; an entry is an event with values: ``log.info("connected", address=...)``."""
     return cast("FilteringBoundLogger", structlog.get_logger(name))
+
+
+class _PrivateFiles(RotatingFileHandler):
+    """Files that only their owner may read: entries name strategies, prices and results."""
+
+    def _open(self) -> TextIOWrapper:
+        path = Path(self.baseFilename)
+        path.touch(mode=0o600)
+        return path.open(self.mode, encoding=self.encoding)  # type: ignore[return-value]
 
 
 # Plain text, without the values of variables: those may be secrets.

@@ -192,7 +192,7 @@ def open_journal(
     directory = new_directory(root, moment)
     manifest = manifest_of(config, instruments, session=directory.name, mode=mode, clock=clock)
     journal = SessionJournal(directory, manifest, segment_bytes=config.journal.segment_mb << 20)
-    log.info("recording", session=str(directory))
+    log.info("recording", session=directory.name, directory=str(directory))
     for name in prune(root, config.journal.keep_sessions):
-        log.info("old journal deleted", session=name)
+        log.info("old journal deleted", journal=name)
     return journal

@@ -450,7 +450,8 @@ async def _run_recorded(
 
     session = PaperSession(config, feed, mode=mode, on_snapshot=look, journal=journal)
     try:
-        with Watchdog(stuck) as watchdog:
+        # Every entry of the log names the session, and with it the journal, that it belongs to.
+        with structlog.contextvars.bound_contextvars(session=moment), Watchdog(stuck) as watchdog:
             await _run_until(session, moment, stop_event, config.session.duration)
     finally:
         health.remove()

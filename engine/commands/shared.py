@@ -228,7 +228,14 @@ def start_log(loaded: Loaded, *, quiet: bool, verbose: int) -> None:
 
     settings = loaded.config.log
     verbosity = -1 if quiet else verbose
-    log.configure(level=settings.level, terminal=settings.format, file=settings.file, verbosity=verbosity)
+    log.configure(
+        level=settings.level,
+        terminal=settings.format,
+        file=settings.file,
+        verbosity=verbosity,
+        max_bytes=settings.max_mb * 1_000_000,
+        keep=settings.keep,
+    )
 
 
 def discard_output(*streams: TextIO) -> None:

@@ -36,7 +36,10 @@ def test_a_session_travels_in_an_archive_and_replays(tmp_path: Path, capsys: pyt
     with zipfile.ZipFile("report.zip") as archive:
         assert archive.namelist() == said["contents"]
         assert {"config.json", "versions.json", "doctor.json", "health.json", "engine.log"} < set(said["contents"])
-        assert b'"event"' in archive.read("engine.log")
+        entries = [json.loads(line) for line in archive.read("engine.log").splitlines()]
+        (session,) = {name.split("/")[1] for name in said["contents"] if name.startswith("journal/")}
+        assert {entry["session"] for entry in entries if "session" in entry} == {session}
+        assert any(entry["event"] == "feed" and entry["session"] == session for entry in entries)
         archive.extractall("elsewhere")
     (journal,) = (tmp_path / "elsewhere" / "journal").iterdir()
     assert not (journal / "lock").exists()

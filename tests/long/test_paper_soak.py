@@ -1,6 +1,7 @@
 """An hour of paper at 5,000 ticks/s with twenty cuts: memory and descriptors flat, every tick accounted for.
 
-``SOAK_SECONDS`` shortens the hour; what must hold stays the same.
+``SOAK_SECONDS`` shortens the hour, to 150 at least: connections that live for less than 5 s make the feed ever more
+patient, and it would be away for some of the cuts.
 """
 
 from __future__ import annotations

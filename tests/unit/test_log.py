@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import stat
 
 import pytest
 
@@ -83,3 +84,17 @@ def test_a_file_that_cannot_be_written_is_said_once(capsys, tmp_path):
     assert log.configure(file=str(tmp_path / "in the way" / "engine.log")) is None
     assert log.current_file() is None
     assert "no log file" in capsys.readouterr().err
+
+
+def test_files_are_their_owners_alone_and_only_so_many_are_kept(tmp_path):
+    file = tmp_path / "engine.log"
+    log.configure(file=str(file), max_bytes=2_000, keep=2)
+    for number in range(100):
+        log.get("test").info("entry", number=number)
+    kept = sorted(tmp_path.iterdir())
+    assert [path.name for path in kept] == ["engine.log", "engine.log.1", "engine.log.2"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in kept} == {0o600}
+    assert all(path.stat().st_size <= 2_000 for path in kept)
+    lines = [line for path in reversed(kept) for line in path.read_text().splitlines()]
+    numbers = [json.loads(line)["number"] for line in lines]
+    assert numbers == list(range(numbers[0], 100))  # the newest, in order, none missing
