@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import time
 import zipfile
 from collections.abc import Iterator
@@ -99,8 +100,10 @@ def contents(config_file: Path | None, since_s: float) -> Iterator[tuple[str, by
 
 
 def shown(key: str, value: object) -> object:
-    """A setting's value, unless its name says that it is a secret."""
-    return "***" if any(word in key.lower() for word in SECRET_WORDS) and value not in ("", None) else value
+    """A setting's value, unless its name says that it is a secret; of an address neither credentials nor query."""
+    if any(word in key.lower() for word in SECRET_WORDS) and value not in ("", None):
+        return "***"
+    return re.sub(r"\?.*", "?***", re.sub(r"//[^/]*@", "//***@", str(value))) if "://" in str(value) else value
 
 
 def entries_since(file: Path, since_s: float) -> Iterator[bytes]:
