@@ -60,6 +60,8 @@ VERBS = (
     "replay",
     "parity",
     "features",
+    "status",
+    "bug-report",
     "strategy",
     "lookahead",
     "calendar",
