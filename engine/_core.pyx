@@ -894,7 +894,7 @@ cdef class Core:
             tap = &self.taps[i]
             tape = &self.tapes[tap.instrument]
             first = self.trades_seen - trades - tap.skip
-            if tape.fresh == trades and first >= 0 and first + trades <= tap.rows:  # the block has no other instrument's
+            if tape.fresh == trades and 0 <= first <= tap.rows - trades:  # the block has no other instrument's
                 memcpy(tap.out + first * tap.width, tape.columns + tap.offset, trades * tap.width)
                 continue
             for k in range(tape.fresh):

@@ -25,7 +25,11 @@ cdef extern from *:
     /* A double of which the last place is 1, and its bits: integers added to the one are added to the other. */
     #define MICROBURST_SHIFTED 6755399441055744.0
     #define MICROBURST_SHIFTED_BITS INT64_C(0x4338000000000000)
-    static inline double microburst_double_of(int64_t bits) { union { int64_t i; double x; } u; u.i = bits; return u.x; }
+    static inline double microburst_double_of(int64_t bits) {
+        union { int64_t i; double x; } u;
+        u.i = bits;
+        return u.x;
+    }
     """
     const double SHIFTED "MICROBURST_SHIFTED"
     const int64_t SHIFTED_BITS "MICROBURST_SHIFTED_BITS"
