@@ -7,11 +7,16 @@ C function of the shape of ``engine._tape.Work`` becomes another one with ``Oper
 """
 
 cimport cython
+# By their full names: Cython's search for what a module is made of overlooks `from engine cimport _bars`.
+cimport engine._bars as _bars
+cimport engine._market as _market
+cimport engine._series as _series
+cimport engine._values as _values
+cimport engine._windows as _windows
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
-from engine cimport _bars, _market, _series, _values, _windows
 from engine._int128 cimport i128
 from engine._bars cimport BAR_COLUMNS, BAR_PRICE_SIZE
 from engine._tape cimport (

@@ -528,3 +528,10 @@ def test_brokers_take_nothing_but_approved_orders():
     assert len(classes) >= 2
     assert "Approved" in annotations
     assert not {one for one in annotations if "Order" in one}
+
+
+def test_a_build_notices_every_source_that_has_changed():
+    """Cython does not look for what ``from engine cimport name`` names: a change in that file would not be built."""
+    sources = [path for kind in ("*.pyx", "*.pxd") for path in (ROOT / "engine").glob(kind)]
+    assert sources
+    assert not [path.name for path in sources if re.search(r"^from engine cimport ", path.read_text(), re.MULTILINE)]

@@ -6,7 +6,11 @@ import errno
 import itertools
 import mmap
 import os
+import shutil
+import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -239,3 +243,36 @@ def test_a_segment_that_was_begun_and_has_no_record_yet_is_no_damage(tmp_path):
     reader = JournalReader(tmp_path / "s").check()
     assert (reader.problem, reader.sealed) == ("", False)
     assert len(events(tmp_path / "s")) == 200
+
+
+def test_a_segment_of_another_session_does_not_continue_this_one(tmp_path):
+    for name in ("this", "other"):
+        journal = SessionJournal(tmp_path / name, MANIFEST | {"session": name}, segment_bytes=SEGMENT)
+        assert fill(journal, 100) == 100
+        journal.close("done")
+    before = JournalReader(tmp_path / "this").check().records
+    shutil.copy(tmp_path / "other" / "000001.mbj", tmp_path / "this" / "000001.mbj")
+    reader = JournalReader(tmp_path / "this").check()
+    assert "000001.mbj: byte 0: the segment does not continue the one before" in reader.problem
+    assert 0 < reader.records < before
+    assert not reader.sealed
+
+
+DIES_WITHIN_A_RECORD = """
+import mmap, os, sys
+from engine._journal import Writer
+file = os.open(sys.argv[1], os.O_RDWR)
+memory = mmap.mmap(file, 2 * mmap.PAGESIZE)
+os.ftruncate(file, mmap.PAGESIZE)
+Writer(memory, mmap.PAGESIZE - 8, 0, 0).append(70, 1, b"")
+"""
+"""Only the first 8 bytes of the record have a file behind them: writing the ninth ends the process."""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="what a mapping does beyond its file is Linux's")
+def test_a_process_that_dies_within_a_record_leaves_none(tmp_path):
+    file = tmp_path / "segment"
+    file.write_bytes(bytes(2 * mmap.PAGESIZE))
+    done = subprocess.run([sys.executable, "-c", DIES_WITHIN_A_RECORD, str(file)], capture_output=True)
+    assert done.returncode == -signal.SIGBUS, done.stderr.decode()
+    assert file.read_bytes() == bytes(mmap.PAGESIZE)  # not even its length, which is written last

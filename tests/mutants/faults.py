@@ -25,6 +25,12 @@ ORACLE = "tests/oracle/test_engine_vs_oracle.py"
 GUARD = "tests/unit/test_wire_guard.py"
 FRAMES = "tests/props/test_wire_frames.py"
 CATALOGUE = "tests/oracle/test_catalogue_vs_engine.py"
+RISK = "tests/unit/test_risk.py"
+FILLS = "tests/unit/test_fills.py"
+ORDERS = "tests/props/test_orders.py"
+MANAGED = "tests/oracle/test_managed.py"
+RECORDS = "tests/unit/test_journal_records.py"
+REPLAY = "tests/unit/test_replay.py"
 
 FAULTS = (
     Fault(
@@ -138,5 +144,241 @@ FAULTS = (
         "self._failures += 1",
         "self._failures += 0",
         ("tests/unit/test_feed_ws.py",),
+    ),
+    # ------------------------------------------------------------ bars, waiting orders and stops that move
+    Fault(
+        "a trade at the end of a period belongs to the bar before",
+        "engine/_bars.pxd",
+        "(records.begins[k] >= end and node.k",
+        "(records.begins[k] > end and node.k",
+        (CATALOGUE,),
+    ),
+    Fault(
+        "an order in the queue forgets who is ahead",
+        "engine/_resting.pxd",
+        "        it.ahead = displayed\n",
+        "        it.ahead = 0\n",
+        (FILLS,),
+    ),
+    Fault(
+        "a trade at the limit is taken for one beyond it",
+        "engine/_resting.pxd",
+        "        return NEVER if beyond > 0 else 0\n    if it.model == FILL_WORST",
+        "        return NEVER if beyond >= 0 else 0\n    if it.model == FILL_WORST",
+        (FILLS,),
+    ),
+    Fault(
+        "a stop that follows the price follows it back",
+        "engine/_management.pxd",
+        "    if it.side * price > it.side * it.best:\n",
+        "    if True:\n",
+        (MANAGED,),
+    ),
+    # ------------------------------------------------------------ risk
+    Fault(
+        "an entry on its way is not part of the position",
+        "engine/risk_ledger.py",
+        "        return held + sum(self.left[order.order_id] for order in coming)\n",
+        "        return held\n",
+        (RISK,),
+    ),
+    Fault(
+        "orders are remembered a moment longer than a second",
+        "engine/risk_ledger.py",
+        "self._sent_ns[0] <= ts_ns - SECOND_NS",
+        "self._sent_ns[0] < ts_ns - SECOND_NS",
+        (RISK,),
+    ),
+    Fault(
+        "a loss of exactly the day's limit is let pass",
+        "engine/risk.py",
+        "equity <= floor_units",
+        "equity < floor_units",
+        (RISK,),
+    ),
+    Fault(
+        "the day's loss is counted from the start of the account",
+        "engine/desk.py",
+        "self._risk.start_day(self._core.equity, number)",
+        "self._risk.start_day(self._portfolio.starting, number)",
+        ("tests/unit/test_risk_in_trading.py",),
+    ),
+    Fault(
+        "a short position keeps the wider of two stops",
+        "engine/risk.py",
+        "if side * own > side * stop_ticks",
+        "if own > stop_ticks",
+        (RISK,),
+    ),
+    Fault(
+        "a reason of blanks ends a halt",
+        "engine/risk.py",
+        "and not reason.strip():",
+        "and not reason:",
+        (RISK,),
+    ),
+    # ------------------------------------------------------------ orders, positions and money
+    Fault(
+        "a fill that is told twice is counted twice",
+        "engine/orders.py",
+        "        if fill_id in self.fill_ids:\n            return 0\n",
+        "",
+        (ORDERS,),
+    ),
+    Fault(
+        "an order whose acknowledgement is lost is taken for cancelled",
+        "engine/orders.py",
+        "table[at, event.LOST] = state.UNKNOWN",
+        "table[at, event.LOST] = state.CANCELLED",
+        (ORDERS,),
+    ),
+    Fault(
+        "an id is sent twice",
+        "engine/orders.py",
+        "if order.order_id <= self.newest:",
+        "if order.order_id < self.newest:",
+        (ORDERS,),
+    ),
+    Fault(
+        "an order that is triggered takes a new id",
+        "engine/dispatch.py",
+        "        if sent.awaits_trigger:\n",
+        "        if sent.awaits_trigger:\n            self._book.newest += 1\n",
+        (FILLS,),
+    ),
+    Fault(
+        "one signal that is skipped ends the cooldown",
+        "engine/desk.py",
+        "lane.cooldown_left -= 1",
+        "lane.cooldown_left = 0",
+        (ORACLE,),
+    ),
+    Fault(
+        "a loss that is all costs begins no cooldown",
+        "engine/positions.py",
+        "if trade.net_units < 0:",
+        "if trade.gross_units < 0:",
+        (ORACLE,),
+    ),
+    Fault(
+        "a time stop is counted from the wall clock",
+        "engine/positions.py",
+        "ts_ns + plan.time_stop_ns if",
+        '__import__("time").time_ns() + plan.time_stop_ns if',
+        (FILLS,),
+    ),
+    Fault(
+        "the equity gains by slippage",
+        "engine/positions.py",
+        "- fill.slippage - fill.fee",
+        "+ fill.slippage - fill.fee",
+        ("tests/props/test_kernel_account.py",),
+    ),
+    Fault(
+        "fees of one side only",
+        "engine/portfolio.py",
+        'fee += take_share(position, "fees", lots)',
+        'take_share(position, "fees", lots)',
+        ("tests/unit/test_portfolio.py",),
+    ),
+    Fault(
+        "a target's share is rounded up",
+        "engine/lanes.py",
+        "return entered * self.until // self.whole - entered * self.since // self.whole",
+        "return -(-entered * (self.until - self.since) // self.whole)",
+        (FILLS,),
+    ),
+    Fault(
+        "a buyer is filled at the bid",
+        "engine/brokers/paper.py",
+        "ask_ticks if order.side > 0 else bid_ticks",
+        "bid_ticks if order.side > 0 else ask_ticks",
+        ("tests/unit/test_cost_knobs.py",),
+    ),
+    Fault(
+        "a size is rounded up",
+        "engine/sizing.py",
+        "floor(wanted * 10**size_precision)",
+        "-floor(-wanted * 10**size_precision)",
+        ("tests/unit/test_sizing.py",),
+    ),
+    # ------------------------------------------------------------ the journal, replays and sessions
+    Fault(
+        "a record's checksum is not looked at",
+        "engine/_journal.pyx",
+        "if found != _checksum_of(self.checksum, record, length):",
+        "if False:",
+        ("tests/crash/test_journal_images.py",),
+    ),
+    Fault(
+        "checksums are no chain",
+        "engine/_journal.pyx",
+        "crc32c_extend(before, <const uint8_t*>&length, 4)",
+        "crc32c_extend(0, <const uint8_t*>&length, 4)",
+        (RECORDS,),
+    ),
+    Fault(
+        "a record's length is written first",
+        "engine/_journal.pyx",
+        "        memcpy(record + 8, &self.sequence, 8)\n",
+        "        publish_u32(record, length)\n        memcpy(record + 8, &self.sequence, 8)\n",
+        ("tests/crash/test_journal_disk.py",),
+    ),
+    Fault(
+        "a segment of another session continues the journal",
+        "engine/journal_reader.py",
+        "if (own, sequence, session, checksum) != expected:",
+        "if own != number:",
+        ("tests/crash/test_journal_disk.py",),
+    ),
+    Fault(
+        "a decision is in the journal before its input",
+        "engine/recording.py",
+        "            self._journal.record(part)\n            try:\n                self._kernel.process(part)\n",
+        "            try:\n                self._kernel.process(part)\n                self._journal.record(part)\n",
+        (REPLAY,),
+    ),
+    Fault(
+        "a replay leaves out that time has passed",
+        "engine/replay.py",
+        "                again.process(event)\n",
+        '                type(event).__name__ == "TimePassed" or again.process(event)\n',
+        (REPLAY,),
+    ),
+    Fault(
+        "data that has waited for half a second is traded on",
+        "engine/session.py",
+        "held_up_ns <= OLD_NS:",
+        "held_up_ns <= GAP_NS:",
+        ("tests/chaos/test_session_faults.py",),
+    ),
+    Fault(
+        "a half day is taken for a whole one",
+        "engine/session_tables.py",
+        "minutes(13) if half_day else minutes(16)",
+        "minutes(16)",
+        ("tests/unit/test_sessions.py",),
+    ),
+    # ------------------------------------------------------------ files and viewers
+    Fault(
+        "a row that is cut off is accepted",
+        "engine/_csv.pyx",
+        "        if column == self.columns:\n            return SCAN_OK\n",
+        "        if column >= self.columns - 1:\n            return SCAN_OK\n",
+        ("tests/unit/test_store_csv.py",),
+    ),
+    Fault(
+        "quotes keep the old precision when a finer price comes",
+        "engine/store_csv.py",
+        '(("price", "bid", "ask", "open", "high", "low"), old[0], new[0])',
+        '(("price", "open", "high", "low"), old[0], new[0])',
+        ("tests/unit/test_store_csv.py",),
+    ),
+    Fault(
+        "a token is compared by its beginning",
+        "engine/telemetry.py",
+        "not hmac.compare_digest(hello.token.encode(), self._endpoint.token.encode())",
+        "not hello.token.startswith(self._endpoint.token[:16])",
+        ("tests/unit/test_telemetry.py",),
     ),
 )

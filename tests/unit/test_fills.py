@@ -16,7 +16,7 @@ from engine.backtesting import load_ticks
 from engine.compiler import Compiler
 from engine.entries import Limit, StopEntry, StopLimit
 from engine.errors import ConfigError, DataError
-from engine.events import OrderCancelled, OrderFilled, OrderRests
+from engine.events import OrderCancelled, OrderFilled, OrderRests, OrderSubmitted
 from engine.exits import Stop, Target, TimeStop, When
 from engine.model import Instrument, Side, TickBlock
 from engine.rules import falling, pct, price, rising, seconds, size
@@ -206,6 +206,14 @@ def test_entries_by_hand(entry, prices, found):
     if entry.price.value == 0 and entry.post_only:
         assert next(one for one in result.journal.decisions if isinstance(one, OrderCancelled)).reason == "POST_ONLY"
     assert [(one.price_ticks, one.ts_ns // SECOND) for one in fills] == found
+    ids = [one.order_id for one in result.journal.decisions if isinstance(one, OrderSubmitted)]
+    assert ids == list(range(1, len(ids) + 1)), "each order has one id, the next number, whatever becomes of it"
+
+
+def test_a_time_stop_counts_the_markets_seconds():
+    kind = type("Brief", (Strategy,), {"long": rising(price, 1), "exits": TimeStop(seconds(2))})
+    (trade,) = engine.backtest(ticks([100, 101, 101, 101, 101]), kind).trades
+    assert (trade.reason, trade.entry_ts_ns, trade.exit_ts_ns) == ("TIME", 1 * SECOND, 3 * SECOND)
 
 
 def test_partial_fills_are_booked_by_what_traded():

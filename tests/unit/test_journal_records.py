@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import types
 import typing
 from contextlib import suppress
@@ -205,6 +206,23 @@ def test_a_journal_holds_no_doubles():
 
 
 # ---------------------------------------------------------------- the writer
+
+
+def test_records_are_laid_out_as_documented_and_each_checksum_goes_on_from_the_one_before():
+    memory = bytearray(512)
+    writer = _journal.Writer(memory, 0, 7, 0)
+    records = [(70, b"opened"), (71, b""), (72, bytes(range(20)))]
+    for kind, payload in records:
+        assert writer.append(kind, 3, payload)
+    expected = covered = b""
+    for sequence, (kind, payload) in enumerate(records, 7):
+        filled_up = payload + bytes(-len(payload) % 8)
+        length = struct.pack("<I", 24 + len(filled_up))
+        rest = struct.pack("<QHHI", sequence, kind, 3, 0) + filled_up
+        covered += length + rest
+        expected += length + struct.pack("<I", crc_by_bits(covered)) + rest
+    assert bytes(memory).rstrip(b"\0") == expected.rstrip(b"\0")
+    assert writer.at == len(expected)
 
 
 def test_a_segment_is_filled_to_the_last_byte_and_no_further():

@@ -96,6 +96,18 @@ def test_a_drawdown_halts_over_days_until_a_reason_is_given_and_then_counts_anew
     assert rig.told[3:] == ["the stop was too wide", "DRAWDOWN"]
 
 
+def test_the_loss_of_a_day_is_measured_from_the_equity_it_began_with():
+    rig = Rig(cash=1_000, units=10, daily_loss_limit="10%")
+    rig.trade(10_000, Side.LONG)
+    rig.trade(9_001)  # 99.90 are not yet a tenth of 1,000
+    rig.command(CommandName.FLATTEN)
+    rig.trade(9_001, Side.LONG, gap=DAY)  # the new day begins with 900.10, and may lose 90.01 of it
+    rig.trade(8_101)
+    assert rig.reasons == ["MANUAL"]
+    rig.trade(8_100)
+    assert (rig.reasons, rig.told) == (["MANUAL", "RISK"], ["DAILY_LOSS"])
+
+
 def test_pause_flatten_and_halt_are_three_things():
     rig = Rig()
     rig.trade(10_000, Side.LONG)

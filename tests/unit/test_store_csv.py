@@ -142,6 +142,15 @@ def test_precision_is_what_the_file_needs_and_trailing_zeros_do_not_count(tick_f
     assert (file.detected["price precision"], file.detected["size precision"]) == ("2", "3")
 
 
+def test_quotes_are_in_the_ticks_of_a_finer_price_that_comes_after_them(tick_file) -> None:
+    head = "timestamp,price,size,bid,ask,bid_size,ask_size\n"
+    file = read_ticks(tick_file(f"{head}{NOON},100,1,99,101,1,2\n{NOON + 1},100.25,0.5,100,101,3,4\n"))
+    block = file.block
+    found = (block.price_ticks, block.bid_ticks, block.ask_ticks, block.size_lots, block.bid_lots, block.ask_lots)
+    prices, sizes = [[10_000, 10_025], [9_900, 10_000], [10_100, 10_100]], [[10, 5], [10, 30], [20, 40]]
+    assert [column.tolist() for column in found] == prices + sizes
+
+
 def test_a_given_precision_is_kept_and_finer_numbers_are_refused(tick_file) -> None:
     path = tick_file(f"{HEADER}1700000000,1.50,2\n1700000001,1.255,2\n")
     with pytest.raises(

@@ -190,6 +190,14 @@ async def test_a_wrong_token_or_version_is_refused(running: Running, token: str 
     assert server.viewers == 0
 
 
+@pytest.mark.parametrize("cut", [slice(0), slice(16), slice(31)])
+async def test_the_beginning_of_a_token_is_not_the_token(running: Running, cut: slice) -> None:
+    server, endpoint = running
+    for token in (endpoint.token[cut], endpoint.token[cut].ljust(32, "x"), endpoint.token + "x"):
+        assert await (await connect(endpoint, token)).next() == Refused("token")
+    assert server.viewers == 0
+
+
 @pytest.mark.parametrize(
     "garbage",
     [
