@@ -31,8 +31,10 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from engine.config_latency import parse_latency
 from engine.config_variables import ENV_FILE, ENV_PREFIX, check_variables
 from engine.errors import ConfigError, nearest
+from engine.latency import Latency
 from engine.quantities import (
     Fee,
     format_decimal,
@@ -102,6 +104,7 @@ Ratio = Annotated[Fraction, _reads(parse_ratio), PlainSerializer(format_ratio, r
 Amount = Annotated[Fraction, _reads(parse_number), PlainSerializer(format_decimal, return_type=str)]
 OptionalAmount = Annotated[Fraction | None, _reads(_optional_amount), PlainSerializer(_optional_text, return_type=str)]
 OptionalFee = Annotated[Fee | None, _reads(_optional_fee), PlainSerializer(_optional_text, return_type=str)]
+LatencyText = Annotated[Latency, _reads(parse_latency), PlainSerializer(str, return_type=str)]
 FeeText = Annotated[Fee, _reads(parse_fee), PlainSerializer(str, return_type=str)]
 
 
@@ -141,8 +144,12 @@ class PaperSettings(Section):
     maker_fee: OptionalFee = setting("", "fee of an order that waited at the venue; empty: as fee", "fee")
     borrow_rate: Ratio = setting("0%", "what borrowing what is sold short costs", "a year", ge=0)
     shorting: bool = setting(True, "whether what is not owned may be sold")
-    latency_feed: Duration = setting("0s", "delay of market data on its way to the engine", "time")
-    latency_order: Duration = setting("0s", "delay of an order on its way to the venue", "time")
+    latency_feed: LatencyText = setting(
+        "0s",
+        "delay of market data on its way to the engine: 5ms, sampled median 2ms p99 20ms, or file delays.csv",
+        "time",
+    )
+    latency_order: LatencyText = setting("0s", "delay of an order on its way to the venue, written so too", "time")
     starting_cash: Amount = setting("10000", "equity at the start", "account currency", gt=0)
     risk_free_rate: Ratio = setting("0%", "what Sharpe and Sortino ratios are measured against", "a year")
 

@@ -164,7 +164,8 @@ def config_of(manifest: dict[str, Any]) -> Config:
     try:
         return Config(**manifest["config"])
     except (TypeError, ValueError, KeyError) as error:
-        what = f"the manifest of session {manifest.get('session')} cannot be used: {str(error).splitlines()[0]}"
+        first = " ".join(str(error).splitlines()[:3])  # of pydantic's: how many, which setting, and what is wrong
+        what = f"the manifest of session {manifest.get('session')} cannot be used: {first}"
         raise DataError(what, fix="replay it with the version of microburst that wrote it") from None
 
 

@@ -69,7 +69,7 @@ LAYERS = {
             "sessions",
             "session_clock",
         )
-        + engine("risk_ledger", "risk_limits", "entry_size")
+        + engine("risk_ledger", "risk_limits", "entry_size", "latency")
         + engine("session_tables", "session_rules", "ports"),
         ("hot", "words", "language", "domain"),
     ),
@@ -93,6 +93,7 @@ LAYERS = {
                 "calendars",
                 "config",
                 "config_variables",
+                "config_latency",
                 "log",
             ),
             *engine("plugins", "embedded"),

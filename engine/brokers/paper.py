@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from engine.brokers.fills import LADDER, Fills
+from engine.latency import AT_ONCE, Constant, Latency, Leg
 from engine.model import Reason
 from engine.orders import Order
 from engine.portfolio import Portfolio, rounded
@@ -35,8 +36,8 @@ class VenueModel:
     spread: Fraction | None = None
     slippage_bps: Fraction = Fraction(0)
     fee: Fee = NO_FEE
-    latency_feed_ns: int = 0
-    latency_order_ns: int = 0
+    latency_feed: Latency = AT_ONCE
+    latency_order: Latency = AT_ONCE
     maker_fee: Fee | None = None
     borrow_rate: Fraction = Fraction(0)
     shorting: bool = True
@@ -47,7 +48,11 @@ class PaperBroker:
 
     def __init__(self, model: VenueModel, portfolio: Portfolio) -> None:
         self.model = model
-        self.delay_ns = model.latency_feed_ns + model.latency_order_ns
+        self._feed, self._orders = Leg(model.latency_feed, 0), Leg(model.latency_order, 1)
+        self._data_ns = self._seen_ns = -1
+        legs = model.latency_feed, model.latency_order
+        self._is_constant = all(isinstance(leg, Constant) for leg in legs)
+        self._delay_ns = sum(leg.delay_ns for leg in legs if isinstance(leg, Constant))
         self._portfolio = portfolio
         self._instruments = portfolio.instruments
         rung = LADDER[model.fills]
@@ -60,8 +65,16 @@ class PaperBroker:
         ]
 
     def arrival_ns(self, approved: Approved, sent_ns: int) -> int:
-        """When the order reaches the venue: market data was late by one leg, the order is by the other."""
-        return sent_ns + self.delay_ns
+        """When the order, or its cancel, reaches the venue.
+
+        The market data that it answers was late by one leg, what is sent is by the other. One message of data has one
+        delay, however much is sent on it.
+        """
+        if self._is_constant:
+            return sent_ns + self._delay_ns
+        if sent_ns != self._data_ns:
+            self._data_ns, self._seen_ns = sent_ns, self._feed.arrival_ns(sent_ns)
+        return self._orders.arrival_ns(self._seen_ns)
 
     def crosses(self, approved: Approved, last_ticks: int, bid_ticks: int, ask_ticks: int) -> bool:
         """Whether the limit is at or beyond the price that a market order would be filled at."""

@@ -15,6 +15,7 @@ from engine.events import End, TimePassed
 from engine.exits import Flat, Reward, Stop, Target, TimeStop, Trailing, When
 from engine.journal import MemoryJournal
 from engine.kernel import Assignment, Kernel
+from engine.latency import Constant
 from engine.model import Instrument, OrderType, Side, Signal, TickBlock
 from engine.portfolio import Portfolio
 from engine.quantities import Fee
@@ -117,8 +118,8 @@ class Case:
 
 
 COSTS = VenueModel("touch", slippage_bps=Fraction(1, 3), fee=Fee(per_unit=Fraction(1, 300)))
-LATE = VenueModel(latency_feed_ns=1_000, latency_order_ns=350_000_000)
-LATE_TOUCH = VenueModel("touch", spread=Fraction(1, 30), fee=Fee(bps=Fraction(5, 2)), latency_order_ns=SECOND)
+LATE = VenueModel(latency_feed=Constant(1_000), latency_order=Constant(350_000_000))
+LATE_TOUCH = VenueModel("touch", spread=Fraction(1, 30), fee=Fee(bps=Fraction(5, 2)), latency_order=Constant(SECOND))
 
 CASES = {
     "one": Case(((Drift, (0,)),)),

@@ -30,6 +30,7 @@ from engine.events import (
 )
 from engine.journal import MemoryJournal
 from engine.kernel import Assignment, Kernel
+from engine.latency import Constant
 from engine.model import Instrument, Side, Signal, TickBlock
 from engine.portfolio import Portfolio
 from engine.quantities import Fee
@@ -314,7 +315,7 @@ def play(
         calendar=calendar("always"),
         portfolio=portfolio,
         risk=RiskGate(limits, portfolio),
-        broker=PaperBroker(VenueModel("touch", fee=costs, latency_order_ns=latency), portfolio),
+        broker=PaperBroker(VenueModel("touch", fee=costs, latency_order=Constant(latency)), portfolio),
         journal=journal,
     )
     observer = Observer(judged_by or limits, scale=portfolio.scale)

@@ -28,6 +28,7 @@ from engine.events import (
 )
 from engine.journal import MemoryJournal
 from engine.kernel import Assignment, Kernel
+from engine.latency import Constant
 from engine.model import Instrument, Side, Signal, TickBlock
 from engine.portfolio import Portfolio
 from engine.quantities import Fee
@@ -60,8 +61,8 @@ venues = st.builds(
     spread=st.sampled_from([None, Fraction(0), Fraction(1, 100), Fraction(1, 30)]),
     slippage_bps=st.sampled_from([Fraction(0), Fraction(1, 3), Fraction(20)]),
     fee=st.sampled_from([Fee(), Fee(per_unit=Fraction(1, 300)), Fee(bps=Fraction(7, 3))]),
-    latency_feed_ns=st.sampled_from([0, 1]),
-    latency_order_ns=st.sampled_from([0, 0, 400_000_000, 2 * SECOND]),
+    latency_feed=st.builds(Constant, st.sampled_from([0, 1])),
+    latency_order=st.builds(Constant, st.sampled_from([0, 0, 400_000_000, 2 * SECOND])),
 )
 
 

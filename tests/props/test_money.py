@@ -30,6 +30,7 @@ from engine.events import (
 from engine.exits import BreakEven, Decay, Opposite, Stop, Target, TimeStop, Trailing, When
 from engine.journal import MemoryJournal
 from engine.kernel import Assignment, Kernel
+from engine.latency import Constant
 from engine.model import Instrument, OrderType, Side, Signal, TickBlock
 from engine.portfolio import Portfolio
 from engine.quantities import Fee
@@ -159,7 +160,7 @@ def venue_of(rng: Random) -> VenueModel:
         spread=None if fills == "last" else rng.choice([None, Fraction(1, 100), Fraction(1, 30)]),
         slippage_bps=rng.choice([Fraction(0), Fraction(1, 3)]),
         fee=rng.choice([Fee(), Fee(per_unit=Fraction(1, 300)), Fee(bps=Fraction(7, 3))]),
-        latency_order_ns=rng.choice([0, 0, 400_000_000, 2 * SECOND]),
+        latency_order=Constant(rng.choice([0, 0, 400_000_000, 2 * SECOND])),
         maker_fee=rng.choice([None, Fee(bps=Fraction(1, 7))]),
         borrow_rate=rng.choice([Fraction(0), Fraction(9)]),
     )

@@ -19,7 +19,8 @@ from engine import Strategy
 from engine.backtesting import backtest, load_ticks, make_settings
 from engine.commands.shared import account_of, load_config
 from engine.config import PaperSettings
-from engine.rules import TimeStop, falling, price, rising, seconds
+from engine.entries import Limit
+from engine.rules import TimeStop, falling, pct, price, rising, seconds
 from mock_server.market import generate
 from tests.shared_data import load_aapl_lobster
 
@@ -27,22 +28,28 @@ DEARER = {
     "spread": ["0.02", "0.05", "0.11"],
     "slippage_bps": ["0.001", "0.5", "3"],
     "fee": ["0.001/share", "0.01/share", "2/share"],
-    "latency_feed": ["0s"],
-    "latency_order": ["0s"],
+    "maker_fee": ["0.001/share", "0.01/share", "2/share"],
+    "borrow_rate": ["1%", "300%", "90000%"],
 }
-"""What makes each knob dearer, in rising order. A delay is no cost: the price moves either way meanwhile."""
+"""What makes each knob dearer, in rising order."""
 
-MOVES = {"latency_feed": "250ms", "latency_order": "250ms"}
-"""Values that change the result without a direction."""
+MOVES = {
+    "latency_feed": ["250ms", "sampled median 50ms p99 2s seed 1", "file delays.csv", "file delays.csv seed 1"],
+    "latency_order": ["250ms", "sampled median 50ms p99 2s seed 1", "file delays.csv", "file delays.csv seed 1"],
+    "shorting": ["false"],
+}
+"""Values that change the result without a direction: while an order is late the price moves either way."""
+
+TURNED = [(knob, values[-1]) for knob, values in DEARER.items()] + [
+    (knob, value) for knob, values in MOVES.items() for value in values
+]
+"""Every knob, turned."""
 
 RUNGS = ["last", "touch", "through", "queue", "worst"]
 """The fill models, each at least as dear as the one before for an order that goes to the market."""
 
 NO_COST = {
     "fills": "its rungs are compared below",
-    "maker_fee": "orders that wait: tests/unit/test_fills.py",
-    "borrow_rate": "short positions held for long: tests/unit/test_fills.py",
-    "shorting": "whether there is a trade at all: tests/unit/test_fills.py",
     "starting_cash": "the account, not the venue",
     "risk_free_rate": "what ratios are measured against",
 }
@@ -54,6 +61,16 @@ class ByTheClock(Strategy):
     long = rising(price, 2)
     short = falling(price, 2)
     exits = (TimeStop(seconds(5)),)
+
+
+class Waiting(ByTheClock):
+    """The same, entered by orders that wait: what makers pay is theirs."""
+
+    entry = Limit(pct("0.005"), good_for=seconds(5))
+
+
+TRADER = {"maker_fee": Waiting}
+"""What a knob acts on, where that is not every order."""
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +89,7 @@ def real():
 def nobodys_settings(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "delays.csv").write_text("400ms\n0\n35ms\n2s\n")
 
 
 def run(ticks, strategy=ByTheClock, **knobs):
@@ -81,14 +99,14 @@ def run(ticks, strategy=ByTheClock, **knobs):
 
 
 def test_every_knob_of_the_venue_is_known_here():
-    assert set(DEARER) | set(NO_COST) == set(PaperSettings.model_fields)
+    assert set(DEARER) | set(MOVES) | set(NO_COST) == set(PaperSettings.model_fields)
     assert ["auto", *RUNGS] == list(get_args(PaperSettings.model_fields["fills"].annotation))
 
 
-@pytest.mark.parametrize("knob", DEARER)
-def test_a_knob_moves_the_result_of_every_trade(ticks, knob):
-    value = MOVES.get(knob, DEARER[knob][-1])
-    base, turned = run(ticks), run(ticks, **{knob: value})
+@pytest.mark.parametrize(("knob", "value"), TURNED)
+def test_a_knob_moves_the_result_of_every_trade(ticks, knob, value):
+    trader = TRADER.get(knob, ByTheClock)
+    base, turned = run(ticks, trader), run(ticks, trader, **{knob: value})
     assert min(len(base.trades), len(turned.trades)) > 15
     assert knob in MOVES or len(base.trades) == len(turned.trades)
     assert base.decision_hash != turned.decision_hash
@@ -96,13 +114,17 @@ def test_a_knob_moves_the_result_of_every_trade(ticks, knob):
     assert base.metrics["net"] != turned.metrics["net"]
 
 
-@pytest.mark.parametrize("knob", sorted(set(DEARER) - set(MOVES)))
+@pytest.mark.parametrize("knob", DEARER)
 def test_dearer_is_less_on_every_trade(ticks, knob):
     """With the assumed spread in place of the quotes the steps are compared among themselves."""
     start = [] if knob == "spread" else [{}]
-    steps = [run(ticks, **given) for given in (*start, *({knob: value} for value in DEARER[knob]))]
+    trader = TRADER.get(knob, ByTheClock)
+    steps = [run(ticks, trader, **given) for given in (*start, *({knob: value} for value in DEARER[knob]))]
     for cheap, dear in pairwise(steps):
-        pairs = zip(cheap.trades, dear.trades, strict=True)
+        paired = list(zip(cheap.trades, dear.trades, strict=True))
+        pairs = [pair for pair in paired if knob != "borrow_rate" or pair[0].side == "short"]
+        assert len(pairs) > 7
+        assert all(one.net == other.net for one, other in paired if (one, other) not in pairs)
         # What the end of the data cuts off is valued, not traded: its entry cost something all the same.
         assert all(other.net < one.net and other.gross == one.gross for one, other in pairs)
         assert [(t.entry_ts_ns, t.exit_ts_ns) for t in cheap.trades] == [
@@ -138,10 +160,10 @@ def test_costs_add_up_and_never_help(ticks, first, more):
         assert result.metrics["net"] == result.metrics["gross"] - sum(result.metrics[name] for name in costs)
 
 
-@pytest.mark.parametrize("knob", DEARER)
-def test_every_knob_moves_momentum_burst_on_recorded_ticks(real, knob):
-    value = MOVES.get(knob, DEARER[knob][-1])
-    base, turned = run(real, "momentum_burst"), run(real, "momentum_burst", **{knob: value})
+@pytest.mark.parametrize(("knob", "value"), TURNED)
+def test_every_knob_moves_trades_on_recorded_ticks(real, knob, value):
+    trader = TRADER.get(knob, "momentum_burst")
+    base, turned = run(real, trader), run(real, trader, **{knob: value})
     assert len(base.trades) > 10
     assert base.decision_hash != turned.decision_hash
     assert base.metrics["net"] != turned.metrics["net"]
@@ -149,8 +171,8 @@ def test_every_knob_moves_momentum_burst_on_recorded_ticks(real, knob):
 
 def test_settings_of_the_venue_all_reach_it(ticks):
     """No field of the venue's model is left at its default when every knob is turned."""
-    knobs = {name: MOVES.get(name, values[-1]) for name, values in DEARER.items()} | {"fills": "touch"}
+    knobs = dict(TURNED) | {"fills": "touch"}
     config = load_config(None, None, **{f"paper__{name}": value for name, value in knobs.items()}).config
     default, turned = make_settings(ticks.block).venue, make_settings(ticks.block, **account_of(config)).venue
     same = [name for name in default.__slots__ if getattr(default, name) == getattr(turned, name)]
-    assert same == ["fills", "maker_fee", "borrow_rate", "shorting"]
+    assert same == ["fills"]

@@ -13,6 +13,7 @@ import pytest
 
 from engine.config import Config
 from engine.events import Refusal
+from engine.latency import Constant
 from engine.model import Reason
 from engine.telemetry_wire import Snapshot
 from tests.sim.clock import SECOND_NS, WALL_NS, JumpingLoop
@@ -126,7 +127,7 @@ def test_the_end_closes_what_is_open(config: Config) -> None:
 
 
 def test_the_end_waits_for_orders_on_their_way(config: Config) -> None:
-    slow = config.model_copy(update={"paper": config.paper.model_copy(update={"latency_order": SECOND_NS})})
+    slow = config.model_copy(update={"paper": config.paper.model_copy(update={"latency_order": Constant(SECOND_NS)})})
     world = play(slow, Line([*climb(), *heartbeats(3, 9)]), seconds=5)
     (trade,) = world.session.kernel.trades
     assert trade.reason is Reason.MANUAL
@@ -135,7 +136,7 @@ def test_the_end_waits_for_orders_on_their_way(config: Config) -> None:
 
 
 def test_an_entry_on_its_way_is_called_back_at_the_end(config: Config) -> None:
-    slow = config.model_copy(update={"paper": config.paper.model_copy(update={"latency_order": SECOND_NS})})
+    slow = config.model_copy(update={"paper": config.paper.model_copy(update={"latency_order": Constant(SECOND_NS)})})
     world = play(slow, Line(climb()), seconds=3)
     assert world.session.kernel.trades == []
     assert world.session.kernel.portfolio.positions == {}
