@@ -104,6 +104,7 @@ LAYERS = {
     "compositions": Layer(
         engine(
             "session",
+            "paper",
             "health",
             "watchdog",
             "recording",

@@ -122,7 +122,7 @@ async def _session(config: Config, console: SessionConsole) -> int:
     The first signal lets it close its positions. One that comes before the first snapshot, when there is nothing to
     close yet, or a second one, ends it at once.
     """
-    from engine.session import run_paper
+    from engine.paper import run_paper
 
     stop = asyncio.Event()
     session = asyncio.create_task(

@@ -14,6 +14,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from engine import paper
 from engine import session as sessions
 from engine.config import Config, Found, load
 from engine.errors import ExitCode, UnreachableError
@@ -224,10 +225,10 @@ STRANGERS = [silent, web_server, hangs_up]
 async def test_a_stranger_on_the_usual_port_is_left_alone(
     settings: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, stranger: Handler
 ) -> None:
-    monkeypatch.setattr(sessions, "HELLO_S", 0.2)
+    monkeypatch.setattr(paper, "HELLO_S", 0.2)
     server = await asyncio.start_server(stranger, "127.0.0.1", 0)  # type: ignore[arg-type]
     async with server:
-        monkeypatch.setattr(sessions, "USUAL_PORT", port := server.sockets[0].getsockname()[1])
+        monkeypatch.setattr(paper, "USUAL_PORT", port := server.sockets[0].getsockname()[1])
         code, lines, snapshots = await paper(settings(session__duration="1s", feed__mock_rate="50"))
     assert code == ExitCode.OK
     assert lines[0] == f"what listens at ws://127.0.0.1:{port} is not a mock market: starting an embedded mock market"
@@ -254,7 +255,7 @@ async def test_the_usual_market_is_used_when_it_is_there(
     settings: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serving(CalmMarket()) as address:
-        monkeypatch.setattr(sessions, "USUAL_PORT", int(address.rpartition(":")[2]))
+        monkeypatch.setattr(paper, "USUAL_PORT", int(address.rpartition(":")[2]))
         _, lines, snapshots = await paper(settings(session__duration="1s"))
     assert lines == [f"feed: the mock market at {address}"]
     assert (snapshots[-1].mode, snapshots[-1].feed.address) == ("PAPER", address)
