@@ -14,12 +14,13 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from engine import paper
+from engine import paper as papers
 from engine import session as sessions
 from engine.config import Config, Found, load
 from engine.errors import ExitCode, UnreachableError
 from engine.model import Reason
-from engine.session import PaperSession, run_paper
+from engine.paper import run_paper
+from engine.session import PaperSession
 from engine.telemetry_wire import VERSION, Hello, Snapshot, encode, read_endpoints
 from feeds.guard import FeedLimits
 from feeds.ws import WebSocketFeed
@@ -225,10 +226,10 @@ STRANGERS = [silent, web_server, hangs_up]
 async def test_a_stranger_on_the_usual_port_is_left_alone(
     settings: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, stranger: Handler
 ) -> None:
-    monkeypatch.setattr(paper, "HELLO_S", 0.2)
+    monkeypatch.setattr(papers, "HELLO_S", 0.2)
     server = await asyncio.start_server(stranger, "127.0.0.1", 0)  # type: ignore[arg-type]
     async with server:
-        monkeypatch.setattr(paper, "USUAL_PORT", port := server.sockets[0].getsockname()[1])
+        monkeypatch.setattr(papers, "USUAL_PORT", port := server.sockets[0].getsockname()[1])
         code, lines, snapshots = await paper(settings(session__duration="1s", feed__mock_rate="50"))
     assert code == ExitCode.OK
     assert lines[0] == f"what listens at ws://127.0.0.1:{port} is not a mock market: starting an embedded mock market"
@@ -255,7 +256,7 @@ async def test_the_usual_market_is_used_when_it_is_there(
     settings: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with serving(CalmMarket()) as address:
-        monkeypatch.setattr(paper, "USUAL_PORT", int(address.rpartition(":")[2]))
+        monkeypatch.setattr(papers, "USUAL_PORT", int(address.rpartition(":")[2]))
         _, lines, snapshots = await paper(settings(session__duration="1s"))
     assert lines == [f"feed: the mock market at {address}"]
     assert (snapshots[-1].mode, snapshots[-1].feed.address) == ("PAPER", address)
