@@ -244,11 +244,13 @@ def check_images(directory: Path, images: range) -> tuple[Counter[str], Counter[
         random = Random(seed)
         whole, fault = random.choice(wholes), FAULTS[seed % len(FAULTS)]
         image = fault(whole, random)
-        for number in on_disk - set(image.files):
+        before, on_disk = on_disk, set(image.files)
+        for number in before - on_disk:
             path_of(place, number).unlink()
-        on_disk = set(image.files)
         for number, data in image.files.items():
-            path_of(place, number).write_bytes(data)
+            with path_of(place, number).open("r+b" if number in before else "xb") as file:
+                file.write(data)
+                file.truncate()  # not to nothing before writing: then the disk must take every image at once
         reader = JournalReader(place)
         found = [(entry.sequence, entry.kind, entry.payload) for entry in reader]
         made[fault.__name__] += image.files != whole.files

@@ -350,7 +350,7 @@ FAULTS = (
         "engine/session.py",
         "held_up_ns <= OLD_NS:",
         "held_up_ns <= GAP_NS:",
-        ("tests/chaos/test_session_faults.py",),
+        ("tests/unit/test_session.py",),
     ),
     Fault(
         "a half day is taken for a whole one",
