@@ -310,7 +310,7 @@ def test_what_would_be_passed_over_in_silence_is_refused(tmp_path, line):
 
 def test_a_condition_by_another_name_is_asked_for_by_its_name(tmp_path):
     file = tmp_path / "mine.py"
-    for name in ("Long", "buy", "entry"):
+    for name in ("Long", "buy", "enter"):
         file.write_text(
             "from engine.rules import price\nfrom engine.strategy import Strategy\n"
             f"class Mine(Strategy):\n    {name} = price > 5\n    trend = price > 3\n",
