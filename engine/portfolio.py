@@ -295,7 +295,7 @@ def average_price(legs: Sequence[Leg]) -> int | Fraction:
     """The average price of exit fills, weighted by lots; the price itself where there is one."""
     if len(legs) == 1:
         return legs[0].price_ticks
-    average = Fraction(sum(leg.price_ticks * leg.lots for leg in legs)) / sum(leg.lots for leg in legs)
+    average = Fraction(sum(leg.price_ticks * leg.lots for leg in legs), sum(leg.lots for leg in legs))
     return average.numerator if average.denominator == 1 else average
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 from fractions import Fraction
-from math import ceil, floor
-from typing import NamedTuple, Protocol, TypeVar
+from math import floor
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from engine.events import Refusal
+from engine.lanes import moved
 from engine.model import Side
 from engine.orders import AT_MARKET, Order, Terms
 from engine.portfolio import Portfolio
@@ -74,6 +75,9 @@ class Exits(NamedTuple):
 
 
 NO_EXITS = Exits()
+
+Check = Callable[[Any, Order, int, Exits], bool]
+"""Whether an order keeps to a limit: the limit in whole numbers, the order, what it would pay in ticks, its exits."""
 
 
 class RiskGate:
@@ -216,78 +220,86 @@ class RiskGate:
         refusal = self.refusal(order.instrument)
         if refusal is not None:
             return refusal
-        for check, reason in self._checks:
-            if not check(order, exits):
-                return reason
+        if self._checks:
+            price = self.paying(order.instrument, order.side, order.terms)
+            for check, limit, reason in self._checks:
+                if not check(limit, order, price, exits):
+                    return reason
         return Approved(order)
 
     def approve_exit(self, order: Order) -> Approved:
         """An exit only ever lowers risk: it always passes, but it passes here."""
         return Approved(order)
 
-    def _limits_on(self) -> list[tuple[Callable[[Order, Exits], bool], Refusal]]:
-        """The checks of single orders whose limit is on: each says whether the order keeps to it."""
-        limits = self.limits
-        every = [
-            (limits.max_orders_per_second, self._keeps_rate, Refusal.ORDER_RATE),
-            (limits.duplicate_window, self._is_new, Refusal.DUPLICATE),
-            (limits.max_order_units, self._keeps_order_units, Refusal.ORDER_UNITS),
-            (limits.max_order_value, self._keeps_order_value, Refusal.ORDER_VALUE),
-            (limits.max_position_units, self._keeps_position_units, Refusal.POSITION_UNITS),
-            (limits.max_position_value, self._keeps_position_value, Refusal.POSITION_VALUE),
-            (limits.position_capital_fraction, self._keeps_position_capital, Refusal.POSITION_CAPITAL),
-            (limits.max_total_capital_fraction, self._keeps_total_capital, Refusal.TOTAL_CAPITAL),
-            (limits.max_leverage, self._keeps_leverage, Refusal.LEVERAGE),
-            (limits.price_collar, self._keeps_collar, Refusal.PRICE_COLLAR),
-            (limits.min_reward_risk, self._keeps_reward_risk, Refusal.REWARD_RISK),
-            (limits.pdt == "intraday_margin" or None, self._keeps_margin, Refusal.PDT),
+    def _limits_on(self) -> list[tuple[Check, Any, Refusal]]:
+        """The checks of single orders whose limit is on, each with its limit in the whole numbers that it compares."""
+        limits, lots, money, ratio = self.limits, self._in_lots, self._in_money, Fraction.as_integer_ratio
+        every: list[tuple[Any, Callable[[Any], Any], Check, Refusal]] = [
+            (limits.max_orders_per_second, int, self._keeps_rate, Refusal.ORDER_RATE),
+            (limits.duplicate_window, int, self._is_new, Refusal.DUPLICATE),
+            (limits.max_order_units, lots, self._keeps_order_units, Refusal.ORDER_UNITS),
+            (limits.max_order_value, money, self._keeps_order_value, Refusal.ORDER_VALUE),
+            (limits.max_position_units, lots, self._keeps_position_units, Refusal.POSITION_UNITS),
+            (limits.max_position_value, money, self._keeps_position_value, Refusal.POSITION_VALUE),
+            (limits.position_capital_fraction, ratio, self._keeps_position_capital, Refusal.POSITION_CAPITAL),
+            (limits.max_total_capital_fraction, ratio, self._keeps_exposure, Refusal.TOTAL_CAPITAL),
+            (limits.max_leverage, ratio, self._keeps_exposure, Refusal.LEVERAGE),
+            (limits.price_collar, ratio, self._keeps_collar, Refusal.PRICE_COLLAR),
+            (limits.min_reward_risk, ratio, self._keeps_reward_risk, Refusal.REWARD_RISK),
+            (limits.pdt == "intraday_margin" or None, bool, self._keeps_margin, Refusal.PDT),
         ]
-        return [(check, reason) for limit, check, reason in every if limit is not None]
+        return [(check, whole(limit), reason) for limit, whole, check, reason in every if limit is not None]
+
+    def _in_lots(self, units: Fraction) -> list[int]:
+        """The most lots of each instrument that are no more than so many shares, contracts or coins."""
+        return [floor(units * 10**instrument.size_precision) for instrument in self._portfolio.instruments]
+
+    def _in_money(self, amount: Fraction) -> int:
+        """The most money units that are no more than an amount of currency."""
+        return floor(amount * self._money)
 
     # ------------------------------------------------------------ single limits
+    # Each is given its limit in whole numbers, a ratio as numerator and denominator: what is compared is multiplied by
+    # the denominator, which is exact and far faster than fractions.
 
-    def _keeps_rate(self, order: Order, _: Exits) -> bool:
-        limit = self.limits.max_orders_per_second
-        return limit is None or self.ledger.sent_within_second(order.decided_ns) < limit
+    def _keeps_rate(self, most: int, order: Order, _price: int, _: Exits) -> bool:
+        return self.ledger.sent_within_second(order.decided_ns) < most
 
-    def _is_new(self, order: Order, _: Exits) -> bool:
+    def _is_new(self, _window: int, order: Order, _price: int, _: Exits) -> bool:
         return not self.ledger.is_duplicate(order)
 
-    def _keeps_order_units(self, order: Order, _: Exits) -> bool:
-        return self._units(order.instrument, order.lots) <= known(self.limits.max_order_units)
+    def _keeps_order_units(self, most: list[int], order: Order, _price: int, _: Exits) -> bool:
+        return order.lots <= most[order.instrument]
 
-    def _keeps_order_value(self, order: Order, _: Exits) -> bool:
-        return self._value(order) <= known(self.limits.max_order_value) * self._money
+    def _keeps_order_value(self, most: int, order: Order, price: int, _: Exits) -> bool:
+        return order.lots * price * self._unit[order.instrument] <= most
 
-    def _keeps_position_units(self, order: Order, _: Exits) -> bool:
-        return self._units(order.instrument, self._lots_with(order)) <= known(self.limits.max_position_units)
+    def _keeps_position_units(self, most: list[int], order: Order, _price: int, _: Exits) -> bool:
+        return self._lots_with(order) <= most[order.instrument]
 
-    def _keeps_position_value(self, order: Order, _: Exits) -> bool:
-        return self._position_value(order) <= known(self.limits.max_position_value) * self._money
+    def _keeps_position_value(self, most: int, order: Order, price: int, _: Exits) -> bool:
+        return self._lots_with(order) * price * self._unit[order.instrument] <= most
 
-    def _keeps_position_capital(self, order: Order, _: Exits) -> bool:
-        return self._position_value(order) <= known(self.limits.position_capital_fraction) * self._equity
+    def _keeps_position_capital(self, most: tuple[int, int], order: Order, price: int, _: Exits) -> bool:
+        value = self._lots_with(order) * price * self._unit[order.instrument]
+        return value * most[1] <= most[0] * self._equity
 
-    def _keeps_total_capital(self, order: Order, _: Exits) -> bool:
-        return self._exposure_with(order) <= known(self.limits.max_total_capital_fraction) * self._equity
+    def _keeps_exposure(self, most: tuple[int, int], order: Order, price: int, _: Exits) -> bool:
+        return self._exposure_with(order, price) * most[1] <= most[0] * self._equity
 
-    def _keeps_leverage(self, order: Order, _: Exits) -> bool:
-        return self._exposure_with(order) <= known(self.limits.max_leverage) * self._equity
-
-    def _keeps_collar(self, order: Order, _: Exits) -> bool:
+    def _keeps_collar(self, most: tuple[int, int], order: Order, price: int, _: Exits) -> bool:
         last = known(self._market).price(order.instrument)
-        return abs(self._price(order) - last) <= known(self.limits.price_collar) * last
+        return abs(price - last) * most[1] <= most[0] * last
 
-    def _keeps_reward_risk(self, order: Order, exits: Exits) -> bool:
+    def _keeps_reward_risk(self, least: tuple[int, int], order: Order, price: int, exits: Exits) -> bool:
         if exits.stop_ticks is None or exits.target_ticks is None:
             return False
-        price = self._price(order)
         reward, risk = order.side * (exits.target_ticks - price), order.side * (price - exits.stop_ticks)
-        return risk > 0 and reward >= known(self.limits.min_reward_risk) * risk
+        return risk > 0 and reward * least[1] >= least[0] * risk
 
-    def _keeps_margin(self, order: Order, _: Exits) -> bool:
+    def _keeps_margin(self, _on: bool, order: Order, price: int, _: Exits) -> bool:
         """The equity covers the maintenance margin of everything held once this order is filled."""
-        required = self._margin(order.instrument, order.side, order.lots, self._price(order))
+        required = self._margin(order.instrument, order.side, order.lots, price)
         market = known(self._market)
         for (instrument, side), lots in self.ledger.exposures().items():
             required += self._margin(instrument, side, lots, market.price(instrument))
@@ -308,8 +320,7 @@ class RiskGate:
         """
         if self.limits.position_stop is None:
             return stop_ticks, False
-        exact = entry_ticks * (1 - side * self.limits.position_stop)
-        own = floor(exact) if side is Side.LONG else ceil(exact)
+        own = moved(entry_ticks, self.limits.position_stop, -side)
         return (own, True) if side * own > side * stop_ticks else (stop_ticks, False)
 
     # ------------------------------------------------------------ what the limits measure
@@ -329,23 +340,14 @@ class RiskGate:
         bid, ask = market.quote(instrument)
         return (ask if side is Side.LONG else bid) or market.price(instrument)
 
-    def _price(self, order: Order) -> int:
-        return self.paying(order.instrument, order.side, order.terms)
-
-    def _value(self, order: Order) -> int:
-        return order.lots * self._price(order) * self._unit[order.instrument]
-
     def _lots_with(self, order: Order) -> int:
         return self.ledger.lots(order.instrument, order.side) + order.lots
 
-    def _position_value(self, order: Order) -> int:
-        return self._lots_with(order) * self._price(order) * self._unit[order.instrument]
-
-    def _exposure_with(self, order: Order) -> int:
+    def _exposure_with(self, order: Order, price: int) -> int:
         """Value of all positions and entries on their way at the last trades, and of this order at its price."""
         market, units = known(self._market), self._unit
-        others = self.ledger.exposures().items()
-        return self._value(order) + sum(lots * market.price(i) * units[i] for (i, _), lots in others)
+        value = order.lots * price * units[order.instrument]
+        return value + sum(lots * market.price(i) * units[i] for (i, _), lots in self.ledger.exposures().items())
 
 
 def known(value: Value | None) -> Value:

@@ -117,8 +117,15 @@ class Ledger:
 
     # ------------------------------------------------------------ what follows from it
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is held or on its way, as mostly when an entry is asked for: nothing need be added up."""
+        return not self.held and not self.working
+
     def positions(self, instrument: int) -> int:
         """Open positions of an instrument, entries on their way included."""
+        if self.is_idle:
+            return 0
         lanes = {lane for lane, held in self.held.items() if held.instrument == instrument}
         lanes |= {order.lane for order in self.entering() if order.instrument == instrument}
         return len(lanes)
@@ -129,12 +136,16 @@ class Ledger:
 
     def lots(self, instrument: int, side: Side) -> int:
         """Lots held on one side of an instrument once every entry on its way is filled."""
+        if self.is_idle:
+            return 0
         held = sum(one.lots for one in self.held.values() if one.instrument == instrument and one.side is side)
         coming = (o for o in self.entering() if o.instrument == instrument and o.side is side)
         return held + sum(self.left[order.order_id] for order in coming)
 
     def exposures(self) -> dict[tuple[int, Side], int]:
         """Lots by instrument and side, held and on their way, of every instrument that has any."""
+        if self.is_idle:
+            return {}
         found: dict[tuple[int, Side], int] = {}
         for held in self.held.values():
             key = held.instrument, held.side
@@ -146,6 +157,8 @@ class Ledger:
 
     def trades_today(self) -> int:
         """Entries of today: those filled, and those on their way."""
+        if self.is_idle:
+            return self.entries_today
         return self.entries_today + sum(self.left[order.order_id] == order.lots for order in self.entering())
 
     def sent_within_second(self, ts_ns: int) -> int:
