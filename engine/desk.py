@@ -116,6 +116,11 @@ class Desk:
         lane.entry = approved.order
         self._send(lane, approved, "entry")
 
+    def answer(self, lane: Lane, side: Side) -> Refusal | None:
+        """What risk would say to an entry as declared, at this moment; nothing is sent and nothing counted."""
+        answer = self._approved(lane, side, None)
+        return answer if isinstance(answer, Refusal) else None
+
     def _approved(self, lane: Lane, side: Side, signal: Signal | None) -> Approved | Refusal:
         """Size an entry and ask risk for it: the only place where its lots are decided."""
         risk, core, exits = self._risk, self._core, NO_EXITS

@@ -170,11 +170,19 @@ class When:
 
 
 def written(item: object) -> str:
-    """An exit, or a reward, as a strategy declares it; what is left at its default is left out."""
-    if not isinstance(item, (*EXITS, Reward)):
-        return str(item)
-    values = [(one, getattr(item, one.name)) for one in fields(item)]
-    shown = [written(value) for one, value in values if one.default is MISSING or value is not one.default]
+    """An exit, or a reward, as a strategy declares it."""
+    return as_declared(item) if isinstance(item, (*EXITS, Reward)) else str(item)
+
+
+def as_declared(item: Any) -> str:
+    """An exit or an entry as it is written in a class body; what is left at its default is left out."""
+    shown = []
+    for one in fields(item):
+        value = getattr(item, one.name)
+        if one.default is MISSING:
+            shown.append(written(value))
+        elif value is not one.default:
+            shown.append(f"{one.name}={written(value)}")
     return f"{type(item).__name__}({', '.join(shown)})"
 
 

@@ -236,6 +236,10 @@ class Kernel:
             )
         return int(lots)
 
+    def would_refuse(self, lane: Lane, side: Side) -> Refusal | None:
+        """Why an entry as declared would be refused at this moment, its size included; None: it would not."""
+        return self._desk.answer(lane, side)
+
     # ------------------------------------------------------------ inputs
 
     def process(self, event: Input) -> None:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from engine.model import Instrument, Reason, Side
 
 MIN_SCALE = 12
+MOST_DECIMALS = 13  # of a price: twelve, and half a tick
 YEAR_NS = 365 * 86_400 * 10**9
 NO_RATE = Fraction(0)
 
@@ -309,3 +310,9 @@ def exact_price(instrument: Instrument, price_ticks: int | Fraction) -> Decimal:
     if isinstance(price_ticks, int):
         return instrument.price(price_ticks)
     return (Decimal(price_ticks.numerator) / Decimal(price_ticks.denominator)).scaleb(-instrument.price_precision)
+
+
+def said_price(price: Decimal) -> str:
+    """A price to look at: as it is, but the mean of several exits, whose decimals may have no end, to six of them."""
+    endless = -int(price.as_tuple().exponent) > MOST_DECIMALS
+    return f"{round(price, 6) if endless else price:f}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from engine.commands.journal import SessionArgument, journal_of
 from engine.commands.shared import ConfigFlag, JsonFlag, plain_table, write_json, write_table
 from engine.errors import ExitCode, UserError
+from engine.portfolio import said_price
 
 if TYPE_CHECKING:
     from engine.replay import Difference, Replay
@@ -24,7 +25,7 @@ def replay(session: SessionArgument, config_file: ConfigFlag = None, as_json: Js
     numbers = ("entry", "exit", "size", "net")
     table = plain_table("symbol", "side", *numbers, "reason", right=numbers)
     for one in again.kernel.trades:
-        prices = (f"{price:f}" for price in (one.entry_price, one.exit_price, one.qty, one.net))
+        prices = (said_price(one.entry_price), said_price(one.exit_price), f"{one.qty:f}", f"{one.net:f}")
         table.add_row(one.symbol, one.side, *prices, one.reason)
     if again.kernel.trades:
         write_table(table, "")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.commands.explain import measured
 from engine.commands.shared import plain_table, write_table
+from engine.portfolio import said_price
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -96,7 +97,9 @@ def _in_short(row: Row | None) -> tuple[str, str]:
     """Entry, exit and reason of a trade, and its net result."""
     if row is None:
         return "-", "-"
-    entry, leave = (f"{moment(row[f'{name}_ts_ns'])} at {row[f'{name}_price']}" for name in ("entry", "exit"))
+    entry, leave = (
+        f"{moment(row[f'{name}_ts_ns'])} at {said_price(row[f'{name}_price'])}" for name in ("entry", "exit")
+    )
     return f"{entry}, {row['reason']} {leave.partition(' ')[2] if leave[:10] == entry[:10] else leave}", number(
         row["net"]
     )

@@ -92,7 +92,8 @@ def show(
         for regime, classes in found["regimes"].items():
             regimes.add_row(regime, ", ".join(classes))
         parts += ["", regimes]
-    write_table(*parts, "", f"from {found['from']}, version {found['version']}")
+    limits = f"limits of the risk profile {found['risk_profile']}"
+    write_table(*parts, "", f"{limits}; from {found['from']}, version {found['version']}")
 
 
 def _show_graph(strategy: Strategy, *, as_json: bool) -> None:
@@ -199,8 +200,10 @@ def _span(trades: int | None, ns: int | None) -> str:
 
 def describe(strategy: type[Strategy]) -> dict[str, Any]:
     """Return what ``strategy`` declares, as text."""
-    from engine.exits import written
+    from engine.entries import Market
+    from engine.exits import as_declared
     from engine.rules import Condition, Expr, Param, Regime
+    from engine.sizing import said_size
 
     declared = {
         name: value
@@ -210,7 +213,11 @@ def describe(strategy: type[Strategy]) -> dict[str, Any]:
     }
     rules = {name: _without_name(value) for name, value in declared.items()}
     exits = strategy.exits if isinstance(strategy.exits, tuple) else (strategy.exits,)
-    rules["exits"] = ", ".join(written(item) for item in exits)
+    if not isinstance(strategy.entry, Market):
+        rules["entry"] = as_declared(strategy.entry)
+    rules["exits"] = ", ".join(map(as_declared, exits))
+    if strategy.size is not None:
+        rules["size"] = said_size(strategy.size)
     return {
         "strategy": strategy.__name__,
         "summary": _summary(strategy),
@@ -224,6 +231,7 @@ def describe(strategy: type[Strategy]) -> dict[str, Any]:
             }
             for name, param in strategy.declared.items()
         ],
+        "risk_profile": strategy.risk_profile,
         "regimes": {name: list(value.names) for name, value in declared.items() if isinstance(value, Regime)},
         "rules": rules,
     }

@@ -158,7 +158,7 @@ class _Moment:
         warm = not cold_ns and not cold_trades
         bid, ask = kernel.core.quote(index)
         position = kernel.portfolio.positions.get(lane.number)
-        refusal = kernel.risk.refusal(index)
+        state = self._state(lane) if warm else 0
         found = Explanation(
             symbol=instrument.symbol,
             ts_ns=ts_ns,
@@ -172,14 +172,31 @@ class _Moment:
             conditions=[
                 line for side, tree in sides_of(lane.strategy).items() for line in self._lines(side.word, tree, 0)
             ],
-            state=("none", "long", "short")[self._state(lane) if warm else 0],
+            state=("none", "long", "short")[state],
             position="flat" if position is None else position.side.word,
             cooldown_left=lane.cooldown_left,
-            refusal="" if refusal is None else refusal.value,
+            refusal=self._refusal(state),
             decisions=[_in_words(one) for one in self._decisions if one.ts_ns == ts_ns],
         )
         found.why = self._why(found)
         return found
+
+    def _refusal(self, state: int) -> str:
+        """What risk says to an entry on the rule's side, as the strategy declares it; with neither side, on any.
+
+        What a strategy's own ``on_fire`` would ask for is not known without asking it: then only what stands in the way
+        of every entry is told.
+        """
+        kernel, lane = self._kernel, self._lane
+        if lane.asks_strategy or lane.strategy.on_tick is not None:
+            refusal = kernel.risk.refusal(self._index)
+        else:
+            sides = [
+                side for side in sides_of(lane.strategy) if not state or side is (Side.LONG, Side.SHORT)[state - 1]
+            ]
+            answers = [kernel.would_refuse(lane, side) for side in sides]
+            refusal = None if None in answers else answers[0]
+        return "" if refusal is None else refusal.value
 
     def _state(self, lane: Lane) -> int:
         return int(self._kernel.core.value(self._index, lane.rule.state) or 0)

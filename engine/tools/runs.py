@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from engine.errors import DataError, NotFoundError, UserError
+from engine.errors import ConfigError, DataError, NotFoundError, UserError
 from engine.model import SECOND_NS
 from engine.results import ROW_FIELDS, BacktestResult
 
@@ -95,7 +95,7 @@ def save(result: BacktestResult, parent: Path, saved_ns: int) -> Path:
         saved_ns: the present time; with strategy and run id it names the folder.
 
     Raises:
-        UserError: it cannot be written.
+        ConfigError: it cannot be written.
     """
     found = result.to_json()
     trades = found.pop("trades")
@@ -126,7 +126,8 @@ def save(result: BacktestResult, parent: Path, saved_ns: int) -> Path:
         for file, data in contents.items():
             (folder / file).write_bytes(data)
     except OSError as error:
-        raise UserError(f"cannot keep the run: {error.strerror or error}", where=str(parent)) from None
+        fix = "name a folder that you may write to: --save runs"
+        raise ConfigError(f"cannot keep the run: {error.strerror or error}", where=str(parent), fix=fix) from None
     return folder
 
 

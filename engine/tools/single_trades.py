@@ -2,11 +2,13 @@
 
 Each is a run of the kernel of its own, from the signal's trade to the exit. Nothing else stands in its way: no
 cooldown, no open position, no daily loss limit. Sessions still end, orders still arrive late, and a fill at the touch
-still needs a quote.
+still needs a quote. Where exits, entry or size measure the market, by an ATR or by another instrument, the run begins
+with the file's first record instead, so that they measure what they would have measured.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,6 +57,10 @@ class SingleTrades:
         clock = engine_time(file.block)
         self._end_ns = int(clock[-1]) if len(clock) else 0
         self._streams = [_stream_of(file.block, clock, index) for index in range(len(file.instruments))]
+        probe = entering(strategy, (price > 0, None), lambda: None)
+        lane, *_ = self._compose(probe, file.instruments, 0, MemoryJournal()).lanes
+        measured = (lane.distance_columns, lane.size_columns, lane.entry_column is not None, lane.when_column >= 0)
+        self._needs_past = any(measured)
 
     def trade(self, entry: Entry) -> Trade | None:
         """What came of the entry, or None when it found no price to fill at or was called back on its way."""
@@ -63,33 +69,43 @@ class SingleTrades:
         return self._done[entry]
 
     def _run(self, entry: Entry) -> Trade | None:
-        rows, stream = self._streams[entry.instrument]
-        at = int(np.searchsorted(rows, entry.row))
         journal = MemoryJournal()
-        kernel = self._kernel(self._file.instruments[entry.instrument], entry, journal)
-        if entry.bid_ticks or entry.ask_ticks:
-            kernel.process(_quote(int(stream.ts_ns[at]), entry))
+        answers: list[Signal] = []
+        always = price > 0
+        sides = (always, None) if entry.side is Side.LONG else (None, always)
+        strategy = entering(self._strategy, sides, lambda: answers.pop() if answers else None)
+        if self._needs_past:
+            at, stream = entry.row, self._file.block
+            kernel = self._compose(strategy, self._file.instruments, entry.instrument, journal)
+            kernel.process(stream.part(0, at))
+            kernel.core.close_lane(0)  # the signal that began with the first record was let pass; it begins anew
+        else:
+            rows, stream = self._streams[entry.instrument]
+            at = int(np.searchsorted(rows, entry.row))
+            kernel = self._compose(strategy, [self._file.instruments[entry.instrument]], 0, journal)
+            if entry.bid_ticks or entry.ask_ticks:
+                kernel.process(_quote(int(stream.ts_ns[at]), entry))
+        answers.append(Signal(entry.side, 0, entry.stop_ticks, entry.target_ticks))
         count = FIRST_RECORDS
         while at < len(stream) and not kernel.trades:
             kernel.process(stream.part(at, at + count))
             at, count = at + count, 4 * count
-            if any(isinstance(decision, SignalRefused | OrderCancelled) for decision in journal.decisions):
-                return None
+            never_opened = not kernel.trades and not kernel.portfolio.positions
+            if never_opened and any(isinstance(one, SignalRefused | OrderCancelled) for one in journal.decisions):
+                return None  # once it is open, what is called back is the rest of its entry, or another exit
         if not kernel.trades:
             kernel.process(TimePassed(self._end_ns))
             kernel.process(End())
         return kernel.trades[0] if kernel.trades else None
 
-    def _kernel(self, instrument: Instrument, entry: Entry, journal: MemoryJournal) -> Kernel:
-        answers = [Signal(entry.side, 0, entry.stop_ticks, entry.target_ticks)]
-        always = price > 0
-        sides = (always, None) if entry.side is Side.LONG else (None, always)
-        strategy = entering(self._strategy, sides, lambda: answers.pop() if answers else None)
+    def _compose(
+        self, strategy: Strategy, instruments: Sequence[Instrument], traded: int, journal: MemoryJournal
+    ) -> Kernel:
         settings = self._settings
-        portfolio = Portfolio([instrument], settings.starting_cash, settings.venue.borrow_rate)
+        portfolio = Portfolio(instruments, settings.starting_cash, settings.venue.borrow_rate)
         return Kernel(
-            [instrument],
-            [settings.assignment(strategy, [0])],
+            instruments,
+            [settings.assignment(strategy, [traded])],
             calendar=find_calendar(settings.calendar),
             portfolio=portfolio,
             risk=RiskGate(replace(ALL_OFF, position_stop=settings.limits.position_stop), portfolio),

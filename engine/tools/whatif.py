@@ -17,7 +17,9 @@ from engine.backtesting import Following, simulate
 from engine.events import (
     DayStarted,
     Decision,
+    OrderCancelled,
     OrderFilled,
+    OrderRests,
     OrderSubmitted,
     SignalDeclined,
     SignalRefused,
@@ -185,6 +187,11 @@ def _in_words(decision: Decision | None, instrument: Instrument, scale: int) -> 
             return f"enters {'long' if decision.side > 0 else 'short'} {instrument.size(decision.lots)}"
         case OrderSubmitted():
             return f"leaves by {decision.purpose}"
+        case OrderRests():
+            waits_at = exact_price(instrument, decision.price_ticks)
+            return f"has a {decision.kind} order over {instrument.size(decision.lots)} wait at {waits_at}"
+        case OrderCancelled():
+            return f"gives an order up: {decision.reason}"
         case OrderFilled():
             costs = f"slippage {_plain(decision.slippage, scale)}, fee {_plain(decision.fee, scale)}"
             return f"is filled at {exact_price(instrument, decision.price_ticks)}, {costs}"

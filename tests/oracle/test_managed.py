@@ -224,5 +224,5 @@ def test_exits_read_as_they_are_written():
         Trailing(sma(price, 3) * 2, after=pct(1)),
     )
     assert ", ".join(written(item) for item in exits) == (
-        "Stop(1%), Target(Reward(2)), BreakEven(0.5%), Opposite(), Trailing((sma(price, 3) * 2), 1%)"
+        "Stop(1%), Target(Reward(2)), BreakEven(0.5%), Opposite(), Trailing((sma(price, 3) * 2), after=1%)"
     )

@@ -101,6 +101,37 @@ class Mine(Strategy):
 """
 
 
+def test_show_tells_all_that_a_class_body_says_about_orders(capsys):
+    Path("mine.py").write_text(
+        "from engine.entries import Limit\n"
+        "from engine.rules import Target, pct, price, seconds\n"
+        "from engine.sizing import Units\n"
+        "from engine.strategy import Strategy\n"
+        "class Mine(Strategy):\n"
+        "    long = price > 1\n"
+        "    entry = Limit(pct(1), good_for=seconds(5))\n"
+        "    exits = (Target(pct(2), share=pct(50), resting=True), Target(pct(3), share=pct(50)))\n"
+        "    size = Units(4)\n"
+        "    risk_profile = 'equities'\n"
+    )
+    _, out, _ = leaves(capsys, "strategy", "show", "mine.py")
+    for line in (
+        "entry  Limit(1%, good_for=5s)",
+        "exits  Target(2%, share=50%, resting=True), Target(3%, share=50%)",
+        "size   Units(4)",
+        "limits of the risk profile equities; from mine.py, version ",
+    ):
+        assert line in out
+
+
+def test_a_run_that_cannot_be_kept_is_a_mistake_of_the_settings(capsys):
+    Path("taken").write_text("a file, not a folder")
+    code, _, err = leaves(capsys, "backtest", "--demo", "--quiet", "--save", "taken")
+    assert code == 3
+    assert "taken: cannot keep the run" in err
+    assert "--save runs" in err
+
+
 def test_a_strategy_without_a_docstring_has_no_borrowed_one(capsys):
     Path("mine.py").write_text(NO_DOCSTRING)
     code, out, _ = leaves(capsys, "strategy", "show", "mine.py")

@@ -10,6 +10,9 @@ import pytest
 from engine import backtest
 from engine.backtesting import load_ticks, make_settings, make_strategy
 from engine.errors import DataError
+from engine.rules import TimeStop, price, seconds
+from engine.sizing import Units
+from engine.strategy import Strategy
 from engine.tools.explain import explain
 from mock_server.market import generate
 from tests.shared_data import load_aapl_lobster, load_spy
@@ -45,6 +48,22 @@ def test_an_entry_is_explained_by_conditions_that_hold(made):
         assert any(text.startswith("OrderFilled") for text in found.decisions)
         assert all(line.holds for line in found.conditions if line.side == trade.side)
         assert found.why == f"a {trade.side} position is open"
+
+
+class Large(Strategy):
+    """A rule that nearly always holds, for a hundred shares."""
+
+    long = price > 1
+    exits = TimeStop(seconds(1))
+    size = Units(100)
+
+
+@pytest.mark.parametrize(("most", "said"), [(99, "ORDER_UNITS"), (100, "")])
+def test_risk_is_asked_about_the_size_that_would_be_sent(made, most, said):
+    file = load_ticks(columns(made))
+    settings = make_settings(file.block, limits={"max_order_units": most, "positions_per_symbol": "off"})
+    (found,) = explain(file, Large(), settings, int(made.ts_ns[-1]))
+    assert found.refusal == said
 
 
 def test_values_are_those_of_their_definitions(made):

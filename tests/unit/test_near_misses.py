@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 from random import Random
 
@@ -12,11 +13,35 @@ import pytest
 import engine
 from engine import Side, Signal, backtest
 from engine.backtesting import load_ticks, make_settings, make_strategy
+from engine.entries import Limit
 from engine.errors import ConfigError
 from engine.events import OrderSubmitted
+from engine.indicators import atr
 from engine.journal import MemoryJournal
 from engine.model import Instrument, TickBlock
-from engine.rules import Stop, TimeStop, bars, change, ema, minutes, pct, price, seconds, size, ticks, zscore
+from engine.rules import (
+    Stop,
+    Target,
+    TimeStop,
+    Trailing,
+    When,
+    bars,
+    begins,
+    change,
+    ema,
+    highest,
+    lowest,
+    minutes,
+    of,
+    pct,
+    price,
+    seconds,
+    size,
+    ticks,
+    vwap,
+    zscore,
+)
+from engine.sizing import Units
 from engine.store import TickFile
 from engine.store_rows import columns_of
 from engine.strategy import Strategy
@@ -351,24 +376,82 @@ def test_a_strategy_without_conditions_is_told_so():
 def test_alone_every_trade_of_a_backtest_is_itself(load, more):
     file = load_ticks(load().columns(), symbol="X", price_precision=4)
     strategy = make_strategy("momentum_burst", {"cooldown_signals": 0})
-    settings = make_settings(file.block, daily_loss_limit="100%", **more)
-    rows: list[tuple[int, Side]] = []
+    assert_alone_as_in_the_run(file, strategy, make_settings(file.block, daily_loss_limit="100%", **more))
 
-    class Rows:
+
+def assert_alone_as_in_the_run(file, strategy, settings):
+    """Every entry of a run that was filled, traded alone, is the run's own trade; every other comes to nothing."""
+    entries: list[Entry] = []
+
+    class Entries:
         def append(self, decision):
             if isinstance(decision, OrderSubmitted) and decision.purpose == "entry":
-                rows.append((kernel.core.event_record_number, Side(decision.side)))
+                row, index = kernel.core.event_record_number, kernel.lanes[decision.lane].instrument
+                entries.append(Entry(index, row, Side(decision.side), 0, 0, *kernel.core.quote(index)))
 
-    kernel = compose(file, [strategy], settings, Rows())
+    kernel = compose(file, [strategy], settings, Entries())
     kernel.process(file.block)
     kernel.process(engine.events.End())
     assert len(kernel.trades) > 5
     alone = SingleTrades(file, strategy, settings)
-    for (row, side), trade in zip(rows, kernel.trades, strict=True):
-        quote = (
-            (int(file.block.bid_ticks[row]), int(file.block.ask_ticks[row])) if file.block.bid_ticks is not None else ()
-        )
-        assert alone.trade(Entry(0, row, side, 0, 0, *quote)) == trade
+    traded = [trade for entry in entries if (trade := alone.trade(entry)) is not None]
+    assert in_order(traded) == in_order(kernel.trades)
+
+
+def in_order(trades):
+    """By instrument and time; alone, the lane is the first whichever the instrument."""
+    return sorted((trade._replace(lane=0) for trade in trades), key=lambda trade: (trade.symbol, trade.entry_ts_ns))
+
+
+class Parts(Strategy):
+    """Waits for its price, sells in two parts, one of them resting: most of its trades call some order back."""
+
+    long = change(seconds(5)) <= pct("-0.03")
+    short = change(seconds(5)) >= pct("0.03")
+    entry = Limit(pct("0.01"), good_for=seconds(2))
+    exits = (
+        Stop(pct("0.05")),
+        Target(pct("0.04"), share=pct(50), resting=True),
+        Target(pct("0.1"), share=pct(50)),
+        Trailing(pct("0.03"), after=pct("0.04")),
+    )
+    size = Units(7)  # half of which are three
+
+
+class Measured(Strategy):
+    """Leaves by the true range of bars that began long before its entry."""
+
+    long = change(seconds(5)) >= pct("0.02")
+    exits = (Stop(atr(bars(seconds(5)), 5)), Target(2 * atr(bars(seconds(5)), 5)), TimeStop(seconds(30)))
+
+
+class AtTheMean(Strategy):
+    """Waits at a price that is the market's own."""
+
+    long = change(seconds(5)) >= pct("0.02")
+    entry = Limit(vwap(seconds(10)), good_for=seconds(10))
+    exits = (Stop(highest(seconds(10)) - lowest(seconds(10))), TimeStop(seconds(30)))
+
+
+class ByAnother(Strategy):
+    """Leaves when another instrument turns."""
+
+    long = begins(change(seconds(5)) >= pct("0.03"))
+    exits = (When(of("BBB", change(seconds(3)) <= pct("-0.02"))), TimeStop(seconds(30)))
+
+
+@pytest.mark.parametrize("strategy", [Parts, Measured, AtTheMean, ByAnother])
+@pytest.mark.parametrize("more", [{}, {"latency_order": "50ms", "fills": "worst"}], ids=["plain", "late"])
+def test_alone_is_as_in_the_run_whatever_the_exits_measure(strategy, more):
+    one, other = generate(30_000, seed=3), generate(30_000, seed=4)
+    order = np.argsort(np.concatenate((one.ts_ns, other.ts_ns)), kind="stable")
+    names = ("ts_ns", "price_ticks", "size_lots", "bid_ticks", "ask_ticks")
+    columns = {name: np.concatenate((getattr(one, name), getattr(other, name)))[order] for name in names}
+    columns["instrument"] = np.repeat(np.array([0, 1], np.int64), 30_000)[order]
+    named = [Instrument("AAA", 2, 0), Instrument("BBB", 2, 0)]
+    file = replace(load_ticks(columns), instruments=named)
+    settings = make_settings(file.block, daily_loss_limit="100%", **more)
+    assert_alone_as_in_the_run(file, strategy(), settings)
 
 
 def test_instruments_do_not_change_each_other():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.model import Instrument, Reason, Side
-from engine.portfolio import Portfolio, rounded
+from engine.portfolio import Portfolio, rounded, said_price
 
 BTC = Instrument("BTC", price_precision=2, size_precision=8)
 SPY = Instrument("SPY", price_precision=4, size_precision=0)
@@ -163,3 +163,16 @@ def test_lanes_hold_apart_and_sum():
     portfolio.close(1, 3, Reason.TARGET, 1, 100, 100, 0, 0)
     assert portfolio.held(0) == 5
     assert [(trade.lane, trade.direction) for trade in portfolio.trades] == [(1, Side.SHORT)]
+
+
+@pytest.mark.parametrize(
+    ("price", "said"),
+    [
+        (Decimal("170.2"), "170.2"),
+        (Decimal("0.0000000000015"), "0.0000000000015"),  # twelve decimals and half a tick: a price of its own
+        (Decimal(11) / Decimal(7), "1.571429"),  # the mean of several exits
+        (Decimal("1E+2"), "100"),
+    ],
+)
+def test_a_price_is_said_as_it_is_unless_it_has_no_end(price, said):
+    assert said_price(price) == said

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.metrics import WATERFALL
+from engine.portfolio import said_price
 from engine.tools.report.charts import empty
 from engine.tools.report.words import money, number, percent, seconds
 
@@ -82,7 +83,7 @@ def trades_table(result: BacktestResult) -> str:
         side = f"{'▲' if row['side'] == 'long' else '▼'} {row['side']}"
         times = (_moment(row["entry_ts_ns"]), _moment(row["exit_ts_ns"]))
         held = seconds(row["exit_ts_ns"] - row["entry_ts_ns"])
-        exact = (f"{row[name].normalize():f}" for name in ("entry_price", "exit_price", "qty"))
+        exact = (said_price(row[name].normalize()) for name in ("entry_price", "exit_price", "qty"))
         gross, net, mae, mfe = (money(float(row[name]), True) for name in ("gross", "net", "mae", "mfe"))
         amounts = (gross, money(float(row["gross"] - row["net"])), net, mae, mfe)
         rows.append((str(count), row["symbol"], side, *times, held, *exact, str(row["reason"]), *amounts))
