@@ -25,7 +25,7 @@ from engine.journal_reader import SCHEMA
 from engine.journal_segments import JournalFailed
 from engine.journal_sessions import new_directory, prune, root_of
 from engine.kernel import Input, Kernel
-from engine.lineup import Line, entrants_of, line_up
+from engine.lineup import Line, entrants_of, labels, line_up, traded_by
 from engine.model import Instrument, TickBlock
 from engine.strategy import Strategy
 from engine.tools.provenance import provenance
@@ -146,8 +146,13 @@ def line_of(config: Config) -> Line:
 def manifest_of(config: Config, instruments: Sequence[Instrument], **more: Any) -> dict[str, Any]:
     """Everything that decides what a session does, besides its inputs; nothing in a kernel is random.
 
-    Strategies' files are named in full, so that the session can be replayed from any directory.
+    Strategies' files are named in full, so that the session can be replayed from any directory. ``lanes`` says which
+    strategy and instrument each lane number of a decision means, so that these can be read without the strategies.
+
+    Raises:
+        UserError: a strategy is not there, or has nothing to trade.
     """
+    line = line_of(config)
     settings = config.model_dump(mode="json")
     chosen = settings["strategy"]
     chosen["name"] = _in_full(chosen["name"])
@@ -158,11 +163,22 @@ def manifest_of(config: Config, instruments: Sequence[Instrument], **more: Any) 
         "schema": SCHEMA,
         **more,
         "instruments": [asdict(instrument) for instrument in instruments],
+        "lanes": lanes_of(line, instruments),
         "config": settings,
-        **provenance(classes_of(line_of(config)), settings),
+        **provenance(classes_of(line), settings),
         "python": platform.python_version(),
         "machine": platform.machine(),
     }
+
+
+def lanes_of(line: Line, instruments: Sequence[Instrument]) -> list[dict[str, Any]]:
+    """What each lane of a kernel trades, by its number: the strategy's label and the instrument's index."""
+    entrants = entrants_of(line)
+    return [
+        {"strategy": label, "instrument": index}
+        for label, entrant in zip(labels(entrants), entrants, strict=True)
+        for index in traded_by(entrant, instruments)
+    ]
 
 
 def classes_of(line: Line) -> list[type[Strategy]]:

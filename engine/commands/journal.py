@@ -119,3 +119,36 @@ def export(
         write_json({"schema": SCHEMA, "session": directory.name, "what": what, "rows": rows, "file": str(out)})
     else:
         write_table(f"{out}: {rows:,} {what}")
+
+
+@app.command("project")
+def project(
+    session: Annotated[
+        str, typer.Argument(metavar="[SESSION]", help="One session, as for the others; all unless told otherwise.")
+    ] = "",
+    db: Annotated[
+        Path | None, typer.Option("--db", metavar="FILE", help="The database; trades.db beside the journals.")
+    ] = None,
+    config_file: ConfigFlag = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Bring trades.db, a SQLite database of orders, fills and trades, up to what was recorded; exit 8 on damage."""
+    from engine.journal_reader import UnsoundError
+    from engine.journal_sessions import find, root_of, sessions
+    from engine.tools.trades_db import default_database
+    from engine.tools.trades_db import project as bring_up
+
+    root = root_of(load_config(config_file).config.journal.directory)
+    file = db or default_database(root)
+    done = list(bring_up(file, [find(root, session)] if session else sessions(root)))
+    if as_json:
+        rows = [{name: getattr(one, name) for name in one.__slots__} for one in done]
+        write_json({"schema": SCHEMA, "database": str(file), "sessions": rows})
+    else:
+        fresh, trades = sum(one.written for one in done), sum(one.trades for one in done)
+        write_table(f"{file}: {len(done):,} sessions, {fresh:,} of them new or longer; {trades:,} trades")
+    damaged = [one for one in done if one.problem]
+    if damaged:
+        first = damaged[0]
+        what = f"{len(damaged):,} of {len(done):,} journals are not whole, such as {first.session}: {first.problem}"
+        raise UnsoundError(what, fix="what can be read of them was projected")
