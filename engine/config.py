@@ -74,7 +74,10 @@ def _calendar_name(value: object) -> str:
     """Read the name of a calendar. Names in lower case are built in; others are those of exchanges in a library."""
     text = str(value)
     if text not in calendar_names() and (text.islower() or not text):
-        raise ConfigError(f"there is no calendar {value!r}", fix=nearest(str(value), calendar_names()))
+        built_in = nearest(str(value), calendar_names())
+        raise ConfigError(
+            f"there is no calendar {value!r}", fix=f"{built_in}; microburst calendar list has exchanges, too"
+        )
     return str(value)
 
 

@@ -9,10 +9,12 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
+from engine.calendars import calendar as find_calendar
 from engine.config import AUTO_FEED
 from engine.embedded import EmbeddedMarket
 from engine.errors import ExitCode, UnreachableError
@@ -22,6 +24,7 @@ from engine.recording import open_journal
 from engine.session import PaperSession
 from engine.telemetry_wire import Snapshot
 from engine.watchdog import Watchdog
+from feeds.base import SystemTiming
 from feeds.guard import FeedLimits
 from feeds.ws import WebSocketFeed
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 USUAL_HOST, USUAL_PORT = "127.0.0.1", 8765
 """Where ``python -m mock_server`` listens when it is told nothing else."""
 
+SECOND_NS = 1_000_000_000
 HELLO_S = 2.0
 """How long whoever listens there may take to say that it is a market."""
 
@@ -58,6 +62,9 @@ async def run_paper(
         found = await unless(stop_event, _find_market(config, market, on_line))
         if found is not None:
             feed, mode = found
+            _, now_ns = SystemTiming().receive_stamp()
+            if mode != "REPLAY" and (line := closed_line(config.session.calendar, now_ns)):
+                on_line(line)
             exit_code = await _run_recorded(config, feed, mode, on_snapshot, stop_event)
     finally:
         try:
@@ -140,6 +147,15 @@ async def _find_market(
     feed = await _connect(config, address, timeout_s)
     on_line(f"feed: embedded mock market at {address}, stopped at the end")
     return feed, _mode(feed, "DEMO")
+
+
+def closed_line(name: str, now_ns: int) -> str | None:
+    """Return what to tell whoever starts a session while its market is closed, and would wait for trades in vain."""
+    calendar = find_calendar(name)
+    if calendar.session_index(now_ns) >= 0:
+        return None
+    opens = datetime.fromtimestamp(calendar.next_boundary_ns(now_ns) // SECOND_NS, UTC)
+    return f"{name} is closed: nothing is entered before {opens:%a %Y-%m-%d %H:%M} UTC; microburst calendar next {name}"
 
 
 def _mode(feed: WebSocketFeed, otherwise: str) -> str:

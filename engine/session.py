@@ -101,7 +101,7 @@ class PaperSession:
         self.ended = ""
 
     async def run(self, session_id: str) -> None:
-        """Trade until the feed ends or ``stop`` is set; positions are then closed at the last price."""
+        """Trade until the feed ends or ``stop`` is set; positions are then closed at the market."""
         self.kernel = self.make_kernel(self._config, self._feed.instruments, self.journal)
         recording = self._recording
         self._inputs = self.kernel if recording is None else RecordedKernel(self.kernel, recording)

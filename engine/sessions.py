@@ -179,7 +179,8 @@ def calendar(name: str) -> Calendar:
         ConfigError: there is no calendar of that name.
     """
     if name not in _TABLES:
-        raise ConfigError(f"there is no calendar {name!r}", where="calendar", fix=nearest(name, _TABLES))
+        fix = f"{nearest(name, _TABLES)}; microburst calendar list has exchanges, too"
+        raise ConfigError(f"there is no calendar {name!r}", where="calendar", fix=fix)
     return compile_days(name, _TABLES[name]())
 
 

@@ -80,7 +80,7 @@ def run(
 
     Without --feed: on the mock market at ws://127.0.0.1:8765, or on an embedded one if nothing answers there.
 
-    Ctrl-C or --duration ends it: open positions are closed at the last price (reason MANUAL) and the result is shown.
+    Ctrl-C or --duration ends it: open positions are closed at the market (reason MANUAL) and the result is shown.
     A second Ctrl-C ends it at once.
     """
     from engine.console import SessionConsole
