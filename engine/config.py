@@ -287,6 +287,7 @@ class JournalSettings(Section):
     enabled: bool = setting(True, "record every input and decision of a session")
     directory: str = setting("", "where journals are kept; empty: the user's state directory")
     keep_sessions: int = setting(100, "sessions that are kept; the oldest beyond go when one begins", ge=1)
+    database: str = setting("", "a trades.db to bring up to date when a session ends; empty: none")
     segment_mb: int = setting(16, "size of a journal's files, claimed one ahead", "MiB", ge=8, le=1024)
 
 

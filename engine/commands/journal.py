@@ -127,7 +127,8 @@ def project(
         str, typer.Argument(metavar="[SESSION]", help="One session, as for the others; all unless told otherwise.")
     ] = "",
     db: Annotated[
-        Path | None, typer.Option("--db", metavar="FILE", help="The database; trades.db beside the journals.")
+        Path | None,
+        typer.Option("--db", metavar="FILE", help="The database: journal.database, or trades.db beside the journals."),
     ] = None,
     config_file: ConfigFlag = None,
     as_json: JsonFlag = False,
@@ -138,8 +139,9 @@ def project(
     from engine.tools.trades_db import default_database
     from engine.tools.trades_db import project as bring_up
 
-    root = root_of(load_config(config_file).config.journal.directory)
-    file = db or default_database(root)
+    settings = load_config(config_file).config.journal
+    root = root_of(settings.directory)
+    file = db or (Path(settings.database).expanduser() if settings.database else default_database(root))
     done = list(bring_up(file, [find(root, session)] if session else sessions(root)))
     if as_json:
         rows = [{name: getattr(one, name) for name in one.__slots__} for one in done]

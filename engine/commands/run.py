@@ -36,7 +36,7 @@ from engine.commands.shared import (
     write_json,
     write_table,
 )
-from engine.errors import ExitCode
+from engine.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
     from engine.config import Config
@@ -110,6 +110,7 @@ def run(
         with console:
             code = _run_loop(_session(loaded.config, console))
     finally:  # what was traded is told even when the strategy's own code has failed
+        _bring_up_database(loaded.config)
         _show_summary(console, as_json=as_json)
     if console.write_error:
         raise output_error(console.write_error)
@@ -170,6 +171,26 @@ def _run_loop(session: Coroutine[Any, Any, int]) -> int:
     import uvloop
 
     return uvloop.run(session)
+
+
+def _bring_up_database(config: Config) -> None:
+    """Take the session into the database that is configured, if any; a failure is a warning: the journal has it all."""
+    if not (config.journal.enabled and config.journal.database):
+        return
+    from pathlib import Path
+
+    import structlog
+
+    from engine.journal_sessions import root_of, sessions
+    from engine.tools.trades_db import project
+
+    log = structlog.get_logger("journal")
+    try:
+        for one in project(Path(config.journal.database).expanduser(), sessions(root_of(config.journal.directory))):
+            if one.problem:
+                log.warning("a journal is not whole", journal=one.session, problem=one.problem)
+    except UserError as error:
+        log.warning("the database is not up to date", problem=error.line())
 
 
 def _show_summary(console: SessionConsole, *, as_json: bool) -> None:

@@ -477,7 +477,7 @@ def test_nothing_secret_is_in_the_manifest(world):
     manifest = JournalReader(world.directory).manifest
     assert orjson.dumps(manifest)
     assert set(manifest) == {
-        *("schema", "session", "mode", "clock", "instruments", "config", "python", "machine"),
+        *("schema", "session", "mode", "clock", "instruments", "lanes", "config", "python", "machine"),
         *("engine_version", "code_sha256", "build_sha256", "strategy_sha256", "config_sha256"),
     }
 

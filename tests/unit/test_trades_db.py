@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import engine
 from engine import _journal
 from engine.cli import main
 from engine.config import Config, Found, load
+from engine.entries import Limit
 from engine.errors import DataError
 from engine.events import (
     DayStarted,
@@ -33,11 +35,14 @@ from engine.journal import SessionJournal
 from engine.journal_codec import is_decision
 from engine.journal_reader import JournalReader
 from engine.model import Instrument, Reason, Side
-from engine.portfolio import Portfolio
+from engine.portfolio import Portfolio, Trade
 from engine.recording import manifest_of
+from engine.rules import Stop, Target, TimeStop, change, pct, seconds
+from engine.strategy import Strategy
 from engine.tools import trades_db
 from engine.tools.ledger import Ledger
 from engine.tools.trades_db import project
+from mock_server.market import generate
 from tests.unit.session_world import Line, World, climb, heartbeats, play, rise_config
 
 LINE = Line([*climb(), *heartbeats(3, 9), *climb(12.0, 10), *heartbeats(15, 24)])
@@ -136,6 +141,55 @@ def made(config: Config, tmp_path: Path, decisions: list[object], *, name: str =
     return journal.directory
 
 
+class Rungs(Strategy):
+    """Goes in at a limit, long and short, and out at three targets, one of which rests."""
+
+    long = change(seconds(2)) <= pct("-0.02")
+    short = change(seconds(2)) >= pct("0.02")
+    entry = Limit(pct("0.005"), good_for=seconds(5))
+    exits = (
+        Target(pct("0.01"), share=pct(30), resting=True),
+        Target(pct("0.03"), share=pct(30)),
+        Target(pct("0.05"), share=pct(40)),
+        Stop(pct("0.05")),
+        TimeStop(seconds(20)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("strategy", "costs"),
+    [
+        ("momentum_burst", {"spread": "0.013", "slippage_bps": "1.7", "fee": "0.3bps"}),
+        ("momentum_burst", {"fills": "touch", "fee": "0.01/share", "borrow_rate": "9%", "latency_order": "30ms"}),
+        ("Rungs", {"fee": "0.3bps", "maker_fee": "0.1bps", "position_size": "7", "borrow_rate": "9%"}),
+        ("Rungs", {"slippage_bps": "0.3", "position_size": "9", "spread": "0.013"}),
+    ],
+)
+def test_trades_read_from_decisions_are_those_of_the_run(strategy, costs):
+    """Every cost, both sides, and several targets: trade by trade and leg by leg the kernel's own."""
+    chosen = Rungs if strategy == "Rungs" else strategy
+    result = engine.backtest(generate(60_000, seed=3)._asdict(), chosen, **costs)
+    ledger = Ledger(MANIFEST | {"config": borrowing(costs.get("borrow_rate", "0%"))})
+    for sequence, one in enumerate(result.journal.decisions):
+        ledger.take(sequence, one)
+    assert len(result.trades) >= 3
+    assert chosen is not Rungs or {len(one.legs) for one in result.trades} == {1, 2, 3}
+    assert {one.side for one in result.trades} == {"long", "short"}
+    assert [replace(one, own) for (_, one), own in zip(ledger.trades, result.trades, strict=True)] == result.trades
+    assert ledger.account.starting + ledger.net_units() == result.kernel.core.equity
+    outcomes = Counter(one.outcome for one in ledger.signals)
+    assert (outcomes["refused"], outcomes["skipped"]) == (len(result.refusals), len(result.skipped_signals))
+
+
+def replace(one: Trade, own: Trade) -> Trade:
+    """The trade with the symbol of the other, which no decision states."""
+    return one._replace(instrument=own.instrument)
+
+
+def borrowing(rate: str) -> dict[str, object]:
+    return load({"paper.borrow_rate": Found(rate, "test")}).config.model_dump(mode="json")
+
+
 # ---------------------------------------------------------------- legs, against the account itself
 
 lots = st.integers(1, 40)
@@ -191,7 +245,7 @@ MANIFEST = {
     "mode": "PAPER",
     "instruments": [{"symbol": "A", "price_precision": 2, "size_precision": 0}],
     "lanes": [{"strategy": "Any", "instrument": 0}],
-    "config": load({"paper.borrow_rate": Found("7%", "test")}).config.model_dump(mode="json"),
+    "config": borrowing("7%"),
 }
 
 
@@ -324,6 +378,22 @@ def test_modes_are_kept_apart(config, tmp_path):
     assert select(file, "SELECT session FROM paper_daily_results") == [("PAPER",)]
     assert select(file, "SELECT session FROM demo_daily_results") == [("DEMO",)]
     assert select(file, "SELECT session FROM replay_sessions") == [("r",)]
+
+
+def test_a_session_takes_itself_into_the_database_that_is_configured(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    settings = "[journal]\ndirectory = 'sessions'\ndatabase = 'own.db'\n[log]\nfile = 'log.json'\n"
+    (tmp_path / "microburst.toml").write_text(settings + "[telemetry]\nenabled = false\n")
+    (tmp_path / "own.db").write_text("notes " * 1000)
+    run = ("run", "--duration", "300ms", "--mock-rate", "500", "--quiet", "--json")
+    assert leaves(capsys, *run)[0] == 0, "a database that cannot be used takes nothing from the session"
+    assert "the database is not up to date" in (tmp_path / "log.json").read_text()
+    (tmp_path / "own.db").unlink()
+    assert leaves(capsys, *run)[0] == 0
+    assert select(tmp_path / "own.db", "SELECT DISTINCT state, mode FROM sessions") == [("ended", "demo")]
+    assert select(tmp_path / "own.db", "SELECT count(*) FROM sessions") == [(2,)], "the first one, too"
+    code, out, _ = leaves(capsys, "journal", "project")
+    assert (code, out.split(";")[0]) == (0, "own.db: 2 sessions, 0 of them new or longer")
 
 
 # ---------------------------------------------------------------- one line each
