@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from engine import _core
-from engine.compiler import CompiledRule, Compiler
+from engine.compiler import Compiler
 from engine.custom import callers_of, fault_of
 from engine.desk import Desk
 from engine.errors import ConfigError, UserError
@@ -26,9 +26,10 @@ from engine.events import (
     SignalDeclined,
     TimePassed,
 )
-from engine.grammar import Part, RuleError
+from engine.fitting import MAX_MONEY, add_lane, fit, watch
+from engine.grammar import Part
 from engine.lanes import Assignment, Lane, Moment, check_bars
-from engine.model import MAX_PRICE_TICKS, MAX_SIZE_LOTS, Instrument, Reason, Side, Signal, TickBlock
+from engine.model import Instrument, Reason, Side, Signal, TickBlock
 from engine.nodes import Parameters
 from engine.portfolio import Portfolio, Trade
 from engine.ports import Broker, Journal
@@ -36,13 +37,7 @@ from engine.positions import Positions
 from engine.risk import RiskGate
 from engine.session_rules import Happens, SessionRules, schedule
 from engine.sessions import DAY_NS, Calendar
-from engine.strategy import Strategy, Tick, call
-
-MAX_MONEY = 1 << 120
-"""Bound of the starting equity in money units: leaves room in 128 bits for every gain and loss."""
-
-MAX_UNIT = (1 << 63) - 1
-"""Bound of the money units in one tick and lot, as the core takes them."""
+from engine.strategy import Tick, call
 
 LATEST_NS = 1 << 62
 """The latest time the core takes."""
@@ -108,23 +103,17 @@ class Kernel:
         numbered: dict[str, tuple[int, Compiler]] = {}
         self.compilers = [Compiler(instrument, others=numbered) for instrument in self.instruments]
         numbered.update((c.instrument.symbol, (number, c)) for number, c in enumerate(self.compilers))
-        compiled = [
-            (assignment, index, self._compile(assignment.strategy, index), self._compile_size(assignment, index))
-            for assignment in assignments
-            for index in assignment.instruments
-        ]
-        gates = [self._compile_gate(one, index) for one in assignments for index in one.instruments]
+        fitted = fit(assignments, self.compilers)
         catalogues = [compiler.catalogue for compiler in self.compilers] if show_vwap else []
         self.vwap = [(catalogue.session_vwap(), catalogue.session_vwap_sd()) for catalogue in catalogues]
-        self.columns = {name: self._watch(name, part, parameters or {}) for name, part in (watched or {}).items()}
+        self.columns = {
+            name: watch(name, part, self.compilers, parameters or {}) for name, part in (watched or {}).items()
+        }
         self.core = _core.Core([compiler.program for compiler in self.compilers])
         positions = Positions(self.core, calendar, portfolio, risk, journal)
         self._desk = Desk(self.core, self.lanes, calendar, positions, portfolio, risk, broker, journal)
         self.counters = self._desk.counters
-        for assignment, index, (rule, columns), size_columns in compiled:
-            self._add_lane(assignment, index, rule, columns, size_columns)
-        for lane, gate in zip(self.lanes, gates, strict=True):
-            lane.gate = gate
+        self.lanes.extend(add_lane(self.core, one, portfolio, self._most_money) for one in fitted)
         self._callers = [caller for compiler in self.compilers for caller in callers_of(compiler.program)]
         self._ticking = [lane for lane in self.lanes if type(lane.strategy).on_tick is not None]
         if self._ticking:
@@ -143,98 +132,6 @@ class Kernel:
     def _most_money(self) -> int:
         """Bound of money units: with a drawdown limit there is less room, because the core multiplies with it."""
         return MAX_MONEY // (self.risk.live_drawdown[1] or 1)
-
-    def _compile(self, strategy: Strategy, index: int) -> tuple[CompiledRule, dict[str, int]]:
-        """The rule of a strategy on one instrument, and the columns of its exits' distances, ``entry`` and ``when``."""
-        compiler, parameters = self.compilers[index], strategy.parameters
-        try:
-            rule = compiler.rule(*strategy.conditions(), parameters, type(strategy).warm_up)
-            plan, entry = strategy.exit_plan(), strategy.entry_plan()
-            columns = {name: compiler.distance(expr, parameters) for name, expr in plan.distances.items()}
-            if entry.price is not None:
-                columns["entry"] = compiler.distance(entry.price, parameters)
-            if plan.when is not None:
-                columns["when"] = compiler.shown(plan.when, parameters)
-            return rule, columns
-        except RuleError as error:
-            place = f"{type(strategy).__name__}: {error.where}" if error.where else type(strategy).__name__
-            raise RuleError(error.what, where=place, fix=error.fix) from None
-
-    def _compile_size(self, assignment: Assignment, index: int) -> dict[str, int]:
-        """The columns of what a size measures, by name."""
-        size, parameters, compiler = assignment.sizing, assignment.strategy.parameters, self.compilers[index]
-        if size is None:
-            return {}
-        try:
-            columns = {name: compiler.distance(expr, parameters) for name, expr in size.distances().items()}
-            return columns | {name: compiler.shown(expr, parameters) for name, expr in size.numbers().items()}
-        except RuleError as error:
-            raise RuleError(error.what, where=f"{type(assignment.strategy).__name__}.size", fix=error.fix) from None
-
-    def _compile_gate(self, assignment: Assignment, index: int) -> int:
-        """The column of what must hold when a strategy enters; -1 for nothing."""
-        if assignment.when is None:
-            return -1
-        try:
-            return self.compilers[index].shown(assignment.when, assignment.strategy.parameters)
-        except RuleError as error:
-            place = f"{type(assignment.strategy).__name__}: when"
-            raise RuleError(error.what, where=place, fix=error.fix) from None
-
-    def _watch(self, name: str, part: Part, parameters: Parameters) -> list[int]:
-        try:
-            return [compiler.shown(part, parameters) for compiler in self.compilers]
-        except RuleError as error:
-            place = f"{name}: {error.where}" if error.where else name
-            raise RuleError(error.what, where=place, fix=error.fix) from None
-
-    def _add_lane(
-        self,
-        assignment: Assignment,
-        index: int,
-        rule: CompiledRule,
-        columns: dict[str, int],
-        size_columns: Mapping[str, int],
-    ) -> None:
-        strategy, plan = assignment.strategy, assignment.strategy.exit_plan()
-        lots = self._most_lots(index) if assignment.sizing is not None else self._fixed_lots(assignment, index)
-        number = self.core.add_lane(index, rule.state, rule.warm_up.ns, rule.warm_up.trades)
-        asks = type(strategy).on_fire is not Strategy.on_fire
-        lane = Lane(number, strategy, index, lots, plan, rule, asks, columns, assignment.sizing, size_columns)
-        lane.entry_plan = strategy.entry_plan()
-        lane.entry_column = columns.pop("entry", None)
-        lane.when_column = columns.pop("when", -1)
-        self.lanes.append(lane)
-
-    def _most_lots(self, index: int) -> int:
-        """The largest position of an instrument that can be accounted for."""
-        unit: int = self.portfolio.units[index]
-        return min(MAX_SIZE_LOTS, (self._most_money - 1) // (unit * MAX_PRICE_TICKS))
-
-    def _fixed_lots(self, assignment: Assignment, index: int) -> int:
-        """The size of every entry of a lane, in lots."""
-        instrument = self.instruments[index]
-        lots = assignment.size * 10**instrument.size_precision
-        if lots.denominator != 1 or lots < 1:
-            raise ConfigError(
-                f"a position of {float(assignment.size):g} is not a whole number of {instrument.symbol}'s lots",
-                where="risk.position_size",
-                fix=f"use a multiple of {instrument.size(1)}",
-            )
-        unit = self.portfolio.units[index]
-        if lots * unit * MAX_PRICE_TICKS >= self._most_money or unit > MAX_UNIT:
-            raise ConfigError(
-                f"a position of {float(assignment.size):g} {instrument.symbol} cannot be accounted for in 128 bits",
-                where="risk.position_size",
-                fix="use a smaller size, or instruments whose precisions are closer together",
-            )
-        if lots > MAX_SIZE_LOTS:
-            raise ConfigError(
-                f"a position of {float(assignment.size):g} is too large",
-                where="risk.position_size",
-                fix=f"at most {instrument.size(MAX_SIZE_LOTS)}",
-            )
-        return int(lots)
 
     def would_refuse(self, lane: Lane, side: Side) -> Refusal | None:
         """Why an entry as declared would be refused at this moment, its size included; None: it would not."""

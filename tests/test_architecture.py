@@ -78,7 +78,9 @@ LAYERS = {
         (),
         engine("strategies.*", "strategy", "rules", "indicators", "structure", "regimes", "model"),
     ),
-    "core": Layer(engine("kernel", "desk", "dispatch", "positions"), ("hot", "words", "language", "domain", "core")),
+    "core": Layer(
+        engine("kernel", "fitting", "desk", "dispatch", "positions"), ("hot", "words", "language", "domain", "core")
+    ),
     "adapters": Layer(
         (
             *engine(
