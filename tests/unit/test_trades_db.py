@@ -370,6 +370,25 @@ def test_a_reader_sees_the_old_state_while_it_is_written(world, tmp_path):
         assert reader.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
+def test_a_session_is_projected_while_it_runs_and_again_when_it_has_ended(config, tmp_path):
+    manifest = manifest_of(config, [Instrument("A")], session="s", mode="PAPER", clock="receive")
+    journal, file = SessionJournal(tmp_path / "j" / "s", manifest), tmp_path / "state" / "trades.db"
+    journal.append(DayStarted(1, 19_000, 5 * 10**12))
+    (done,) = project(file, [journal.directory])
+    assert done.written
+    assert select(file, "SELECT state, ended, decisions FROM sessions") == [("running", None, 1)]
+    (done,) = project(file, [journal.directory])
+    assert not done.written
+    journal.append(DayStarted(2, 19_001, 6 * 10**12))
+    journal.close("the time is over")
+    (done,) = project(file, [journal.directory])
+    assert done.written
+    assert select(file, "SELECT state, ended, decisions FROM sessions") == [("ended", "the time is over", 2)]
+    days = "SELECT day, start_equity, end_equity, pnl FROM daily_results ORDER BY began_ts_ns"
+    assert select(file, days)[0] == ("2022-01-08", "5", "6", "1")
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
 def test_modes_are_kept_apart(config, tmp_path):
     made_ones = [made(config, tmp_path, [DayStarted(1, 0, 5)], name=mode, mode=mode) for mode in ("PAPER", "DEMO")]
     file = tmp_path / "t.db"
