@@ -129,8 +129,8 @@ UNCUT: dict[str, tuple[str, int, Check]] = {
     "burst": ("burst", 1000, lambda h, n: not h.rejected and not h.gaps and h.accepted == TICKS + 4 * n),
     "gap": ("gap", 100, lambda h, n: not h.rejected and h.gaps >= 50 and h.accepted == TICKS - n),
     "halt": (
-        "calm 4s, halt 4s, end",
-        100,
+        "halt",
+        1000,
         lambda h, n: not h.rejected and not h.gaps and h.accepted == TICKS - n,
     ),
     "crossed": ("crossed", 100, lambda h, n: h.rejected == {"crossed_quote": n} and not h.gaps),
