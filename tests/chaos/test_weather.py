@@ -134,7 +134,7 @@ UNCUT: dict[str, tuple[str, int, Check]] = {
         lambda h, n: not h.rejected and not h.gaps and h.accepted == TICKS - n,
     ),
     "crossed": ("crossed", 100, lambda h, n: h.rejected == {"crossed_quote": n} and not h.gaps),
-    "out-of-order": ("out-of-order, calm", 100, lambda h, n: h.gaps > 0 and 0 < h.late <= n),
+    "out-of-order": ("out-of-order, calm", 100, lambda h, n: h.gaps > 0 and h.late > 0),
     "duplicate": ("duplicate", 100, lambda h, n: h.rejected == {"duplicate": n} and h.accepted == TICKS),
     "clock-jump": (
         "clock-jump",
