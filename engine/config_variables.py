@@ -18,7 +18,7 @@ ENV_FILE = Path(".env")
 ENV_PREFIX = "MICROBURST__"
 OTHER_NAMES = frozenset(
     f"MICROBURST_{name}"
-    for name in ("RUNTIME_DIR", "SHARED", "ONLY", "ANNOTATE", "COVERAGE", "PORTABLE_INT", "SANITIZE")
+    for name in ("RUNTIME_DIR", "SHARED", "ONLY", "ANNOTATE", "COVERAGE", "PORTABLE_INT128", "SANITIZE")
 )
 """Variables that are no settings: the runtime directory, the tests' market data, and the switches of the build."""
 

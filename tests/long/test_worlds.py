@@ -1,4 +1,4 @@
-"""As many simulated worlds as there is patience for: ``MICROBURST_WORLDS`` of them, ten thousand unless it is set."""
+"""As many simulated worlds as there is patience for: ``WORLDS`` of them, ten thousand unless it is set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.sim.test_world import SEEDS, play
 
 pytestmark = pytest.mark.long
 
-WORLDS = int(os.environ.get("MICROBURST_WORLDS", "10000"))
+WORLDS = int(os.environ.get("WORLDS", "10000"))
 
 
 def test_every_world_keeps_its_promises(record_property: Callable[[str, object], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import replace
 from fractions import Fraction
@@ -210,3 +211,12 @@ def test_the_reference_page_lists_every_key_as_declared():
             default = default.lower() if isinstance(field.default, bool) else default
             declared.append([f"{name}.{key}", default, field.json_schema_extra["unit"], field.description])
     assert listed == declared
+
+
+def test_the_switches_of_the_build_are_no_misspelt_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every variable that ``setup.py`` names may stand in the environment of the engine."""
+    named = set(re.findall(r"``(MICROBURST_[A-Z0-9]+)", (Path(__file__).parents[2] / "setup.py").read_text()))
+    assert len(named) >= 5
+    for name in named:
+        monkeypatch.setenv(name, "0")
+    load()
