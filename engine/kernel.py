@@ -360,15 +360,14 @@ class Kernel:
                 self._desk.consider(lane, signal.side, signal)
 
     def _command(self, command: Command) -> None:
-        if command.name is CommandName.PAUSE:
-            self._desk.pause(command.ts_ns)
-            return
-        if command.name is CommandName.RESUME:
-            self._desk.resume(command.ts_ns, command.reason)
-            return
+        """Obey an operator, at the time of the command: what was due before it comes first."""
         if self._begun:
             self._run(self.core.pass_time(command.ts_ns))
-        if command.name is CommandName.HALT:
+        if command.name is CommandName.PAUSE:
+            self._desk.pause(command.ts_ns)
+        elif command.name is CommandName.RESUME:
+            self._desk.resume(command.ts_ns, command.reason)
+        elif command.name is CommandName.HALT:
             self._desk.halt(Refusal.HALTED, Reason.MANUAL, command.ts_ns)
         elif self._begun:
             self._desk.flatten(Reason.MANUAL)

@@ -54,6 +54,12 @@ def test_worlds_keep_their_promises(first: int, request: pytest.FixtureRequest) 
     assert sum(report.trades for report in reports) >= 50
 
 
+@pytest.mark.parametrize("seed", [89])
+def test_a_world_that_broke_a_promise_once(seed: int) -> None:
+    """89: a pause called an entry back at the time of the last tick, before the pause itself."""
+    play(seed)
+
+
 @pytest.mark.parametrize("again", [3, 17])
 def test_a_seed_is_a_world(again: int, request: pytest.FixtureRequest) -> None:
     if request.config.getoption("--seed", None) is None:
