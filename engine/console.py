@@ -28,7 +28,7 @@ from engine.commands.shared import PIPE_WIDTH, discard_output
 from engine.telemetry_wire import AccountView, FeatureView, FeedView, PositionView, Snapshot, SymbolView, TradeView
 
 if TYPE_CHECKING:
-    from engine.opening import Opened
+    from engine.live.opening import Opened
 
 DRAWS_PER_S = 4
 SWITCH_INTERVAL_S = 0.0005
