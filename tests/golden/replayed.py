@@ -18,12 +18,12 @@ import numpy as np
 
 from engine import _core
 from engine.errors import UserError
-from engine.journal_codec import is_input
-from engine.journal_reader import JournalReader
-from engine.kernel import Input
+from engine.journal.codec import is_input
+from engine.journal.reader import JournalReader
+from engine.live.recording import state_of
+from engine.live.replay import RerunJournal, kernel_of
 from engine.model import TickBlock
-from engine.recording import state_of
-from engine.replay import RerunJournal, kernel_of
+from engine.trading.kernel import Input
 
 Cut = Callable[[Iterable[Input], Random], Iterator[Input]]
 

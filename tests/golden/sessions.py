@@ -18,7 +18,7 @@ from typing import Any
 
 import structlog
 
-from engine.config import Found, load
+from engine.config.settings import Found, load
 from tests.sim.clock import WALL_NS
 from tests.sim.world import Report, run
 

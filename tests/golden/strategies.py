@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from engine.entries import Limit, StopEntry
-from engine.exits import BreakEven, Stop, Target, TimeStop, Trailing, When
+from engine.language.entries import Limit, StopEntry
+from engine.language.exits import BreakEven, Stop, Target, TimeStop, Trailing, When
 from engine.model import Side, Signal
 from engine.rules import change, ema, falling, pct, price, rising, seconds, size
 from engine.strategy import Strategy, Tick

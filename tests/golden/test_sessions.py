@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.journal_reader import JournalReader
-from engine.replay import Replay
+from engine.journal.reader import JournalReader
+from engine.live.replay import Replay
 from tests.golden.sessions import KEPT, SESSIONS, expected, kept, play
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,12 +18,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.config import Found, load
-from engine.journal_codec import is_input
-from engine.journal_reader import JournalReader
+from engine.config.settings import Found, load
+from engine.journal.codec import is_input
+from engine.journal.reader import JournalReader
+from engine.live.recording import open_journal
+from engine.live.session import PaperSession
 from engine.model import TickBlock
-from engine.recording import open_journal
-from engine.session import PaperSession
 from engine.telemetry_wire import Snapshot
 from feeds.ws import WebSocketFeed
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.config import Config
+from engine.config.settings import Config
 from engine.events import Decision
-from engine.journal import SessionJournal
+from engine.journal.writer import SessionJournal
+from engine.live.recording import manifest_of
 from engine.model import Instrument
-from engine.recording import manifest_of
 
 
 class KeptJournal(SessionJournal):

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from engine.config import Config
+from engine.config.settings import Config
 from engine.events import CommandName
-from engine.journal import MemoryJournal
-from engine.session import PaperSession
+from engine.journal.writer import MemoryJournal
+from engine.live.session import PaperSession
 from engine.telemetry_wire import Snapshot
 from feeds.guard import FeedLimits
 from feeds.ws import WebSocketFeed
