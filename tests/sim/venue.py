@@ -1,7 +1,7 @@
 """A venue that lies, around the states of orders: it loses words, tells fills late or twice, refuses, and goes away.
 
 The kernel trades at the paper venue alone, which is a part of it and never lies. What a venue outside would do to a
-session is therefore simulated around ``engine.account.orders``, by a trader who keeps only what the venue has told him. He
+session is therefore simulated around ``engine.account.orders``, by a trader who keeps only what he was told. He
 counts what was sent and not settled as if it will be filled, and takes nothing for settled because time has passed.
 
 Time is in milliseconds. The venue's own books are the truth; ``run`` compares after every step.
