@@ -20,7 +20,7 @@ from engine.events import Command, CommandName, EngineFault, FeedGap, FeedHealth
 from engine.journal.codec import is_decision, is_input
 from engine.journal.reader import JournalReader
 from engine.journal.writer import SessionJournal
-from engine.live.recording import RecordedKernel, open_journal
+from engine.live.recording import RecordedKernel, manifest_of
 from engine.live.recovery import Recovery
 from engine.live.session import PaperSession
 from engine.model import Instrument, TickBlock
@@ -44,6 +44,7 @@ class Busy(Strategy):
         TimeStop(seconds(6)),
     )
 """
+SEGMENT = 1 << 14
 INSTRUMENTS = (Instrument("A", 2, 0), Instrument("B", 2, 0))
 START_NS = 1_700_000_000_000_000_000 - 20 * 1_000_000_000
 
@@ -58,7 +59,7 @@ def config(tmp_path: Path, **more: object) -> Config:
     flags = {
         "strategy.name": f"{tmp_path / 'busy.py'}:Busy",
         "paper.fee": "1bps",
-        "paper.latency_order": "sampled median 5ms p99 200ms seed 3",
+        "paper.latency_order": "50ms",
         "risk.position_size": "10",
         "risk.profile": "off",
         "risk.max_drawdown": "20%",
@@ -150,9 +151,9 @@ def bury(journal: SessionJournal) -> None:
 
 
 def begin(settings: Config, moment: str) -> RecordedKernel:
-    """Begin a session."""
-    journal = open_journal(settings, INSTRUMENTS, moment, mode="PAPER", clock="receive")
-    assert journal is not None
+    """Begin a session, whose journal has small segments."""
+    manifest = manifest_of(settings, INSTRUMENTS, session=moment, mode="PAPER", clock="receive")
+    journal = SessionJournal(Path(settings.journal.directory) / moment, manifest, segment_bytes=SEGMENT)
     return RecordedKernel(PaperSession.make_kernel(settings, INSTRUMENTS, journal), journal)
 
 
