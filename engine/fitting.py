@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from engine import _core
 from engine.compiler import CompiledRule, Compiler
 from engine.errors import ConfigError
-from engine.grammar import Part, RuleError
+from engine.grammar import Expr, Part, RuleError
 from engine.lanes import Assignment, Lane
 from engine.model import MAX_PRICE_TICKS, MAX_SIZE_LOTS
 from engine.nodes import Parameters
@@ -107,6 +107,11 @@ def watch(name: str, part: Part, compilers: Sequence[Compiler], parameters: Para
     except RuleError as error:
         place = f"{name}: {error.where}" if error.where else name
         raise RuleError(error.what, where=place, fix=error.fix) from None
+
+
+def ranges_of(expr: Expr, compilers: Sequence[Compiler]) -> list[int]:
+    """The column of the range that risk measures by, on every instrument."""
+    return [compiler.distance(expr, {}) for compiler in compilers]
 
 
 def add_lane(core: _core.Core, fitted: Fitted, portfolio: Portfolio, most_money: int) -> Lane:

@@ -26,7 +26,7 @@ from engine.events import (
     SignalDeclined,
     TimePassed,
 )
-from engine.fitting import MAX_MONEY, add_lane, fit, watch
+from engine.fitting import MAX_MONEY, add_lane, fit, ranges_of, watch
 from engine.grammar import Part
 from engine.lanes import Assignment, Lane, Moment, check_bars
 from engine.model import Instrument, Reason, Side, Signal, TickBlock
@@ -109,6 +109,7 @@ class Kernel:
         self.columns = {
             name: watch(name, part, self.compilers, parameters or {}) for name, part in (watched or {}).items()
         }
+        ranges = [] if risk.range is None else ranges_of(risk.range, self.compilers)
         self.core = _core.Core([compiler.program for compiler in self.compilers])
         positions = Positions(self.core, calendar, portfolio, risk, journal)
         self._desk = Desk(self.core, self.lanes, calendar, positions, portfolio, risk, broker, journal)
@@ -126,7 +127,7 @@ class Kernel:
             )
         self.core.set_account(portfolio.starting, risk.live_floor)
         self.core.limit_drawdown(*risk.live_drawdown)
-        risk.watch(self.core)
+        risk.watch(self.core, ranges)
 
     @property
     def _most_money(self) -> int:

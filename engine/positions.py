@@ -109,7 +109,7 @@ class Positions:
         trade = self._portfolio.trades[-1]
         lane.in_position = False
         self.closed_on[index] = self._core.event_record_number
-        self._risk.ledger.closed(trade.net_units)
+        self._risk.ledger.closed(trade.net_units, reason)
         if trade.net_units < 0:
             lane.cooldown_left = lane.strategy.parameters["cooldown_signals"].value
         self._journal.append(PositionClosed(ts_ns, lane.number, reason, trade.gross_units, trade.net_units))

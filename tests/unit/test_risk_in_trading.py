@@ -20,7 +20,8 @@ from engine.risk_limits import ALL_OFF, with_limits
 from engine.rules import Regime, Stop, Target, TimeStop, bars, pct, price, seconds, size
 from engine.sizing import Dollars, RiskPerTrade, Scaled, Units
 from engine.strategy import Strategy
-from tests.props.risk_sequences import Told, Wish
+from tests.props.risk_observer import Wish
+from tests.props.risk_sequences import Told
 
 SECOND = 1_000_000_000
 START = 1_700_006_400 * SECOND
@@ -94,6 +95,22 @@ def test_a_drawdown_halts_over_days_until_a_reason_is_given_and_then_counts_anew
     rig.trade(8_100)
     assert rig.reasons == ["RISK", "RISK"]
     assert rig.told[3:] == ["the stop was too wide", "DRAWDOWN"]
+
+
+@pytest.mark.parametrize("what", ["a day's loss", "a pause"])
+def test_neither_a_lost_day_nor_a_pause_forgets_the_highest_equity(what):
+    rig = Rig(cash=1_000, units=10, max_drawdown="10%", daily_loss_limit="6%" if what == "a day's loss" else "off")
+    rig.trade(10_000, Side.LONG)
+    rig.trade(9_400)  # 940 are left: a day of 6 %
+    if what == "a pause":
+        rig.command(CommandName.FLATTEN)
+        rig.command(CommandName.PAUSE)
+        rig.command(CommandName.RESUME)
+    rig.trade(9_400, Side.LONG, gap=DAY)
+    rig.trade(9_001)
+    assert len(rig.reasons) == 1
+    rig.trade(9_000)
+    assert (len(rig.reasons), rig.told[-1]) == (2, "DRAWDOWN")
 
 
 def test_the_loss_of_a_day_is_measured_from_the_equity_it_began_with():
@@ -182,6 +199,21 @@ def test_a_refused_signal_does_not_use_up_the_cooldown():
     rig.kernel.lanes[0].cooldown_left = 1
     rig.trade(10_000, Side.LONG)
     assert (rig.told, rig.kernel.lanes[0].cooldown_left) == (["ORDER_UNITS"], 1)
+
+
+@pytest.mark.parametrize(("more", "told"), [(0, []), (1, ["LIQUIDATION"])])
+def test_the_range_of_the_liquidation_buffer_is_that_of_closed_bars(more, told):
+    """Fifteen bars of two seconds, each from 99.00 to 101.00; the entry is at 100.00 with leverage 10."""
+    rig = Rig(cash=1_000, units=100, liquidation_buffer=Fraction(500 + more, 100), liquidation_bar="2s")
+    rig.now -= SECOND  # so that bars and pairs of trades begin together
+    for _ in range(14):
+        rig.trade(9_900)
+        rig.trade(10_100)
+    rig.trade(9_900, Side.LONG)
+    assert rig.told == ["LIQUIDATION"]  # the first bar has none before it, and so no true range: thirteen are known
+    rig.trade(10_100)
+    rig.trade(10_000, Side.LONG)  # all of the equity is gone after ten dollars, five times the range of two
+    assert rig.told[1:] == told
 
 
 # ---------------------------------------------------------------- in a backtest
