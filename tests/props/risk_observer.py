@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from engine.account.limits import RiskLimits
 from engine.events import (
     DayStarted,
     OrderCancelled,
@@ -24,7 +25,6 @@ from engine.events import (
     TradingResumed,
 )
 from engine.model import Instrument, OrderType, Side
-from engine.risk_limits import RiskLimits
 
 SECOND = 1_000_000_000
 INSTRUMENTS = [Instrument("A", 2, 0), Instrument("B", 2, 1), Instrument("C", 2, 0)]

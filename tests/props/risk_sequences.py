@@ -13,23 +13,23 @@ from typing import Any
 
 import numpy as np
 
+from engine.account.limits import ALL_OFF, BY_NAME, RiskLimits, with_limits
+from engine.account.portfolio import Portfolio
+from engine.account.risk import RiskGate
 from engine.brokers.fills import NAMES
 from engine.brokers.paper import PaperBroker, VenueModel
-from engine.entries import Limit
 from engine.events import Command, CommandName, End, EngineFault, FeedHealthy, Refusal, TimePassed
 from engine.indicators import atr
-from engine.journal import MemoryJournal
-from engine.kernel import Assignment, Kernel
+from engine.journal.writer import MemoryJournal
+from engine.language.entries import Limit
 from engine.latency import Constant
 from engine.model import OrderType, Side, Signal, TickBlock
-from engine.portfolio import Portfolio
 from engine.quantities import Fee
-from engine.risk import RiskGate
-from engine.risk_limits import ALL_OFF, BY_NAME, RiskLimits, with_limits
 from engine.rules import Stop, Target, TimeStop, Trailing, bars, pct, seconds, size
-from engine.sessions import calendar
+from engine.sessions.trading_calendar import calendar
 from engine.sizing import Occasion
 from engine.strategy import Strategy, Tick
+from engine.trading.kernel import Assignment, Kernel
 from tests.props.risk_observer import CASH, INSTRUMENTS, LANES, SECOND, Observer, Wish
 
 DAY = 86_400 * SECOND
