@@ -97,6 +97,7 @@ class Refusal(StrEnum):
     HALTED = "HALTED"  # halted by an operator, until resumed with a reason
     DRAWDOWN = "DRAWDOWN"  # the drawdown limit was reached, until resumed with a reason
     ERRORS = "ERRORS"  # three engine errors in a row, until resumed with a reason
+    CONSERVATION = "CONSERVATION"  # orders, fills and positions did not add up, until resumed with a reason
     LOSSES_IN_ROW = "LOSSES_IN_ROW"  # so many losing trades in a row today
     STOPS_IN_ROW = "STOPS_IN_ROW"  # so many positions in a row were stopped out today
     TRADES_PER_DAY = "TRADES_PER_DAY"  # so many entries today

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from engine.account.orders import Order
+from engine.account.orders import Order, OrderError
 from engine.model import Reason, Side
 
 SECOND_NS = 1_000_000_000
@@ -73,10 +73,11 @@ class Ledger:
         """A working order was filled, in whole or in part.
 
         Raises:
-            AssertionError: it is not working, or more was filled than was ordered.
+            OrderError: more was filled than was sent, or more closed than was held.
         """
         left = self.left[order.order_id] - lots
-        assert left >= 0, f"order {order.order_id} was filled beyond its {order.lots} lots"
+        if left < 0:
+            raise OrderError(f"order {order.order_id} was filled by {-left} lots beyond what was sent")
         if order.reason is None:
             self._opened(order, lots)
         else:
@@ -86,7 +87,13 @@ class Ledger:
             self._done(order)
 
     def resized(self, order: Order) -> None:
-        """A working order is now for more lots, or fewer."""
+        """A working exit is now for more lots, or fewer. An entry is what was approved.
+
+        Raises:
+            OrderError: it is an entry.
+        """
+        if order.reason is None:
+            raise OrderError(f"order {order.order_id} is an entry, which stays as it was approved")
         self.left[order.order_id] = order.left
 
     def cancelled(self, order: Order) -> None:
@@ -115,9 +122,10 @@ class Ledger:
                 held.day, held.day_trade = self.day, False
 
     def _reduced(self, lane: int, lots: int) -> None:
-        held = self.held[lane]
+        held = self.held.get(lane)
+        if held is None or held.lots < lots:
+            raise OrderError(f"lane {lane} closed {lots} lots and held {0 if held is None else held.lots}")
         held.lots -= lots
-        assert held.lots >= 0, f"lane {lane} sold more than it held"
         if held.day == self.day and not held.day_trade:
             held.day_trade = True
             self.day_trades.append(self.day)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from engine import _core
+from engine.account.orders import OrderError
 from engine.account.portfolio import Portfolio, Trade
 from engine.account.risk import RiskGate
 from engine.custom import callers_of, fault_of
@@ -146,7 +147,24 @@ class Kernel:
         Raises:
             ConfigError: a strategy's own code failed. The input has been worked through all the same: positions are
                 still watched, the failed strategy is asked nothing more, and the next input may be a flatten.
+            OrderError: orders, fills and positions do not add up. Everything has been closed and trading is halted.
         """
+        try:
+            self._take(event)
+        except OrderError:
+            self._stop_at_once()
+            raise
+        self._tell_faults()
+
+    def _stop_at_once(self) -> None:
+        """The books are wrong, and nobody knows since when: close what there is and open nothing more.
+
+        What is left of the input is worked through, so that exits on their way arrive.
+        """
+        self._desk.halt(Refusal.CONSERVATION, Reason.RISK, self.core.event_ts_ns)
+        self._run(self.core.advance())
+
+    def _take(self, event: Input) -> None:
         if isinstance(event, TickBlock):
             self._ticks(event)
             self.risk.errors = 0  # only errors in a row are too many
@@ -164,7 +182,6 @@ class Kernel:
             self._fault(event)
         else:
             self._desk.end()
-        self._tell_faults()
 
     def _tell_faults(self) -> None:
         for caller in self._callers:
@@ -217,7 +234,11 @@ class Kernel:
             self._begin(ts_ns)
         event = self.core.push(instrument, ts_ns, price_ticks, size_lots, bid_ticks, ask_ticks)
         if event:
-            self._run(event)
+            try:
+                self._run(event)
+            except OrderError:
+                self._stop_at_once()
+                raise
         self._tell_faults()
 
     def _run(self, event: int) -> None:

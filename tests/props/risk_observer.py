@@ -190,7 +190,8 @@ class Observer:
             case PositionClosed():
                 self.losses = self.losses + 1 if decision.net < 0 else 0
                 self.stops = self.stops + 1 if decision.reason in STOPS else 0
-                self.look()
+                if not any(LANES[lane] == LANES[decision.lane] for lane in self.held):
+                    self.look()  # what others hold there is marked only once the exits on a trade are through
             case DayStarted():
                 self.day, self.day_start, self.day_over = weekday_number(decision.day), self.equity(), False
                 self.entries_today = self.unfilled_today = self.losses = self.stops = 0

@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 
 from engine.account.limits import ALL_OFF, LIMITS, PROFILES, RiskLimits, profile, tightest, with_limits
-from engine.account.orders import Order, Terms
+from engine.account.orders import Order, OrderError, Terms
 from engine.account.portfolio import Portfolio
 from engine.account.risk import Approved, Exits, RiskGate, TradingState
 from engine.errors import ConfigError
@@ -562,13 +562,28 @@ def test_a_fill_beyond_the_order_and_an_exit_beyond_the_position_are_faults():
     ledger = Desk(ALL_OFF).gate.ledger
     order = Order(1, 0, 0, Side.LONG, 5, 0)
     ledger.sent(order)
-    with pytest.raises(AssertionError, match="beyond its 5 lots"):
+    with pytest.raises(OrderError, match="by 1 lots beyond what was sent"):
         ledger.filled(order, 6)
     ledger.filled(order, 5)
     out = Order(2, 0, 0, Side.SHORT, 6, 0, Reason.STOP)
     ledger.sent(out)
-    with pytest.raises(AssertionError, match="sold more than it held"):
+    with pytest.raises(OrderError, match="closed 6 lots and held 5"):
         ledger.filled(out, 6)
+    ledger.filled(out, 5)
+    with pytest.raises(OrderError, match="closed 1 lots and held 0"):
+        ledger.filled(out, 1)
+
+
+def test_an_entry_stays_as_it_was_approved_and_an_exit_may_grow_with_its_position():
+    ledger = Desk(ALL_OFF).gate.ledger
+    entry, target = Order(1, 0, 0, Side.LONG, 5, 0), Order(2, 0, 0, Side.SHORT, 1, 0, Reason.TARGET)
+    for order in (entry, target):
+        ledger.sent(order)
+        order.lots += 1
+    with pytest.raises(OrderError, match="stays as it was approved"):
+        ledger.resized(entry)
+    ledger.resized(target)
+    assert ledger.left == {1: 5, 2: 2}
 
 
 # ---------------------------------------------------------------- limits as data

@@ -11,11 +11,22 @@ import pytest
 
 import engine
 from engine.account.limits import ALL_OFF, with_limits
+from engine.account.orders import OrderError
+from engine.account.risk import TradingState
 from engine.errors import ConfigError
-from engine.events import Command, CommandName, EngineFault, SignalRefused, TradingHalted, TradingResumed
+from engine.events import (
+    Command,
+    CommandName,
+    End,
+    EngineFault,
+    OrderSubmitted,
+    SignalRefused,
+    TradingHalted,
+    TradingResumed,
+)
 from engine.indicators import atr
 from engine.journal.writer import MemoryJournal
-from engine.model import Instrument, Side, Signal, TickBlock
+from engine.model import Instrument, OrderType, Side, Signal, TickBlock
 from engine.rules import Regime, Stop, Target, TimeStop, bars, pct, price, seconds, size
 from engine.sizing import Dollars, RiskPerTrade, Scaled, Units
 from engine.strategy import Strategy
@@ -51,9 +62,9 @@ class Rig:
             journal=self.journal,
         )
 
-    def trade(self, ticks: int, wish: Side | None = None, gap: int = SECOND) -> None:
+    def trade(self, ticks: int, wish: Side | Wish | None = None, gap: int = SECOND) -> None:
         self.now += gap
-        self.strategy.wish = None if wish is None else Wish(wish, Fraction(1), -1, 1 << 50)
+        self.strategy.wish = Wish(wish, Fraction(1), -1, 1 << 50) if isinstance(wish, Side) else wish
         columns = [np.array([value], np.int64) for value in (self.now, ticks, 1)]
         self.kernel.process(TickBlock(*columns))
 
@@ -169,6 +180,64 @@ def test_three_engine_errors_in_a_row_halt_and_close():
     assert rig.told == []
     rig.kernel.process(EngineFault(rig.now, "OSError"))
     assert (rig.told, rig.reasons) == (["ERRORS"], ["RISK"])
+
+
+WAITING = Wish(Side.LONG, Fraction(1), -1, 1 << 50, OrderType.LIMIT, 9_990)
+
+
+def more_is_filled_than_was_sent(rig: Rig) -> None:
+    rig.trade(10_000, WAITING)
+    rig.kernel.core.resize(1, 5)
+    rig.trade(9_990)
+
+
+def more_is_sent_than_was_approved(rig: Rig) -> None:
+    rig.trade(10_000, WAITING)
+    order = rig.kernel.lanes[0].entry
+    assert order is not None
+    order.lots = 5
+    rig.kernel.core.resize(1, 5)
+    rig.trade(9_990)
+
+
+def more_is_closed_than_was_held(rig: Rig) -> None:
+    rig.trade(10_000, Side.LONG)
+    rig.kernel.risk.ledger.held[0].lots -= 1
+    rig.command(CommandName.FLATTEN)
+
+
+def more_is_closed_than_was_held_at_the_end(rig: Rig) -> None:
+    rig.trade(10_000, Side.LONG)
+    rig.kernel.risk.ledger.held[0].lots -= 1
+    rig.kernel.process(End())
+
+
+def more_is_filled_on_a_push(rig: Rig) -> None:
+    rig.trade(10_000, WAITING)
+    rig.kernel.core.resize(1, 5)
+    rig.kernel.push(0, rig.now + SECOND, 9_990, 1)
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        more_is_filled_than_was_sent,
+        more_is_sent_than_was_approved,
+        more_is_closed_than_was_held,
+        more_is_closed_than_was_held_at_the_end,
+        more_is_filled_on_a_push,
+    ],
+)
+def test_what_does_not_add_up_halts_at_once(happens):
+    """E6: no more is sent than was approved, filled than was sent, closed than was held."""
+    rig = Rig(units=3)
+    with pytest.raises(OrderError):
+        happens(rig)
+    assert (rig.told, rig.kernel.risk.state) == (["CONSERVATION"], TradingState.HALTED)
+    sent = sum(isinstance(decision, OrderSubmitted) for decision in rig.journal.decisions)
+    for ticks in (9_990, 9_980, 9_970):
+        rig.trade(ticks, Side.LONG)
+    assert sum(isinstance(decision, OrderSubmitted) for decision in rig.journal.decisions) == sent
 
 
 @pytest.mark.parametrize(("last", "reason"), [(9_801, []), (9_800, ["RISK_SL"])])
