@@ -39,7 +39,7 @@ LAYERS = {
     "hot": Layer(engine("_*"), ("hot",)),
     "words": Layer(engine("errors", "quantities", "model", "events", "telemetry_wire"), ("hot", "words")),
     "language": Layer(
-        engine("grammar", "naming", "measures", "custom", "exits", "entries", "rules", "structure", "regimes")
+        engine("grammar", "naming", "measures", "custom", "exits", "entries", "hedge", "rules", "structure", "regimes")
         + engine("rules_trades", "rules_values", "rules_series", "rules_conditions", "parameters", "vocabulary")
         + engine(
             "indicators",
@@ -79,7 +79,8 @@ LAYERS = {
         engine("strategies.*", "strategy", "rules", "indicators", "structure", "regimes", "model"),
     ),
     "core": Layer(
-        engine("kernel", "fitting", "desk", "dispatch", "positions"), ("hot", "words", "language", "domain", "core")
+        engine("kernel", "fitting", "desk", "dispatch", "positions", "legs"),
+        ("hot", "words", "language", "domain", "core"),
     ),
     "adapters": Layer(
         (
