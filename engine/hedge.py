@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from engine.entries import EntryPlan
-from engine.exits import ExitPlan
-from engine.grammar import Expr, Kind, Quantity, RuleError, said
+from engine.language.entries import EntryPlan
+from engine.language.exits import ExitPlan
+from engine.language.grammar import Expr, Kind, Quantity, RuleError, said
+from engine.language.parameters import Param
 from engine.model import OrderType
-from engine.parameters import Param
 from engine.quantities import Number, parse_number
 
 EQUAL = Quantity(Kind.NUMBER, Fraction(1))

@@ -14,13 +14,13 @@ from __future__ import annotations
 from fractions import Fraction
 
 from engine import _core
+from engine.account.orders import Order
+from engine.account.portfolio import Portfolio
+from engine.account.risk import Approved, RiskGate
 from engine.events import Refusal
-from engine.lanes import Lane
 from engine.model import NO_PRICE, OrderType, Reason, Side
-from engine.orders import Order
-from engine.portfolio import Portfolio
 from engine.ports import Broker
-from engine.risk import Approved, RiskGate
+from engine.trading.lanes import Lane
 
 OF_THE_ACCOUNT = frozenset((Reason.RISK, Reason.DAY, Reason.SESSION, Reason.MANUAL, Reason.END))
 """Reasons that are both legs' own."""

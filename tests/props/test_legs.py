@@ -13,22 +13,22 @@ from random import Random
 
 import numpy as np
 
+from engine.account.limits import RiskLimits
+from engine.account.portfolio import Portfolio
+from engine.account.risk import RiskGate
 from engine.brokers.fills import NAMES
 from engine.brokers.paper import PaperBroker, VenueModel
 from engine.events import Command, CommandName, End, OrderCancelled, OrderSubmitted, SignalRefused, TimePassed
-from engine.exits import Stop, Target, TimeStop, Trailing, When
 from engine.hedge import Hedge
-from engine.journal import MemoryJournal
-from engine.kernel import Assignment, Kernel
-from engine.lanes import Lane
+from engine.journal.writer import MemoryJournal
+from engine.language.exits import Stop, Target, TimeStop, Trailing, When
 from engine.latency import Constant, Sampled
 from engine.model import Side, Signal, TickBlock
-from engine.portfolio import Portfolio
 from engine.quantities import Fee
-from engine.risk import RiskGate
-from engine.risk_limits import RiskLimits
 from engine.rules import falling, of, pct, price, rising, seconds
-from engine.sessions import calendar
+from engine.sessions.trading_calendar import calendar
+from engine.trading.kernel import Assignment, Kernel
+from engine.trading.lanes import Lane
 from tests.props.test_money import INSTRUMENTS, START, Account, Told
 
 SEQUENCES = 120

@@ -8,22 +8,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.account.limits import RiskLimits
+from engine.account.portfolio import Portfolio
+from engine.account.risk import RiskGate
 from engine.brokers.paper import PaperBroker, VenueModel
 from engine.errors import UserError
 from engine.events import Command, CommandName, End, OrderSubmitted, SignalRefused, SignalSkipped, TimePassed
-from engine.exits import Stop, Target, TimeStop, When
 from engine.hedge import Hedge
-from engine.journal import MemoryJournal
-from engine.kernel import Kernel
-from engine.lanes import Assignment
+from engine.journal.writer import MemoryJournal
+from engine.language.exits import Stop, Target, TimeStop, When
 from engine.latency import Constant
 from engine.model import Instrument, OrderType, Reason, Side, Signal, TickBlock
-from engine.portfolio import Portfolio
-from engine.risk import RiskGate
-from engine.risk_limits import RiskLimits
 from engine.rules import Param, of, pct, price, seconds, size, symbol
-from engine.sessions import calendar
+from engine.sessions.trading_calendar import calendar
 from engine.strategy import Strategy, Tick
+from engine.trading.kernel import Kernel
+from engine.trading.lanes import Assignment
 
 SECOND = 1_000_000_000
 A, B = Instrument("A", 2, 0), Instrument("B", 2, 1)
@@ -335,7 +335,7 @@ def test_what_does_not_go_together(body, says):
 
 
 def test_an_entry_that_waits_does_not_go_with_a_hedge():
-    from engine.entries import Limit
+    from engine.language.entries import Limit
 
     with pytest.raises(UserError, match=r"Mine.hedge: an entry that waits would leave the other leg alone"):
         Rig(made(hedge=Hedge("B"), entry=Limit(pct(1))))

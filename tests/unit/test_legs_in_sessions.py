@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import Config, Found, load
+from engine.config.settings import Config, Found, load
 from feeds.guard import FeedLimits
 from feeds.transport import Transport
 from tests.sim.clock import WALL_NS
