@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine.account.limits import profile
-from engine.hedge import Hedge
 from engine.language.entries import ENTRIES
 from engine.language.exits import EXITS, Target, When, written
 from engine.language.grammar import Condition, Kind, RuleError, condition, said
+from engine.language.hedge import Hedge
 from engine.language.measures import window_kind
 from engine.language.parameters import Param
 from engine.sizing import SIZES

@@ -14,9 +14,9 @@ from typing import Any, ClassVar, Never, Protocol
 
 from engine.declarations import check_body, no_side
 from engine.errors import ConfigError, UserError, nearest
-from engine.hedge import Hedge, HedgePlan, hedge_plan_of
 from engine.language.entries import Entry, EntryPlan, Market, entry_plan_of
 from engine.language.exits import ExitPlan, plan_of
+from engine.language.hedge import Hedge, HedgePlan, hedge_plan_of
 from engine.model import Instrument, Side, Signal
 from engine.quantities import Number
 from engine.rules import (

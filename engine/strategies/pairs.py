@@ -1,7 +1,7 @@
 """Pairs: buy one leg and sell the other when the spread between them strays, and wait for its return."""
 
-from engine.hedge import Hedge
 from engine.rules import (
+    Hedge,
     Param,
     TimeStop,
     When,

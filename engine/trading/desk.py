@@ -18,12 +18,12 @@ from engine.account.orders import AT_MARKET, Order, Terms
 from engine.account.portfolio import Portfolio
 from engine.account.risk import NO_EXITS, Approved, RiskGate
 from engine.events import Refusal, SignalRefused, SignalSkipped, TradingHalted, TradingResumed
-from engine.legs import Legs, enter_together, reason_of_other
 from engine.model import NO_PRICE, OrderType, Reason, Side, Signal, TimeInForce
 from engine.ports import Broker, Fill, Journal
 from engine.sessions.trading_calendar import Calendar
 from engine.trading.dispatch import Dispatch
 from engine.trading.lanes import NEVER_ABOVE, NEVER_BELOW, Lane, Take, bounded, entry_terms
+from engine.trading.legs import Legs, enter_together, reason_of_other
 from engine.trading.positions import Positions
 
 REDUCING = Terms(reduce_only=True)

@@ -11,9 +11,9 @@ from engine import _core
 from engine.account.orders import AT_MARKET, Order, Terms
 from engine.errors import ConfigError
 from engine.graph.compiler import CompiledRule
-from engine.hedge import HedgePlan
 from engine.language.entries import EntryPlan
 from engine.language.exits import ExitPlan, Level
+from engine.language.hedge import HedgePlan
 from engine.model import MAX_PRICE_TICKS, Instrument, OrderType, Reason, Side, TickBlock, TimeInForce
 from engine.quantities import format_duration
 from engine.rules import Condition, RuleError
@@ -58,7 +58,7 @@ class Lane:
     takes: list[Take] = field(default_factory=list)  # the position's targets that are still to come
     gate: int = -1  # the column of what must hold when it enters; -1: nothing
     failed: bool = False  # the strategy's own code raised: it is asked nothing more
-    partner: Lane | None = field(default=None, repr=False, compare=False)  # the other leg (engine.legs)
+    partner: Lane | None = field(default=None, repr=False, compare=False)  # the other leg (engine.trading.legs)
     follows: bool = False  # the partner leads: this lane has no rule of its own
     hedge: HedgePlan | None = None  # of the one that leads
     hedge_column: int = -1  # of the hedge's ratio where that is measured

@@ -12,11 +12,11 @@ from engine.account.orders import Order
 from engine.account.portfolio import Portfolio
 from engine.account.risk import RiskGate
 from engine.events import PositionClosed, PositionReduced
-from engine.legs import result_of
 from engine.model import Reason, Side
 from engine.ports import Fill, Journal
 from engine.sessions.trading_calendar import Calendar
 from engine.trading.lanes import Lane, exit_bounds, management, outward, takes_of
+from engine.trading.legs import result_of
 
 
 class Positions:

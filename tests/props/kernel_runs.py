@@ -13,10 +13,10 @@ from engine.account.portfolio import Portfolio
 from engine.account.risk import RiskGate, RiskLimits
 from engine.brokers.paper import PaperBroker, VenueModel
 from engine.events import End, TimePassed
-from engine.hedge import Hedge
 from engine.journal.writer import MemoryJournal
 from engine.language.entries import Limit, StopLimit
 from engine.language.exits import Flat, Reward, Stop, Target, TimeStop, Trailing, When
+from engine.language.hedge import Hedge
 from engine.latency import Constant
 from engine.model import Instrument, OrderType, Side, Signal, TickBlock
 from engine.quantities import Fee

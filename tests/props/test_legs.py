@@ -19,9 +19,9 @@ from engine.account.risk import RiskGate
 from engine.brokers.fills import NAMES
 from engine.brokers.paper import PaperBroker, VenueModel
 from engine.events import Command, CommandName, End, OrderCancelled, OrderSubmitted, SignalRefused, TimePassed
-from engine.hedge import Hedge
 from engine.journal.writer import MemoryJournal
 from engine.language.exits import Stop, Target, TimeStop, Trailing, When
+from engine.language.hedge import Hedge
 from engine.latency import Constant, Sampled
 from engine.model import Side, Signal, TickBlock
 from engine.quantities import Fee

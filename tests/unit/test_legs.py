@@ -14,9 +14,9 @@ from engine.account.risk import RiskGate
 from engine.brokers.paper import PaperBroker, VenueModel
 from engine.errors import UserError
 from engine.events import Command, CommandName, End, OrderSubmitted, SignalRefused, SignalSkipped, TimePassed
-from engine.hedge import Hedge
 from engine.journal.writer import MemoryJournal
 from engine.language.exits import Stop, Target, TimeStop, When
+from engine.language.hedge import Hedge
 from engine.latency import Constant
 from engine.model import Instrument, OrderType, Reason, Side, Signal, TickBlock
 from engine.rules import Param, of, pct, price, seconds, size, symbol

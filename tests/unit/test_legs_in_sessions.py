@@ -17,7 +17,7 @@ from tests.sim.clock import WALL_NS
 from tests.unit.session_world import World, _Open, heartbeats, play
 
 STRATEGY = """
-from engine.hedge import Hedge
+from engine.language.hedge import Hedge
 from engine.rules import TimeStop, change, pct, seconds
 from engine.strategy import Strategy
 

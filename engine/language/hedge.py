@@ -1,7 +1,7 @@
 """A hedge: another symbol that is entered with the signal's own, on the other side, and left with it.
 
 ``hedge = Hedge(other, ratio=hedge_ratio(log(x), log(y), 60))`` in a strategy's body makes each of its entries a pair of
-*legs*: the one that the rule speaks of leads, the other follows. How the two are kept together is ``engine.legs``'s.
+*legs*: the one that the rule speaks of leads, the other follows. What keeps the two together: ``engine.trading.legs``.
 """
 
 from __future__ import annotations
