@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable
+from typing import ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -19,9 +20,11 @@ MANY, STEPS = int(os.environ.get("MICROBURST_SEQUENCES", "10000")), 60
 
 def test_money_is_conserved_over_many_sequences(record_property: Callable[[str, object], None]) -> None:
     class Seen(Money):
-        seen: Counter[str] = Counter()
+        seen: ClassVar[Counter[str]] = Counter()
 
-    many = settings(max_examples=MANY, stateful_step_count=STEPS, deadline=None, suppress_health_check=list(HealthCheck))
+    many = settings(
+        max_examples=MANY, stateful_step_count=STEPS, deadline=None, suppress_health_check=list(HealthCheck)
+    )
     run_state_machine_as_test(Seen, settings=many)
     record_property("random sequences of orders, with money conserved at every step", MANY)
     record_property("positions closed in them", Seen.seen["PositionClosed"])

@@ -261,9 +261,23 @@ FAULTS = (
         (ORACLE,),
     ),
     Fault(
+        "the other leg is forgotten when one is left",
+        "engine/trading/desk.py",
+        "            self._part(other, reason_of_other(reason))\n",
+        "            pass\n",
+        ("tests/unit/test_legs.py",),
+    ),
+    Fault(
+        "the other leg is judged as if nothing had been sent",
+        "engine/trading/legs.py",
+        "        risk.ledger.sent(leading)\n        answer = risk.approve_entry(order)\n",
+        "        answer = risk.approve_entry(order)\n        risk.ledger.sent(leading)\n",
+        ("tests/unit/test_legs.py",),
+    ),
+    Fault(
         "a loss that is all costs begins no cooldown",
         "engine/trading/positions.py",
-        "if trade.net_units < 0:",
+        "if net_units < 0:",
         "if trade.gross_units < 0:",
         (ORACLE,),
     ),
@@ -279,7 +293,7 @@ FAULTS = (
         "engine/trading/positions.py",
         "- fill.slippage - fill.fee",
         "+ fill.slippage - fill.fee",
-        ("tests/props/test_kernel_account.py",),
+        ("tests/props/test_money.py",),
     ),
     Fault(
         "fees of one side only",

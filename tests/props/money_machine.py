@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from hypothesis import strategies as st
@@ -191,7 +191,7 @@ class Books:
 class Money(RuleBasedStateMachine):
     """Trades, quotes, wishes, time, nights and an operator, in any order."""
 
-    seen: Counter[str] = Counter()
+    seen: ClassVar[Counter[str]] = Counter()
 
     @initialize(
         venue=venues,
@@ -209,7 +209,9 @@ class Money(RuleBasedStateMachine):
             [Assignment(strategy, [index], Fraction(size)) for strategy, (_, index), size in lanes],
             calendar=calendar(when),
             portfolio=self.portfolio,
-            risk=RiskGate(RiskLimits(daily_loss_limit=Fraction(1, 20), positions_per_symbol=per_symbol), self.portfolio),
+            risk=RiskGate(
+                RiskLimits(daily_loss_limit=Fraction(1, 20), positions_per_symbol=per_symbol), self.portfolio
+            ),
             broker=PaperBroker(venue, self.portfolio),
             journal=self.journal,
         )

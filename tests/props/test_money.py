@@ -1,8 +1,9 @@
-"""Money is conserved over whatever a kernel can be made to do: orders that wait, parts, brackets, nights, an operator."""
+"""Money is conserved whatever a kernel is made to do: orders that wait, parts, brackets, nights, an operator."""
 
 from __future__ import annotations
 
 from collections import Counter
+from typing import ClassVar
 
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -14,7 +15,7 @@ EXAMPLES, STEPS = 200, 50
 
 def test_money_is_conserved() -> None:
     class Seen(Money):
-        seen: Counter[str] = Counter()
+        seen: ClassVar[Counter[str]] = Counter()
 
     run_state_machine_as_test(Seen, settings=settings(max_examples=EXAMPLES, stateful_step_count=STEPS, deadline=None))
     for kind in ("OrderRests", "OrderFilled", "OrderCancelled", "PositionReduced", "PositionClosed", "DayStarted"):
