@@ -28,8 +28,7 @@ class Carried:
     day: int | None = None
     day_start: Fraction = Fraction(0)
     day_halted: bool = False
-    entries_today: int = 0
-    losses_in_row: int = 0
+    today: Mapping[str, int] = field(default_factory=dict)  # counts of the day, as the risk ledger names them
     day_trades: tuple[int, ...] = ()  # numbers of the days on which one was made
     halted: Refusal | None = None
     paused: bool = False

@@ -37,7 +37,7 @@ DECIDING = ("paper", "risk", "sizing", "strategy", "session")
 UNDECIDING = ("session.duration", "paper.account")
 """The keys in them that do not."""
 
-HALTS = (Refusal.HALTED, Refusal.DRAWDOWN, Refusal.ERRORS)
+HALTS = (Refusal.HALTED, Refusal.DRAWDOWN, Refusal.ERRORS, Refusal.CONSERVATION)
 """What ends trading until somebody resumes it with a reason."""
 
 UNRECORDED = "nothing is recorded: if this session is interrupted, the next start knows nothing of it"

@@ -18,6 +18,7 @@ import structlog
 
 from engine import _journal
 from engine.account.carried import Carried
+from engine.account.ledger import DAILY
 from engine.backtesting import make_strategy
 from engine.errors import UserError
 from engine.events import Decision, End
@@ -203,8 +204,7 @@ def carried_of(kernel: Kernel, manifest: Mapping[str, Any]) -> Carried:
         day=kernel.day,
         day_start=Fraction(risk.day_start, unit),
         day_halted=risk.day_halted,
-        entries_today=ledger.entries_today,
-        losses_in_row=ledger.losses_in_row,
+        today={name: getattr(ledger, name) for name in DAILY},
         day_trades=tuple(ledger.day_trades),
         halted=risk.halted,
         paused=risk.paused,

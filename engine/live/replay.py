@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from engine.account.carried import Carried
 from engine.config.settings import Config
-from engine.errors import DataError, UserError
+from engine.errors import DataError
 from engine.events import Decision, encode
 from engine.journal.codec import STATE, KernelState, fields_of, is_decision, is_input
 from engine.journal.reader import Entry, JournalReader, read_manifest
@@ -125,7 +125,7 @@ class Replay:
             event = cast("Input", entry.event())
             self.inputs += 1
             self.ticks += len(event) if isinstance(event, TickBlock) else 0
-            with suppress(UserError):  # its own code failed, as in the session, which went on to close its positions
+            with suppress(Exception):  # it failed, as in the session, which went on: what it decided is compared
                 again.process(event)
         elif is_decision(entry.kind):
             self.recorded.decisions.append(cast("Decision", entry.event()))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from engine import _core
 from engine.account.carried import Carried
+from engine.account.orders import OrderError
 from engine.account.portfolio import Portfolio, Trade, rounded
 from engine.account.risk import RiskGate
 from engine.custom import callers_of, fault_of
@@ -38,7 +39,7 @@ from engine.sessions.rules import Happens, SessionRules, schedule
 from engine.sessions.trading_calendar import DAY_NS, Calendar
 from engine.strategy import Tick, call
 from engine.trading.desk import Desk
-from engine.trading.fitting import MAX_MONEY, add_lane, fit, watch
+from engine.trading.fitting import MAX_MONEY, add_lanes, fit, ranges_of, watch
 from engine.trading.lanes import Assignment, Lane, Moment, check_bars
 from engine.trading.positions import Positions
 
@@ -115,13 +116,15 @@ class Kernel:
         self.columns = {
             name: watch(name, part, self.compilers, parameters or {}) for name, part in (watched or {}).items()
         }
+        ranges = [] if risk.range is None else ranges_of(risk.range, self.compilers)
         self.core = _core.Core([compiler.program for compiler in self.compilers])
         positions = Positions(self.core, calendar, portfolio, risk, journal)
         self._desk = Desk(self.core, self.lanes, calendar, positions, portfolio, risk, broker, journal)
         self.counters = self._desk.counters
-        self.lanes.extend(add_lane(self.core, one, portfolio, self._most_money) for one in fitted)
+        for one in fitted:
+            self.lanes.extend(add_lanes(self.core, one, portfolio, self._most_money))
         self._callers = [caller for compiler in self.compilers for caller in callers_of(compiler.program)]
-        self._ticking = [lane for lane in self.lanes if type(lane.strategy).on_tick is not None]
+        self._ticking = [lane for lane in self.lanes if type(lane.strategy).on_tick is not None and not lane.follows]
         if self._ticking:
             self.core.set_callback(self._on_tick)
         if not 0 <= portfolio.starting < self._most_money:
@@ -139,7 +142,7 @@ class Kernel:
         self.core.set_account(highest)
         self.core.limit_drawdown(*risk.live_drawdown)
         self.core.set_account(portfolio.starting, risk.live_floor)
-        risk.watch(self.core)
+        risk.watch(self.core, ranges)
 
     @property
     def _most_money(self) -> int:
@@ -158,7 +161,24 @@ class Kernel:
         Raises:
             ConfigError: a strategy's own code failed. The input has been worked through all the same: positions are
                 still watched, the failed strategy is asked nothing more, and the next input may be a flatten.
+            OrderError: orders, fills and positions do not add up. Everything has been closed and trading is halted.
         """
+        try:
+            self._take(event)
+        except OrderError:
+            self._stop_at_once()
+            raise
+        self._tell_faults()
+
+    def _stop_at_once(self) -> None:
+        """The books are wrong, and nobody knows since when: close what there is and open nothing more.
+
+        What is left of the input is worked through, so that exits on their way arrive.
+        """
+        self._desk.halt(Refusal.CONSERVATION, Reason.RISK, self.core.event_ts_ns)
+        self._run(self.core.advance())
+
+    def _take(self, event: Input) -> None:
         if isinstance(event, TickBlock):
             self._ticks(event)
             self.risk.errors = 0  # only errors in a row are too many
@@ -181,7 +201,6 @@ class Kernel:
             self._fault(event)
         else:
             self._desk.end()
-        self._tell_faults()
 
     def _tell_faults(self) -> None:
         for caller in self._callers:
@@ -234,7 +253,11 @@ class Kernel:
             self._begin(ts_ns)
         event = self.core.push(instrument, ts_ns, price_ticks, size_lots, bid_ticks, ask_ticks)
         if event:
-            self._run(event)
+            try:
+                self._run(event)
+            except OrderError:
+                self._stop_at_once()
+                raise
         self._tell_faults()
 
     def _run(self, event: int) -> None:
@@ -265,8 +288,11 @@ class Kernel:
             declared = self.core.event_stop == _core.DECLARED
             account_stop = declared and self.lanes[self.core.event_lane].account_stop
             return Reason.ACCOUNT_STOP if account_stop else STOP_REASONS[self.core.event_stop]
+        lane = self.lanes[self.core.event_lane]
         if event == _core.TIME:
-            return self.lanes[self.core.event_lane].deadline_reason
+            return lane.deadline_reason
+        if event == _core.WHEN and lane.stop_when_column >= 0:
+            return Reason.STOP if self.core.value(lane.instrument, lane.stop_when_column) else Reason.WHEN
         return EXIT_REASONS[event]
 
     # ------------------------------------------------------------ days and sessions
@@ -315,7 +341,9 @@ class Kernel:
                 core.restart_windows(instrument)
             self._tell_session(ts_ns)
             if session < 0:
-                self._desk.flatten(Reason.SESSION)
+                self._desk.close_session()
+            else:
+                self._desk.open_session(ts_ns)
         elif self._calendar.is_always and ts_ns % DAY_NS == 0:
             self._tell_session(ts_ns)
         if Happens.FLATTEN in self._schedule.happens_at(ts_ns):

@@ -144,7 +144,7 @@ def test_a_new_day_begins_anew(tmp_path: Path) -> None:
 def test_losses_and_cooldowns_go_on(tmp_path: Path) -> None:
     carried = Carried(
         "x", Fraction(9_000), Fraction(10_000), day=START_NS // DAY_NS, day_start=Fraction(9_500), day_halted=True,
-        entries_today=7, losses_in_row=3, day_trades=(5, 6), paused=True, cooldowns={"Busy B": 2},
+        today={"entries_today": 7, "losses_in_row": 3}, day_trades=(5, 6), paused=True, cooldowns={"Busy B": 2},
     )  # fmt: skip
     assert Carried.read(carried.to_json()) == carried
     settings = config(tmp_path)
@@ -204,7 +204,7 @@ def test_a_session_without_a_record_passes_on_what_it_was_given(tmp_path: Path) 
     assert after.carried is not None
     assert after.carried.session == "two"
     assert after.carried.equity == empty.carried.equity
-    assert after.carried.entries_today == before.kernel.risk.ledger.entries_today
+    assert after.carried.today["entries_today"] == before.kernel.risk.ledger.entries_today
     after.close(None, "it could not begin")
     assert opened(settings, "four").carried.equity == empty.carried.equity
 
