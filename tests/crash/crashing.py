@@ -91,22 +91,18 @@ def inputs(seed: int, count: int = 60) -> list[Input]:
             now += random.randrange(1, 2_000_000_000)
             found.append(TimePassed(now))
         else:
-            found.append(
-                random.choice(
-                    (
-                        FeedGap((random.randrange(2),)),
-                        FeedHealthy(False, Refusal.FEED_STALE),
-                        FeedHealthy(True),
-                        FeedHealthy(True),
-                        Command(CommandName.FLATTEN, now),
-                        Command(CommandName.PAUSE, now),
-                        Command(CommandName.RESUME, now, "seen to"),
-                        Command(CommandName.RESUME, now, "seen to"),
-                        Command(CommandName.RESUME, now, "seen to"),
-                        EngineFault(now, "ValueError"),
-                    )
+            healthy, resume = FeedHealthy(True), Command(CommandName.RESUME, now, "seen to")
+            event, remedy = random.choice(
+                (
+                    (FeedGap((random.randrange(2),)), None),
+                    (FeedHealthy(False, Refusal.FEED_STALE), healthy),
+                    (Command(CommandName.FLATTEN, now), None),
+                    (Command(CommandName.PAUSE, now), resume),
+                    (Command(CommandName.HALT, now), resume),
+                    (EngineFault(now, "ValueError"), None),
                 )
             )
+            found += [event] if remedy is None else [event, block([(now, prices[0], 1, 0)]), remedy]
     return found
 
 
