@@ -162,8 +162,8 @@ def test_an_order_is_valued_at_what_it_would_pay():
 
 @pytest.mark.parametrize("side", list(Side))
 def test_the_collar_one_tick_below_at_and_above(side):
-    desk = Desk(only(price_collar="1%"))
-    for away, refusal in ((99, None), (100, None), (101, Refusal.PRICE_COLLAR)):
+    desk = Desk(only(price_collar="3%"))
+    for away, refusal in ((299, None), (300, None), (301, Refusal.PRICE_COLLAR)):
         desk.market.quotes[0] = (10_000 - away, 10_000 + away)
         assert desk.ask(1, side=side) is refusal
 
