@@ -1,4 +1,4 @@
-"""Random sequences of orders: ``MICROBURST_SEQUENCES`` of them, ten thousand unless it is set."""
+"""Random sequences of orders: ``MONEY_SEQUENCES`` of them, ten thousand unless it is set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.props.test_money import SEQUENCES, play
 
 pytestmark = pytest.mark.long
 
-MANY = int(os.environ.get("MICROBURST_SEQUENCES", "10000"))
+MANY = int(os.environ.get("MONEY_SEQUENCES", "10000"))
 
 
 def test_money_is_conserved_over_many_sequences(record_property: Callable[[str, object], None]) -> None:
