@@ -35,9 +35,9 @@ def main(reports: Sequence[Path], page: Path) -> None:
     lines = [
         "# The last long run",
         "",
-        "Written by `make long`, or by `python tests/record_long.py` where it was run in parts: the tests that take minutes to hours. Each row",
-        "says at which commit it ran, and its figures how much of it: `make long` runs everything at its full size unless a variable of",
-        "[the environment](../../CONTRIBUTING.md) says otherwise.",
+        "Written by `make long`, or by `python tests/record_long.py REPORT.xml... PAGE.md` where it was run in parts:",
+        "the tests that take minutes to hours. Each row says at which commit it ran, and its figures how much of it;",
+        "[how it is tested](../explanation/how-it-is-tested.md) says what each is for, and what its full size is.",
         "",
         f"{machine}: {len(cases)} tests, {outcomes.count('failed')} failed, {outcomes.count('skipped')} skipped.",
         "",

@@ -116,9 +116,9 @@ class Machine:
 
     # ------------------------------------------------------------ one session
 
-    def watch(self, journal: SessionJournal, kept: list[Decision]) -> None:
-        """A session begins to write this journal, which holds ``kept`` already."""
-        self.kept, self.safe, self.dead, self._countdown = kept, len(kept), "", 0
+    def watch(self, journal: SessionJournal, kept: list[Decision], safe: int) -> None:
+        """A session begins to write this journal, which holds ``kept`` already, the first ``safe`` on the disk."""
+        self.kept, self.safe, self.dead, self._countdown = kept, safe, "", 0
         self._directory = journal.directory
         record, append = journal.record, journal.append
 

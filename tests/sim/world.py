@@ -98,7 +98,7 @@ class World:
         halts = Random(f"halts of {seed}") if mortal else None
         self._operator_of = lambda: Operator(random, self.report.commands, seconds - CALM_S, halts)
         self._errors: list[BaseException] = []
-        self._lives = 0
+        self._lives = self._on_disk = 0
         self.audit = Audit(unit=0)
 
     async def play(self) -> Report:
@@ -158,7 +158,7 @@ class World:
             carried=opened.carried,
         )
         self._compare(opened, session, kept)
-        self.machine.watch(opened.journal, kept)
+        self.machine.watch(opened.journal, kept, 0 if opened.resumed is None else self._on_disk)
         if self.operator is None:
             loop = asyncio.get_running_loop()
             loop.call_later(self.seconds - 0.5 - self.link.now_s(), self._stop)
@@ -245,6 +245,7 @@ class World:
         if machine.dead:
             assert failure is None or isinstance(failure, (Crash, JournalFailed)), repr(failure)
             machine.bury(journal)
+            self._on_disk = len(decisions_of(journal.directory))
             assert opened.account is not None
             opened.account.release()
             return True
