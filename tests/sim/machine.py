@@ -98,9 +98,10 @@ class Machine:
                 if machine.failing:
                     machine.faults["flush failed"] += 1
                     raise OSError(errno.EIO, os.strerror(errno.EIO))
-                path = self._paths[descriptor]
-                machine._flushed[path] = path.read_bytes() if path.exists() else b""
-                machine.safe = len(machine.kept)
+                if not machine.dead:
+                    path = self._paths[descriptor]
+                    machine._flushed[path] = path.read_bytes() if path.exists() else b""
+                    machine.safe = len(machine.kept)
 
         class SmallJournal(SessionJournal):
             def __init__(self, directory: Path, manifest: Mapping[str, Any], *, segment_bytes: int) -> None:
