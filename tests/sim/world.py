@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -32,6 +32,7 @@ from tests.sim.clock import JumpingLoop, LoopTiming
 from tests.sim.link import Link
 from tests.sim.machine import Crash, Machine
 from tests.sim.market import trades
+from tests.sim.moody import moods
 from tests.sim.operator import Operator
 
 MINUTES = 10
@@ -88,7 +89,7 @@ class World:
 
     def __init__(self, seed: int, config: Config, seconds: float, *, mortal: bool) -> None:
         random = Random(seed)
-        self.config, self.seconds = config, seconds
+        self.config, self.seconds, self._seed = config, seconds, seed
         self.report = Report()
         self.timing = LoopTiming()
         self.link = Link(random, trades(Random(random.random()), seconds), seconds - CALM_S, self.report.faults)
@@ -106,7 +107,10 @@ class World:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._unheard)
         self.operator: Operator | None = None
-        with self.machine.installed() if self._fate is not None else nullcontext():
+        with ExitStack() as around:
+            if self._fate is not None:
+                around.enter_context(self.machine.installed())
+                around.enter_context(moods(self._seed, self.report.faults))
             while await self._live():
                 assert self._fate is not None
                 await asyncio.sleep(self._fate.uniform(0.1, AWAY_S))
