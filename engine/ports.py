@@ -102,7 +102,10 @@ class Broker(Protocol):
         ...
 
     def arrival_ns(self, approved: Approved, sent_ns: int) -> int:
-        """When what is sent for the order reaches the venue; not after ``sent_ns``: it is there at once."""
+        """When what is sent for the order reaches the venue, never before what was sent earlier.
+
+        Not after ``sent_ns``: it is there at once.
+        """
         ...
 
     def fill(self, approved: Approved, lots: int, last_ticks: int, bid_ticks: int, ask_ticks: int) -> Fill | None:
