@@ -31,6 +31,9 @@ DRAWS_PER_S = 4
 SWITCH_INTERVAL_S = 0.0005
 """While the drawing thread runs, the session gets the interpreter back within half a millisecond."""
 
+NEARLY = 0.8
+"""A limit of which so much is used is shown as a warning."""
+
 STATUS_EVERY_NS = 1_000_000_000
 """Engine time between two status objects of ``--json``."""
 
@@ -200,15 +203,19 @@ class SessionConsole:
 
 def live_view(snapshot: Snapshot) -> Group:
     """Return the live table with the lines above and below it."""
-    return Group(_headline(snapshot), SymbolsTable(snapshot), _account_line(snapshot.account), _feed_line(snapshot))
+    account = snapshot.account
+    limits = [_limits_line(account)] if account.gauges else []
+    return Group(_headline(snapshot), SymbolsTable(snapshot), _account_line(account), *limits, _feed_line(snapshot))
 
 
 def _headline(snapshot: Snapshot) -> Text:
     text = Text.assemble(
         (f" {snapshot.mode} ", "bold reverse"), f"  {snapshot.strategy}  {clock(snapshot.engine_ts_ns)} UTC"
     )
-    if snapshot.account.halted:
-        text.append(f"  HALTED: {snapshot.account.halted}", "bold red")
+    account = snapshot.account
+    if account.state != "active":
+        why = account.halted.removeprefix("halted: ")
+        text.append(f"  {account.state.upper()}: {why}", "bold red" if account.state == "halted" else "bold yellow")
     return text
 
 
@@ -286,6 +293,24 @@ def _account_line(account: AccountView) -> Text:
     return text
 
 
+def _limits_line(account: AccountView) -> Text:
+    """Each limit as what is used of what may be; the fuller the louder."""
+    text = Text("limits")
+    for gauge in account.gauges:
+        share = gauge.use / gauge.bound if gauge.bound else 1.0
+        use, bound = (amount(value, gauge.measure) for value in (gauge.use, gauge.bound))
+        style = "bold red" if share >= 1 else "yellow" if share >= NEARLY else ""
+        text.append(f"  {gauge.name.replace('_', ' ')} ").append(f"{use} of {bound}", style)
+    return text
+
+
+def amount(value: float, measure: str) -> str:
+    """Return how much of a limit, in its measure; a ratio comes as a fraction."""
+    if measure == "ratio":
+        return f"{100 * value:.2f} %"
+    return f"{value:,.2f}" if measure in ("money", "number") else f"{value:g}"
+
+
 def _feed_line(snapshot: Snapshot) -> Text:
     feed = snapshot.feed
     text = Text("feed ")
@@ -337,7 +362,9 @@ def status_event(snapshot: Snapshot) -> Event:
         "trades": account.trades,
         "latency_p50_us": snapshot.latency_p50_us,
         "latency_p99_us": snapshot.latency_p99_us,
+        "state": account.state,
         "halted": account.halted,
+        "limits": {gauge.name: [gauge.use, gauge.bound] for gauge in account.gauges},
     }
 
 

@@ -3,10 +3,6 @@
 Everything happens on one thread. The feed calls the session with each frame it has decoded, and the kernel decides on
 it before anything else runs; the pacer wakes the kernel at its next deadline, so a time stop fires without a tick;
 pictures are taken after decisions, 30 times a second while somebody watches and five times while nobody does.
-
-A receive stamp only says when the data was read. If this process was held up (a busy or sleeping machine, a suspended
-terminal), what it reads next may have waited as long: then nothing is opened for a moment, and after a longer pause
-the windows begin anew, because what comes in at once did not happen at once.
 """
 
 from __future__ import annotations
@@ -22,7 +18,8 @@ from engine import _core
 from engine.backtesting import chosen_limits, chosen_size, make_kernel
 from engine.brokers.paper import VenueModel
 from engine.errors import ExitCode, UserError
-from engine.events import Command, CommandName, End, EngineFault, FeedGap, FeedHealthy, Refusal, TimePassed
+from engine.events import Command, CommandName, End, EngineFault, FeedGap, Refusal, TimePassed
+from engine.freshness import Freshness
 from engine.journal import MemoryJournal, SessionJournal
 from engine.journal_segments import JournalFailed
 from engine.kernel import Input, Kernel
@@ -42,13 +39,6 @@ if TYPE_CHECKING:
 
 WATCHED_FRAME_S = 1 / 30
 UNWATCHED_FRAME_S = 1 / 5
-
-OLD_NS = 250_000_000
-"""Held up for longer than this, the session opens nothing on what it reads during the next ``SETTLE_S``."""
-
-SETTLE_S = 1.0
-GAP_NS = 1_000_000_000
-"""Held up for longer than this, the windows begin anew as well."""
 
 SLOW_NS = 50_000_000
 """A strategy's own code that takes longer over one batch is warned about."""
@@ -87,9 +77,6 @@ class PaperSession:
         self._due_ns = _core.FOREVER_NS
         self._timer: asyncio.TimerHandle | None = None
         self._seen_ns, self._wall_seen_ns = self._clocks()  # when they were last looked at
-        self._settling: asyncio.TimerHandle | None = None
-        self._restart_windows = False  # once settled
-        self._stale: Refusal | None = None  # why what the feed says is not to be traded on
         self._recording = journal
         self._halted: JournalFailed | None = None
         self._short = False  # of room for the journal
@@ -106,6 +93,13 @@ class PaperSession:
         recording = self._recording
         self._inputs = self.kernel if recording is None else RecordedKernel(self.kernel, recording)
         self._paced = self._feed.clock is Clock.RECEIVE
+        self.freshness = Freshness(
+            self._process,
+            self._now_ns,
+            paced=self._paced,
+            old_ns=self._config.feed.old_after,
+            instruments=len(self._feed.instruments),
+        )
         self.view = ViewBuilder(
             self.kernel,
             mode=self._mode,
@@ -139,7 +133,8 @@ class PaperSession:
                 raise self._halted
         finally:
             self.stop.set()  # from here on nothing is decided any more
-            for timer in (*tasks, self._timer, self._settling):
+            self.freshness.close()
+            for timer in (*tasks, self._timer):
                 if timer is not None:
                     timer.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -208,7 +203,7 @@ class PaperSession:
         if self._recording is not None and self._recording.reducing != self._short:
             self._short = not self._short
             log.warning("journal", room="none left" if self._short else "found again")
-            self._say_health()
+            self.freshness.room_is(short=self._short)
         if self._short and self._recording is not None and self._recording.full and not self.stop.is_set():
             self.ended, self.exit_code = "the disk is full", ExitCode.STOPPED
             self.stop.set()
@@ -237,15 +232,17 @@ class PaperSession:
             self._feed_changed(batch)
         block = batch.block
         if block is not None:
-            if self._paced and batch.received_ns - self._seen_ns > OLD_NS:
+            if self._paced and batch.received_ns - self._seen_ns > self.freshness.old_ns:
                 self._look_at_clocks()
-            self._decide(block, batch.received_ns)
+            self._decide(block, batch)
         self._pace()
 
-    def _decide(self, block: TickBlock, received_ns: int) -> None:
+    def _decide(self, block: TickBlock, batch: FeedBatch) -> None:
         if not self.view.started_ts_ns:
             self.view.started_ts_ns = int(block.ts_ns[0])  # a recording begins with its first record
-        asked_ns = self._timing.monotonic_ns()
+        asked_ns, received_ns = self._timing.monotonic_ns(), batch.received_ns
+        age_ns = asked_ns - received_ns + batch.late_ns
+        self.freshness.looked_at(age_ns)
         try:
             self._process(block)
         except UserError:
@@ -257,7 +254,7 @@ class PaperSession:
             log.warning("slow strategy", strategy=self._strategy_name, ms=(decided_ns - asked_ns) // 1_000_000)
         if received_ns >= self._began_ns:  # what came before had to wait for the session, not for the decision
             self.view.latency.add(decided_ns - received_ns, len(block))
-        self.view.note(block)
+        self.view.note(block, age_ns)
 
     def _failed(self, error: Exception) -> None:
         """Working on a block failed in a way that nobody foresaw: go on, unless it is one time too many in a row.
@@ -279,16 +276,8 @@ class PaperSession:
             self.ended = "the feed ended"
             if self._feed.clock is Clock.RECORD:
                 self._process(End())
-        # A recording is as good after a pause as before: what happens next is written in it.
-        fresh = not self._paced or state in (FeedState.LIVE, FeedState.GAP, FeedState.END)
-        self._stale = None if fresh else Refusal.FEED_STALE
-        self._say_health()
-
-    def _say_health(self) -> None:
-        """Tell the kernel whether positions may be opened on what the feed says."""
-        short = Refusal.DISK_FULL if self._short else None
-        reason = self._stale or (short if self._settling is None else Refusal.DATA_OLD)
-        self._process(FeedHealthy(reason is None, reason))
+        if state is not None:
+            self.freshness.feed_is(state)
 
     def _on_command(self, name: str, reason: str = "") -> None:
         log.info("command", name=name, reason=reason)
@@ -303,29 +292,12 @@ class PaperSession:
         """Engine time: the wall clock, or for a recording the time of its newest record."""
         return self._wall_ns() if self._paced else self.kernel.core.engine_ts_ns
 
-    # ------------------------------------------------------------ old data
-
     def _look_at_clocks(self) -> None:
         """Notice that this process was held up: what it reads next has waited somewhere."""
         now_ns, wall_ns = self._clocks()
         held_up_ns = max(now_ns - self._seen_ns, wall_ns - self._wall_seen_ns) - int(UNWATCHED_FRAME_S * 1e9)
         self._seen_ns, self._wall_seen_ns = now_ns, wall_ns
-        if not self._paced or held_up_ns <= OLD_NS:
-            return
-        log.warning("held up", ms=held_up_ns // 1_000_000)
-        self._restart_windows |= held_up_ns > GAP_NS
-        if self._settling is not None:
-            self._settling.cancel()
-        self._settling = self._loop.call_later(SETTLE_S, self._settled)
-        self._say_health()
-
-    def _settled(self) -> None:
-        """What had waited has been read by now."""
-        self._settling = None
-        if self._restart_windows:
-            self._restart_windows = False
-            self._process(FeedGap(range(len(self._feed.instruments))))
-        self._say_health()
+        self.freshness.held_up(held_up_ns)
 
     # ------------------------------------------------------------ the pacer
 
@@ -363,6 +335,7 @@ class PaperSession:
             self._feed.health(),
             self._timing.monotonic_ns(),
             engine_ts_ns=self._now_ns(),
+            old_batches=self.freshness.old_batches,
             detail=self._feed.detail,
             ended=self.ended if self.stop.is_set() else "",
         )

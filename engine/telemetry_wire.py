@@ -6,7 +6,7 @@ which only the newest state survives, so a slow viewer gets the latest picture, 
 
 The conversation, each frame a length and one JSON object::
 
-    viewer  {"hello": {"version": 1, "token": "..."}}
+    viewer  {"hello": {"version": 2, "token": "..."}}
     engine  {"history": {...}}   {"snapshot": {...}}   {"snapshot": {...}} ...        or {"refused": {...}} and the end
     viewer  {"command": {"name": "pause", "reason": ""}}
 """
@@ -27,7 +27,7 @@ import orjson
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-VERSION = 1
+VERSION = 2
 """Of this protocol; both sides must say the same."""
 
 COMMANDS = ("pause", "resume", "flatten", "halt", "stop")
@@ -109,6 +109,16 @@ class SymbolView:
 
 
 @dataclass(slots=True)
+class GaugeView:
+    """A limit of risk that is on, how much of it is used, and its bound."""
+
+    name: str  # as in the configuration
+    use: float
+    bound: float
+    measure: str  # "ratio" (a fraction), "money", "units", "number" or "count"
+
+
+@dataclass(slots=True)
 class AccountView:
     """Money and results so far. Money is in the account currency; ``win_rate`` is a fraction, NaN before a trade."""
 
@@ -128,6 +138,8 @@ class AccountView:
     slippage_cost: float
     fees: float
     halted: str = ""  # the reason why nothing may be opened, or ""
+    state: str = "active"  # "active", "reducing" (nothing is opened for now) or "halted" (until resumed with a reason)
+    gauges: list[GaugeView] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -146,6 +158,8 @@ class FeedView:
     queue_ticks: int
     age_ms: float
     ticks_per_s: float
+    data_age_ms: float = math.nan  # of the oldest data decided on since the previous snapshot; NaN: there was none
+    old_batches: int = 0  # batches of records that were too old to open anything on
 
 
 @dataclass(slots=True)

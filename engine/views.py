@@ -19,10 +19,12 @@ from engine.lanes import Lane
 from engine.model import Kind, Reason, TickBlock
 from engine.portfolio import Trade
 from engine.ports import FeedHealth
+from engine.risk_gauges import Gauges
 from engine.telemetry_wire import (
     AccountView,
     FeatureView,
     FeedView,
+    GaugeView,
     PositionView,
     Snapshot,
     SymbolView,
@@ -47,6 +49,9 @@ STANDINGS = {
     Refusal.ERRORS: "halted: three engine errors in a row",
     Refusal.DAILY_LOSS: "daily loss limit",
     Refusal.PAUSED: "paused",
+    Refusal.FEED_STALE: "the feed is stale",
+    Refusal.DATA_OLD: "old data",
+    Refusal.DISK_FULL: "no room for the journal",
 }
 """Why nothing may be opened, in words; how a halt begins is known to viewers (``gui.words``)."""
 
@@ -104,11 +109,14 @@ class ViewBuilder:
         self._last_ts = [0] * len(kernel.instruments)
         self._tally = Tally()
         self._rate = (0, 0, 0.0)  # when it was last taken (ns), ticks then, ticks per second
+        self._gauges = Gauges(kernel.risk, kernel.portfolio, kernel.core)
+        self._oldest_ns = -1  # of the data since the last picture
 
     # -- after each block
 
-    def note(self, block: TickBlock) -> None:
-        """Keep a block that has been decided on; its arrays are copied, because the feed will use them again."""
+    def note(self, block: TickBlock, age_ns: int = 0) -> None:
+        """Keep a block that has been decided on at this age; its arrays are copied: the feed will use them again."""
+        self._oldest_ns = max(self._oldest_ns, age_ns)
         self._noted.append(copied(block))
         self._noted_rows += len(block)
         if self._noted_rows > DIGEST_ROWS:
@@ -174,7 +182,14 @@ class ViewBuilder:
     # -- at the rate of a screen
 
     def snapshot(
-        self, health: FeedHealth, now_ns: int, *, engine_ts_ns: int = 0, detail: str = "", ended: str = ""
+        self,
+        health: FeedHealth,
+        now_ns: int,
+        *,
+        engine_ts_ns: int = 0,
+        old_batches: int = 0,
+        detail: str = "",
+        ended: str = "",
     ) -> Snapshot:
         """Return the present picture; points, trades and ticks are those since the previous one.
 
@@ -182,6 +197,7 @@ class ViewBuilder:
             health: the feed's counters.
             now_ns: monotonic time, for the rate of ticks.
             engine_ts_ns: the present engine time, if it has passed the newest record's.
+            old_batches: so many batches of records were too old to open anything on.
             detail: why the feed is in its state.
             ended: why the session is over, or "".
         """
@@ -196,11 +212,11 @@ class ViewBuilder:
             mode=self._mode,
             session_id=self._session_id,
             strategy=self._strategy,
-            engine_ts_ns=max(kernel.core.engine_ts_ns, engine_ts_ns, 0),
+            engine_ts_ns=(now_ts_ns := max(kernel.core.engine_ts_ns, engine_ts_ns, 0)),
             started_ts_ns=self.started_ts_ns,
             symbols=[self._symbol(index) for index in range(len(kernel.instruments))],
-            account=self._account(),
-            feed=self._feed(health, now_ns, detail),
+            account=self._account(now_ts_ns),
+            feed=self._feed(health, now_ns, detail, old_batches),
             latency_p50_us=self.latency.percentile_us(50),
             latency_p99_us=self.latency.percentile_us(99),
             refusals=dict(kernel.counters.refusals),
@@ -271,7 +287,7 @@ class ViewBuilder:
             open_pnl=float(kernel.portfolio.money(open_units)),
         )
 
-    def _account(self) -> AccountView:
+    def _account(self, now_ts_ns: int) -> AccountView:
         kernel, tally = self._kernel, self._tally
         portfolio, core, risk = kernel.portfolio, kernel.core, kernel.risk
 
@@ -296,9 +312,12 @@ class ViewBuilder:
             slippage_cost=money(portfolio.slippage),
             fees=money(portfolio.fees),
             halted=STANDINGS.get(standing, standing.value) if standing is not None else "",
+            state=risk.state.value,
+            gauges=[GaugeView(*gauge) for gauge in self._gauges.read(now_ts_ns)],
         )
 
-    def _feed(self, health: FeedHealth, now_ns: int, detail: str) -> FeedView:
+    def _feed(self, health: FeedHealth, now_ns: int, detail: str, old_batches: int) -> FeedView:
+        oldest_ns, self._oldest_ns = self._oldest_ns, -1
         then, ticks, rate = self._rate
         if now_ns - then >= RATE_NS:
             rate = (health.accepted - ticks) * 1e9 / (now_ns - then) if then else 0.0
@@ -316,6 +335,8 @@ class ViewBuilder:
             queue_ticks=health.queue_ticks,
             age_ms=health.age_ms,
             ticks_per_s=rate,
+            data_age_ms=oldest_ns / 1e6 if oldest_ns >= 0 else nan,
+            old_batches=old_batches,
         )
 
 

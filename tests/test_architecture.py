@@ -69,7 +69,7 @@ LAYERS = {
             "sessions",
             "session_clock",
         )
-        + engine("risk_ledger", "risk_limits", "entry_size", "latency")
+        + engine("risk_ledger", "risk_limits", "risk_gauges", "entry_size", "latency")
         + engine("session_tables", "session_rules", "ports"),
         ("hot", "words", "language", "domain"),
     ),
@@ -107,6 +107,7 @@ LAYERS = {
         engine(
             "session",
             "paper",
+            "freshness",
             "health",
             "watchdog",
             "recording",

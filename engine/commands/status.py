@@ -44,7 +44,7 @@ def state_of(report: dict[str, Any]) -> str:
         return "died"
     if report["age_s"] > SILENT_S:
         return f"no sign of life for {report['age_s']:.0f} s"
-    return f"halted: {report['halted']}" if report.get("halted") else state
+    return f"{state}: {report['halted'].removeprefix('halted: ')}" if report.get("halted") else state
 
 
 def positions_of(report: dict[str, Any]) -> str:
