@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config import Config
+from engine.account.risk import TradingState
+from engine.config.settings import Config
 from engine.events import FeedHealthy, OrderCancelled, OrderRests, Refusal
-from engine.journal_codec import is_input
-from engine.journal_reader import JournalReader
-from engine.risk import TradingState
+from engine.journal.codec import is_input
+from engine.journal.reader import JournalReader
 from engine.telemetry_wire import Snapshot
 from feeds.lag import HALF_NS, ExchangeLag
 from tests.sim.clock import JumpingLoop
@@ -20,7 +20,7 @@ from tests.unit.session_world import Line, World, climb, heartbeats, play, rise_
 
 SECOND_NS = 1_000_000_000
 WAITING = """
-from engine.entries import Limit
+from engine.language.entries import Limit
 from engine.rules import Stop, Target, TimeStop, change, pct, seconds
 from engine.strategy import Strategy
 
