@@ -19,10 +19,10 @@ from engine.backtesting import chosen_limits, chosen_size, make_kernel
 from engine.brokers.paper import VenueModel
 from engine.errors import ExitCode, UserError
 from engine.events import Command, CommandName, End, EngineFault, FeedGap, Refusal, TimePassed
-from engine.live.freshness import Freshness
 from engine.journal.segments import JournalFailed
 from engine.journal.writer import MemoryJournal, SessionJournal
 from engine.lineup import Line, labels, line_up
+from engine.live.freshness import Freshness
 from engine.live.recording import RecordedKernel, line_of
 from engine.live.views import ViewBuilder
 from engine.model import Clock, Instrument, TickBlock

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.account.gauges import Gauges
 from engine.account.portfolio import Trade
 from engine.events import Refusal
 from engine.model import Kind, Reason, TickBlock
 from engine.ports import FeedHealth
-from engine.account.gauges import Gauges
 from engine.telemetry_wire import (
     AccountView,
     FeatureView,
