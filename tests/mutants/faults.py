@@ -347,10 +347,24 @@ FAULTS = (
     ),
     Fault(
         "data that has waited for half a second is traded on",
-        "engine/live/session.py",
-        "held_up_ns <= OLD_NS:",
-        "held_up_ns <= GAP_NS:",
+        "engine/live/freshness.py",
+        "for_ns > self.old_ns:",
+        "for_ns > GAP_NS:",
         ("tests/unit/test_session.py",),
+    ),
+    Fault(
+        "data that took half a second longer than usual is traded on",
+        "engine/live/freshness.py",
+        "age_ns > self.old_ns:",
+        "age_ns > GAP_NS:",
+        ("tests/unit/test_freshness.py",),
+    ),
+    Fault(
+        "an entry that waits at the venue stays there while the feed is stale",
+        "engine/trading/desk.py",
+        "        if refusal is not None:\n            self._call_back_entries(refusal)",
+        "        if refusal is not None:\n            pass",
+        ("tests/unit/test_freshness.py",),
     ),
     Fault(
         "a half day is taken for a whole one",
