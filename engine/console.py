@@ -31,8 +31,8 @@ DRAWS_PER_S = 4
 SWITCH_INTERVAL_S = 0.0005
 """While the drawing thread runs, the session gets the interpreter back within half a millisecond."""
 
-NEARLY = 0.8
-"""A limit of which so much is used is shown as a warning."""
+URGENT = ("", "yellow", "bold red")
+"""How a limit is shown, by the urgency of its gauge."""
 
 STATUS_EVERY_NS = 1_000_000_000
 """Engine time between two status objects of ``--json``."""
@@ -216,6 +216,8 @@ def _headline(snapshot: Snapshot) -> Text:
     if account.state != "active":
         why = account.halted.removeprefix("halted: ")
         text.append(f"  {account.state.upper()}: {why}", "bold red" if account.state == "halted" else "bold yellow")
+    if snapshot.problem:
+        text.append(f"\n{snapshot.problem}", "bold red")
     return text
 
 
@@ -297,10 +299,8 @@ def _limits_line(account: AccountView) -> Text:
     """Each limit as what is used of what may be; the fuller the louder."""
     text = Text("limits")
     for gauge in account.gauges:
-        share = gauge.use / gauge.bound if gauge.bound else 1.0
         use, bound = (amount(value, gauge.measure) for value in (gauge.use, gauge.bound))
-        style = "bold red" if share >= 1 else "yellow" if share >= NEARLY else ""
-        text.append(f"  {gauge.name.replace('_', ' ')} ").append(f"{use} of {bound}", style)
+        text.append(f"  {gauge.name.replace('_', ' ')} ").append(f"{use} of {bound}", URGENT[gauge.urgency])
     return text
 
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, cast
 
 import structlog
 
+from engine.secret import masked
+
 if TYPE_CHECKING:
     from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
@@ -103,6 +105,13 @@ class _PrivateFiles(RotatingFileHandler):
         return path.open(self.mode, encoding=self.encoding)  # type: ignore[return-value]
 
 
+class _Masked(structlog.stdlib.ProcessorFormatter):
+    """The last word on every entry, whoever wrote it: no value of a secret leaves through here."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return masked(super().format(record))
+
+
 # Plain text, without the values of variables: those may be secrets.
 _traceback_text = structlog.processors.format_exc_info
 
@@ -130,5 +139,4 @@ def _terminal_renderer() -> structlog.dev.ConsoleRenderer:
 
 
 def _formatter(*renderers: Processor) -> logging.Formatter:
-    remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_shared(), processors=[remove, *renderers])
+    return _Masked(foreign_pre_chain=_shared(), processors=[_Masked.remove_processors_meta, *renderers])

@@ -17,6 +17,10 @@ from engine.account.portfolio import Portfolio
 from engine.account.risk import PDT_EQUITY, PDT_TRADES, RiskGate
 from engine.events import Refusal
 
+CLOSES = ("daily_loss_limit", "daily_loss_money", "max_drawdown")
+ENDS_DAY = ("max_losses_in_row", "max_trades_per_day", "pdt")
+"""Limits that close everything when they are reached, and those that end the day's entries; others refuse one."""
+
 
 class Gauge(NamedTuple):
     """A limit, how much of it is used, and its bound, both in its own measure (a ratio as a fraction)."""
@@ -25,6 +29,12 @@ class Gauge(NamedTuple):
     use: float
     bound: float
     measure: Measure
+    reached: str  # what happens then: "close", "day" or "refuse"
+
+
+def reached(name: str) -> str:
+    """What happens when a limit is reached: everything is closed, the day's entries end, or an entry is refused."""
+    return "close" if name in CLOSES else "day" if name in ENDS_DAY else "refuse"
 
 
 class Gauges:
@@ -43,6 +53,11 @@ class Gauges:
             name: use for name, use in self._every().items() if getattr(limits, name) is not None
         }
 
+    @property
+    def names(self) -> list[str]:
+        """The limits that are on and have a use that lasts."""
+        return list(self._uses)
+
     def read(self, ts_ns: int) -> Iterator[Gauge]:
         """Yield every gauge whose limit is on, in the order of the table of limits; ``ts_ns`` is the engine's time."""
         self._ts_ns = ts_ns
@@ -51,9 +66,10 @@ class Gauges:
                 continue
             if name == "pdt":
                 if self._risk.limits.pdt == "legacy" and self._risk.day_start < PDT_EQUITY * self._unit:
-                    yield Gauge(name, self._uses[name](), PDT_TRADES, Measure.COUNT)
+                    yield Gauge(name, self._uses[name](), PDT_TRADES, Measure.COUNT, reached(name))
                 continue
-            yield Gauge(name, self._uses[name](), float(getattr(self._risk.limits, name)), limit.measure)
+            bound = float(getattr(self._risk.limits, name))
+            yield Gauge(name, self._uses[name](), bound, limit.measure, reached(name))
 
     def _every(self) -> dict[str, Callable[[], float]]:
         ledger = self._risk.ledger

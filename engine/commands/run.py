@@ -143,7 +143,7 @@ async def _session(config: Config, console: SessionConsole) -> int:
         code = int(await session)
     except asyncio.CancelledError:
         code = ExitCode.OK
-    return asked[0] if asked and code == ExitCode.OK else code
+    return asked[0] if asked and code in (ExitCode.OK, ExitCode.STOPPED) else code
 
 
 def _on_signals(ask: Callable[[ExitCode], None]) -> None:

@@ -52,7 +52,7 @@ class HealthFile:
         self._due_ns = now_ns + EVERY_NS
         self._facts = facts_of(snapshot)
         state = snapshot.account.state
-        self.write("running" if state == "active" else state)
+        self.write("running" if state == "active" else state, snapshot.problem)
 
     def write(self, state: str, error: str = "") -> None:
         """Write the newest picture under this state; ``error`` is what went wrong, in a line."""
@@ -113,12 +113,13 @@ def read_health(directory: Path) -> Iterator[dict[str, Any]]:
         try:
             facts = orjson.loads(path.read_bytes())
             age_s = max(0.0, (now_ns - facts["written_ts_ns"]) / 1e9)
-            yield {**facts, "alive": _lives(int(facts["pid"])), "age_s": round(age_s, 3)}
+            yield {**facts, "alive": lives(int(facts["pid"])), "age_s": round(age_s, 3)}
         except (OSError, ValueError, KeyError, TypeError):
             continue
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
+    """Whether a process exists."""
     if os.name == "nt":
         return True  # there os.kill(pid, 0) would end the process instead of asking about it
     try:

@@ -6,7 +6,9 @@ Around the session stand what outlives a mistake in it: the journal, the health 
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
@@ -19,13 +21,16 @@ from engine.config.settings import AUTO_FEED
 from engine.errors import ExitCode, UnreachableError
 from engine.live.embedded import EmbeddedMarket
 from engine.live.health import HealthFile
+from engine.live.kill_file import KillFile
 from engine.live.recording import open_journal
 from engine.live.session import PaperSession
 from engine.live.watchdog import Watchdog
 from engine.model import Clock
+from engine.secret_store import secrets_in
 from engine.telemetry_wire import Snapshot
 from feeds.base import SystemTiming
 from feeds.guard import FeedLimits
+from feeds.transport import opened_with
 from feeds.ws import WebSocketFeed
 
 if TYPE_CHECKING:
@@ -65,7 +70,7 @@ async def run_paper(
             _, now_ns = SystemTiming().receive_stamp()
             if mode != "REPLAY" and (line := closed_line(config.session.calendar, now_ns)):
                 on_line(line)
-            exit_code = await _run_recorded(config, feed, mode, on_snapshot, stop_event)
+            exit_code = await _run_recorded(config, feed, mode, on_snapshot, on_line, stop_event)
     finally:
         try:
             if feed is not None:
@@ -81,6 +86,7 @@ async def _run_recorded(
     feed: WebSocketFeed,
     mode: str,
     on_snapshot: Callable[[Snapshot], None],
+    on_line: Callable[[str], None],
     stop_event: asyncio.Event,
 ) -> ExitCode:
     """Run one session, with a journal unless that is switched off."""
@@ -98,7 +104,11 @@ async def _run_recorded(
         health.look(snapshot)
         on_snapshot(snapshot)
 
-    session = PaperSession(config, feed, mode=mode, on_snapshot=look, journal=journal)
+    kill_file = KillFile()
+    if kill_file.is_there():
+        on_line(f"halted by the kill file {kill_file.path}; to go on: microburst resume --reason '...'")
+    session = PaperSession(config, feed, mode=mode, on_snapshot=look, journal=journal, kill_file=kill_file)
+    _halt_on_signal(session)
     try:
         # Every entry of the log names the session, and with it the journal, that it belongs to.
         with structlog.contextvars.bound_contextvars(session=moment), Watchdog(stuck) as watchdog:
@@ -108,6 +118,13 @@ async def _run_recorded(
         if journal is not None:
             journal.close(session.ended)
     return session.exit_code
+
+
+def _halt_on_signal(session: PaperSession) -> None:
+    """Let SIGUSR1 halt the session: a way to it that needs neither its telemetry nor a disk."""
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        return
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: session.halt("signal"))
 
 
 async def unless(stop_event: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:
@@ -168,7 +185,8 @@ async def _connect(config: Config, address: str, timeout_s: float) -> WebSocketF
     Raises:
         UnreachableError: it has not within ``timeout_s``.
     """
-    feed = WebSocketFeed(address, limits=FeedLimits(stale_after_s=config.feed.stale_after / 1e9))
+    connect = opened_with(secrets_in(address))
+    feed = WebSocketFeed(address, connect=connect, limits=FeedLimits(stale_after_s=config.feed.stale_after / 1e9))
     connected = False
     try:
         connected = await feed.connected(timeout_s)

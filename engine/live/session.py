@@ -23,13 +23,14 @@ from engine.journal.segments import JournalFailed
 from engine.journal.writer import MemoryJournal, SessionJournal
 from engine.lineup import Line, labels, line_up
 from engine.live.freshness import Freshness
+from engine.live.kill_file import KillFile
 from engine.live.recording import RecordedKernel, line_of
 from engine.live.views import ViewBuilder
 from engine.model import Clock, Instrument, TickBlock
 from engine.ports import FeedBatch, FeedState, Journal
 from engine.results import Settings
 from engine.telemetry import TelemetryServer
-from engine.telemetry_wire import Snapshot
+from engine.telemetry_wire import Done, Snapshot
 from engine.trading.kernel import Input, Kernel
 from feeds.base import SystemTiming, Timing
 from feeds.ws import WebSocketFeed
@@ -59,6 +60,7 @@ class PaperSession:
         on_snapshot: is called with each picture; the last one has ``ended`` set.
         timing: the clocks; tests bring their own, the same as the feed's.
         journal: where inputs and decisions are recorded; None keeps the decisions in memory.
+        kill_file: while it is there, nothing trades; None: there is none to look for.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class PaperSession:
         on_snapshot: Callable[[Snapshot], None],
         timing: Timing | None = None,
         journal: SessionJournal | None = None,
+        kill_file: KillFile | None = None,
     ) -> None:
         self._config, self._feed, self._mode, self._on_snapshot = config, feed, mode, on_snapshot
         self._timing = timing or SystemTiming()
@@ -78,7 +81,9 @@ class PaperSession:
         self._timer: asyncio.TimerHandle | None = None
         self._seen_ns, self._wall_seen_ns = self._clocks()  # when they were last looked at
         self._recording = journal
+        self._kill_file = kill_file
         self._halted: JournalFailed | None = None
+        self._failure: UserError | None = None  # the first of a strategy's own code
         self._short = False  # of room for the journal
         self._tended_ns = 0
         self.journal = journal or MemoryJournal()
@@ -114,6 +119,7 @@ class PaperSession:
         gc.freeze()  # what exists now lives as long as the session: the collector need not look at it again
         self._look_at_clocks()  # the feed has been running meanwhile
         self._began_ns = self._seen_ns
+        self.look_at_kill_file()
         self._publish()  # the first sign of life, before the first tick: from here on a hang is noticed
         consumer = asyncio.create_task(self._feed.deliver(self._take))
         painter = asyncio.create_task(self._paint())
@@ -123,7 +129,7 @@ class PaperSession:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             failure = next((task.exception() for task in tasks if task.done() and task.exception()), None)
             if failure is not None:
-                self.ended = "the strategy failed" if isinstance(failure, UserError) else "an unexpected error"
+                self.ended = "an unexpected error"
             elif consumer.done():
                 self.ended = self.ended or "the feed ended"
             self._finish()
@@ -131,6 +137,8 @@ class PaperSession:
                 raise failure
             if self._halted is not None:
                 raise self._halted
+            if self._failure is not None:
+                raise self._failure
         finally:
             self.stop.set()  # from here on nothing is decided any more
             self.freshness.close()
@@ -200,6 +208,11 @@ class PaperSession:
             self._inputs.process(event)
         except JournalFailed as failed:
             self._halt(failed)
+        except UserError as error:
+            self._strategy_failed(error)
+        if self._failure is not None and self._nothing_is_left() and not self.stop.is_set():
+            self.ended = "the strategy failed"
+            self.stop.set()
         if self._recording is not None and self._recording.reducing != self._short:
             self._short = not self._short
             log.warning("journal", room="none left" if self._short else "found again")
@@ -207,6 +220,18 @@ class PaperSession:
         if self._short and self._recording is not None and self._recording.full and not self.stop.is_set():
             self.ended, self.exit_code = "the disk is full", ExitCode.STOPPED
             self.stop.set()
+
+    def _strategy_failed(self, error: UserError) -> None:
+        """The code of a strategy or feature has failed: it is asked nothing more, and exits go on in the core."""
+        log.error("strategy failed", error=error.line())
+        self.view.problem = error.line()
+        self._failure = self._failure or error
+
+    def _nothing_is_left(self) -> bool:
+        """Whether no strategy works any more and nothing is open: a failure that is no strategy's is a feature's."""
+        lanes = self.kernel.lanes
+        works = any(lane.failed for lane in lanes) and not all(lane.failed for lane in lanes)
+        return not works and all(lane.is_free for lane in lanes)
 
     def _halt(self, failed: JournalFailed) -> None:
         log.error("journal", failed=failed.what)
@@ -245,8 +270,6 @@ class PaperSession:
         self.freshness.looked_at(age_ns)
         try:
             self._process(block)
-        except UserError:
-            raise  # the strategy's own mistake: it is asked nothing more, and the session ends
         except Exception as error:
             self._failed(error)
         decided_ns = self._timing.monotonic_ns()
@@ -279,14 +302,49 @@ class PaperSession:
         if state is not None:
             self.freshness.feed_is(state)
 
-    def _on_command(self, name: str, reason: str = "") -> None:
+    def _on_command(self, name: str, reason: str = "") -> Done:
+        """Obey a viewer, and say what has become of it."""
         log.info("command", name=name, reason=reason)
-        if name == "stop":
+        refusal = self._refusal_of(name, reason)
+        if refusal:
+            pass
+        elif name == "stop":
             self.ended = "stopped from the dashboard"
             self.stop.set()
-        elif not self.stop.is_set():
-            self._process(Command(CommandName(name), self._now_ns(), reason))
-            self._pace()
+        else:
+            self._command(CommandName(name), reason)
+        account = self.view.account(self._now_ns())
+        return Done(name, self._now_ns(), account.state, refusal or account.halted, not refusal)
+
+    def _refusal_of(self, name: str, reason: str) -> str:
+        """Why a command is not obeyed, or ""."""
+        if self.stop.is_set():
+            return "the session has ended"
+        if name != CommandName.RESUME:
+            return ""
+        if self._kill_file is not None and self._kill_file.is_there():
+            return f"the kill file {self._kill_file.path} is there"
+        if self.kernel.risk.halted is not None and not reason.strip():
+            return "a halt ends only with a reason"
+        return ""
+
+    def _command(self, name: CommandName, reason: str) -> None:
+        if name is CommandName.HALT:
+            self.view.halted_for = reason
+        self._process(Command(name, self._now_ns(), reason))
+        self._pace()
+
+    def halt(self, reason: str) -> None:
+        """Close everything and open nothing until somebody resumes with a reason."""
+        if not self.stop.is_set():
+            log.warning("halt", reason=reason)
+            self._command(CommandName.HALT, reason)
+
+    def look_at_kill_file(self) -> None:
+        """Halt while the kill file is there: looked for with every picture, and before the first tick."""
+        if self._kill_file is None or self.kernel.risk.halted is not None or not self._kill_file.is_there():
+            return
+        self.halt(f"kill file: {self._kill_file.reason()}".removesuffix(": "))
 
     def _now_ns(self) -> int:
         """Engine time: the wall clock, or for a recording the time of its newest record."""
@@ -325,6 +383,7 @@ class PaperSession:
     async def _paint(self) -> None:
         while True:
             self._look_at_clocks()
+            self.look_at_kill_file()
             self._tend_journal()
             self._publish()
             watched = self.telemetry is not None and self.telemetry.viewers
@@ -349,6 +408,8 @@ class PaperSession:
         """Close what is open, at the last price: reason MANUAL, or END where a recording ran out."""
         self.stop.set()
         self.ended = self.ended or "stopped"
+        if self.kernel.risk.halted is not None and self.exit_code is ExitCode.OK:
+            self.exit_code = ExitCode.STOPPED
         self._process(Command(CommandName.FLATTEN, self._now_ns()))
         while self._halted is None and any(lane.order is not None for lane in self.kernel.lanes):
             self._process(TimePassed(self.kernel.next_deadline_ns))

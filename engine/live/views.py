@@ -97,6 +97,8 @@ class ViewBuilder:
         self._kernel = kernel
         self._mode, self._session_id, self._strategy = mode, session_id, strategy
         self.started_ts_ns = started_ts_ns
+        self.problem = ""  # what went wrong last, in a line
+        self.halted_for = ""  # what an operator said of the newest halt
         self.latency = LatencyHistogram()
         self._seq = 0
         self._scales = [10**instrument.price_precision for instrument in kernel.instruments]
@@ -110,7 +112,7 @@ class ViewBuilder:
         self._tally = Tally()
         self._rate = (0, 0, 0.0)  # when it was last taken (ns), ticks then, ticks per second
         self._gauges = Gauges(kernel.risk, kernel.portfolio, kernel.core)
-        self._oldest_ns = -1  # of the data since the last picture
+        self._oldest_ns = 0  # of the data since the last picture
 
     # -- after each block
 
@@ -215,7 +217,7 @@ class ViewBuilder:
             engine_ts_ns=(now_ts_ns := max(kernel.core.engine_ts_ns, engine_ts_ns, 0)),
             started_ts_ns=self.started_ts_ns,
             symbols=[self._symbol(index) for index in range(len(kernel.instruments))],
-            account=self._account(now_ts_ns),
+            account=self.account(now_ts_ns),
             feed=self._feed(health, now_ns, detail, old_batches),
             latency_p50_us=self.latency.percentile_us(50),
             latency_p99_us=self.latency.percentile_us(99),
@@ -224,6 +226,7 @@ class ViewBuilder:
             new_trades=[trade_view(number, trade) for number, trade in enumerate(trades, start=first + 1)],
             ticks_tail=tail,
             ended=ended,
+            problem=self.problem,
         )
 
     def _symbol(self, index: int) -> SymbolView:
@@ -287,7 +290,8 @@ class ViewBuilder:
             open_pnl=float(kernel.portfolio.money(open_units)),
         )
 
-    def _account(self, now_ts_ns: int) -> AccountView:
+    def account(self, now_ts_ns: int) -> AccountView:
+        """The account, its limits and its state as they are now."""
         kernel, tally = self._kernel, self._tally
         portfolio, core, risk = kernel.portfolio, kernel.core, kernel.risk
 
@@ -311,13 +315,20 @@ class ViewBuilder:
             spread_cost=money(portfolio.spread),
             slippage_cost=money(portfolio.slippage),
             fees=money(portfolio.fees),
-            halted=STANDINGS.get(standing, standing.value) if standing is not None else "",
+            halted=self._words_of(standing),
             state=risk.state.value,
             gauges=[GaugeView(*gauge) for gauge in self._gauges.read(now_ts_ns)],
         )
 
+    def _words_of(self, standing: Refusal | None) -> str:
+        """Why nothing may be opened, in words; empty when there is no such reason."""
+        if standing is None:
+            return ""
+        words = STANDINGS.get(standing, standing.value)
+        return f"{words}: {self.halted_for}" if standing is Refusal.HALTED and self.halted_for else words
+
     def _feed(self, health: FeedHealth, now_ns: int, detail: str, old_batches: int) -> FeedView:
-        oldest_ns, self._oldest_ns = self._oldest_ns, -1
+        oldest_ns, self._oldest_ns = self._oldest_ns, 0
         then, ticks, rate = self._rate
         if now_ns - then >= RATE_NS:
             rate = (health.accepted - ticks) * 1e9 / (now_ns - then) if then else 0.0
@@ -335,7 +346,7 @@ class ViewBuilder:
             queue_ticks=health.queue_ticks,
             age_ms=health.age_ms,
             ticks_per_s=rate,
-            data_age_ms=oldest_ns / 1e6 if oldest_ns >= 0 else nan,
+            data_age_ms=oldest_ns / 1e6,
             old_batches=old_batches,
         )
 

@@ -12,12 +12,14 @@ import pytest
 from engine.telemetry_wire import (
     VERSION,
     Command,
+    Done,
     FrameReader,
     Hello,
     History,
     Snapshot,
     decode,
     encode,
+    read_control,
     read_endpoints,
 )
 
@@ -70,12 +72,13 @@ def test_a_viewer_asks_for_the_end(trading, environment, tmp_path):
     assert endpoint.mode == "DEMO"
     frames = FrameReader()
     with socket.create_connection((endpoint.host, endpoint.port)) as viewer:
-        viewer.sendall(encode(Hello(VERSION, endpoint.token)))
+        viewer.sendall(encode(Hello(VERSION, endpoint.token, read_control(tmp_path / "run", endpoint.pid))))
         viewer.sendall(encode(Command("stop")))
         told = []
         while data := viewer.recv(1 << 16):
             told += [decode(body) for body in frames.feed(data)]
     assert isinstance(told[0], History)
+    assert [one.name for one in told if isinstance(one, Done)] == ["stop"]
     assert isinstance(told[-1], Snapshot)
     assert told[-1].ended == "stopped from the dashboard"
     done = engine.end()

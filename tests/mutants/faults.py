@@ -391,8 +391,36 @@ FAULTS = (
     Fault(
         "a token is compared by its beginning",
         "engine/telemetry.py",
-        "not hmac.compare_digest(hello.token.encode(), self._endpoint.token.encode())",
-        "not hello.token.startswith(self._endpoint.token[:16])",
+        "hello.token != self._endpoint.token:",
+        "not hello.token.reveal().startswith(self._endpoint.token.reveal()[:16]):",
+        ("tests/unit/test_telemetry.py",),
+    ),
+    Fault(
+        "the log quotes a secret that a library wrote into its error",
+        "engine/log.py",
+        "return masked(super().format(record))",
+        "return super().format(record)",
+        ("tests/unit/test_secret.py",),
+    ),
+    Fault(
+        "a file of secrets that others can read is read",
+        "engine/secret_store.py",
+        "stat.S_IMODE(facts.st_mode) & 0o077:",
+        "stat.S_IMODE(facts.st_mode) & 0o007:",
+        ("tests/unit/test_secret.py",),
+    ),
+    Fault(
+        "a session is resumed although the kill file is there",
+        "engine/live/session.py",
+        "if self._kill_file is not None and self._kill_file.is_there():",
+        "if self._kill_file is None:",
+        ("tests/unit/test_kill_file.py",),
+    ),
+    Fault(
+        "who may watch may command",
+        "engine/telemetry.py",
+        "if not self.commands:",
+        "if not self.greeted:",
         ("tests/unit/test_telemetry.py",),
     ),
 )

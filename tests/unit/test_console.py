@@ -171,9 +171,11 @@ def test_the_live_view_of_nothing_yet():
 
 def test_limits_in_use_stand_in_a_line_of_their_own():
     gauges = [
-        GaugeView("daily_loss_limit", 0.0125, 0.05, "ratio"),
+        GaugeView("daily_loss_limit", 0.0125, 0.05, "ratio", "close"),
         GaugeView("max_position_value", 1_999.5, 2_000.0, "money"),
-        GaugeView("max_trades_per_day", 20, 20, "count"),
+        GaugeView("max_trades_per_day", 20, 20, "count", "day"),
+        GaugeView("max_drawdown", 0.05, 0.05, "ratio", "close"),
+        GaugeView("daily_loss_money", 161.0, 200.0, "money", "close"),
     ]
     drawn = live_view(
         snapshot(account=replace(ACCOUNT, state="halted", halted="halted: drawdown limit", gauges=gauges))
@@ -186,8 +188,9 @@ def test_limits_in_use_stand_in_a_line_of_their_own():
     assert "max trades per day 20 of 20" in line
     (drawn_line,) = (part for part in drawn.renderables if isinstance(part, Text) and part.plain.startswith("limits"))
     assert [(span.style, drawn_line.plain[span.start : span.end]) for span in drawn_line.spans if span.style] == [
-        ("yellow", "1,999.50 of 2,000.00"),
-        ("bold red", "20 of 20"),
+        ("yellow", "20 of 20"),
+        ("bold red", "5.00 % of 5.00 %"),
+        ("yellow", "161.00 of 200.00"),
     ]
 
 
