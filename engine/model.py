@@ -77,6 +77,7 @@ class Reason(StrEnum):
     FLAT = "FLAT"
     RISK = "RISK"
     ACCOUNT_STOP = "RISK_SL"  # the stop, where the account's is tighter than the strategy's own
+    LEG = "LEG"  # the other leg of the pair was closed, or could not be had
     DAY = "EOD"  # so long before the session's close, as the strategy asks
     SESSION = "SESSION"  # the trading session ended
     MANUAL = "MANUAL"  # flattened by a command or at a graceful stop

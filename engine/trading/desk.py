@@ -23,6 +23,7 @@ from engine.ports import Broker, Fill, Journal
 from engine.sessions.trading_calendar import Calendar
 from engine.trading.dispatch import Dispatch
 from engine.trading.lanes import NEVER_ABOVE, NEVER_BELOW, Lane, Take, bounded, entry_terms
+from engine.trading.legs import Legs, enter_together, reason_of_other
 from engine.trading.positions import Positions
 
 REDUCING = Terms(reduce_only=True)
@@ -64,6 +65,7 @@ class Desk:
         self._core, self._lanes, self._calendar, self._positions = core, lanes, calendar, positions
         self._portfolio, self._risk, self._broker, self._journal = portfolio, risk, broker, journal
         self._dispatch = Dispatch(core, broker, journal, self)
+        self._legs = Legs(core, portfolio, risk, broker)
         self.arrivals = self._dispatch.arrivals
         self.counters = Counters()
         self.entries_allowed = True
@@ -77,7 +79,9 @@ class Desk:
             self._rest_if_free(lane)
 
     def _rest_if_free(self, lane: Lane) -> None:
-        """A lane with nothing open and nothing sent looks for signals while entries are allowed."""
+        """A lane with nothing open and nothing sent looks for signals while entries are allowed: a pair's lead."""
+        if lane.follows and lane.partner is not None:
+            lane = lane.partner
         if lane.is_free and self.entries_allowed:
             self._core.close_lane(lane.number)
         elif lane.is_free:
@@ -96,7 +100,7 @@ class Desk:
         if was_held and full and self._risk.ledger.positions(lane.instrument) + 1 >= full:
             self._refuse(lane, side, price, Refusal.POSITION_OPEN)  # it was open until this very trade
             return
-        approved = self._approved(lane, side, signal)  # before the cooldown, which a refused signal does not use up
+        approved, hedge = self._both(lane, side, signal)  # before the cooldown, which a refused signal does not use up
         if isinstance(approved, Refusal):
             self._refuse(lane, side, price, approved)
             return
@@ -113,13 +117,26 @@ class Desk:
             self._refuse(lane, side, price, Refusal.NO_QUOTE)
             return
         core.hold_lane(lane.number)
-        lane.entry = approved.order
+        if hedge is None or lane.partner is None:
+            lane.entry = approved.order
+            self._send(lane, approved, "entry")
+            return
+        enter_together(lane, approved.order, hedge.order)
         self._send(lane, approved, "entry")
+        self._send(lane.partner, hedge, "entry")
 
     def answer(self, lane: Lane, side: Side) -> Refusal | None:
         """What risk would say to an entry as declared, at this moment; nothing is sent and nothing counted."""
-        answer = self._approved(lane, side, None)
+        answer, _ = self._both(lane, side, None)
         return answer if isinstance(answer, Refusal) else None
+
+    def _both(self, lane: Lane, side: Side, signal: Signal | None) -> tuple[Approved | Refusal, Approved | None]:
+        """What risk answers to an entry, and to that of its other leg: of a pair both are let through, or neither."""
+        approved = self._approved(lane, side, signal)
+        if lane.partner is None or isinstance(approved, Refusal):
+            return approved, None
+        hedge = self._legs.approve(lane, approved.order)
+        return (hedge, None) if isinstance(hedge, Refusal) else (approved, hedge)
 
     def _approved(self, lane: Lane, side: Side, signal: Signal | None) -> Approved | Refusal:
         """Size an entry and ask risk for it: the only place where its lots are decided."""
@@ -182,13 +199,25 @@ class Desk:
     # ------------------------------------------------------------ exits
 
     def leave(self, lane: Lane, reason: Reason) -> None:
-        """Close a lane's whole position at the market, and call back whatever else the lane has sent."""
+        """Close a lane's whole position at the market, its other leg, too, and call back whatever else it has sent."""
         if lane.entry is not None:
             self._dispatch.cancel(lane.entry, reason)
         self._call_back_targets(lane, reason)
         self._core.hold_lane(lane.number)
         lane.exit = self._exit(lane, self._portfolio.positions[lane.number].lots, reason, REDUCING)
+        other = lane.partner
+        if other is not None and other.entry is not None:
+            self._dispatch.cancel(other.entry, reason_of_other(reason))
         self._send(lane, self._risk.approve_exit(lane.exit), reason)
+        if other is not None:
+            self._part(other, reason_of_other(reason))
+
+    def _part(self, lane: Lane, reason: Reason) -> None:
+        """The other leg is left, or cannot be had: leave this one, or call it back."""
+        if lane.entry is not None:
+            self._dispatch.cancel(lane.entry, reason)
+        if lane.in_position and lane.exit is None:
+            self.leave(lane, reason)
 
     def take_profit(self, lane: Lane) -> None:
         """A trade reached the nearest target: close the shares of all that it reached, and watch the next."""
@@ -346,6 +375,8 @@ class Desk:
         """Nothing more of an order will be filled."""
         self._risk.ledger.cancelled(order)
         self._strike(lane, order)
+        if lane.partner is not None and order.reason is None:
+            self._part(lane.partner, Reason.LEG)
         self._rest_if_free(lane)
 
     @staticmethod

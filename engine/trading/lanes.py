@@ -13,6 +13,7 @@ from engine.errors import ConfigError
 from engine.graph.compiler import CompiledRule
 from engine.language.entries import EntryPlan
 from engine.language.exits import ExitPlan, Level
+from engine.language.hedge import HedgePlan
 from engine.model import MAX_PRICE_TICKS, Instrument, OrderType, Reason, Side, TickBlock, TimeInForce
 from engine.quantities import format_duration
 from engine.rules import Condition, RuleError
@@ -43,6 +44,7 @@ class Lane:
     entry_plan: EntryPlan = AT_ONCE
     entry_column: int | None = None  # of the price at which the entry waits, in ticks, where that is an expression
     when_column: int = -1  # of the condition that closes; -1 for none
+    stop_when_column: int = -1  # of that part of it that counts as a stop; -1 for none
     cooldown_left: int = 0
     in_position: bool = False
     stop_ticks: int = 0
@@ -56,6 +58,12 @@ class Lane:
     takes: list[Take] = field(default_factory=list)  # the position's targets that are still to come
     gate: int = -1  # the column of what must hold when it enters; -1: nothing
     failed: bool = False  # the strategy's own code raised: it is asked nothing more
+    partner: Lane | None = field(default=None, repr=False, compare=False)  # the other leg (engine.trading.legs)
+    follows: bool = False  # the partner leads: this lane has no rule of its own
+    hedge: HedgePlan | None = None  # of the one that leads
+    hedge_column: int = -1  # of the hedge's ratio where that is measured
+    pair: int = 0  # of the legs that are open or were last: the id of the order that entered the leading one
+    earned: int = 0  # by a leg that is closed, until the other is
 
     @property
     def order(self) -> Order | None:
@@ -63,9 +71,14 @@ class Lane:
         return self.exit or self.entry
 
     @property
-    def is_free(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether nothing of the lane is open, and nothing at or on its way to the venue."""
         return not (self.in_position or self.entry or self.exit or self.takes)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it may enter: it is idle, and its other leg, too."""
+        return self.is_idle and (self.partner is None or self.partner.is_idle)
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ the default settings there are no costs in them, and nobody should want these tr
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import groupby
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -43,7 +44,7 @@ GOLDEN = [  # strategy, market, trades, of them long, and how they ended
     ("crypto_vwap_rsi", "ltcusdt", 9, 8, {"END": 1, "SL": 5, "TP": 3}),
     ("swing", "spy_minutes", 11, 11, {"SESSION": 3, "SL": 5, "TP": 3}),
     ("swing", "spy_overnight", 30, 30, {"END": 1, "SL": 23, "TP": 6}),
-    ("pairs", "spy_dia", 147, 74, {"SESSION": 2, "SL": 62, "TP": 78, "WHEN": 5}),
+    ("pairs", "spy_dia", 258, 129, {"LEG": 116, "SESSION": 26, "SL": 6, "WHEN": 110}),
     ("smart_money", "ltcusdt", 4, 0, {"SL": 3, "TP": 1}),
     ("smart_money", "spy_minutes", 50, 17, {"SL": 29, "TP": 21}),
     ("smart_money", "es", 20, 10, {"END": 1, "SESSION": 1, "SL": 4, "TIME": 14}),
@@ -89,8 +90,26 @@ def test_trades(strategy, name, trades, long, reasons):
     assert (len(result.trades), result.metrics["by_reason"]) == (trades, reasons)
 
 
-def test_a_pair_trades_one_leg():
-    assert {trade.instrument.symbol for trade in run("pairs", "spy_dia").trades} == {"DIA"}
+def test_a_pair_is_entered_and_left_with_both_legs():
+    result = run("pairs", "spy_dia", size="20000 dollars")
+    pairs = [tuple(legs) for _, legs in groupby(sorted(result.trades, key=lambda t: t.pair), key=lambda t: t.pair)]
+    assert len(pairs) > 100
+    for leading, following in (sorted(legs, key=lambda trade: trade.lane) for legs in pairs):
+        assert (leading.symbol, following.symbol) == ("DIA", "SPY")
+        assert leading.direction == -following.direction
+        assert (leading.entry_ts_ns, leading.exit_ts_ns) == (following.entry_ts_ns, following.exit_ts_ns)
+        money = [float(leg.qty * leg.entry_price) for leg in (leading, following)]
+        assert 19_800 < money[0] <= 20_000, "the size is that of the leading leg"
+        assert 0.1 < money[1] / money[0] < 3, "a hedge ratio of two funds on the same market"
+        reasons = {str(leading.reason), str(following.reason)}
+        assert reasons == {"SESSION"} or reasons in ({"LEG", "WHEN"}, {"LEG", "SL"}, {"LEG", "TIME"})
+
+
+def test_legs_of_equal_money():
+    trades = run("pairs", "spy_dia", size="20000 dollars", equal_money=1).trades
+    assert len(trades) > 200
+    for trade in trades:
+        assert abs(float(trade.qty * trade.entry_price) - 20_000) < 200, "to a share of either"
 
 
 # ---------------------------------------------------------------- filters
