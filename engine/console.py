@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 import orjson
+import structlog
 from rich.console import Console, ConsoleOptions, Group
 from rich.live import Live
 from rich.table import Table
@@ -38,6 +39,8 @@ STATUS_EVERY_NS = 1_000_000_000
 """Engine time between two status objects of ``--json``."""
 
 Event = dict[str, object]
+
+log = structlog.get_logger("trades")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,10 @@ def trade_line(told: Opening | TradeView, precision: int) -> str:
         return f"OPEN  {clock(told.entry_ts_ns)} {what} {told.entry_price:.{precision}f}"
     digits = max(2, precision)
     held_s = (told.exit_ts_ns - told.entry_ts_ns) / 1e9
-    profit = f"P/L {signed(told.net, digits)} (gross {signed(told.gross, digits)}, costs {told.costs:.{digits}f})"
+    share = f"{signed(100 * told.net / (told.entry_price * told.qty), 3)} %, " if told.entry_price * told.qty else ""
+    profit = (
+        f"P/L {signed(told.net, digits)} ({share}gross {signed(told.gross, digits)}, costs {told.costs:.{digits}f})"
+    )
     close = f"CLOSE {clock(told.exit_ts_ns)} {what} {told.exit_price:.{precision}f}"
     return f"{close}  {told.reason:<5} {profit} after {held_s:.1f} s"
 
@@ -157,6 +163,8 @@ class SessionConsole:
             if isinstance(told, TradeView):
                 self.reasons[told.reason] += 1
             precision = precisions.get(told.symbol, 2)
+            event = trade_event(told, precision)
+            log.info(str(event.pop("event")), **event)
             self._say(trade_event(told, precision) if self._json else trade_line(told, precision))
         if self._json and (snapshot.engine_ts_ns - self._status_ts_ns >= STATUS_EVERY_NS or snapshot.ended):
             self._status_ts_ns = snapshot.engine_ts_ns

@@ -91,6 +91,11 @@ def current_file() -> Path | None:
     return _file
 
 
+def debugging() -> bool:
+    """Whether anybody keeps or sees DEBUG entries: what is only for them need not be worked out otherwise."""
+    return any(handler.level <= logging.DEBUG for handler in logging.getLogger().handlers)
+
+
 def get(name: str) -> FilteringBoundLogger:
     """Return the logger of a module; an entry is an event with values: ``log.info("connected", address=...)``."""
     return cast("FilteringBoundLogger", structlog.get_logger(name))

@@ -25,6 +25,7 @@ from engine.live.kill_file import KillFile
 from engine.live.recording import open_journal
 from engine.live.session import PaperSession
 from engine.live.watchdog import Watchdog
+from engine.log import debugging
 from engine.model import Clock
 from engine.secret_store import secrets_in
 from engine.telemetry_wire import Snapshot
@@ -107,7 +108,15 @@ async def _run_recorded(
     kill_file = KillFile()
     if kill_file.is_there():
         on_line(f"halted by the kill file {kill_file.path}; to go on: microburst resume --reason '...'")
-    session = PaperSession(config, feed, mode=mode, on_snapshot=look, journal=journal, kill_file=kill_file)
+    session = PaperSession(
+        config,
+        feed,
+        mode=mode,
+        on_snapshot=look,
+        journal=journal,
+        kill_file=kill_file,
+        tell_decisions=debugging(),
+    )
     _halt_on_signal(session)
     try:
         # Every entry of the log names the session, and with it the journal, that it belongs to.

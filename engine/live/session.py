@@ -22,6 +22,7 @@ from engine.events import Command, CommandName, End, EngineFault, FeedGap, Refus
 from engine.journal.segments import JournalFailed
 from engine.journal.writer import MemoryJournal, SessionJournal
 from engine.lineup import Line, labels, line_up
+from engine.live.decision_log import LoggedJournal
 from engine.live.freshness import Freshness
 from engine.live.kill_file import KillFile
 from engine.live.recording import RecordedKernel, line_of
@@ -61,6 +62,7 @@ class PaperSession:
         timing: the clocks; tests bring their own, the same as the feed's.
         journal: where inputs and decisions are recorded; None keeps the decisions in memory.
         kill_file: while it is there, nothing trades; None: there is none to look for.
+        tell_decisions: whether the log is told of each decision, with values against thresholds.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class PaperSession:
         timing: Timing | None = None,
         journal: SessionJournal | None = None,
         kill_file: KillFile | None = None,
+        tell_decisions: bool = False,
     ) -> None:
         self._config, self._feed, self._mode, self._on_snapshot = config, feed, mode, on_snapshot
         self._timing = timing or SystemTiming()
@@ -81,7 +84,7 @@ class PaperSession:
         self._timer: asyncio.TimerHandle | None = None
         self._seen_ns, self._wall_seen_ns = self._clocks()  # when they were last looked at
         self._recording = journal
-        self._kill_file = kill_file
+        self._kill_file, self._tell_decisions = kill_file, tell_decisions
         self._halted: JournalFailed | None = None
         self._failure: UserError | None = None  # the first of a strategy's own code
         self._short = False  # of room for the journal
@@ -94,7 +97,10 @@ class PaperSession:
 
     async def run(self, session_id: str) -> None:
         """Trade until the feed ends or ``stop`` is set; positions are then closed at the market."""
-        self.kernel = self.make_kernel(self._config, self._feed.instruments, self.journal)
+        told = LoggedJournal(self.journal) if self._tell_decisions else None
+        self.kernel = self.make_kernel(self._config, self._feed.instruments, told or self.journal)
+        if told is not None:
+            told.kernel = self.kernel
         recording = self._recording
         self._inputs = self.kernel if recording is None else RecordedKernel(self.kernel, recording)
         self._paced = self._feed.clock is Clock.RECEIVE

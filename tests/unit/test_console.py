@@ -69,7 +69,9 @@ def told(*snapshots: Snapshot) -> list[str]:
 
 
 OPEN_LINE = "OPEN  14:30:00.123 AAPL     long  1 @ 170.25"
-CLOSE_LINE = "CLOSE 14:30:03.323 AAPL     long  1 @ 170.51  TP    P/L +0.25 (gross +0.26, costs 0.01) after 3.2 s"
+CLOSE_LINE = (
+    "CLOSE 14:30:03.323 AAPL     long  1 @ 170.51  TP    P/L +0.25 (+0.147 %, gross +0.26, costs 0.01) after 3.2 s"
+)
 
 
 def test_a_position_that_stays_is_told_once():
