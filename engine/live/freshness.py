@@ -63,11 +63,11 @@ class Freshness:
         self._short = short
         self._tell()
 
-    def looked_at(self, age_ns: int) -> None:
-        """A batch of records of this age is about to be decided on."""
+    def looked_at(self, age_ns: int, *, starting: bool = False) -> None:
+        """A batch of records of this age is about to be decided on; while a session starts, some have waited for it."""
         if self._paced and age_ns > self.old_ns:
-            if not self.old_batches or self._settling is None:
-                log.warning("old data", ms=age_ns // 1_000_000)
+            if self._settling is None:
+                (log.info if starting else log.warning)("old data", ms=age_ns // 1_000_000)
             self.old_batches += 1
             self._settle(age_ns)
 

@@ -273,7 +273,7 @@ class PaperSession:
             self.view.started_ts_ns = int(block.ts_ns[0])  # a recording begins with its first record
         asked_ns, received_ns = self._timing.monotonic_ns(), batch.received_ns
         age_ns = asked_ns - received_ns + batch.late_ns
-        self.freshness.looked_at(age_ns)
+        self.freshness.looked_at(age_ns, starting=received_ns < self._began_ns)
         try:
             self._process(block)
         except Exception as error:
