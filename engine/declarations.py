@@ -42,6 +42,10 @@ def check_body(cls: type) -> None:
     if own.get("size") is not None and not isinstance(own["size"], SIZES):
         what, fix = f"{said(own['size'])} is no size of an entry", "write size = RiskPerTrade(pct(1)), or another name"
         raise RuleError(what, where=f"{cls.__name__}.size", fix=fix)
+    if not isinstance(overnight := own.get("holds_overnight", False), bool):
+        raise RuleError(
+            f"{said(overnight)} says neither yes nor no", where=f"{cls.__name__}.holds_overnight", fix="write True"
+        )
     if "risk_profile" in own:
         profile(own["risk_profile"], where=f"{cls.__name__}.risk_profile")
     exits = getattr(cls, "exits", ())

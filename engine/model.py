@@ -61,6 +61,7 @@ class TimeInForce(StrEnum):
     IOC = "ioc"  # not at all: what cannot be filled on arrival is cancelled
     GTD = "gtd"  # until a stated time
     DAY = "day"  # until the trading day ends
+    OPENING = "opg"  # until the instrument's next trade, which is the first of a session
 
 
 class Reason(StrEnum):

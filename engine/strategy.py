@@ -83,6 +83,9 @@ class Strategy:
     risk_profile: ClassVar[str] = "standard"
     """The limits that are on by default (``engine.account.limits``); the configuration may say otherwise."""
 
+    holds_overnight: ClassVar[bool] = False
+    """Whether positions are held while the market is closed; else they are closed when their session ends."""
+
     size: ClassVar[Size | None] = None
     """How large entries are (``engine.sizing``); None: as the configuration says."""
 

@@ -18,12 +18,13 @@ from engine.account.orders import AT_MARKET, Order, Terms
 from engine.account.portfolio import Portfolio
 from engine.account.risk import NO_EXITS, Approved, RiskGate
 from engine.events import Refusal, SignalRefused, SignalSkipped, TradingHalted, TradingResumed
-from engine.model import NO_PRICE, OrderType, Reason, Side, Signal, TimeInForce
+from engine.model import NO_PRICE, OrderType, Reason, Side, Signal
 from engine.ports import Broker, Fill, Journal
 from engine.sessions.trading_calendar import Calendar
 from engine.trading.dispatch import Dispatch
-from engine.trading.lanes import NEVER_ABOVE, NEVER_BELOW, Lane, Take, bounded, entry_terms
+from engine.trading.lanes import NEVER_ABOVE, NEVER_BELOW, Lane, Take, bounded, entry_terms, signal_terms
 from engine.trading.legs import Legs, enter_together, reason_of_other
+from engine.trading.nights import AT_OPENING, awaits_opening, fall_asleep, wake
 from engine.trading.positions import Positions
 
 REDUCING = Terms(reduce_only=True)
@@ -200,11 +201,15 @@ class Desk:
 
     def leave(self, lane: Lane, reason: Reason) -> None:
         """Close a lane's whole position at the market, its other leg, too, and call back whatever else it has sent."""
+        if lane.asleep and reason is not Reason.END:
+            lane.due = lane.due or reason
+            return
         if lane.entry is not None:
             self._dispatch.cancel(lane.entry, reason)
         self._call_back_targets(lane, reason)
         self._core.hold_lane(lane.number)
-        lane.exit = self._exit(lane, self._portfolio.positions[lane.number].lots, reason, REDUCING)
+        terms = AT_OPENING if reason is not Reason.END and awaits_opening(self._core, lane) else REDUCING
+        lane.exit = self._exit(lane, self._portfolio.positions[lane.number].lots, reason, terms)
         other = lane.partner
         if other is not None and other.entry is not None:
             self._dispatch.cancel(other.entry, reason_of_other(reason))
@@ -319,10 +324,22 @@ class Desk:
     def flatten(self, reason: Reason) -> None:
         """Close every position and call back every entry."""
         for lane in self._lanes:
-            if lane.in_position and lane.exit is None:
+            self._part(lane, reason)
+
+    def close_session(self) -> None:
+        """The market closes: positions are closed, but for those that sleep; entries are called back."""
+        for lane in self._lanes:
+            if fall_asleep(self._core, lane):
+                if lane.entry is not None:
+                    self._dispatch.cancel(lane.entry, Reason.SESSION)
+            else:
+                self._part(lane, Reason.SESSION)
+
+    def open_session(self, ts_ns: int) -> None:
+        """The market opens: what slept is watched again, or left with its first trade."""
+        for lane in self._lanes:
+            if lane.asleep and (reason := wake(self._core, lane, ts_ns)) is not None:
                 self.leave(lane, reason)
-            elif lane.entry is not None:
-                self._dispatch.cancel(lane.entry, reason)
 
     def end(self) -> None:
         """No more records: close what is open at the last price and time."""
@@ -388,13 +405,3 @@ class Desk:
             lane.exit = None
         else:
             lane.takes = [take for take in lane.takes if take.order is not order]
-
-
-def signal_terms(signal: Signal, ts_ns: int) -> Terms:
-    """What a signal that brings its own entry asks of the venue."""
-    assert signal.order is not None, "it says how it enters"
-    kind, waits = signal.order, TimeInForce.GTD if signal.good_for_ns else TimeInForce.GTC
-    expires_ns = ts_ns + signal.good_for_ns if signal.good_for_ns else 0
-    limit = signal.entry_ticks if kind in (OrderType.LIMIT, OrderType.STOP_LIMIT) else NO_PRICE
-    trigger = {OrderType.STOP: signal.entry_ticks, OrderType.STOP_LIMIT: signal.trigger_ticks}.get(kind, NO_PRICE)
-    return Terms(kind, limit, trigger, waits, expires_ns, signal.post_only)

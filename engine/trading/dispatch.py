@@ -15,7 +15,7 @@ from engine import _core
 from engine.account.orders import Order, OrderBook, OrderEvent, OrderState
 from engine.account.risk import Approved
 from engine.events import OrderCancelled, OrderFilled, OrderRests, OrderSubmitted, Refusal
-from engine.model import OrderType, Reason, TimeInForce
+from engine.model import MAX_PRICE_TICKS, NO_PRICE, OrderType, Reason, Side, TimeInForce
 from engine.ports import Broker, Fill, Journal
 from engine.trading.lanes import Lane
 
@@ -131,6 +131,9 @@ class Dispatch:
         order, core = sent.approved.order, self._core
         terms = order.terms
         order.hear(OrderEvent.ACCEPTED)
+        if terms.time_in_force is TimeInForce.OPENING:
+            self._rest(sent, _core.RESTS_STOP, MAX_PRICE_TICKS if order.side is Side.SHORT else 1, ts_ns)
+            return
         is_stop = terms.kind in (OrderType.STOP, OrderType.STOP_LIMIT)
         if is_stop and order.side * (core.price(order.instrument) - terms.trigger_ticks) < 0:
             self._rest(sent, _core.RESTS_STOP, terms.trigger_ticks, ts_ns)
@@ -172,7 +175,10 @@ class Dispatch:
         order = sent.approved.order
         sent.rests, sent.awaits_trigger = True, kind == _core.RESTS_STOP
         words = "stop" if sent.awaits_trigger else "limit"
-        self._journal.append(OrderRests(ts_ns, order.order_id, words, price_ticks, order.left))
+        if order.terms.time_in_force is TimeInForce.OPENING:  # any trade triggers it
+            self._journal.append(OrderRests(ts_ns, order.order_id, "opening", NO_PRICE, order.left))
+        else:
+            self._journal.append(OrderRests(ts_ns, order.order_id, words, price_ticks, order.left))
         self._core.rest(
             order.order_id,
             order.instrument,

@@ -81,6 +81,12 @@ def _rule(strategy: Strategy, compiler: Compiler) -> tuple[CompiledRule, dict[st
     try:
         rule = compiler.rule(*strategy.conditions(), parameters, type(strategy).warm_up)
         plan, entry = strategy.exit_plan(), strategy.entry_plan()
+        if strategy.holds_overnight and any(level.resting for level in plan.levels):
+            what, fix = (
+                "a target that rests at the venue is not held overnight",
+                "leave out resting, or holds_overnight",
+            )
+            raise RuleError(what, where="exits", fix=fix)
         columns = {name: compiler.distance(expr, parameters) for name, expr in plan.distances.items()}
         if entry.price is not None:
             columns["entry"] = compiler.distance(entry.price, parameters)

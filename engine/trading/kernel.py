@@ -291,7 +291,9 @@ class Kernel:
                 core.restart_windows(instrument)
             self._tell_session(ts_ns)
             if session < 0:
-                self._desk.flatten(Reason.SESSION)
+                self._desk.close_session()
+            else:
+                self._desk.open_session(ts_ns)
         elif self._calendar.is_always and ts_ns % DAY_NS == 0:
             self._tell_session(ts_ns)
         if Happens.FLATTEN in self._schedule.happens_at(ts_ns):

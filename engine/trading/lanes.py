@@ -14,7 +14,7 @@ from engine.graph.compiler import CompiledRule
 from engine.language.entries import EntryPlan
 from engine.language.exits import ExitPlan, Level
 from engine.language.hedge import HedgePlan
-from engine.model import MAX_PRICE_TICKS, Instrument, OrderType, Reason, Side, TickBlock, TimeInForce
+from engine.model import MAX_PRICE_TICKS, NO_PRICE, Instrument, OrderType, Reason, Side, Signal, TickBlock, TimeInForce
 from engine.quantities import format_duration
 from engine.rules import Condition, RuleError
 from engine.sessions.trading_calendar import DAY_NS
@@ -55,6 +55,10 @@ class Lane:
     distances: Mapping[str, Fraction] = field(default_factory=dict)  # measured when the signal was taken, in ticks
     entry: Order | None = None  # at or on its way to the venue
     exit: Order | None = None  # that closes the whole position
+    side: int = 0  # of the position that is open or was last
+    asleep: bool = False  # the market is closed, and the position is held over it (engine.trading.nights)
+    slept: bool = False  # it has been, and the instrument is not known to have traded since
+    due: Reason | None = None  # why it is left at the opening
     takes: list[Take] = field(default_factory=list)  # the position's targets that are still to come
     gate: int = -1  # the column of what must hold when it enters; -1: nothing
     failed: bool = False  # the strategy's own code raised: it is asked nothing more
@@ -221,6 +225,16 @@ def entry_terms(
     if not all(0 < price <= MAX_PRICE_TICKS for price in (limit or 1, trigger or 1)) or not (limit or trigger):
         return None
     return Terms(plan.kind, limit, trigger, plan.time_in_force, expires_ns, plan.post_only)
+
+
+def signal_terms(signal: Signal, ts_ns: int) -> Terms:
+    """What a signal that brings its own entry asks of the venue."""
+    assert signal.order is not None, "it says how it enters"
+    kind, waits = signal.order, TimeInForce.GTD if signal.good_for_ns else TimeInForce.GTC
+    expires_ns = ts_ns + signal.good_for_ns if signal.good_for_ns else 0
+    limit = signal.entry_ticks if kind in (OrderType.LIMIT, OrderType.STOP_LIMIT) else NO_PRICE
+    trigger = {OrderType.STOP: signal.entry_ticks, OrderType.STOP_LIMIT: signal.trigger_ticks}.get(kind, NO_PRICE)
+    return Terms(kind, limit, trigger, waits, expires_ns, signal.post_only)
 
 
 def moved(price: int | Fraction, ratio: Fraction, direction: int) -> int:

@@ -45,6 +45,7 @@ class Positions:
         )
         position.pair, lane.in_position = lane.pair, True
         if not grows:
+            lane.side, lane.slept = int(side), False
             self._watch(lane, side, price, ts_ns)
 
     def _watch(self, lane: Lane, side: Side, price: int | Fraction, ts_ns: int) -> None:

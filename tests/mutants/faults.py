@@ -261,6 +261,13 @@ FAULTS = (
         (ORACLE,),
     ),
     Fault(
+        "a time stop that ran out at night is filled at yesterday's price",
+        "engine/trading/nights.py",
+        "    return lane.slept\n",
+        "    return False\n",
+        ("tests/unit/test_overnight.py",),
+    ),
+    Fault(
         "the other leg is forgotten when one is left",
         "engine/trading/desk.py",
         "            self._part(other, reason_of_other(reason))\n",

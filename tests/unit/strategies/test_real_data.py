@@ -42,7 +42,7 @@ GOLDEN = [  # strategy, market, trades, of them long, and how they ended
     ("ema_pullback", "spy_minutes", 29, 29, {"EOD": 1, "SL": 18, "TP": 10}),
     ("ema_pullback", "es", 6, 6, {"SL": 1, "TIME": 5}),
     ("crypto_vwap_rsi", "ltcusdt", 9, 8, {"END": 1, "SL": 5, "TP": 3}),
-    ("swing", "spy_minutes", 11, 11, {"SESSION": 3, "SL": 5, "TP": 3}),
+    ("swing", "spy_minutes", 10, 10, {"SL": 7, "TP": 3}),
     ("swing", "spy_overnight", 30, 30, {"END": 1, "SL": 23, "TP": 6}),
     ("pairs", "spy_dia", 258, 129, {"LEG": 116, "SESSION": 26, "SL": 6, "WHEN": 110}),
     ("smart_money", "ltcusdt", 4, 0, {"SL": 3, "TP": 1}),
@@ -155,13 +155,14 @@ def test_bounce_keeps_out_of_what_runs_away():
     assert not any(wild[trade.entry_ts_ns] for trade in trades)
 
 
-def test_swing_holds_overnight_only_without_sessions():
-    def nights(name: str) -> int:
-        held = [(trade.entry_ts_ns, trade.exit_ts_ns) for trade in run("swing", name).trades]
-        return sum(entry // (86_400 * 10**9) != exit // (86_400 * 10**9) for entry, exit in held)
-
-    assert nights("spy_minutes") == 0
-    assert nights("spy_overnight") > 5
+def test_swing_holds_overnight_and_leaves_while_the_market_is_open():
+    trades = run("swing", "spy_minutes").trades
+    assert sum(trade.entry_ts_ns // (86_400 * 10**9) != trade.exit_ts_ns // (86_400 * 10**9) for trade in trades) >= 3
+    for trade in trades:
+        left = datetime.fromtimestamp(trade.exit_ts_ns / 1e9, UTC).astimezone(NEW_YORK)
+        assert "09:30" < f"{left:%H:%M}" <= "16:00", "the bars of other hours are in the file, too"
+    days = [(trade.exit_ts_ns - trade.entry_ts_ns) / (86_400 * 10**9) for trade in trades]
+    assert max(days) <= 5
 
 
 @pytest.mark.parametrize(("strategy", "name"), [("swing", "spy_overnight"), ("smart_money", "spy_minutes")])
