@@ -127,6 +127,7 @@ LIMITS = {
     "daily_loss_money": "Daily loss, sum",
     "max_drawdown": "Drawdown",
     "max_losses_in_row": "Losses in a row",
+    "max_stops_in_row": "Stops in a row",
     "max_trades_per_day": "Entries today",
     "pdt": "Day trades",
     "positions_per_symbol": "Per symbol",
@@ -136,6 +137,7 @@ LIMITS = {
     "max_total_capital_fraction": "All positions",
     "max_leverage": "Leverage",
     "max_open_orders": "Open orders",
+    "max_cancel_ratio": "Unfilled to filled",
     "max_orders_per_second": "Orders a second",
 }
 OF = "{use} of {bound}"

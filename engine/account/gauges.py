@@ -18,7 +18,7 @@ from engine.account.risk import PDT_EQUITY, PDT_TRADES, RiskGate
 from engine.events import Refusal
 
 CLOSES = ("daily_loss_limit", "daily_loss_money", "max_drawdown")
-ENDS_DAY = ("max_losses_in_row", "max_trades_per_day", "pdt")
+ENDS_DAY = ("max_losses_in_row", "max_stops_in_row", "max_trades_per_day", "pdt")
 """Limits that close everything when they are reached, and those that end the day's entries; others refuse one."""
 
 
@@ -79,6 +79,8 @@ class Gauges:
             "daily_loss_money": lambda: self._lost() / self._unit,
             "max_drawdown": self._fallen,
             "max_losses_in_row": lambda: ledger.losses_in_row,
+            "max_stops_in_row": lambda: ledger.stops_in_row,
+            "max_cancel_ratio": lambda: ledger.could_end_unfilled() / max(1, ledger.entries_today),
             "max_trades_per_day": ledger.trades_today,
             "pdt": ledger.possible_day_trades,
             "positions_per_symbol": lambda: max(map(ledger.positions, instruments), default=0),

@@ -40,6 +40,8 @@ def test_every_limit_that_lasts_has_its_use_and_bound(config: Config) -> None:
         "daily_loss_money": 200,
         "max_drawdown": 0.05,
         "max_losses_in_row": 5,
+        "max_stops_in_row": 5,
+        "max_cancel_ratio": 10,
         "max_trades_per_day": 20,
         "pdt": 3,
         "positions_per_symbol": 1,
