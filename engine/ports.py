@@ -30,7 +30,8 @@ class FeedBatch:
     """What a feed hands over at one moment: a block of records, a change of state, or both (state first).
 
     ``received_ns`` is ``time.monotonic_ns()`` at the moment the bytes arrived; tick-to-decision latency counts
-    from it. The block's arrays belong to the feed and are only valid until the next batch is asked for.
+    from it. ``late_ns`` is how much longer than usual the oldest record took on its way, as far as its exchange time
+    tells. The block's arrays belong to the feed and are only valid until the next batch is asked for.
     """
 
     received_ns: int
@@ -38,6 +39,7 @@ class FeedBatch:
     state: FeedState | None = None
     detail: str = ""
     gap_instruments: Sequence[int] = ()  # indices whose windows must restart; with state GAP
+    late_ns: int = 0
 
 
 @dataclass(slots=True)

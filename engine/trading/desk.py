@@ -292,9 +292,18 @@ class Desk:
         """Open nothing until resumed: entries on their way are called back, positions are left to their exits."""
         self._risk.paused = True
         self._journal.append(TradingHalted(ts_ns, Refusal.PAUSED))
+        self._call_back_entries(Refusal.PAUSED)
+
+    def trust_feed(self, refusal: Refusal | None) -> None:
+        """Open nothing while there is a reason not to trust what the feed says, and call back what would be opened."""
+        self._risk.feed_refusal = refusal
+        if refusal is not None:
+            self._call_back_entries(refusal)
+
+    def _call_back_entries(self, reason: Refusal) -> None:
         for lane in self._lanes:
             if lane.entry is not None:
-                self._dispatch.cancel(lane.entry, Refusal.PAUSED)
+                self._dispatch.cancel(lane.entry, reason)
 
     def resume(self, ts_ns: int, reason: str) -> None:
         """End a pause, and with a reason a halt: only then the drawdown is counted from here."""

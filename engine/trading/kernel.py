@@ -194,7 +194,7 @@ class Kernel:
             for instrument in range(len(self.instruments)):
                 self.core.restart_windows(instrument)
         elif isinstance(event, FeedHealthy):
-            self.risk.feed_refusal = None if event.healthy else event.reason
+            self._desk.trust_feed(None if event.healthy else event.reason)
         elif isinstance(event, Command):
             self._command(event)
         elif isinstance(event, EngineFault):
