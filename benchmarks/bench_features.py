@@ -28,11 +28,11 @@ from engine import indicators as i
 from engine import rules as r
 from engine import structure as s
 from engine._core import Core
-from engine.compiler import Compiler
-from engine.grammar import Condition, Joined
-from engine.kernel import Kernel
-from engine.readings import ConditionView
+from engine.graph.compiler import Compiler
+from engine.graph.readings import ConditionView
+from engine.language.grammar import Condition, Joined
 from engine.strategy import Strategy
+from engine.trading.kernel import Kernel
 
 TICKS = scaled(2_000_000)
 SINGLES = scaled(300_000)

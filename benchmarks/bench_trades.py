@@ -19,7 +19,7 @@ from benchmarks.bench_management import LIMITS
 from engine.backtesting import load_ticks
 from engine.results import BacktestResult
 from engine.rules import Stop, Target, TimeStop, pct, price, seconds
-from engine.store import TickFile
+from engine.store.ticks import TickFile
 from engine.strategy import Strategy
 
 TRADES = scale.scaled(2_000)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.entries import ENTRIES
-from engine.exits import EXITS, Target, When, written
-from engine.grammar import Condition, Kind, RuleError, condition, said
-from engine.measures import window_kind
-from engine.parameters import Param
-from engine.risk_limits import profile
+from engine.account.limits import profile
+from engine.language.entries import ENTRIES
+from engine.language.exits import EXITS, Target, When, written
+from engine.language.grammar import Condition, Kind, RuleError, condition, said
+from engine.language.measures import window_kind
+from engine.language.parameters import Param
 from engine.sizing import SIZES
 
 SIDES = ("long", "short")

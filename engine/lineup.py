@@ -17,9 +17,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ConfigError, NotFoundError, UserError, nearest
-from engine.grammar import Condition, Expr, Part
-from engine.lanes import Assignment
-from engine.measures import Other, OtherCondition
+from engine.language.grammar import Condition, Expr, Part
+from engine.language.measures import Other, OtherCondition
 from engine.model import Instrument
 from engine.plugins import find_strategy
 from engine.quantities import Number, parse_number
@@ -27,6 +26,7 @@ from engine.rules import Quantity
 from engine.sizing import Occasion, Size
 from engine.strategy import Strategy
 from engine.tools.expressions import parse_expression
+from engine.trading.lanes import Assignment
 
 if TYPE_CHECKING:
     from engine.results import Settings

@@ -11,25 +11,25 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
+from engine.account.excursions import Excursion, excursions
+from engine.account.limits import RiskLimits
+from engine.account.metrics import trade_metrics
+from engine.account.portfolio import Trade
 from engine.brokers.paper import VenueModel
 from engine.errors import MissingExtraError
 from engine.events import SignalRefused, SignalSkipped
-from engine.journal import MemoryJournal
-from engine.kernel import Kernel
-from engine.lanes import Assignment
+from engine.journal.writer import MemoryJournal
 from engine.lineup import Entrant, labels
-from engine.metrics import trade_metrics
-from engine.metrics_excursions import Excursion, excursions
-from engine.portfolio import Trade
 from engine.quantities import format_decimal
-from engine.risk_limits import RiskLimits
-from engine.sessions import day_text
+from engine.sessions.trading_calendar import day_text
 from engine.sizing import Size, said_size
-from engine.store import TickFile
+from engine.store.ticks import TickFile
 from engine.strategy import Strategy
 from engine.tools.figures import days_of, further_figures, record_of
 from engine.tools.periods import since
 from engine.tools.provenance import provenance
+from engine.trading.kernel import Kernel
+from engine.trading.lanes import Assignment
 
 SCHEMA = "microburst.backtest/1"
 

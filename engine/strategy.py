@@ -13,9 +13,9 @@ from types import MethodType
 from typing import Any, ClassVar, Never, Protocol
 
 from engine.declarations import check_body, no_side
-from engine.entries import Entry, EntryPlan, Market, entry_plan_of
 from engine.errors import ConfigError, UserError, nearest
-from engine.exits import ExitPlan, plan_of
+from engine.language.entries import Entry, EntryPlan, Market, entry_plan_of
+from engine.language.exits import ExitPlan, plan_of
 from engine.model import Instrument, Side, Signal
 from engine.quantities import Number
 from engine.rules import (
@@ -77,7 +77,7 @@ class Strategy:
     """The window that must have been seen in full before a signal may begin; None: the longest of the rule."""
 
     risk_profile: ClassVar[str] = "standard"
-    """The limits that are on by default (``engine.risk_limits``); the configuration may say otherwise."""
+    """The limits that are on by default (``engine.account.limits``); the configuration may say otherwise."""
 
     size: ClassVar[Size | None] = None
     """How large entries are (``engine.sizing``); None: as the configuration says."""

@@ -136,7 +136,7 @@ IMPURE_MODULES = {
     *("signal", "selectors", "concurrent", "shutil", "tempfile", "secrets", "libc.time", "posix", "cpython.pythread"),
 }
 WALL_CLOCK = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "date.today", "datetime.today"}
-WALL_CLOCK_READERS = {"feeds": "receive_stamp", "engine.session": "wall_ns"}  # module prefix: function or class
+WALL_CLOCK_READERS = {"feeds": "receive_stamp", "engine.live.session": "wall_ns"}  # module prefix: function or class
 CORE_LIBRARIES = {"numpy", "orjson", "websockets", "uvloop", "typer", "click", "rich", "structlog", "pydantic",
                   "dotenv", "pydantic_core", "pydantic_settings"}  # fmt: skip
 DANGEROUS_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib"}
@@ -265,7 +265,7 @@ def allowed(importer: str, imported: str) -> bool:
 
 
 def own_package(adapter: str) -> str:
-    """Return the family of an adapter: feeds.ws is of feeds, engine.store_csv of store."""
+    """Return the family of an adapter: feeds.ws is of feeds, engine.store.csv of store."""
     parts = adapter.split(".")
     return parts[0] if parts[0] == "feeds" else parts[1].partition("_")[0]
 
@@ -485,9 +485,9 @@ def test_the_set_check_has_teeth():
 @pytest.mark.parametrize("module", ["engine.model", "engine", "gui", "feeds", "mock_server"])
 def test_a_small_import_does_not_load_the_world(module):
     heavy = [
-        "engine.kernel",
+        "engine.trading.kernel",
         "engine.cli",
-        "engine.config",
+        "engine.config.settings",
         "typer",
         "rich",
         "pydantic",
@@ -505,7 +505,7 @@ def test_only_risk_approves_orders():
     made = [
         f"{source.path.relative_to(ROOT)}:{node.lineno}"
         for source in python_sources()
-        if source.module != "engine.risk"
+        if source.module != "engine.account.risk"
         for node in ast.walk(source.tree())
         if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "Approved"
     ]

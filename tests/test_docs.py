@@ -31,7 +31,7 @@ import numpy as np
 import pytest
 
 from engine.model import Instrument, TickBlock
-from engine.store import write_ticks
+from engine.store.ticks import write_ticks
 from mock_server.market import generate
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from engine.results import BacktestResult
-    from engine.store import TickFile
+    from engine.store.ticks import TickFile
     from engine.strategy import Strategy
 
 DEMO_TICKS = 200_000
@@ -232,7 +232,7 @@ def demo_ticks() -> TickFile:
     import numpy as np
 
     from engine.model import Instrument, TickBlock
-    from engine.store import TickFile
+    from engine.store.ticks import TickFile
     from mock_server.market import generate
 
     made = generate(DEMO_TICKS, symbols=[DEMO_SYMBOL])

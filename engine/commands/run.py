@@ -39,7 +39,7 @@ from engine.commands.shared import (
 from engine.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
-    from engine.config import Config
+    from engine.config.settings import Config
     from engine.console import SessionConsole
 
 
@@ -123,7 +123,7 @@ async def _session(config: Config, console: SessionConsole) -> int:
     The first signal lets it close its positions. One that comes before the first snapshot, when there is nothing to
     close yet, or a second one, ends it at once.
     """
-    from engine.paper import run_paper
+    from engine.live.paper import run_paper
 
     stop = asyncio.Event()
     session = asyncio.create_task(
@@ -181,7 +181,7 @@ def _bring_up_database(config: Config) -> None:
 
     import structlog
 
-    from engine.journal_sessions import root_of, sessions
+    from engine.journal.sessions import root_of, sessions
     from engine.tools.trades_db import project
 
     log = structlog.get_logger("journal")

@@ -9,17 +9,17 @@ import numpy as np
 
 from engine.errors import ConfigError
 from engine.events import Command, EngineFault, TimePassed
-from engine.journal_codec import is_input
-from engine.journal_reader import JournalReader, read_manifest
-from engine.kernel import Input
+from engine.journal.codec import is_input
+from engine.journal.reader import JournalReader, read_manifest
+from engine.live.recording import line_of
+from engine.live.replay import config_of
+from engine.live.session import PaperSession
 from engine.model import TickBlock
-from engine.recording import line_of
-from engine.replay import config_of
-from engine.session import PaperSession
-from engine.store import TickFile
+from engine.store.ticks import TickFile
 from engine.strategy import Strategy
 from engine.tools.explain import Explanation, explain_inputs
 from engine.tools.recorded import instruments_of
+from engine.trading.kernel import Input
 
 
 def explain_session(directory: Path, at_ns: int) -> list[Explanation]:

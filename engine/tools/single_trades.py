@@ -15,21 +15,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.account.limits import ALL_OFF
+from engine.account.portfolio import Portfolio, Trade
+from engine.account.risk import RiskGate
 from engine.brokers.paper import PaperBroker
 from engine.calendars import calendar as find_calendar
 from engine.events import End, OrderCancelled, SignalRefused, TimePassed
-from engine.journal import MemoryJournal
-from engine.kernel import Kernel
+from engine.journal.writer import MemoryJournal
 from engine.model import Instrument, Kind, Side, Signal, TickBlock
-from engine.portfolio import Portfolio, Trade
 from engine.results import Settings
-from engine.risk import RiskGate
-from engine.risk_limits import ALL_OFF
 from engine.rules import price
-from engine.store import TickFile
+from engine.store.ticks import TickFile
 from engine.strategy import Strategy
 from engine.tools.observation import engine_time, of_instrument
 from engine.tools.rule_parts import entering
+from engine.trading.kernel import Kernel
 
 FIRST_RECORDS = 512
 """Records handed over before looking whether the position is closed; then four times as many, and so on."""

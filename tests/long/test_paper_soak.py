@@ -16,8 +16,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.config import Found, load
-from engine.session import PaperSession
+from engine.config.settings import Found, load
+from engine.live.session import PaperSession
 from engine.telemetry_wire import Snapshot
 from feeds.ws import WebSocketFeed
 

@@ -9,20 +9,20 @@ from typing import Any
 
 import numpy as np
 
+from engine.account.portfolio import Portfolio
+from engine.account.risk import RiskGate, RiskLimits
 from engine.brokers.paper import PaperBroker, VenueModel
-from engine.entries import Limit, StopLimit
 from engine.events import End, TimePassed
-from engine.exits import Flat, Reward, Stop, Target, TimeStop, Trailing, When
-from engine.journal import MemoryJournal
-from engine.kernel import Assignment, Kernel
+from engine.journal.writer import MemoryJournal
+from engine.language.entries import Limit, StopLimit
+from engine.language.exits import Flat, Reward, Stop, Target, TimeStop, Trailing, When
 from engine.latency import Constant
 from engine.model import Instrument, OrderType, Side, Signal, TickBlock
-from engine.portfolio import Portfolio
 from engine.quantities import Fee
-from engine.risk import RiskGate, RiskLimits
 from engine.rules import Param, change, pct, price, seconds, size, ticks, volume, vwap
-from engine.sessions import calendar
+from engine.sessions.trading_calendar import calendar
 from engine.strategy import Strategy, Tick
+from engine.trading.kernel import Assignment, Kernel
 
 SECOND = 1_000_000_000
 INSTRUMENTS = [Instrument("ONE", 2, 0), Instrument("TWO", 1, 1), Instrument("SIX", 4, 2)]

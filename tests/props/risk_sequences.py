@@ -14,6 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from engine.account.limits import ALL_OFF, BY_NAME, RiskLimits, with_limits
+from engine.account.portfolio import Portfolio
+from engine.account.risk import RiskGate
 from engine.brokers.paper import PaperBroker, VenueModel
 from engine.events import (
     Command,
@@ -28,18 +31,15 @@ from engine.events import (
     TradingHalted,
     TradingResumed,
 )
-from engine.journal import MemoryJournal
-from engine.kernel import Assignment, Kernel
+from engine.journal.writer import MemoryJournal
 from engine.latency import Constant
 from engine.model import Instrument, Side, Signal, TickBlock
-from engine.portfolio import Portfolio
 from engine.quantities import Fee
-from engine.risk import RiskGate
-from engine.risk_limits import ALL_OFF, BY_NAME, RiskLimits, with_limits
 from engine.rules import Stop, Target, TimeStop, pct, seconds, size
-from engine.sessions import calendar
+from engine.sessions.trading_calendar import calendar
 from engine.sizing import Occasion
 from engine.strategy import Strategy, Tick
+from engine.trading.kernel import Assignment, Kernel
 
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND

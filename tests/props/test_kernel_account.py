@@ -14,6 +14,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from engine.account.portfolio import Portfolio
+from engine.account.risk import RiskGate, RiskLimits
 from engine.brokers.paper import PaperBroker, VenueModel
 from engine.events import (
     Command,
@@ -26,16 +28,14 @@ from engine.events import (
     TimePassed,
     TradingHalted,
 )
-from engine.journal import MemoryJournal
-from engine.kernel import Assignment, Kernel
+from engine.journal.writer import MemoryJournal
 from engine.latency import Constant
 from engine.model import Instrument, Side, Signal, TickBlock
-from engine.portfolio import Portfolio
 from engine.quantities import Fee
-from engine.risk import RiskGate, RiskLimits
 from engine.rules import Flat, Stop, Target, TimeStop, pct, seconds, size
-from engine.sessions import calendar
+from engine.sessions.trading_calendar import calendar
 from engine.strategy import Strategy, Tick
+from engine.trading.kernel import Assignment, Kernel
 
 SECOND = 1_000_000_000
 INSTRUMENTS = [Instrument("A", 2, 0), Instrument("B", 3, 2)]

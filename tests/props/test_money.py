@@ -13,6 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from engine.account.limits import RiskLimits
+from engine.account.portfolio import Portfolio
+from engine.account.risk import RiskGate
 from engine.brokers.fills import NAMES
 from engine.brokers.paper import PaperBroker, VenueModel
 from engine.events import (
@@ -27,18 +30,15 @@ from engine.events import (
     PositionReduced,
     TimePassed,
 )
-from engine.exits import BreakEven, Decay, Opposite, Stop, Target, TimeStop, Trailing, When
-from engine.journal import MemoryJournal
-from engine.kernel import Assignment, Kernel
+from engine.journal.writer import MemoryJournal
+from engine.language.exits import BreakEven, Decay, Opposite, Stop, Target, TimeStop, Trailing, When
 from engine.latency import Constant
 from engine.model import Instrument, OrderType, Side, Signal, TickBlock
-from engine.portfolio import Portfolio
 from engine.quantities import Fee
-from engine.risk import RiskGate
-from engine.risk_limits import RiskLimits
 from engine.rules import pct, price, rising, seconds, size
-from engine.sessions import calendar
+from engine.sessions.trading_calendar import calendar
 from engine.strategy import Strategy, Tick
+from engine.trading.kernel import Assignment, Kernel
 
 SECOND = 1_000_000_000
 INSTRUMENTS = [Instrument("A", 2, 0), Instrument("B", 3, 2)]

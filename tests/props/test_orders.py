@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.account.orders import FINAL, NEXT, Order, OrderBook, OrderError, OrderEvent, OrderState
 from engine.model import Side
-from engine.orders import FINAL, NEXT, Order, OrderBook, OrderError, OrderEvent, OrderState
 
 INTERLEAVINGS = int(os.environ.get("MICROBURST_INTERLEAVINGS", "10000"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.risk_limits import ALL_OFF, LIMITS, with_limits
+from engine.account.limits import ALL_OFF, LIMITS, with_limits
 from tests.props.risk_sequences import CHOICES, play
 
 SEQUENCES, PARTS = 10_000, 10

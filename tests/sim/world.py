@@ -11,9 +11,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
 
-from engine.config import Config
+from engine.config.settings import Config
 from engine.events import CommandName
-from engine.session import PaperSession
+from engine.live.session import PaperSession
 from engine.telemetry_wire import Snapshot
 from feeds.guard import FeedLimits
 from feeds.ws import WebSocketFeed

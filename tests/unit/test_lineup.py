@@ -19,7 +19,7 @@ from engine.model import Instrument, TickBlock
 from engine.regimes import volatility_index
 from engine.rules import Param, TimeStop, falling, of, price, rising, seconds, symbol
 from engine.sizing import Scaled, Units
-from engine.store import TickFile
+from engine.store.ticks import TickFile
 from mock_server.market import generate
 
 NAMES = ("ts_ns", "price_ticks", "size_lots", "bid_ticks", "ask_ticks", "instrument")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.account.portfolio import Portfolio, rounded, said_price
 from engine.model import Instrument, Reason, Side
-from engine.portfolio import Portfolio, rounded, said_price
 
 BTC = Instrument("BTC", price_precision=2, size_precision=8)
 SPY = Instrument("SPY", price_precision=4, size_precision=0)

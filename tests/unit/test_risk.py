@@ -7,13 +7,13 @@ from fractions import Fraction
 
 import pytest
 
+from engine.account.limits import ALL_OFF, LIMITS, PROFILES, RiskLimits, profile, tightest, with_limits
+from engine.account.orders import Order, Terms
+from engine.account.portfolio import Portfolio
+from engine.account.risk import Approved, Exits, RiskGate, TradingState
 from engine.errors import ConfigError
 from engine.events import Refusal
 from engine.model import Instrument, OrderType, Reason, Side
-from engine.orders import Order, Terms
-from engine.portfolio import Portfolio
-from engine.risk import Approved, Exits, RiskGate, TradingState
-from engine.risk_limits import ALL_OFF, LIMITS, PROFILES, RiskLimits, profile, tightest, with_limits
 
 SECOND = 1_000_000_000
 SHARE = Instrument("SHARE", 2, 0)

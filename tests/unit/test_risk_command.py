@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
+from engine.account.limits import LIMITS, PROFILES
 from engine.cli import main
-from engine.risk_limits import LIMITS, PROFILES
 
 
 @pytest.fixture(autouse=True)

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 import engine
+from engine.account.limits import ALL_OFF, with_limits
 from engine.errors import ConfigError
 from engine.events import Command, CommandName, EngineFault, SignalRefused, TradingHalted, TradingResumed
 from engine.indicators import atr
-from engine.journal import MemoryJournal
-from engine.kernel import Kernel
+from engine.journal.writer import MemoryJournal
 from engine.model import Instrument, Side, Signal, TickBlock
-from engine.risk_limits import ALL_OFF, with_limits
 from engine.rules import Regime, Stop, Target, TimeStop, bars, pct, price, seconds, size
 from engine.sizing import Dollars, RiskPerTrade, Scaled, Units
 from engine.strategy import Strategy
+from engine.trading.kernel import Kernel
 from tests.props.risk_sequences import Told, Wish
 
 SECOND = 1_000_000_000
@@ -31,11 +31,11 @@ class Rig:
     """A kernel on one instrument whose strategy enters what it is told to on the next trade."""
 
     def __init__(self, cash: int = 10_000, units: int = 1, **limits: object) -> None:
+        from engine.account.portfolio import Portfolio
+        from engine.account.risk import RiskGate
         from engine.brokers.paper import PaperBroker, VenueModel
-        from engine.lanes import Assignment
-        from engine.portfolio import Portfolio
-        from engine.risk import RiskGate
-        from engine.sessions import calendar
+        from engine.sessions.trading_calendar import calendar
+        from engine.trading.lanes import Assignment
 
         self.strategy, self.journal, self.now = Told(), MemoryJournal(), START
         instruments = [Instrument("ONE", 2, 0)]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import Config
+from engine.config.settings import Config
 from engine.events import Refusal
 from engine.latency import Constant
 from engine.model import Reason

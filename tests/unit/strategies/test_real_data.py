@@ -15,7 +15,7 @@ import engine
 from engine.backtesting import make_settings, make_strategy
 from engine.plugins import strategy_names
 from engine.results import BacktestResult
-from engine.store_rows import TickFile
+from engine.store.rows import TickFile
 from engine.tools.lookahead import lookahead
 from tests.unit.strategies.data import market
 
