@@ -39,38 +39,13 @@ LAYERS = {
     "hot": Layer(engine("_*"), ("hot",)),
     "words": Layer(engine("errors", "quantities", "model", "events", "telemetry_wire"), ("hot", "words")),
     "language": Layer(
-        engine("grammar", "naming", "measures", "custom", "exits", "entries", "rules", "structure", "regimes")
-        + engine("rules_trades", "rules_values", "rules_series", "rules_conditions", "parameters", "vocabulary")
-        + engine(
-            "indicators",
-            "algebra",
-            "nodes",
-            "catalogue",
-            "series",
-            "comparisons",
-            "instruments",
-            "readings",
-            "compiler",
-            "sizing",
-        ),
+        engine("rules", "indicators", "structure", "regimes", "custom", "sizing")
+        + engine("language", "language.*", "graph", "graph.*"),
         ("hot", "words", "language"),
     ),
     "domain": Layer(
-        engine(
-            "strategy",
-            "declarations",
-            "lanes",
-            "orders",
-            "portfolio",
-            "risk",
-            "metrics",
-            "metrics_equity",
-            "metrics_excursions",
-            "sessions",
-            "session_clock",
-        )
-        + engine("risk_ledger", "risk_limits", "entry_size", "latency")
-        + engine("session_tables", "session_rules", "ports"),
+        engine("strategy", "declarations", "latency", "ports", "trading.lanes")
+        + engine("account", "account.*", "sessions", "sessions.*"),
         ("hot", "words", "language", "domain"),
     ),
     "shells": Layer(
@@ -78,46 +53,15 @@ LAYERS = {
         (),
         engine("strategies.*", "strategy", "rules", "indicators", "structure", "regimes", "model"),
     ),
-    "core": Layer(
-        engine("kernel", "fitting", "desk", "dispatch", "positions"), ("hot", "words", "language", "domain", "core")
-    ),
+    "core": Layer(engine("trading", "trading.*"), ("hot", "words", "language", "domain", "core")),
     "adapters": Layer(
-        (
-            *engine(
-                "journal",
-                "journal_*",
-                "store",
-                "store_*",
-                "brokers",
-                "brokers.*",
-                "reconcile",
-                "telemetry",
-                "calendars",
-                "config",
-                "config_variables",
-                "config_latency",
-                "log",
-            ),
-            *engine("plugins", "embedded"),
-            *("feeds", "feeds.*"),
-        ),
+        engine("journal", "journal.*", "store", "store.*", "config", "config.*", "brokers", "brokers.*", "reconcile")
+        + engine("telemetry", "calendars", "log", "plugins", "live.embedded")
+        + ("feeds", "feeds.*"),
         ("hot", "words", "language", "domain"),
     ),
     "compositions": Layer(
-        engine(
-            "session",
-            "paper",
-            "health",
-            "watchdog",
-            "recording",
-            "replay",
-            "views",
-            "backtesting",
-            "results",
-            "lineup",
-            "tools",
-            "tools.*",
-        ),
+        engine("live", "live.*", "backtesting", "results", "lineup", "tools", "tools.*"),
         ("hot", "words", "language", "domain", "shells", "core", "adapters", "compositions"),
     ),
     "entry": Layer(
@@ -267,7 +211,7 @@ def allowed(importer: str, imported: str) -> bool:
 def own_package(adapter: str) -> str:
     """Return the family of an adapter: feeds.ws is of feeds, engine.store.csv of store."""
     parts = adapter.split(".")
-    return parts[0] if parts[0] == "feeds" else parts[1].partition("_")[0]
+    return parts[0] if parts[0] == "feeds" else parts[1]
 
 
 def python_sources() -> list[Source]:

@@ -2,7 +2,7 @@
 
 The state machine is one table, ``NEXT``: a state and what the venue reported give the next state, and nothing else
 does. No timer is in it: an order whose acknowledgement is lost is ``UNKNOWN`` until the venue gives evidence. Fills
-count whenever they come, after a cancel, too, and each of them once.
+count whenever they come, after a cancel, too, and each of them once; one that the venue annuls is taken back, once.
 """
 
 from __future__ import annotations
@@ -108,7 +108,10 @@ AT_MARKET = Terms()
 
 @dataclass(slots=True)
 class Order:
-    """An order of one lane: to enter on ``side``, or to leave it for ``reason``."""
+    """An order of one lane: to enter on ``side``, or to leave it for ``reason``.
+
+    ``filled`` are the lots of fills that stand, ``busted`` those of fills that the venue has annulled: both are done.
+    """
 
     order_id: int
     lane: int
@@ -120,12 +123,14 @@ class Order:
     state: OrderState = OrderState.APPROVED
     terms: Terms = AT_MARKET
     filled: int = 0
-    fill_ids: set[int] = field(default_factory=set)
+    busted: int = 0
+    fills: dict[int, int] = field(default_factory=dict)  # lots by the venue's number of the fill
+    busts: frozenset[int] = frozenset()  # numbers of fills that it annulled
 
     @property
     def left(self) -> int:
         """Lots not filled yet."""
-        return self.lots - self.filled
+        return self.lots - self.filled - self.busted
 
     @property
     def is_done(self) -> bool:
@@ -143,18 +148,34 @@ class Order:
         self.state = state
 
     def fill(self, fill_id: int, lots: int) -> int:
-        """Count a fill; returns the lots that are new: none when this fill has been counted before.
+        """Count a fill; returns the lots that are new: none when it has been counted before, or annulled before.
 
         Raises:
             OrderError: it fills more than was ordered, or an order that was rejected.
         """
-        if fill_id in self.fill_ids:
+        if fill_id in self.fills:
             return 0
         if not 0 < lots <= self.left:
             raise OrderError(f"order {self.order_id} has {self.left} lots left and cannot fill {lots}")
         self.hear(OrderEvent.FILLED if lots == self.left else OrderEvent.PART_FILLED)
-        self.fill_ids.add(fill_id)
+        self.fills[fill_id] = lots
+        if fill_id in self.busts:
+            self.busted += lots
+            return 0
         self.filled += lots
+        return lots
+
+    def bust(self, fill_id: int) -> int:
+        """Take back a fill that the venue has annulled; returns its lots: none when it was taken back or never told.
+
+        What was annulled is not worked again: the order's state stays what it is.
+        """
+        if fill_id in self.busts:
+            return 0
+        self.busts |= {fill_id}
+        lots = self.fills.get(fill_id, 0)
+        self.filled -= lots
+        self.busted += lots
         return lots
 
 

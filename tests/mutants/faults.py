@@ -221,7 +221,14 @@ FAULTS = (
     Fault(
         "a fill that is told twice is counted twice",
         "engine/account/orders.py",
-        "        if fill_id in self.fill_ids:\n            return 0\n",
+        "        if fill_id in self.fills:\n            return 0\n",
+        "",
+        (ORDERS,),
+    ),
+    Fault(
+        "a fill that was annulled before it was told counts all the same",
+        "engine/account/orders.py",
+        "        if fill_id in self.busts:\n            self.busted += lots\n            return 0\n",
         "",
         (ORDERS,),
     ),
