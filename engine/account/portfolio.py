@@ -20,6 +20,12 @@ YEAR_NS = 365 * 86_400 * 10**9
 NO_RATE = Fraction(0)
 
 
+def quotient(numerator: int, denominator: int) -> int:
+    """A quotient of whole numbers as one, half to even; the denominator is positive."""
+    whole, left = divmod(numerator, denominator)
+    return whole + (2 * left > denominator or (2 * left == denominator and whole & 1))
+
+
 def rounded(amount: int | Fraction) -> int:
     """Return a whole number of money units, half to even; an integer as it is."""
     return amount if isinstance(amount, int) else round(amount)
@@ -41,6 +47,11 @@ class Leg(NamedTuple):
     slippage_units: int
     fee_units: int
     borrow_units: int
+
+    @property
+    def amounts(self) -> tuple[int, int, int, int, int]:
+        """What the leg came to and its costs, in the order of the fields."""
+        return self[4:]
 
     @property
     def net_units(self) -> int:
@@ -169,6 +180,7 @@ class Portfolio:
         self.realised = 0
         self.gross = self.spread = self.slippage = self.fees = self.borrow = 0
         self.positions: dict[int, Position] = {}
+        self._held = [0] * len(self.instruments)
         self.trades: list[Trade] = []
 
     def money(self, units: int) -> Decimal:
@@ -177,7 +189,7 @@ class Portfolio:
 
     def held(self, instrument: int) -> int:
         """Signed lots of an instrument over all lanes."""
-        return sum(one.side * one.lots for one in self.positions.values() if one.instrument == instrument)
+        return self._held[instrument]
 
     def open(
         self,
@@ -193,6 +205,7 @@ class Portfolio:
     ) -> Position:
         """Open a lane's position by an entry fill, or add to the one that earlier fills of the order have opened."""
         spread = rounded((fill_ticks - reference) * side * lots * self.units[instrument])
+        self._held[instrument] += side * lots
         position = self.positions.get(lane)
         if position is None:
             position = Position(instrument, side, lots, lots, ts_ns, fill_ticks, reference, spread, slippage, fee)
@@ -223,7 +236,8 @@ class Portfolio:
         position = self.positions.get(lane)
         assert position is not None, "only an open position can be closed"
         assert 0 < lots <= position.lots, "an exit never turns a position round"
-        each = int(position.side) * lots * self.units[position.instrument]
+        signed = position.side * lots
+        each = signed * self.units[position.instrument]
         gross = rounded((reference - position.entry_reference) * each)
         spread = rounded((reference - fill_ticks) * each) + take_share(position, "spread", lots)
         slippage += take_share(position, "slippage", lots)
@@ -232,6 +246,7 @@ class Portfolio:
         leg = Leg(ts_ns, lots, fill_ticks, reason, gross, spread, slippage, fee, borrow)
         position.lots -= lots
         position.legs.append(leg)
+        self._held[position.instrument] -= signed
         self.realised += leg.net_units
         self.gross += gross
         self.spread += spread
@@ -252,16 +267,7 @@ class Portfolio:
 
     def _trade(self, lane: int, position: Position) -> Trade:
         legs = position.legs
-        gross, spread, slippage, fees, borrow = (
-            sum(amounts)
-            for amounts in zip(
-                *(
-                    (leg.gross_units, leg.spread_units, leg.slippage_units, leg.fee_units, leg.borrow_units)
-                    for leg in legs
-                ),
-                strict=True,
-            )
-        )
+        gross, spread, slippage, fees, borrow = map(sum, zip(*[leg.amounts for leg in legs], strict=True))
         return Trade(
             self.instruments[position.instrument],
             position.side,
@@ -286,7 +292,7 @@ class Portfolio:
 def take_share(position: Position, cost: str, lots: int) -> int:
     """Take from a cost of a position's entry the share of the ``lots`` that are closed; the last take the rest."""
     whole: int = getattr(position, cost)
-    share = whole if lots == position.lots or not whole else rounded(Fraction(whole * lots, position.lots))
+    share = whole if lots == position.lots or not whole else quotient(whole * lots, position.lots)
     if share:
         setattr(position, cost, whole - share)
     return share

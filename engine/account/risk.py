@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from engine.account.ledger import Ledger
 from engine.account.limits import RiskLimits
-from engine.account.orders import AT_MARKET, Order, Terms
+from engine.account.orders import AT_MARKET, Approved, Order, Terms
 from engine.account.portfolio import Portfolio
 from engine.events import Refusal
 from engine.model import Side
@@ -37,12 +37,6 @@ MARGIN_EQUITY = 2_000
 
 LONG_MARGIN, SHORT_MARGIN, SHORT_MARGIN_UNIT = Fraction(1, 4), Fraction(3, 10), 5
 """Intraday margin: the maintenance margin of long and short value, and the least of a share sold short, in dollars."""
-
-
-class Approved(NamedTuple):
-    """An order that risk has let through."""
-
-    order: Order
 
 
 class TradingState(StrEnum):

@@ -14,9 +14,9 @@ from fractions import Fraction
 
 from engine import _core
 from engine.account.entry_size import entry_lots, foreseen_exits
-from engine.account.orders import AT_MARKET, Order, Terms
+from engine.account.orders import AT_MARKET, Approved, Order, Terms
 from engine.account.portfolio import Portfolio
-from engine.account.risk import NO_EXITS, Approved, RiskGate
+from engine.account.risk import NO_EXITS, RiskGate
 from engine.events import Refusal, SignalRefused, SignalSkipped, TradingHalted, TradingResumed
 from engine.model import NO_PRICE, OrderType, Reason, Side, Signal, TimeInForce
 from engine.ports import Broker, Fill, Journal
@@ -109,12 +109,12 @@ class Desk:
             lane.stop_ticks, lane.target_ticks = bounded(signal.stop_ticks), bounded(signal.target_ticks)
         else:
             lane.stop_ticks = lane.target_ticks = NO_PRICE
-        if self._broker.fill(approved, approved.order.lots, price, *core.quote(lane.instrument)) is None:
+        if not self._broker.has_price(approved, price, *core.quote(lane.instrument)):
             self._refuse(lane, side, price, Refusal.NO_QUOTE)
             return
         core.hold_lane(lane.number)
-        lane.entry = approved.order
-        self._send(lane, approved, "entry")
+        lane.entry = approved
+        self._send(approved, "entry")
 
     def answer(self, lane: Lane, side: Side) -> Refusal | None:
         """What risk would say to an entry as declared, at this moment; nothing is sent and nothing counted."""
@@ -145,9 +145,9 @@ class Desk:
         order = Order(order_id, lane.number, lane.instrument, side, lots, ts_ns, terms=terms)
         return risk.approve_entry(order, exits)
 
-    def _send(self, lane: Lane, approved: Approved, purpose: str) -> None:
-        self._risk.ledger.sent(approved.order)
-        self._dispatch.send(lane, approved, purpose)
+    def _send(self, order: Approved, purpose: str) -> None:
+        self._risk.ledger.sent(order)
+        self._dispatch.send(order, purpose)
 
     def _terms(self, lane: Lane, side: Side, signal: Signal | None) -> Terms | None:
         """At the market or where the entry waits: as the signal says, or else as declared. None: at no price."""
@@ -185,13 +185,17 @@ class Desk:
         """Close a lane's whole position at the market, and call back whatever else the lane has sent."""
         if lane.entry is not None:
             self._dispatch.cancel(lane.entry, reason)
-        self._call_back_targets(lane, reason)
+        if lane.takes:
+            self._call_back_targets(lane, reason)
         self._core.hold_lane(lane.number)
         lane.exit = self._exit(lane, self._portfolio.positions[lane.number].lots, reason, REDUCING)
-        self._send(lane, self._risk.approve_exit(lane.exit), reason)
+        self._send(self._risk.approve_exit(lane.exit), reason)
 
     def take_profit(self, lane: Lane) -> None:
         """A trade reached the nearest target: close the shares of all that it reached, and watch the next."""
+        if not lane.takes:
+            self.leave(lane, Reason.TARGET)
+            return
         position, price = self._portfolio.positions[lane.number], self._core.price(lane.instrument)
         watched = [take for take in lane.takes if not take.resting and take.order is None]
         reached = [take for take in watched if position.side * (price - take.price_ticks) >= 0]
@@ -211,7 +215,7 @@ class Desk:
             lane.takes.remove(take)
             return
         take.order = self._exit(lane, lots, Reason.TARGET, terms)
-        self._send(lane, self._risk.approve_exit(take.order), Reason.TARGET)
+        self._send(self._risk.approve_exit(take.order), Reason.TARGET)
 
     def _exit(self, lane: Lane, lots: int, reason: Reason, terms: Terms) -> Order:
         side = Side.SHORT if self._portfolio.positions[lane.number].side is Side.LONG else Side.LONG
@@ -301,19 +305,20 @@ class Desk:
         """The core found a record that fills a resting order."""
         self._dispatch.filled(order_id, lots, self._core.event_ts_ns)
 
-    def open_lots(self, lane: Lane) -> int:
-        """Lots of the lane's position: what a reduce-only order may fill at most."""
-        position = self._portfolio.positions.get(lane.number)
+    def open_lots(self, order: Order) -> int:
+        """Lots of the position that an order leaves: what a reduce-only order may fill at most."""
+        position = self._portfolio.positions.get(order.lane)
         return position.lots if position is not None else 0
 
-    def on_fill(self, lane: Lane, order: Order, lots: int, fill: Fill, ts_ns: int) -> None:
+    def on_fill(self, order: Order, lots: int, fill: Fill, ts_ns: int) -> None:
         """An entry's fill opens or adds to the position, an exit's closes some of it, or all."""
+        lane = self._lanes[order.lane]
         self._risk.ledger.filled(order, lots)
         if order.reason is None:
             if order.is_done:
                 lane.entry = None
             self._positions.open(lane, order, lots, fill, ts_ns)
-            if lane.exit is None:
+            if lane.takes and lane.exit is None:
                 self._place_targets(lane)
             return
         whole = lane.exit is order
@@ -324,7 +329,8 @@ class Desk:
             self._dispatch.cancel(lane.entry, order.reason)  # what is being left is not added to
         if not lane.in_position:
             self._core.hold_lane(lane.number)
-            self._call_back_targets(lane, order.reason)
+            if lane.takes:
+                self._call_back_targets(lane, order.reason)
             self._rest_if_free(lane)
         elif whole:
             self.leave(lane, order.reason)  # an entry was filled on, after the exit had been sent
@@ -333,8 +339,9 @@ class Desk:
             if core.drawdown_reached or self._risk.floor_reached(core.equity):
                 self.limit_reached()
 
-    def on_end(self, lane: Lane, order: Order) -> None:
+    def on_end(self, order: Order) -> None:
         """Nothing more of an order will be filled."""
+        lane = self._lanes[order.lane]
         self._risk.ledger.cancelled(order)
         self._strike(lane, order)
         self._rest_if_free(lane)

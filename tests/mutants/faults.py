@@ -249,8 +249,8 @@ FAULTS = (
     Fault(
         "an order that is triggered takes a new id",
         "engine/trading/dispatch.py",
-        "        if sent.awaits_trigger:\n",
-        "        if sent.awaits_trigger:\n            self._book.newest += 1\n",
+        "        if order.awaits_trigger:\n",
+        "        if order.awaits_trigger:\n            self._book.newest += 1\n",
         (FILLS,),
     ),
     Fault(

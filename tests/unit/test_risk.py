@@ -8,9 +8,9 @@ from fractions import Fraction
 import pytest
 
 from engine.account.limits import ALL_OFF, LIMITS, PROFILES, RiskLimits, profile, tightest, with_limits
-from engine.account.orders import Order, Terms
+from engine.account.orders import Approved, Order, Terms
 from engine.account.portfolio import Portfolio
-from engine.account.risk import Approved, Exits, RiskGate, TradingState
+from engine.account.risk import Exits, RiskGate, TradingState
 from engine.errors import ConfigError
 from engine.events import Refusal
 from engine.model import Instrument, OrderType, Reason, Side
