@@ -44,6 +44,11 @@ class OrderEvent(StrEnum):
     LOST = "lost"  # no answer, or the connection broke: nothing is known
 
 
+SENT, ACCEPTED = OrderEvent.SENT, OrderEvent.ACCEPTED
+PART_FILLED, FILLED = OrderEvent.PART_FILLED, OrderEvent.FILLED
+"""Events of every order, bound once (see ``engine.model``)."""
+
+
 def _table() -> dict[tuple[OrderState, OrderEvent], OrderState]:
     state, event = OrderState, OrderEvent
     table = {
@@ -165,7 +170,7 @@ class Order:
         left = self.left
         if not 0 < lots <= left:
             raise OrderError(f"order {self.order_id} has {left} lots left and cannot fill {lots}")
-        self.hear(OrderEvent.FILLED if lots == left else OrderEvent.PART_FILLED)
+        self.hear(FILLED if lots == left else PART_FILLED)
         self.fills[fill_id] = lots
         if fill_id in self.busts:
             self.busted += lots
@@ -206,7 +211,7 @@ class OrderBook:
         """
         if order.order_id <= self.newest:
             raise OrderError(f"order {order.order_id} was sent before")
-        order.hear(OrderEvent.SENT)
+        order.hear(SENT)
         self.newest = order.order_id
         self.orders[order.order_id] = order
 

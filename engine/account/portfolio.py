@@ -12,7 +12,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
-from engine.model import Instrument, Reason, Side
+from engine.model import LONG, Instrument, Reason, Side
 
 MIN_SCALE = 12
 MOST_DECIMALS = 13  # of a price: twelve, and half a tick
@@ -78,6 +78,20 @@ class Position:
     slippage: int
     fees: int
     legs: list[Leg] = field(default_factory=list)
+
+    def take_costs(self, lots: int) -> tuple[int, int, int]:
+        """Take spread, slippage and fees of the entry's lots that are closed: of the last ones all that is left."""
+        costs = self.spread, self.slippage, self.fees
+        if lots != self.lots:
+            costs = (
+                quotient(self.spread * lots, self.lots),
+                quotient(self.slippage * lots, self.lots),
+                quotient(self.fees * lots, self.lots),
+            )
+        self.spread -= costs[0]
+        self.slippage -= costs[1]
+        self.fees -= costs[2]
+        return costs
 
 
 class Trade(NamedTuple):
@@ -239,15 +253,16 @@ class Portfolio:
         signed = position.side * lots
         each = signed * self.units[position.instrument]
         gross = rounded((reference - position.entry_reference) * each)
-        spread = rounded((reference - fill_ticks) * each) + take_share(position, "spread", lots)
-        slippage += take_share(position, "slippage", lots)
-        fee += take_share(position, "fees", lots)
+        entry_spread, entry_slippage, entry_fees = position.take_costs(lots)
+        spread = rounded((reference - fill_ticks) * each) + entry_spread
+        slippage += entry_slippage
+        fee += entry_fees
         borrow = self.borrow_fee(position, lots, ts_ns)
         leg = Leg(ts_ns, lots, fill_ticks, reason, gross, spread, slippage, fee, borrow)
         position.lots -= lots
         position.legs.append(leg)
         self._held[position.instrument] -= signed
-        self.realised += leg.net_units
+        self.realised += gross - spread - slippage - fee - borrow
         self.gross += gross
         self.spread += spread
         self.slippage += slippage
@@ -260,7 +275,7 @@ class Portfolio:
 
     def borrow_fee(self, position: Position, lots: int, ts_ns: int) -> int:
         """What borrowing ``lots`` of a short position costs until ``ts_ns``, in money units: a year has 365 days."""
-        if position.side is Side.LONG or not self.borrow_rate:
+        if position.side is LONG or not self.borrow_rate:
             return 0
         value = Fraction(position.entry_ticks * lots * self.units[position.instrument])
         return rounded(value * self.borrow_rate * Fraction(max(0, ts_ns - position.entry_ts_ns), YEAR_NS))
@@ -287,15 +302,6 @@ class Portfolio:
             tuple(legs),
             lane,
         )
-
-
-def take_share(position: Position, cost: str, lots: int) -> int:
-    """Take from a cost of a position's entry the share of the ``lots`` that are closed; the last take the rest."""
-    whole: int = getattr(position, cost)
-    share = whole if lots == position.lots or not whole else quotient(whole * lots, position.lots)
-    if share:
-        setattr(position, cost, whole - share)
-    return share
 
 
 def average_price(legs: Sequence[Leg]) -> int | Fraction:

@@ -15,7 +15,7 @@ from engine.account.orders import Approved, Order
 from engine.account.portfolio import Portfolio, quotient
 from engine.brokers.fills import LADDER, Fills
 from engine.latency import AT_ONCE, Constant, Latency, Leg
-from engine.model import Reason
+from engine.model import END
 from engine.ports import Fill
 from engine.quantities import Fee
 
@@ -112,7 +112,7 @@ class PaperBroker:
         self, order: Order, last_ticks: int, bid_ticks: int, ask_ticks: int
     ) -> tuple[int | Fraction | None, int | Fraction]:
         """What a market order is filled at, None where there is no quote, and what its spread is measured from."""
-        if not self._touch or order.reason is Reason.END:  # what the end of the data cuts off is valued, not traded
+        if not self._touch or order.reason is END:  # what the end of the data cuts off is valued, not traded
             return last_ticks, last_ticks
         half = self._half_spreads[order.instrument]
         if half is not None:

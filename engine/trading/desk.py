@@ -18,7 +18,7 @@ from engine.account.orders import AT_MARKET, Approved, Order, Terms
 from engine.account.portfolio import Portfolio
 from engine.account.risk import NO_EXITS, RiskGate
 from engine.events import Refusal, SignalRefused, SignalSkipped, TradingHalted, TradingResumed
-from engine.model import NO_PRICE, OrderType, Reason, Side, Signal, TimeInForce
+from engine.model import END, LONG, MARKET, NO_PRICE, SHORT, TARGET, OrderType, Reason, Side, Signal, TimeInForce
 from engine.ports import Broker, Fill, Journal
 from engine.sessions.trading_calendar import Calendar
 from engine.trading.dispatch import Dispatch
@@ -127,9 +127,9 @@ class Desk:
         refusal = risk.refusal(lane.instrument)  # first: what is refused whatever its size need not be sized
         if refusal is not None:
             return refusal
-        if side is Side.SHORT and not self._broker.may_short:
+        if side is SHORT and not self._broker.may_short:
             return Refusal.NO_SHORTING
-        if not self._measure(lane):
+        if lane.distance_columns and not self._measure(lane):
             return Refusal.NO_EXIT
         if (terms := self._terms(lane, side, signal)) is None:
             return Refusal.NO_ENTRY
@@ -155,7 +155,7 @@ class Desk:
         ts_ns = core.event_ts_ns
         if signal is not None and signal.order is not None:
             return signal_terms(signal, ts_ns)
-        if plan.kind is OrderType.MARKET:
+        if plan.kind is MARKET:
             return AT_MARKET
         level = None
         if lane.entry_column is not None:
@@ -168,8 +168,6 @@ class Desk:
 
     def _measure(self, lane: Lane) -> bool:
         """Measure the distances of a lane's exits now; False when one is not defined, or is nothing."""
-        if not lane.distance_columns:
-            return True
         measured = {name: self._core.value(lane.instrument, c) for name, c in lane.distance_columns.items()}
         known = {name: Fraction(value) for name, value in measured.items() if value is not None and value > 0}
         lane.distances = known
@@ -194,13 +192,13 @@ class Desk:
     def take_profit(self, lane: Lane) -> None:
         """A trade reached the nearest target: close the shares of all that it reached, and watch the next."""
         if not lane.takes:
-            self.leave(lane, Reason.TARGET)
+            self.leave(lane, TARGET)
             return
         position, price = self._portfolio.positions[lane.number], self._core.price(lane.instrument)
         watched = [take for take in lane.takes if not take.resting and take.order is None]
         reached = [take for take in watched if position.side * (price - take.price_ticks) >= 0]
         if sum(take.lots(position.entered) for take in reached) >= position.lots or not reached:
-            self.leave(lane, Reason.TARGET)
+            self.leave(lane, TARGET)
             return
         beyond = [take.price_ticks for take in watched if take not in reached]
         lane.target_ticks = beyond[0] if beyond else UNREACHED[position.side]
@@ -214,11 +212,11 @@ class Desk:
         if not lots:
             lane.takes.remove(take)
             return
-        take.order = self._exit(lane, lots, Reason.TARGET, terms)
-        self._send(self._risk.approve_exit(take.order), Reason.TARGET)
+        take.order = self._exit(lane, lots, TARGET, terms)
+        self._send(self._risk.approve_exit(take.order), TARGET)
 
     def _exit(self, lane: Lane, lots: int, reason: Reason, terms: Terms) -> Order:
-        side = Side.SHORT if self._portfolio.positions[lane.number].side is Side.LONG else Side.LONG
+        side = SHORT if self._portfolio.positions[lane.number].side is LONG else LONG
         ts_ns = self._core.event_ts_ns
         return Order(self._dispatch.next_id, lane.number, lane.instrument, side, lots, ts_ns, reason, terms=terms)
 
@@ -295,9 +293,9 @@ class Desk:
         for lane in self._lanes:
             for order in (lane.entry, lane.exit):
                 if order is not None:
-                    self._dispatch.cancel(order, Reason.END)
+                    self._dispatch.cancel(order, END)
             if lane.in_position:
-                self.leave(lane, Reason.END)
+                self.leave(lane, END)
 
     # ------------------------------------------------------------ what the venue says
 
@@ -334,10 +332,8 @@ class Desk:
             self._rest_if_free(lane)
         elif whole:
             self.leave(lane, order.reason)  # an entry was filled on, after the exit had been sent
-        if order.reason is not Reason.END and self._risk.watches_loss:
-            core = self._core
-            if core.drawdown_reached or self._risk.floor_reached(core.equity):
-                self.limit_reached()
+        if order.reason is not END and self._risk.loss() is not None:
+            self.limit_reached()
 
     def on_end(self, order: Order) -> None:
         """Nothing more of an order will be filled."""

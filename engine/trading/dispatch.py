@@ -11,9 +11,9 @@ import heapq
 from typing import Protocol
 
 from engine import _core
-from engine.account.orders import Approved, Order, OrderBook, OrderEvent, OrderState
+from engine.account.orders import ACCEPTED, Approved, Order, OrderBook, OrderEvent
 from engine.events import OrderCancelled, OrderFilled, OrderRests, OrderSubmitted, Refusal
-from engine.model import OrderType, Reason, TimeInForce
+from engine.model import END, MARKET, OrderType, TimeInForce
 from engine.ports import Broker, Fill, Journal
 
 STOPS = (OrderType.STOP, OrderType.STOP_LIMIT)
@@ -59,16 +59,16 @@ class Dispatch:
         """Send an order; it is at the venue at once where there is no latency, or where the data has ended."""
         ts_ns = order.decided_ns
         self._book.send(order)
-        self._journal.append(OrderSubmitted(ts_ns, order.order_id, order.lane, int(order.side), order.lots, purpose))
+        self._journal.append(OrderSubmitted(ts_ns, order.order_id, order.lane, order.side.real, order.lots, purpose))
         arrival_ns = self._broker.arrival_ns(order, ts_ns)
-        if arrival_ns <= ts_ns or order.reason is Reason.END:
+        if arrival_ns <= ts_ns or order.reason is END:
             self._arrive(order, ts_ns)
             return
-        if self._broker.wants_worst_quote and order.terms.kind is OrderType.MARKET:
+        if self._broker.wants_worst_quote and order.terms.kind is MARKET:
             order.watched = True
             core = self._core
             core.rest(order.order_id, order.instrument, _core.RESTS_WATCH, _core.LAST, order.side, 0, order.lots)
-        self._schedule(arrival_ns, order, OrderEvent.ACCEPTED)
+        self._schedule(arrival_ns, order, ACCEPTED)
 
     def _schedule(self, ts_ns: int, order: Order, event: OrderEvent) -> None:
         self._numbers += 1
@@ -82,7 +82,7 @@ class Dispatch:
             order = self._sent.get(order_id)
             if order is None:
                 continue  # filled or called back in the meantime
-            if event is OrderEvent.ACCEPTED:
+            if event is ACCEPTED:
                 self._arrive(order, ts_ns)
             else:
                 self._end(order, event, order.ending or "EXPIRED", ts_ns)
@@ -92,11 +92,11 @@ class Dispatch:
     def cancel(self, order: Order, reason: str) -> None:
         """Call an order back: one on its way at once, one at the venue once the cancel gets there."""
         ts_ns = self._core.event_ts_ns
-        if order.ending and reason != Reason.END:
+        if order.ending and reason != END:
             return
         order.hear(OrderEvent.CANCEL_SENT)
         arrival_ns = self._broker.arrival_ns(self._sent[order.order_id], ts_ns)
-        if not order.rests or arrival_ns <= ts_ns or reason == Reason.END:
+        if not order.rests or arrival_ns <= ts_ns or reason == END:
             self._end(order, OrderEvent.CANCELLED, reason, ts_ns)
             return
         order.ending = reason
@@ -114,7 +114,7 @@ class Dispatch:
 
     def _arrive(self, order: Approved, ts_ns: int) -> None:
         terms = order.terms
-        order.hear(OrderEvent.ACCEPTED)
+        order.hear(ACCEPTED)
         if terms.kind in STOPS and order.side * (self._core.price(order.instrument) - terms.trigger_ticks) < 0:
             self._rest(order, _core.RESTS_STOP, terms.trigger_ticks, ts_ns)
         else:
@@ -186,7 +186,7 @@ class Dispatch:
         self._fills += 1
         order.fill(self._fills, lots)
         self._journal.append(OrderFilled(ts_ns, order.order_id, fill.price_ticks, lots, fill.slippage, fill.fee))
-        if order.state is OrderState.FILLED:
+        if order.is_done:
             self._forget(order)
         self._listener.on_fill(order, lots, fill, ts_ns)
 

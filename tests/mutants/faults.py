@@ -284,8 +284,8 @@ FAULTS = (
     Fault(
         "fees of one side only",
         "engine/account/portfolio.py",
-        'fee += take_share(position, "fees", lots)',
-        'take_share(position, "fees", lots)',
+        "        fee += entry_fees\n",
+        "",
         ("tests/unit/test_portfolio.py",),
     ),
     Fault(

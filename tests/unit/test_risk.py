@@ -289,7 +289,11 @@ def test_the_floor_is_exact_to_the_unit(cash, limit):
     gate, exact = desk.gate, desk.portfolio.starting * (1 - limit)
     assert gate.floor is not None
     assert gate.floor <= exact < gate.floor + 1
-    assert [gate.floor_reached(gate.floor + each) for each in (1, 0, -1)] == [False, True, True]
+    reached = []
+    for each in (1, 0, -1):
+        desk.market.equity = gate.floor + each
+        reached.append(gate.loss())
+    assert reached == [None, Refusal.DAILY_LOSS, Refusal.DAILY_LOSS]
 
 
 def test_of_two_daily_limits_the_nearer_one_counts():
@@ -298,8 +302,9 @@ def test_of_two_daily_limits_the_nearer_one_counts():
     assert desk.gate.floor == 9_800 * unit
     desk.gate.start_day(3_000 * unit, 1)
     assert desk.gate.floor == 2_850 * unit
-    assert Desk(ALL_OFF).gate.floor is None
-    assert not Desk(ALL_OFF).gate.floor_reached(-(10**30))
+    without = Desk(ALL_OFF)
+    without.market.equity = -(10**30)
+    assert (without.gate.floor, without.gate.loss()) == (None, None)
 
 
 def test_a_new_day_measures_from_its_own_start():
