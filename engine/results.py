@@ -51,8 +51,8 @@ TRADE_FIELDS = (
 )
 """What a trade says of itself, in this order."""
 
-ROW_FIELDS = (*TRADE_FIELDS, *Excursion._fields)
-"""What a result says of each trade: also how far the market went against it and for it."""
+ROW_FIELDS = (*TRADE_FIELDS, *Excursion._fields, "pair")
+"""What a result says of each trade: also how far the market went against it and for it, and whose leg it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +255,7 @@ class BacktestResult:
     def trade_rows(self) -> list[dict[str, Any]]:
         """Every trade by ``ROW_FIELDS``, exactly."""
         return [
-            {**{name: getattr(trade, name) for name in TRADE_FIELDS}, **excursion._asdict()}
+            {**{name: getattr(trade, name) for name in TRADE_FIELDS}, **excursion._asdict(), "pair": trade.pair}
             for trade, excursion in zip(self.trades, self.excursions, strict=True)
         ]
 
@@ -294,7 +294,9 @@ class BacktestResult:
         except ImportError:
             raise MissingExtraError("a frame of trades", "data") from None
         text, number, whole = pl.String, pl.Float64, pl.Int64
-        kinds = {"symbol": text, "side": text, "reason": text, "entry_ts_ns": whole, "exit_ts_ns": whole}
+        kinds = dict.fromkeys(("symbol", "side", "reason"), text) | dict.fromkeys(
+            ("entry_ts_ns", "exit_ts_ns", "pair"), whole
+        )
         rows = self.to_json()["trades"]
         return pl.DataFrame(rows, {name: kinds.get(name, number) for name in ROW_FIELDS}).with_columns(
             pl.from_epoch(pl.col("entry_ts_ns", "exit_ts_ns"), time_unit="ns").name.replace("_ts_ns", "_time")

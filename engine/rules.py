@@ -55,6 +55,7 @@ from engine.language.grammar import (
     RuleError,
     condition,
 )
+from engine.language.hedge import Hedge
 from engine.language.measures import (
     Anchored,
     Bars,
@@ -165,6 +166,7 @@ __all__ = [
     "Expr",
     "Feature",
     "Flat",
+    "Hedge",
     "Joined",
     "Kind",
     "Negation",

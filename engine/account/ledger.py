@@ -65,6 +65,13 @@ class Ledger:
         if order.reason is None and self._remember_ns:
             self._intents.append(order)
 
+    def unsent(self, order: Order) -> None:
+        """Take back the last ``sent``: the order was only supposed, to ask what risk would say after it."""
+        self._done(order)
+        self._sent_ns.pop()
+        if self._intents and self._intents[-1] is order:
+            self._intents.pop()
+
     def filled(self, order: Order, lots: int) -> None:
         """A working order was filled, in whole or in part.
 

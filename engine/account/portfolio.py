@@ -64,7 +64,8 @@ class Position:
     """An open position of one lane, and what its entry has cost.
 
     ``entry_reference`` is what its spread is measured from. ``lots`` are those still open,
-    ``entered`` all that were bought or sold to open; the costs are those of the lots still open.
+    ``entered`` all that were bought or sold to open; the costs are those of the lots still open. ``pair`` names the
+    pair of which it is a leg (``Trade.pair``).
     """
 
     instrument: int
@@ -78,6 +79,7 @@ class Position:
     slippage: int
     fees: int
     legs: list[Leg] = field(default_factory=list)
+    pair: int = 0
 
     def take_costs(self, lots: int) -> tuple[int, int, int]:
         """Take spread, slippage and fees of the entry's lots that are closed: of the last ones all that is left."""
@@ -100,7 +102,8 @@ class Trade(NamedTuple):
     Prices include the spread; ``net = gross - spread_cost - slippage_cost - fees - borrow_cost``, exactly. ``gross`` is
     the result at the mid of the quotes filled against (fills ``last``: at the trade prices themselves), ``spread_cost``
     what the fills were worse than that. ``legs`` itemises the exit fills; of several, ``exit_ticks`` is their average
-    and ``reason`` that of the last.
+    and ``reason`` that of the last. Trades of the same ``pair`` other than 0 are the legs of one: it is the id of the
+    order that entered the first of them.
     """
 
     instrument: Instrument
@@ -120,6 +123,7 @@ class Trade(NamedTuple):
     borrow_units: int = 0
     legs: tuple[Leg, ...] = ()
     lane: int = 0
+    pair: int = 0
 
     @property
     def symbol(self) -> str:
@@ -301,6 +305,7 @@ class Portfolio:
             borrow,
             tuple(legs),
             lane,
+            position.pair,
         )
 
 

@@ -161,9 +161,10 @@ class EndOfDay:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class When:
-    """Close when a condition holds, such as ``When(abs_(score) <= 1)``."""
+    """Close when a condition holds, such as ``When(abs_(score) <= 1)``; ``as_stop`` tells it as one in the records."""
 
     holds: Condition
+    as_stop: bool = False
 
     def __post_init__(self) -> None:
         condition(self.holds, where="When")
@@ -222,6 +223,7 @@ class ExitPlan:
     before_close_ns: int = 0
     levels: tuple[Level, ...] = ()  # targets that close a share each, or rest; then ``target`` and ``reward`` are None
     when: Condition | None = None
+    stop_when: Condition | None = None  # the part of it that counts as a stop
 
     @property
     def moves(self) -> bool:
@@ -287,7 +289,8 @@ def plan_of(exits: tuple[Exit, ...], parameters: dict[str, Quantity]) -> ExitPla
             case EndOfDay():
                 plan["before_close_ns"] = read(item.before).value
             case When():
-                plan["when"] = item.holds if plan.get("when") is None else plan["when"] | item.holds
+                for name in ("when", "stop_when") if item.as_stop else ("when",):
+                    plan[name] = item.holds if plan.get(name) is None else plan[name] | item.holds
     made = ExitPlan(distances=distances, **plan)
     stopped = made.stop is not None or "stop" in distances
     rewarded = made.reward is not None or any(level.reward is not None for level in made.levels)

@@ -253,9 +253,10 @@ class _Run:
         """Note what became of a signal."""
         if not isinstance(decision, OrderSubmitted | SignalSkipped | SignalRefused | SignalDeclined):
             return
-        core, index = self.kernel.core, self.kernel.lanes[decision.lane].instrument
+        core, lane = self.kernel.core, self.kernel.lanes[decision.lane]
+        index = lane.instrument
         if isinstance(decision, OrderSubmitted):
-            self._entered[index] += decision.purpose == "entry"
+            self._entered[index] += decision.purpose == "entry" and not lane.follows
         elif isinstance(decision, SignalDeclined):
             self._let_pass[index] += 1
         else:

@@ -62,7 +62,7 @@ def compose(
 def lanes_of(kernel: Kernel) -> list[list[Lane]]:
     """The lanes of each instrument, in the order in which their strategies were given; none where it is only read."""
     everywhere = range(len(kernel.instruments))
-    return [[lane for lane in kernel.lanes if lane.instrument == index] for index in everywhere]
+    return [[lane for lane in kernel.lanes if lane.instrument == index and not lane.follows] for index in everywhere]
 
 
 def is_trade(block: TickBlock) -> Bools:

@@ -175,6 +175,7 @@ def watching(strategy: Strategy, condition: Condition) -> Strategy:
         return None
 
     own = {"conditions": lambda self: (condition, None), "on_fire": on_fire, "on_tick": None, "warm_up": None}
+    own["hedge"] = None
     return _derived(strategy, own)
 
 

@@ -18,11 +18,13 @@ from engine.account.orders import AT_MARKET, Approved, Order, Terms
 from engine.account.portfolio import Portfolio
 from engine.account.risk import NO_EXITS, RiskGate
 from engine.events import Refusal, SignalRefused, SignalSkipped, TradingHalted, TradingResumed
-from engine.model import END, LONG, MARKET, NO_PRICE, SHORT, TARGET, OrderType, Reason, Side, Signal, TimeInForce
+from engine.model import END, LONG, MARKET, NO_PRICE, SHORT, TARGET, OrderType, Reason, Side, Signal
 from engine.ports import Broker, Fill, Journal
 from engine.sessions.trading_calendar import Calendar
 from engine.trading.dispatch import Dispatch
-from engine.trading.lanes import NEVER_ABOVE, NEVER_BELOW, Lane, Take, bounded, entry_terms
+from engine.trading.lanes import NEVER_ABOVE, NEVER_BELOW, Lane, Take, bounded, entry_terms, signal_terms
+from engine.trading.legs import Legs, enter_together, reason_of_other
+from engine.trading.nights import AT_OPENING, awaits_opening, fall_asleep, wake
 from engine.trading.positions import Positions
 
 REDUCING = Terms(reduce_only=True)
@@ -64,6 +66,7 @@ class Desk:
         self._core, self._lanes, self._calendar, self._positions = core, lanes, calendar, positions
         self._portfolio, self._risk, self._broker, self._journal = portfolio, risk, broker, journal
         self._dispatch = Dispatch(core, broker, journal, self)
+        self._legs = Legs(core, portfolio, risk, broker)
         self.arrivals = self._dispatch.arrivals
         self.counters = Counters()
         self.entries_allowed = True
@@ -77,7 +80,9 @@ class Desk:
             self._rest_if_free(lane)
 
     def _rest_if_free(self, lane: Lane) -> None:
-        """A lane with nothing open and nothing sent looks for signals while entries are allowed."""
+        """A lane with nothing open and nothing sent looks for signals while entries are allowed: a pair's lead."""
+        if lane.follows and lane.partner is not None:
+            lane = lane.partner
         if lane.is_free and self.entries_allowed:
             self._core.close_lane(lane.number)
         elif lane.is_free:
@@ -96,7 +101,7 @@ class Desk:
         if was_held and full and self._risk.ledger.positions(lane.instrument) + 1 >= full:
             self._refuse(lane, side, price, Refusal.POSITION_OPEN)  # it was open until this very trade
             return
-        approved = self._approved(lane, side, signal)  # before the cooldown, which a refused signal does not use up
+        approved, hedge = self._both(lane, side, signal)  # before the cooldown, which a refused signal does not use up
         if isinstance(approved, Refusal):
             self._refuse(lane, side, price, approved)
             return
@@ -113,13 +118,26 @@ class Desk:
             self._refuse(lane, side, price, Refusal.NO_QUOTE)
             return
         core.hold_lane(lane.number)
-        lane.entry = approved
+        if hedge is None or lane.partner is None:
+            lane.entry = approved
+            self._send(approved, "entry")
+            return
+        enter_together(lane, approved, hedge)
         self._send(approved, "entry")
+        self._send(hedge, "entry")
 
     def answer(self, lane: Lane, side: Side) -> Refusal | None:
         """What risk would say to an entry as declared, at this moment; nothing is sent and nothing counted."""
-        answer = self._approved(lane, side, None)
+        answer, _ = self._both(lane, side, None)
         return answer if isinstance(answer, Refusal) else None
+
+    def _both(self, lane: Lane, side: Side, signal: Signal | None) -> tuple[Approved | Refusal, Approved | None]:
+        """What risk answers to an entry, and to that of its other leg: of a pair both are let through, or neither."""
+        approved = self._approved(lane, side, signal)
+        if lane.partner is None or isinstance(approved, Refusal):
+            return approved, None
+        hedge = self._legs.approve(lane, approved)
+        return (hedge, None) if isinstance(hedge, Refusal) else (approved, hedge)
 
     def _approved(self, lane: Lane, side: Side, signal: Signal | None) -> Approved | Refusal:
         """Size an entry and ask risk for it: the only place where its lots are decided."""
@@ -180,14 +198,30 @@ class Desk:
     # ------------------------------------------------------------ exits
 
     def leave(self, lane: Lane, reason: Reason) -> None:
-        """Close a lane's whole position at the market, and call back whatever else the lane has sent."""
+        """Close a lane's whole position at the market, its other leg, too, and call back whatever else it has sent."""
+        if lane.asleep and reason is not END:
+            lane.due = lane.due or reason
+            return
         if lane.entry is not None:
             self._dispatch.cancel(lane.entry, reason)
         if lane.takes:
             self._call_back_targets(lane, reason)
         self._core.hold_lane(lane.number)
-        lane.exit = self._exit(lane, self._portfolio.positions[lane.number].lots, reason, REDUCING)
+        terms = AT_OPENING if reason is not END and awaits_opening(self._core, lane) else REDUCING
+        lane.exit = self._exit(lane, self._portfolio.positions[lane.number].lots, reason, terms)
+        other = lane.partner
+        if other is not None and other.entry is not None:
+            self._dispatch.cancel(other.entry, reason_of_other(reason))
         self._send(self._risk.approve_exit(lane.exit), reason)
+        if other is not None:
+            self._part(other, reason_of_other(reason))
+
+    def _part(self, lane: Lane, reason: Reason) -> None:
+        """The other leg is left, or cannot be had: leave this one, or call it back."""
+        if lane.entry is not None:
+            self._dispatch.cancel(lane.entry, reason)
+        if lane.in_position and lane.exit is None:
+            self.leave(lane, reason)
 
     def take_profit(self, lane: Lane) -> None:
         """A trade reached the nearest target: close the shares of all that it reached, and watch the next."""
@@ -283,10 +317,22 @@ class Desk:
     def flatten(self, reason: Reason) -> None:
         """Close every position and call back every entry."""
         for lane in self._lanes:
-            if lane.in_position and lane.exit is None:
+            self._part(lane, reason)
+
+    def close_session(self) -> None:
+        """The market closes: positions are closed, but for those that sleep; entries are called back."""
+        for lane in self._lanes:
+            if fall_asleep(self._core, lane):
+                if lane.entry is not None:
+                    self._dispatch.cancel(lane.entry, Reason.SESSION)
+            else:
+                self._part(lane, Reason.SESSION)
+
+    def open_session(self, ts_ns: int) -> None:
+        """The market opens: what slept is watched again, or left with its first trade."""
+        for lane in self._lanes:
+            if lane.asleep and (reason := wake(self._core, lane, ts_ns)) is not None:
                 self.leave(lane, reason)
-            elif lane.entry is not None:
-                self._dispatch.cancel(lane.entry, reason)
 
     def end(self) -> None:
         """No more records: close what is open at the last price and time."""
@@ -340,6 +386,8 @@ class Desk:
         lane = self._lanes[order.lane]
         self._risk.ledger.cancelled(order)
         self._strike(lane, order)
+        if lane.partner is not None and order.reason is None:
+            self._part(lane.partner, Reason.LEG)
         self._rest_if_free(lane)
 
     @staticmethod
@@ -351,13 +399,3 @@ class Desk:
             lane.exit = None
         else:
             lane.takes = [take for take in lane.takes if take.order is not order]
-
-
-def signal_terms(signal: Signal, ts_ns: int) -> Terms:
-    """What a signal that brings its own entry asks of the venue."""
-    assert signal.order is not None, "it says how it enters"
-    kind, waits = signal.order, TimeInForce.GTD if signal.good_for_ns else TimeInForce.GTC
-    expires_ns = ts_ns + signal.good_for_ns if signal.good_for_ns else 0
-    limit = signal.entry_ticks if kind in (OrderType.LIMIT, OrderType.STOP_LIMIT) else NO_PRICE
-    trigger = {OrderType.STOP: signal.entry_ticks, OrderType.STOP_LIMIT: signal.trigger_ticks}.get(kind, NO_PRICE)
-    return Terms(kind, limit, trigger, waits, expires_ns, signal.post_only)

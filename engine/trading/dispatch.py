@@ -13,11 +13,12 @@ from typing import Protocol
 from engine import _core
 from engine.account.orders import ACCEPTED, Approved, Order, OrderBook, OrderEvent
 from engine.events import OrderCancelled, OrderFilled, OrderRests, OrderSubmitted, Refusal
-from engine.model import END, MARKET, OrderType, TimeInForce
+from engine.model import END, MARKET, MAX_PRICE_TICKS, NO_PRICE, SHORT, OrderType, TimeInForce
 from engine.ports import Broker, Fill, Journal
 
 STOPS = (OrderType.STOP, OrderType.STOP_LIMIT)
 LIMITS = (OrderType.LIMIT, OrderType.STOP_LIMIT)
+OPENING = TimeInForce.OPENING
 
 
 class Listener(Protocol):
@@ -115,7 +116,9 @@ class Dispatch:
     def _arrive(self, order: Approved, ts_ns: int) -> None:
         terms = order.terms
         order.hear(ACCEPTED)
-        if terms.kind in STOPS and order.side * (self._core.price(order.instrument) - terms.trigger_ticks) < 0:
+        if terms.time_in_force is OPENING:
+            self._rest(order, _core.RESTS_STOP, MAX_PRICE_TICKS if order.side is SHORT else 1, ts_ns)
+        elif terms.kind in STOPS and order.side * (self._core.price(order.instrument) - terms.trigger_ticks) < 0:
             self._rest(order, _core.RESTS_STOP, terms.trigger_ticks, ts_ns)
         else:
             self._meet(order, ts_ns)
@@ -156,7 +159,10 @@ class Dispatch:
     def _rest(self, order: Order, kind: int, price_ticks: int, ts_ns: int) -> None:
         order.rests, order.awaits_trigger = True, kind == _core.RESTS_STOP
         words = "stop" if order.awaits_trigger else "limit"
-        self._journal.append(OrderRests(ts_ns, order.order_id, words, price_ticks, order.left))
+        if order.terms.time_in_force is OPENING:  # any trade triggers it
+            self._journal.append(OrderRests(ts_ns, order.order_id, "opening", NO_PRICE, order.left))
+        else:
+            self._journal.append(OrderRests(ts_ns, order.order_id, words, price_ticks, order.left))
         self._core.rest(
             order.order_id,
             order.instrument,

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from engine import _core
 from engine.account.portfolio import Portfolio
-from engine.errors import ConfigError
+from engine.errors import ConfigError, nearest
 from engine.graph.compiler import CompiledRule, Compiler
 from engine.graph.nodes import Parameters
+from engine.language.exits import ExitPlan
 from engine.language.grammar import Part, RuleError
 from engine.model import MAX_PRICE_TICKS, MAX_SIZE_LOTS
 from engine.strategy import Strategy
@@ -29,7 +30,8 @@ MAX_UNIT = (1 << 63) - 1
 class Fitted:
     """An assignment compiled for one of its instruments: the rule, and the core's columns of what it measures.
 
-    ``columns`` are those of its exits' distances, ``entry`` and ``when``; ``gate`` is -1 where nothing must hold.
+    ``columns`` are those of its exits' distances, ``entry``, ``when`` and ``hedge``; ``gate`` is -1 where nothing must
+    hold. ``follower`` is the other leg's instrument and the rule of a lane that watches for nothing.
     """
 
     assignment: Assignment
@@ -38,6 +40,7 @@ class Fitted:
     columns: dict[str, int]
     size_columns: dict[str, int]
     gate: int = -1
+    follower: tuple[int, CompiledRule] | None = None
 
 
 def fit(assignments: Sequence[Assignment], compilers: Sequence[Compiler]) -> list[Fitted]:
@@ -53,7 +56,23 @@ def fit(assignments: Sequence[Assignment], compilers: Sequence[Compiler]) -> lis
     ]
     for each in fitted:
         each.gate = _gate(each.assignment, compilers[each.instrument])
+        each.follower = _follower(each, compilers)
     return fitted
+
+
+def _follower(fitted: Fitted, compilers: Sequence[Compiler]) -> tuple[int, CompiledRule] | None:
+    """The other leg's instrument, and its rule, which never fires; None without a hedge."""
+    strategy = fitted.assignment.strategy
+    plan, where = strategy.hedge_plan(), f"{type(strategy).__name__}.hedge"
+    if plan is None:
+        return None
+    symbols = [compiler.instrument.symbol for compiler in compilers]
+    if plan.symbol not in symbols:
+        raise RuleError(f"there is no symbol '{plan.symbol}'", where=where, fix=nearest(plan.symbol, symbols))
+    index = symbols.index(plan.symbol)
+    if index == fitted.instrument:
+        raise RuleError(f"{plan.symbol} cannot hedge itself", where=where, fix="name another symbol")
+    return index, compilers[index].rule(None, None, strategy.parameters)
 
 
 def _rule(strategy: Strategy, compiler: Compiler) -> tuple[CompiledRule, dict[str, int]]:
@@ -62,11 +81,21 @@ def _rule(strategy: Strategy, compiler: Compiler) -> tuple[CompiledRule, dict[st
     try:
         rule = compiler.rule(*strategy.conditions(), parameters, type(strategy).warm_up)
         plan, entry = strategy.exit_plan(), strategy.entry_plan()
+        if strategy.holds_overnight and any(level.resting for level in plan.levels):
+            what, fix = (
+                "a target that rests at the venue is not held overnight",
+                "leave out resting, or holds_overnight",
+            )
+            raise RuleError(what, where="exits", fix=fix)
         columns = {name: compiler.distance(expr, parameters) for name, expr in plan.distances.items()}
         if entry.price is not None:
             columns["entry"] = compiler.distance(entry.price, parameters)
         if plan.when is not None:
             columns["when"] = compiler.shown(plan.when, parameters)
+        if plan.stop_when is not None:
+            columns["stop_when"] = compiler.shown(plan.stop_when, parameters)
+        if (hedge := strategy.hedge_plan()) is not None and hedge.measured is not None:
+            columns["hedge"] = compiler.shown(hedge.measured, parameters)
         return rule, columns
     except RuleError as error:
         place = f"{type(strategy).__name__}: {error.where}" if error.where else type(strategy).__name__
@@ -109,6 +138,26 @@ def watch(name: str, part: Part, compilers: Sequence[Compiler], parameters: Para
         raise RuleError(error.what, where=place, fix=error.fix) from None
 
 
+def add_lanes(core: _core.Core, fitted: Fitted, portfolio: Portfolio, most_money: int) -> list[Lane]:
+    """Add a lane to the core, and that of its other leg after it, where it has one.
+
+    ``most_money`` is the bound of what a position may be worth, in money units.
+
+    Raises:
+        ConfigError: the size is no whole number of lots, or too large to be accounted for.
+    """
+    lead = add_lane(core, fitted, portfolio, most_money)
+    if fitted.follower is None:
+        return [lead]
+    index, rule = fitted.follower
+    number, lots = core.add_lane(index, rule.state, 0, 0), most_lots(portfolio, index, most_money)
+    core.hold_lane(number)
+    plan, columns = ExitPlan(), dict[str, int]()  # it is left when its lead is
+    follower = Lane(number, lead.strategy, index, lots, plan, rule, False, columns, follows=True, partner=lead)
+    lead.partner = follower
+    return [lead, follower]
+
+
 def add_lane(core: _core.Core, fitted: Fitted, portfolio: Portfolio, most_money: int) -> Lane:
     """Add a lane to the core; ``most_money`` is the bound of what its position may be worth, in money units.
 
@@ -128,6 +177,8 @@ def add_lane(core: _core.Core, fitted: Fitted, portfolio: Portfolio, most_money:
     lane.entry_plan = strategy.entry_plan()
     lane.entry_column = columns.pop("entry", None)
     lane.when_column = columns.pop("when", -1)
+    lane.stop_when_column = columns.pop("stop_when", -1)
+    lane.hedge, lane.hedge_column = strategy.hedge_plan(), columns.pop("hedge", -1)
     lane.gate = fitted.gate
     return lane
 

@@ -35,7 +35,7 @@ from engine.sessions.rules import Happens, SessionRules, schedule
 from engine.sessions.trading_calendar import DAY_NS, Calendar
 from engine.strategy import Tick, call
 from engine.trading.desk import Desk
-from engine.trading.fitting import MAX_MONEY, add_lane, fit, watch
+from engine.trading.fitting import MAX_MONEY, add_lanes, fit, watch
 from engine.trading.lanes import Assignment, Lane, Moment, check_bars
 from engine.trading.positions import Positions
 
@@ -113,9 +113,10 @@ class Kernel:
         positions = Positions(self.core, calendar, portfolio, risk, journal)
         self._desk = Desk(self.core, self.lanes, calendar, positions, portfolio, risk, broker, journal)
         self.counters = self._desk.counters
-        self.lanes.extend(add_lane(self.core, one, portfolio, self._most_money) for one in fitted)
+        for one in fitted:
+            self.lanes.extend(add_lanes(self.core, one, portfolio, self._most_money))
         self._callers = [caller for compiler in self.compilers for caller in callers_of(compiler.program)]
-        self._ticking = [lane for lane in self.lanes if type(lane.strategy).on_tick is not None]
+        self._ticking = [lane for lane in self.lanes if type(lane.strategy).on_tick is not None and not lane.follows]
         if self._ticking:
             self.core.set_callback(self._on_tick)
         if not 0 <= portfolio.starting < self._most_money:
@@ -247,8 +248,11 @@ class Kernel:
             declared = self.core.event_stop == _core.DECLARED
             account_stop = declared and self.lanes[self.core.event_lane].account_stop
             return Reason.ACCOUNT_STOP if account_stop else STOP_REASONS[self.core.event_stop]
+        lane = self.lanes[self.core.event_lane]
         if event == _core.TIME:
-            return self.lanes[self.core.event_lane].deadline_reason
+            return lane.deadline_reason
+        if event == _core.WHEN and lane.stop_when_column >= 0:
+            return Reason.STOP if self.core.value(lane.instrument, lane.stop_when_column) else Reason.WHEN
         return EXIT_REASONS[event]
 
     # ------------------------------------------------------------ days and sessions
@@ -288,7 +292,9 @@ class Kernel:
                 core.restart_windows(instrument)
             self._tell_session(ts_ns)
             if session < 0:
-                self._desk.flatten(Reason.SESSION)
+                self._desk.close_session()
+            else:
+                self._desk.open_session(ts_ns)
         elif self._calendar.is_always and ts_ns % DAY_NS == 0:
             self._tell_session(ts_ns)
         if Happens.FLATTEN in self._schedule.happens_at(ts_ns):

@@ -13,7 +13,20 @@ from engine.errors import ConfigError
 from engine.graph.compiler import CompiledRule
 from engine.language.entries import EntryPlan
 from engine.language.exits import ExitPlan, Level
-from engine.model import LONG, MARKET, MAX_PRICE_TICKS, Instrument, OrderType, Reason, Side, TickBlock, TimeInForce
+from engine.language.hedge import HedgePlan
+from engine.model import (
+    LONG,
+    MARKET,
+    MAX_PRICE_TICKS,
+    NO_PRICE,
+    Instrument,
+    OrderType,
+    Reason,
+    Side,
+    Signal,
+    TickBlock,
+    TimeInForce,
+)
 from engine.quantities import format_duration
 from engine.rules import Condition, RuleError
 from engine.sessions.trading_calendar import DAY_NS
@@ -43,6 +56,7 @@ class Lane:
     entry_plan: EntryPlan = AT_ONCE
     entry_column: int | None = None  # of the price at which the entry waits, in ticks, where that is an expression
     when_column: int = -1  # of the condition that closes; -1 for none
+    stop_when_column: int = -1  # of that part of it that counts as a stop; -1 for none
     cooldown_left: int = 0
     in_position: bool = False
     stop_ticks: int = 0
@@ -53,9 +67,19 @@ class Lane:
     distances: Mapping[str, Fraction] = field(default_factory=dict)  # measured when the signal was taken, in ticks
     entry: Order | None = None  # at or on its way to the venue
     exit: Order | None = None  # that closes the whole position
+    side: int = 0  # of the position that is open or was last
+    asleep: bool = False  # the market is closed, and the position is held over it (engine.trading.nights)
+    slept: bool = False  # it has been, and the instrument is not known to have traded since
+    due: Reason | None = None  # why it is left at the opening
     takes: list[Take] = field(default_factory=list)  # the position's targets that are still to come
     gate: int = -1  # the column of what must hold when it enters; -1: nothing
     failed: bool = False  # the strategy's own code raised: it is asked nothing more
+    partner: Lane | None = field(default=None, repr=False, compare=False)  # the other leg (engine.trading.legs)
+    follows: bool = False  # the partner leads: this lane has no rule of its own
+    hedge: HedgePlan | None = None  # of the one that leads
+    hedge_column: int = -1  # of the hedge's ratio where that is measured
+    pair: int = 0  # of the legs that are open or were last: the id of the order that entered the leading one
+    earned: int = 0  # by a leg that is closed, until the other is
 
     @property
     def order(self) -> Order | None:
@@ -63,9 +87,14 @@ class Lane:
         return self.exit or self.entry
 
     @property
-    def is_free(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether nothing of the lane is open, and nothing at or on its way to the venue."""
         return not (self.in_position or self.entry or self.exit or self.takes)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it may enter: it is idle, and its other leg, too."""
+        return self.is_idle and (self.partner is None or self.partner.is_idle)
 
 
 @dataclass(slots=True)
@@ -208,6 +237,16 @@ def entry_terms(
     if not all(0 < price <= MAX_PRICE_TICKS for price in (limit or 1, trigger or 1)) or not (limit or trigger):
         return None
     return Terms(plan.kind, limit, trigger, plan.time_in_force, expires_ns, plan.post_only)
+
+
+def signal_terms(signal: Signal, ts_ns: int) -> Terms:
+    """What a signal that brings its own entry asks of the venue."""
+    assert signal.order is not None, "it says how it enters"
+    kind, waits = signal.order, TimeInForce.GTD if signal.good_for_ns else TimeInForce.GTC
+    expires_ns = ts_ns + signal.good_for_ns if signal.good_for_ns else 0
+    limit = signal.entry_ticks if kind in (OrderType.LIMIT, OrderType.STOP_LIMIT) else NO_PRICE
+    trigger = {OrderType.STOP: signal.entry_ticks, OrderType.STOP_LIMIT: signal.trigger_ticks}.get(kind, NO_PRICE)
+    return Terms(kind, limit, trigger, waits, expires_ns, signal.post_only)
 
 
 def moved(price: int | Fraction, ratio: Fraction, direction: int) -> int:

@@ -16,6 +16,7 @@ from engine.model import TIME, Reason, Side
 from engine.ports import Fill, Journal
 from engine.sessions.trading_calendar import Calendar
 from engine.trading.lanes import Lane, exit_bounds, management, outward, takes_of
+from engine.trading.legs import result_of
 
 
 class Positions:
@@ -39,11 +40,12 @@ class Positions:
         side, index, price = order.side, lane.instrument, fill.price_ticks
         grows = lane.in_position
         self._book(index, side * lots, fill)
-        self._portfolio.open(
+        position = self._portfolio.open(
             lane.number, index, side, lots, ts_ns, price, fill.reference_ticks, fill.slippage, fill.fee
         )
-        lane.in_position = True
+        position.pair, lane.in_position = lane.pair, True
         if not grows:
+            lane.side, lane.slept = int(side), False
             self._watch(lane, side, price, ts_ns)
 
     def _watch(self, lane: Lane, side: Side, price: int | Fraction, ts_ns: int) -> None:
@@ -109,7 +111,10 @@ class Positions:
         trade = self._portfolio.trades[-1]
         lane.in_position = False
         self.closed_on[index] = self._core.event_record_number
-        self._risk.ledger.closed(trade.net_units)
-        if trade.net_units < 0:
-            lane.cooldown_left = lane.strategy.parameters["cooldown_signals"].value
+        ended = result_of(lane, trade.net_units)
+        if ended is not None:
+            entrant, net_units = ended
+            self._risk.ledger.closed(net_units)
+            if net_units < 0:
+                entrant.cooldown_left = entrant.strategy.parameters["cooldown_signals"].value
         self._journal.append(PositionClosed(ts_ns, lane.number, reason, trade.gross_units, trade.net_units))

@@ -37,6 +37,7 @@ REASONS = {
     "RISK": "risk limit",
     "RISK_SL": "account's stop",
     "EOD": "before the close",
+    "LEG": "other leg of the pair closed",
     "SESSION": "session ended",
     "MANUAL": "by hand",
     "END": "data ended",
