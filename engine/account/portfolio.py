@@ -286,7 +286,7 @@ class Portfolio:
 
     def _trade(self, lane: int, position: Position) -> Trade:
         legs = position.legs
-        gross, spread, slippage, fees, borrow = map(sum, zip(*[leg.amounts for leg in legs], strict=True))
+        gross, spread, slippage, fees, borrow = together(legs)
         return Trade(
             self.instruments[position.instrument],
             position.side,
@@ -309,12 +309,19 @@ class Portfolio:
         )
 
 
+def together(legs: Sequence[Leg]) -> tuple[int, ...]:
+    """The amounts of all legs added up, in the order of a leg's fields."""
+    if len(legs) == 1:
+        return legs[0].amounts
+    return tuple(map(sum, zip(*[leg.amounts for leg in legs], strict=True)))
+
+
 def average_price(legs: Sequence[Leg]) -> int | Fraction:
     """The average price of exit fills, weighted by lots; the price itself where there is one."""
     if len(legs) == 1:
         return legs[0].price_ticks
-    average = Fraction(sum(leg.price_ticks * leg.lots for leg in legs), sum(leg.lots for leg in legs))
-    return average.numerator if average.denominator == 1 else average
+    value, lots = sum([leg.price_ticks * leg.lots for leg in legs]), sum([leg.lots for leg in legs])
+    return Fraction(value, lots) if value % lots else value // lots
 
 
 def exact_money(units: int, scale: int) -> Decimal:

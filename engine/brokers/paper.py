@@ -56,6 +56,7 @@ class PaperBroker:
         self._units = portfolio.units
         rung = LADDER[model.fills]
         self._touch, self.resting_model, self.wants_worst_quote = rung.crosses, rung.resting, rung.worst_quote
+        self._at_last = not rung.crosses or model.spread is not None  # spreads are measured from the last trade
         self.may_short = model.shorting
         self._costless = not model.slippage_bps and not model.fee.bps and not model.fee.per_unit
         self._half_spreads = [
@@ -80,7 +81,7 @@ class PaperBroker:
 
     def crosses(self, approved: Approved, last_ticks: int, bid_ticks: int, ask_ticks: int) -> bool:
         """Whether the limit is at or beyond the price that a market order would be filled at."""
-        price, _ = self._market_price(approved, last_ticks, bid_ticks, ask_ticks)
+        price = self._market_price(approved, last_ticks, bid_ticks, ask_ticks)
         return price is not None and approved.side * (approved.terms.limit_ticks - price) >= 0
 
     def passive(self, approved: Approved, lots: int) -> Fill:
@@ -90,36 +91,35 @@ class PaperBroker:
 
     def has_price(self, approved: Approved, last_ticks: int, bid_ticks: int, ask_ticks: int) -> bool:
         """Whether there is a price that a market order could be filled at."""
-        price, _ = self._market_price(approved, last_ticks, bid_ticks, ask_ticks)
+        price = self._market_price(approved, last_ticks, bid_ticks, ask_ticks)
         return price is not None and (price > 0 or approved.reason is not None)
 
     def fill(self, approved: Approved, lots: int, last_ticks: int, bid_ticks: int, ask_ticks: int) -> Fill | None:
         """Fill a market order against the market as it stands; None when there is no price to fill at."""
-        price, reference = self._market_price(approved, last_ticks, bid_ticks, ask_ticks)
+        price = self._market_price(approved, last_ticks, bid_ticks, ask_ticks)
         if price is None:
             return None
         if price <= 0:
             if approved.reason is None:
                 return None
             price = 0  # an assumed spread wider than the price: what must be sold is sold for nothing
+        reference = last_ticks if self._at_last or approved.reason is END else middle(bid_ticks, ask_ticks)
         if self._costless:
             return Fill(price, reference, 0, 0)
         instrument = approved.instrument
         value = price * lots * self._units[instrument]
         return Fill(price, reference, self._slippage.of(value, lots), self._fees[instrument].of(value, lots))
 
-    def _market_price(
-        self, order: Order, last_ticks: int, bid_ticks: int, ask_ticks: int
-    ) -> tuple[int | Fraction | None, int | Fraction]:
-        """What a market order is filled at, None where there is no quote, and what its spread is measured from."""
+    def _market_price(self, order: Order, last_ticks: int, bid_ticks: int, ask_ticks: int) -> int | Fraction | None:
+        """What a market order is filled at; None where there is no quote."""
         if not self._touch or order.reason is END:  # what the end of the data cuts off is valued, not traded
-            return last_ticks, last_ticks
+            return last_ticks
         half = self._half_spreads[order.instrument]
         if half is not None:
-            return whole(last_ticks + order.side * half), last_ticks
+            return whole(last_ticks + order.side * half)
         if bid_ticks and ask_ticks:
-            return ask_ticks if order.side > 0 else bid_ticks, middle(bid_ticks, ask_ticks)
-        return None, last_ticks
+            return ask_ticks if order.side > 0 else bid_ticks
+        return None
 
     def _rates(self, fee: Fee) -> list[Rate]:
         """What a fee is on each instrument."""
