@@ -83,17 +83,15 @@ class Position:
 
     def take_costs(self, lots: int) -> tuple[int, int, int]:
         """Take spread, slippage and fees of the entry's lots that are closed: of the last ones all that is left."""
-        costs = self.spread, self.slippage, self.fees
-        if lots != self.lots:
-            costs = (
-                quotient(self.spread * lots, self.lots),
-                quotient(self.slippage * lots, self.lots),
-                quotient(self.fees * lots, self.lots),
-            )
-        self.spread -= costs[0]
-        self.slippage -= costs[1]
-        self.fees -= costs[2]
-        return costs
+        spread, slippage, fees, of = self.spread, self.slippage, self.fees, self.lots
+        if lots != of:
+            spread = quotient(spread * lots, of) if spread else 0
+            slippage = quotient(slippage * lots, of) if slippage else 0
+            fees = quotient(fees * lots, of) if fees else 0
+        self.spread -= spread
+        self.slippage -= slippage
+        self.fees -= fees
+        return spread, slippage, fees
 
 
 class Trade(NamedTuple):

@@ -192,8 +192,8 @@ FAULTS = (
     Fault(
         "a loss of exactly the day's limit is let pass",
         "engine/account/risk.py",
-        "equity <= floor_units",
-        "equity < floor_units",
+        "market.equity <= self.floor",
+        "market.equity < self.floor",
         (RISK,),
     ),
     Fault(
