@@ -221,20 +221,20 @@ class Portfolio:
     ) -> Position:
         """Open a lane's position by an entry fill, or add to the one that earlier fills of the order have opened."""
         spread = rounded((fill_ticks - reference) * side * lots * self.units[instrument])
-        self._held[instrument] += side * lots
         position = self.positions.get(lane)
         if position is None:
             position = Position(instrument, side, lots, lots, ts_ns, fill_ticks, reference, spread, slippage, fee)
             self.positions[lane] = position
-            return position
-        assert (position.side, position.entry_ticks, position.entry_reference) == (side, fill_ticks, reference), (
-            "an entry is filled in parts at its limit only"
-        )
-        position.lots += lots
-        position.entered += lots
-        position.spread += spread
-        position.slippage += slippage
-        position.fees += fee
+        else:
+            assert (position.side, position.entry_ticks, position.entry_reference) == (side, fill_ticks, reference), (
+                "an entry is filled in parts at its limit only"
+            )
+            position.lots += lots
+            position.entered += lots
+            position.spread += spread
+            position.slippage += slippage
+            position.fees += fee
+        self._held[instrument] += side * lots
         return position
 
     def close(
