@@ -10,18 +10,20 @@ from engine.account.risk import Exits, RiskGate
 from engine.model import Side, Signal
 from engine.quantities import parse_number
 from engine.sizing import Occasion, lots_of
-from engine.trading.lanes import NEVER_ABOVE, NEVER_BELOW, Lane, bounded, exit_bounds
+from engine.trading.lanes import NEVER_ABOVE, NEVER_BELOW, Lane, bounded, exit_bounds, takes_of
 
 
 def foreseen_exits(lane: Lane, side: Side, entry_ticks: int, signal: Signal | None, risk: RiskGate) -> Exits:
     """Stop and target of an entry at this price: the signal's own, else those declared.
 
-    The stop is never wider than the account allows.
+    The stop is never wider than the account allows. Of several targets it is the nearest.
     """
     stop, target = exit_bounds(lane.plan, side, entry_ticks, lane.distances)
     if signal is not None:
         stop, target = bounded(signal.stop_ticks) or stop, bounded(signal.target_ticks) or target
     stop, _ = risk.tighter_stop(side, entry_ticks, stop)
+    if lane.plan.levels and (signal is None or not signal.target_ticks):
+        target = takes_of(lane.plan, side, entry_ticks, stop, lane.distances)[0].price_ticks
     return Exits(_reachable(stop), _reachable(target))
 
 

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from engine.account.orders import Order
-from engine.model import Side
+from engine.account.orders import Order, OrderError
+from engine.model import Reason, Side
 
 SECOND_NS = 1_000_000_000
 
 PDT_WINDOW_DAYS = 5
 """The legacy rule counts day trades of the last five trading days, today included."""
+
+STOPS = (Reason.STOP, Reason.DECAYED, Reason.EVEN, Reason.TRAILING, Reason.ACCOUNT_STOP)
+"""Exits that are a stop, whether it has moved or not."""
 
 
 @dataclass(slots=True)
@@ -25,8 +28,8 @@ class Held:
     instrument: int
     side: Side
     lots: int
-    day: int  # number of the trading day on which it was opened
-    day_trade: bool = False  # it has been reduced on the day it was opened
+    day: int  # number of the trading day on which lots were last added
+    day_trade: bool = False  # it has been reduced on that day
 
 
 class Ledger:
@@ -42,7 +45,8 @@ class Ledger:
         self.working: dict[int, Order] = {}  # by order id: sent, neither filled nor cancelled
         self.left: dict[int, int] = {}  # lots of a working order that are not filled
         self.entries_today = 0  # with at least one fill
-        self.losses_in_row = 0
+        self.unfilled_today = 0  # entries that ended without one
+        self.losses_in_row = self.stops_in_row = 0
         self.day = 0
         self.day_trades: deque[int] = deque()  # numbers of the days on which one was made
         self._sent_ns: deque[int] = deque()
@@ -53,7 +57,7 @@ class Ledger:
     def start_day(self, number: int) -> None:
         """A trading day begins; ``number`` counts trading days."""
         self.day = number
-        self.entries_today = self.losses_in_row = 0
+        self.entries_today = self.unfilled_today = self.losses_in_row = self.stops_in_row = 0
         self._forget_day_trades()
 
     def sent(self, order: Order) -> None:
@@ -76,10 +80,11 @@ class Ledger:
         """A working order was filled, in whole or in part.
 
         Raises:
-            AssertionError: it is not working, or more was filled than was ordered.
+            OrderError: more was filled than was sent, or more closed than was held.
         """
         left = self.left[order.order_id] - lots
-        assert left >= 0, f"order {order.order_id} was filled beyond its {order.lots} lots"
+        if left < 0:
+            raise OrderError(f"order {order.order_id} was filled by {-left} lots beyond what was sent")
         if order.reason is None:
             self._opened(order, lots)
         else:
@@ -89,16 +94,25 @@ class Ledger:
             self._done(order)
 
     def resized(self, order: Order) -> None:
-        """A working order is now for more lots, or fewer."""
+        """A working exit is now for more lots, or fewer. An entry is what was approved.
+
+        Raises:
+            OrderError: it is an entry.
+        """
+        if order.reason is None:
+            raise OrderError(f"order {order.order_id} is an entry, which stays as it was approved")
         self.left[order.order_id] = order.left
 
     def cancelled(self, order: Order) -> None:
         """What is left of a working order will not be filled any more."""
+        if order.reason is None and self.left[order.order_id] == order.lots:
+            self.unfilled_today += 1
         self._done(order)
 
-    def closed(self, net_units: int) -> None:
-        """A round trip ended with this result."""
+    def closed(self, net_units: int, reason: Reason) -> None:
+        """A round trip ended with this result, and for this reason."""
         self.losses_in_row = self.losses_in_row + 1 if net_units < 0 else 0
+        self.stops_in_row = self.stops_in_row + 1 if reason in STOPS else 0
 
     def _done(self, order: Order) -> None:
         del self.working[order.order_id], self.left[order.order_id]
@@ -111,11 +125,14 @@ class Ledger:
             self.held[order.lane] = Held(order.instrument, order.side, lots, self.day)
         else:
             held.lots += lots
+            if held.day != self.day:  # what is bought today and sold today is a day trade, whatever was held before
+                held.day, held.day_trade = self.day, False
 
     def _reduced(self, lane: int, lots: int) -> None:
-        held = self.held[lane]
+        held = self.held.get(lane)
+        if held is None or held.lots < lots:
+            raise OrderError(f"lane {lane} closed {lots} lots and held {0 if held is None else held.lots}")
         held.lots -= lots
-        assert held.lots >= 0, f"lane {lane} sold more than it held"
         if held.day == self.day and not held.day_trade:
             held.day_trade = True
             self.day_trades.append(self.day)
@@ -164,9 +181,16 @@ class Ledger:
 
     def trades_today(self) -> int:
         """Entries of today: those filled, and those on their way."""
+        return self.entries_today + self._unfilled_yet()
+
+    def could_end_unfilled(self) -> int:
+        """Entries of today that ended without a fill, and those on their way that may."""
+        return self.unfilled_today + self._unfilled_yet()
+
+    def _unfilled_yet(self) -> int:
         if self.is_idle:
-            return self.entries_today
-        return self.entries_today + sum(self.left[order.order_id] == order.lots for order in self.entering())
+            return 0
+        return sum(self.left[order.order_id] == order.lots for order in self.entering())
 
     def sent_within_second(self, ts_ns: int) -> int:
         """Orders sent in ``(ts_ns - 1 s, ts_ns]``."""
@@ -183,7 +207,7 @@ class Ledger:
         """Day trades in the window, and those that positions of today and entries on their way may become."""
         self._forget_day_trades()
         lanes = {lane for lane, held in self.held.items() if held.day == self.day and not held.day_trade}
-        lanes |= {order.lane for order in self.entering() if order.lane not in self.held}
+        lanes |= {o.lane for o in self.entering() if (held := self.held.get(o.lane)) is None or held.day != self.day}
         return len(self.day_trades) + len(lanes)
 
     def _forget_before(self, ts_ns: int) -> None:

@@ -30,6 +30,9 @@ OFF = "off"
 FINEST_DRAWDOWN = 1 << 24
 """A drawdown limit is a quotient of whole numbers below this: with it the core's 128 bits do not overflow."""
 
+SHORTEST_BAR_NS, LONGEST_BAR_NS = 1_000_000_000, 86_400_000_000_000
+"""Bars by time that can be built."""
+
 PDT_POLICIES = ("legacy", "intraday_margin")
 
 
@@ -44,6 +47,7 @@ class RiskLimits:
     daily_loss_money: Fraction | None = None
     max_drawdown: Fraction | None = None
     max_losses_in_row: int | None = None
+    max_stops_in_row: int | None = None
     max_trades_per_day: int | None = None
     pdt: str | None = None
     positions_per_symbol: int | None = 1
@@ -52,10 +56,14 @@ class RiskLimits:
     position_capital_fraction: Fraction | None = None
     max_total_capital_fraction: Fraction | None = None
     max_leverage: Fraction | None = None
+    liquidation_buffer: Fraction | None = None
+    liquidation_bar: int | None = None
+    maintenance_margin: Fraction | None = None
     max_order_units: Fraction | None = None
     max_order_value: Fraction | None = None
     max_open_orders: int | None = None
     max_orders_per_second: int | None = None
+    max_cancel_ratio: Fraction | None = None
     duplicate_window: int | None = None
     price_collar: Fraction | None = None
     min_reward_risk: Fraction | None = None
@@ -121,6 +129,12 @@ class Limit:
             value = int(value)
         if self.name == "max_drawdown":
             _check_drawdown(value, place)
+        if self.name == "maintenance_margin" and value > 1:
+            raise ConfigError(
+                f"a margin of {float(value):.0%} is more than everything", where=place, fix="such as 0.5%"
+            )
+        if self.name == "liquidation_bar" and value and not SHORTEST_BAR_NS <= value <= LONGEST_BAR_NS:
+            raise ConfigError(f"bars of {text} cannot be built", where=place, fix="between 1s and 24h")
         return value or None
 
     def written(self, value: Any) -> str:
@@ -143,6 +157,10 @@ def _check_drawdown(value: Fraction, where: str) -> None:
 
 
 NO_ENTRY = "no entry"
+
+LEASTS = ("min_reward_risk", "duplicate_window", "liquidation_buffer", "liquidation_bar", "maintenance_margin")
+"""What is stricter the larger it is."""
+
 LIMITS = (
     Limit(
         "daily_loss_limit",
@@ -174,6 +192,14 @@ LIMITS = (
         "trades",
         Refusal.LOSSES_IN_ROW,
         "losing trades one after the other on one day",
+        "no entry until the next day",
+    ),
+    Limit(
+        "max_stops_in_row",
+        Measure.COUNT,
+        "trades",
+        Refusal.STOPS_IN_ROW,
+        "positions stopped out one after the other on one day, whatever the stop and its result",
         "no entry until the next day",
     ),
     Limit(
@@ -241,6 +267,30 @@ LIMITS = (
         NO_ENTRY,
     ),
     Limit(
+        "liquidation_buffer",
+        Measure.NUMBER,
+        "average true ranges (14)",
+        Refusal.LIQUIDATION,
+        "distance from the price that an entry would pay to that at which its position is liquidated, at the least",
+        NO_ENTRY,
+    ),
+    Limit(
+        "liquidation_bar",
+        Measure.DURATION,
+        "time",
+        None,
+        "bars of liquidation_buffer's average true range; off: a minute",
+        "",
+    ),
+    Limit(
+        "maintenance_margin",
+        Measure.RATIO,
+        "of the value held",
+        None,
+        "equity at which liquidation_buffer takes positions to be liquidated; off: none is left",
+        "",
+    ),
+    Limit(
         "max_order_units",
         Measure.UNITS,
         "shares, contracts or coins",
@@ -264,6 +314,14 @@ LIMITS = (
         Refusal.ORDER_RATE,
         "orders sent within any second, exits included",
         NO_ENTRY,
+    ),
+    Limit(
+        "max_cancel_ratio",
+        Measure.NUMBER,
+        "unfilled to filled",
+        Refusal.CANCEL_RATIO,
+        "entries of a day that ended unfilled, those on their way included, against those filled, or one",
+        "no entry until more are filled, or the next day",
     ),
     Limit(
         "duplicate_window",
@@ -353,12 +411,13 @@ PROFILES = MappingProxyType(
             ),
             Profile(
                 "guarded",
-                "every limit on, at careful values: to start an account with",
+                "every limit on but what is for margin, at careful values: to start an account with",
                 RiskLimits(
                     daily_loss_limit=Fraction(1, 50),
                     daily_loss_money=Fraction(200),
                     max_drawdown=Fraction(1, 20),
                     max_losses_in_row=5,
+                    max_stops_in_row=5,
                     max_trades_per_day=20,
                     pdt="legacy",
                     max_position_units=Fraction(100),
@@ -370,6 +429,7 @@ PROFILES = MappingProxyType(
                     max_order_value=Fraction(2_000),
                     max_open_orders=10,
                     max_orders_per_second=5,
+                    max_cancel_ratio=Fraction(10),
                     duplicate_window=1_000_000_000,
                     price_collar=Fraction(1, 50),
                     min_reward_risk=Fraction(1),
@@ -414,7 +474,7 @@ def tightest(several: Iterable[RiskLimits]) -> RiskLimits:
         values = [value for limits in found if (value := getattr(limits, each.name)) is not None]
         if each.name == "pdt":
             strict[each.name] = next((policy for policy in PDT_POLICIES if policy in values), None)
-        elif each.name in ("min_reward_risk", "duplicate_window"):
+        elif each.name in LEASTS:
             strict[each.name] = max(values, default=None)
         else:
             strict[each.name] = min(values, default=None)

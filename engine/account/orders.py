@@ -83,7 +83,7 @@ FINAL = (OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED, OrderState
 
 
 class OrderError(Exception):
-    """The venue said what cannot be: more lots than were sent, or a fill of an order that it had rejected."""
+    """What cannot be: more lots filled than were sent, or closed than were held, or a fill of a rejected order."""
 
 
 @dataclass(frozen=True, slots=True)

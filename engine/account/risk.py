@@ -7,7 +7,7 @@ until somebody resumes with a reason. Exits always pass: refusing to lower risk 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from fractions import Fraction
 from math import floor
@@ -18,7 +18,10 @@ from engine.account.limits import RiskLimits
 from engine.account.orders import AT_MARKET, Order, Terms
 from engine.account.portfolio import Portfolio
 from engine.events import Refusal
+from engine.indicators import atr
+from engine.language.grammar import Expr, Kind, Quantity
 from engine.model import Side
+from engine.rules import bars
 from engine.trading.lanes import moved
 
 Value = TypeVar("Value")
@@ -37,6 +40,10 @@ MARGIN_EQUITY = 2_000
 
 LONG_MARGIN, SHORT_MARGIN, SHORT_MARGIN_UNIT = Fraction(1, 4), Fraction(3, 10), 5
 """Intraday margin: the maintenance margin of long and short value, and the least of a share sold short, in dollars."""
+
+
+RANGE_LENGTH, RANGE_BAR_NS = 14, 60_000_000_000
+"""Liquidation buffer: how many bars the average true range is over, and how long they are where nobody says."""
 
 
 class Approved(NamedTuple):
@@ -65,6 +72,8 @@ class Market(Protocol):
     def price(self, instrument: int) -> int: ...
 
     def quote(self, instrument: int) -> tuple[int, int]: ...
+
+    def value(self, instrument: int, column: int) -> int | float | None: ...
 
 
 class Exits(NamedTuple):
@@ -95,6 +104,7 @@ class RiskGate:
         self._money: int = 10**portfolio.scale
         self._unit: list[int] = portfolio.units  # money units in one tick and lot, by instrument
         self._market: Market | None = None
+        self._range_columns: Sequence[int] = ()
         self.day_start = portfolio.starting
         self.floor = self._floor()
         self.day_halted = False
@@ -104,9 +114,16 @@ class RiskGate:
         self.errors = 0
         self._checks = self._limits_on()
 
-    def watch(self, market: Market) -> None:
-        """Judge by this market from now on."""
-        self._market = market
+    def watch(self, market: Market, range_columns: Sequence[int] = ()) -> None:
+        """Judge by this market from now on; ``range_columns`` holds the column of ``range`` by instrument."""
+        self._market, self._range_columns = market, range_columns
+
+    @property
+    def range(self) -> Expr | None:
+        """The average true range that is to be watched on every instrument; None: no limit asks for it."""
+        if self.limits.liquidation_buffer is None:
+            return None
+        return atr(bars(Quantity(Kind.DURATION, self.limits.liquidation_bar or RANGE_BAR_NS)), RANGE_LENGTH)
 
     # ------------------------------------------------------------ the day's loss
 
@@ -235,6 +252,8 @@ class RiskGate:
         """The checks of single orders whose limit is on, each with its limit in the whole numbers that it compares."""
         limits, lots, money, ratio = self.limits, self._in_lots, self._in_money, Fraction.as_integer_ratio
         every: list[tuple[Any, Callable[[Any], Any], Check, Refusal]] = [
+            (limits.max_stops_in_row, int, self._keeps_stops, Refusal.STOPS_IN_ROW),
+            (limits.max_cancel_ratio, ratio, self._keeps_cancels, Refusal.CANCEL_RATIO),
             (limits.max_orders_per_second, int, self._keeps_rate, Refusal.ORDER_RATE),
             (limits.duplicate_window, int, self._is_new, Refusal.DUPLICATE),
             (limits.max_order_units, lots, self._keeps_order_units, Refusal.ORDER_UNITS),
@@ -244,6 +263,7 @@ class RiskGate:
             (limits.position_capital_fraction, ratio, self._keeps_position_capital, Refusal.POSITION_CAPITAL),
             (limits.max_total_capital_fraction, ratio, self._keeps_exposure, Refusal.TOTAL_CAPITAL),
             (limits.max_leverage, ratio, self._keeps_exposure, Refusal.LEVERAGE),
+            (limits.liquidation_buffer, Fraction, self._keeps_from_liquidation, Refusal.LIQUIDATION),
             (limits.price_collar, ratio, self._keeps_collar, Refusal.PRICE_COLLAR),
             (limits.min_reward_risk, ratio, self._keeps_reward_risk, Refusal.REWARD_RISK),
             (limits.pdt == "intraday_margin" or None, bool, self._keeps_margin, Refusal.PDT),
@@ -261,6 +281,13 @@ class RiskGate:
     # ------------------------------------------------------------ single limits
     # Each is given its limit in whole numbers, a ratio as numerator and denominator: what is compared is multiplied by
     # the denominator, which is exact and far faster than fractions.
+
+    def _keeps_stops(self, most: int, _order: Order, _price: int, _: Exits) -> bool:
+        return self.ledger.stops_in_row < most
+
+    def _keeps_cancels(self, most: tuple[int, int], _order: Order, _price: int, _: Exits) -> bool:
+        ledger = self.ledger
+        return (ledger.could_end_unfilled() + 1) * most[1] <= most[0] * max(1, ledger.entries_today)
 
     def _keeps_rate(self, most: int, order: Order, _price: int, _: Exits) -> bool:
         return self.ledger.sent_within_second(order.decided_ns) < most
@@ -286,6 +313,21 @@ class RiskGate:
 
     def _keeps_exposure(self, most: tuple[int, int], order: Order, price: int, _: Exits) -> bool:
         return self._exposure_with(order, price) * most[1] <= most[0] * self._equity
+
+    def _keeps_from_liquidation(self, least: Fraction, order: Order, price: int, _: Exits) -> bool:
+        """The price may move against the position by so many ranges before the equity is the maintenance margin.
+
+        After a move of ``d`` ticks ``equity - lots*unit*d`` is left, and ``margin * (value - side*lots*unit*d)`` asked
+        for, ``value`` being that of everything held: of one position, at the price that brokers and futures exchanges
+        publish, ``price * (1 - side/leverage) / (1 - side*margin)``.
+        """
+        found = known(self._market).value(order.instrument, self._range_columns[order.instrument])
+        if found is None or found != found:
+            return False
+        margin = self.limits.maintenance_margin or 0
+        left = self._equity - margin * self._exposure_with(order, price)
+        per_tick = self._lots_with(order) * self._unit[order.instrument] * (1 - order.side * margin)
+        return left >= least * Fraction(found) * per_tick
 
     def _keeps_collar(self, most: tuple[int, int], order: Order, price: int, _: Exits) -> bool:
         last = known(self._market).price(order.instrument)

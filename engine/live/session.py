@@ -262,12 +262,14 @@ class PaperSession:
     def _failed(self, error: Exception) -> None:
         """Working on a block failed in a way that nobody foresaw: go on, unless it is one time too many in a row.
 
+        What does not add up is too many the first time: the kernel has halted then.
+
         Raises:
             Exception: the error, once everything has been closed for it.
         """
         log.error("engine error", exc_info=error)
         self._process(EngineFault(self._now_ns(), type(error).__name__))
-        if self.kernel.risk.halted is Refusal.ERRORS:
+        if self.kernel.risk.halted in (Refusal.ERRORS, Refusal.CONSERVATION):
             raise error
 
     def _feed_changed(self, batch: FeedBatch) -> None:

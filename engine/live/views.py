@@ -45,6 +45,7 @@ STANDINGS = {
     Refusal.HALTED: "halted",
     Refusal.DRAWDOWN: "halted: drawdown limit",
     Refusal.ERRORS: "halted: three engine errors in a row",
+    Refusal.CONSERVATION: "halted: orders, fills and positions do not add up",
     Refusal.DAILY_LOSS: "daily loss limit",
     Refusal.PAUSED: "paused",
 }

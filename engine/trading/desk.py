@@ -277,7 +277,7 @@ class Desk:
             self.halt(Refusal.DRAWDOWN, Reason.RISK, self._core.event_ts_ns)
         else:
             self._risk.day_halted = True
-            self._tell_limits()
+            self._core.set_account(self._core.equity, self._risk.live_floor)
             self._journal.append(TradingHalted(self._core.event_ts_ns, Refusal.DAILY_LOSS))
             self.flatten(Reason.RISK)
 
@@ -297,10 +297,12 @@ class Desk:
                 self._dispatch.cancel(lane.entry, Refusal.PAUSED)
 
     def resume(self, ts_ns: int, reason: str) -> None:
-        """End a pause, and with a reason a halt: the drawdown is then counted from here."""
+        """End a pause, and with a reason a halt: only then the drawdown is counted from here."""
+        halted = self._risk.halted is not None
         if self._risk.resume(reason):
             self._journal.append(TradingResumed(ts_ns, reason))
-            self._tell_limits()
+            if halted:
+                self._tell_limits()
 
     def start_day(self, number: int) -> None:
         """A trading day begins: its loss is counted from here."""
@@ -308,7 +310,7 @@ class Desk:
         self._core.set_account(self._core.equity, self._risk.live_floor)
 
     def _tell_limits(self) -> None:
-        """Tell the core at which equity to say so."""
+        """Tell the core at which equity to say so; a drawdown is counted from here."""
         self._core.set_account(self._core.equity, self._risk.live_floor)
         self._core.limit_drawdown(*self._risk.live_drawdown)
 

@@ -105,6 +105,8 @@ class Dispatch:
 
     def cancel(self, order: Order, reason: str) -> None:
         """Call an order back: one on its way at once, one at the venue once the cancel gets there."""
+        if order.is_done:
+            return  # a fault has left it where it was: nothing of it is at the venue
         ts_ns, sent = self._core.event_ts_ns, self._sent[order.order_id]
         if sent.ending and reason != Reason.END:
             return

@@ -14,7 +14,7 @@ from engine.errors import ConfigError, nearest
 from engine.graph.compiler import CompiledRule, Compiler
 from engine.graph.nodes import Parameters
 from engine.language.exits import ExitPlan
-from engine.language.grammar import Part, RuleError
+from engine.language.grammar import Expr, Part, RuleError
 from engine.model import MAX_PRICE_TICKS, MAX_SIZE_LOTS
 from engine.strategy import Strategy
 from engine.trading.lanes import Assignment, Lane
@@ -136,6 +136,11 @@ def watch(name: str, part: Part, compilers: Sequence[Compiler], parameters: Para
     except RuleError as error:
         place = f"{name}: {error.where}" if error.where else name
         raise RuleError(error.what, where=place, fix=error.fix) from None
+
+
+def ranges_of(expr: Expr, compilers: Sequence[Compiler]) -> list[int]:
+    """The column of the range that risk measures by, on every instrument."""
+    return [compiler.distance(expr, {}) for compiler in compilers]
 
 
 def add_lanes(core: _core.Core, fitted: Fitted, portfolio: Portfolio, most_money: int) -> list[Lane]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from engine import _core
+from engine.account.orders import OrderError
 from engine.account.portfolio import Portfolio, Trade
 from engine.account.risk import RiskGate
 from engine.custom import callers_of, fault_of
@@ -35,7 +36,7 @@ from engine.sessions.rules import Happens, SessionRules, schedule
 from engine.sessions.trading_calendar import DAY_NS, Calendar
 from engine.strategy import Tick, call
 from engine.trading.desk import Desk
-from engine.trading.fitting import MAX_MONEY, add_lanes, fit, watch
+from engine.trading.fitting import MAX_MONEY, add_lanes, fit, ranges_of, watch
 from engine.trading.lanes import Assignment, Lane, Moment, check_bars
 from engine.trading.positions import Positions
 
@@ -109,6 +110,7 @@ class Kernel:
         self.columns = {
             name: watch(name, part, self.compilers, parameters or {}) for name, part in (watched or {}).items()
         }
+        ranges = [] if risk.range is None else ranges_of(risk.range, self.compilers)
         self.core = _core.Core([compiler.program for compiler in self.compilers])
         positions = Positions(self.core, calendar, portfolio, risk, journal)
         self._desk = Desk(self.core, self.lanes, calendar, positions, portfolio, risk, broker, journal)
@@ -127,7 +129,7 @@ class Kernel:
             )
         self.core.set_account(portfolio.starting, risk.live_floor)
         self.core.limit_drawdown(*risk.live_drawdown)
-        risk.watch(self.core)
+        risk.watch(self.core, ranges)
 
     @property
     def _most_money(self) -> int:
@@ -146,7 +148,24 @@ class Kernel:
         Raises:
             ConfigError: a strategy's own code failed. The input has been worked through all the same: positions are
                 still watched, the failed strategy is asked nothing more, and the next input may be a flatten.
+            OrderError: orders, fills and positions do not add up. Everything has been closed and trading is halted.
         """
+        try:
+            self._take(event)
+        except OrderError:
+            self._stop_at_once()
+            raise
+        self._tell_faults()
+
+    def _stop_at_once(self) -> None:
+        """The books are wrong, and nobody knows since when: close what there is and open nothing more.
+
+        What is left of the input is worked through, so that exits on their way arrive.
+        """
+        self._desk.halt(Refusal.CONSERVATION, Reason.RISK, self.core.event_ts_ns)
+        self._run(self.core.advance())
+
+    def _take(self, event: Input) -> None:
         if isinstance(event, TickBlock):
             self._ticks(event)
             self.risk.errors = 0  # only errors in a row are too many
@@ -164,7 +183,6 @@ class Kernel:
             self._fault(event)
         else:
             self._desk.end()
-        self._tell_faults()
 
     def _tell_faults(self) -> None:
         for caller in self._callers:
@@ -217,7 +235,11 @@ class Kernel:
             self._begin(ts_ns)
         event = self.core.push(instrument, ts_ns, price_ticks, size_lots, bid_ticks, ask_ticks)
         if event:
-            self._run(event)
+            try:
+                self._run(event)
+            except OrderError:
+                self._stop_at_once()
+                raise
         self._tell_faults()
 
     def _run(self, event: int) -> None:

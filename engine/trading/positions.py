@@ -114,7 +114,7 @@ class Positions:
         ended = result_of(lane, trade.net_units)
         if ended is not None:
             entrant, net_units = ended
-            self._risk.ledger.closed(net_units)
+            self._risk.ledger.closed(net_units, reason)
             if net_units < 0:
                 entrant.cooldown_left = entrant.strategy.parameters["cooldown_signals"].value
         self._journal.append(PositionClosed(ts_ns, lane.number, reason, trade.gross_units, trade.net_units))

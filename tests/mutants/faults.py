@@ -300,7 +300,7 @@ FAULTS = (
         "engine/trading/positions.py",
         "- fill.slippage - fill.fee",
         "+ fill.slippage - fill.fee",
-        ("tests/props/test_kernel_account.py",),
+        ("tests/props/test_money.py",),
     ),
     Fault(
         "fees of one side only",
