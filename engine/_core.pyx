@@ -1420,6 +1420,11 @@ cdef class Core:
         return bool(has_fallen(&self.account))
 
     @property
+    def high(self):
+        """The equity that a drawdown limit is counted from: the highest since the limit was set."""
+        return wide_to_int(self.account.high)
+
+    @property
     def peak(self):
         """The highest equity so far."""
         return wide_to_int(self.account.peak)
