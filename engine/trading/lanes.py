@@ -80,6 +80,7 @@ class Lane:
     hedge_column: int = -1  # of the hedge's ratio where that is measured
     pair: int = 0  # of the legs that are open or were last: the id of the order that entered the leading one
     earned: int = 0  # by a leg that is closed, until the other is
+    pair_reason: Reason = Reason.LEG  # why the pair is left, once a leg has been
 
     @property
     def order(self) -> Order | None:

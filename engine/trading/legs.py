@@ -6,7 +6,7 @@ the desk asks here what becomes of the other leg: when one is left, so is the ot
 entry ends without its fill, the other leg is called back, or closed. Alone a leg can only be while an order of the
 other is on its way (latency).
 
-What has to survive a restart beside the lanes' own state: ``Lane.pair`` and ``Lane.earned`` of both.
+What has to survive a restart beside the lanes' own state: ``Lane.pair``, ``Lane.earned`` and ``Lane.pair_reason``.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ def enter_together(lead: Lane, leading: Order, following: Order) -> None:
     assert follower is not None, "called for a lane with another leg"
     lead.entry, follower.entry = leading, following
     lead.pair = follower.pair = leading.order_id
+    lead.pair_reason = follower.pair_reason = Reason.LEG
     follower.stop_ticks = follower.target_ticks = NO_PRICE
 
 
@@ -89,17 +90,19 @@ class Legs:
         return lots
 
 
-def result_of(lane: Lane, net_units: int) -> tuple[Lane, int] | None:
-    """Whose trade has ended with which result, when a lane's has: of a pair once the second leg is closed.
+def result_of(lane: Lane, net_units: int, reason: Reason) -> tuple[Lane, int, Reason] | None:
+    """Whose trade has ended with which result and why, when a lane's has: of a pair once the second leg is closed.
 
     None while the other leg is still open or on its way: then the pair's result is not known.
     """
     partner = lane.partner
     if partner is None:
-        return lane, net_units
+        return lane, net_units, reason
     lane.earned = net_units
+    if reason is not Reason.LEG:
+        lane.pair_reason = partner.pair_reason = reason
     if not partner.is_idle:
         return None
     total = lane.earned + partner.earned
     lane.earned = partner.earned = 0
-    return (partner if lane.follows else lane), total
+    return (partner if lane.follows else lane), total, lane.pair_reason

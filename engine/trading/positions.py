@@ -111,10 +111,10 @@ class Positions:
         trade = self._portfolio.trades[-1]
         lane.in_position = False
         self.closed_on[index] = self._core.event_record_number
-        ended = result_of(lane, trade.net_units)
+        ended = result_of(lane, trade.net_units, reason)
         if ended is not None:
-            entrant, net_units = ended
-            self._risk.ledger.closed(net_units, reason)
+            entrant, net_units, why = ended
+            self._risk.ledger.closed(net_units, why)
             if net_units < 0:
                 entrant.cooldown_left = entrant.strategy.parameters["cooldown_signals"].value
         self._journal.append(PositionClosed(ts_ns, lane.number, reason, trade.gross_units, trade.net_units))
