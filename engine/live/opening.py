@@ -311,5 +311,5 @@ def _carried_line(account: str, carried: Carried) -> str:
 
 def _standing(halted: str) -> str:
     if halted in HALTS:
-        return f"; HALTED ({halted}) until it is resumed with a reason"
+        return f"; HALTED ({halted}), to go on: microburst resume --reason '...'"
     return f"; nothing is opened: {halted}" if halted else ""
