@@ -16,25 +16,35 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
+import structlog
 from rich.console import Console, ConsoleOptions, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from engine.account.limits import RiskLimits, said_limits
 from engine.commands.shared import PIPE_WIDTH, discard_output
 from engine.telemetry_wire import AccountView, FeatureView, FeedView, PositionView, Snapshot, SymbolView, TradeView
+
+if TYPE_CHECKING:
+    from engine.live.opening import Opened
 
 DRAWS_PER_S = 4
 SWITCH_INTERVAL_S = 0.0005
 """While the drawing thread runs, the session gets the interpreter back within half a millisecond."""
 
+URGENT = ("", "yellow", "bold red")
+"""How a limit is shown, by the urgency of its gauge."""
+
 STATUS_EVERY_NS = 1_000_000_000
 """Engine time between two status objects of ``--json``."""
 
 Event = dict[str, object]
+
+log = structlog.get_logger("trades")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +66,19 @@ class TradeEvents:
 
     def __init__(self) -> None:
         self._opened: dict[str, int] = {}  # entry time of the position last announced, by symbol
+        self.told = 0  # trades that were told of before the session was interrupted
+
+    def recall(self, facts: Mapping[str, Any]) -> None:
+        """Take over what had been told of when the session was interrupted."""
+        self.told = facts["trades"]
+        self._opened = {one["symbol"]: one["entry_ts_ns"] for one in facts["positions"]}
 
     def of(self, snapshot: Snapshot) -> Iterator[Opening | TradeView]:
         """Yield what ``snapshot`` tells about trades that was not told before."""
         for trade in snapshot.new_trades:
+            if trade.number <= self.told:
+                yield trade
+                continue
             if self._opened.pop(trade.symbol, None) != trade.entry_ts_ns:
                 yield Opening(trade.symbol, trade.side, trade.qty, trade.entry_ts_ns, trade.entry_price)
             yield trade
@@ -77,7 +96,10 @@ def trade_line(told: Opening | TradeView, precision: int) -> str:
         return f"OPEN  {clock(told.entry_ts_ns)} {what} {told.entry_price:.{precision}f}"
     digits = max(2, precision)
     held_s = (told.exit_ts_ns - told.entry_ts_ns) / 1e9
-    profit = f"P/L {signed(told.net, digits)} (gross {signed(told.gross, digits)}, costs {told.costs:.{digits}f})"
+    share = f"{signed(100 * told.net / (told.entry_price * told.qty), 3)} %, " if told.entry_price * told.qty else ""
+    profit = (
+        f"P/L {signed(told.net, digits)} ({share}gross {signed(told.gross, digits)}, costs {told.costs:.{digits}f})"
+    )
     close = f"CLOSE {clock(told.exit_ts_ns)} {what} {told.exit_price:.{precision}f}"
     return f"{close}  {told.reason:<5} {profit} after {held_s:.1f} s"
 
@@ -125,6 +147,7 @@ class SessionConsole:
         self._switch_interval_s = sys.getswitchinterval()
         self.latest: Snapshot | None = None
         self.reasons: Counter[str] = Counter()
+        self.recovered = ""  # the session, where it was interrupted and goes on
         self.write_error: OSError | None = None  # why standard output cannot be written, when its reader is still there
         self.on_reader_gone: Callable[[], None] = lambda: None
 
@@ -153,11 +176,27 @@ class SessionConsole:
         for told in self._events.of(snapshot):
             if isinstance(told, TradeView):
                 self.reasons[told.reason] += 1
+                if told.number <= self._events.told:
+                    continue
             precision = precisions.get(told.symbol, 2)
+            event = trade_event(told, precision)
+            log.info(str(event.pop("event")), **event)
             self._say(trade_event(told, precision) if self._json else trade_line(told, precision))
         if self._json and (snapshot.engine_ts_ns - self._status_ts_ns >= STATUS_EVERY_NS or snapshot.ended):
             self._status_ts_ns = snapshot.engine_ts_ns
             self._say(status_event(snapshot))
+
+    def on_opened(self, opened: Opened) -> None:
+        """Tell what came from before; trades and positions that were told of then are not told of again."""
+        if opened.line:
+            self.on_line(opened.line)
+        if not opened.facts:
+            return
+        if self._json:
+            self._say(dict(opened.facts))
+        if opened.resumed is not None:
+            self.recovered = str(opened.facts["session"])
+            self._events.recall(opened.facts)
 
     def on_line(self, line: str) -> None:
         """Tell something that is not a trade, such as the start of an embedded market, on standard error."""
@@ -200,15 +239,21 @@ class SessionConsole:
 
 def live_view(snapshot: Snapshot) -> Group:
     """Return the live table with the lines above and below it."""
-    return Group(_headline(snapshot), SymbolsTable(snapshot), _account_line(snapshot.account), _feed_line(snapshot))
+    account = snapshot.account
+    limits = [_limits_line(account)] if account.gauges else []
+    return Group(_headline(snapshot), SymbolsTable(snapshot), _account_line(account), *limits, _feed_line(snapshot))
 
 
 def _headline(snapshot: Snapshot) -> Text:
     text = Text.assemble(
         (f" {snapshot.mode} ", "bold reverse"), f"  {snapshot.strategy}  {clock(snapshot.engine_ts_ns)} UTC"
     )
-    if snapshot.account.halted:
-        text.append(f"  HALTED: {snapshot.account.halted}", "bold red")
+    account = snapshot.account
+    if account.state != "active":
+        why = account.halted.removeprefix("halted: ")
+        text.append(f"  {account.state.upper()}: {why}", "bold red" if account.state == "halted" else "bold yellow")
+    if snapshot.problem:
+        text.append(f"\n{snapshot.problem}", "bold red")
     return text
 
 
@@ -286,6 +331,22 @@ def _account_line(account: AccountView) -> Text:
     return text
 
 
+def _limits_line(account: AccountView) -> Text:
+    """Each limit as what is used of what may be; the fuller the louder."""
+    text = Text("limits")
+    for gauge in account.gauges:
+        use, bound = (amount(value, gauge.measure) for value in (gauge.use, gauge.bound))
+        text.append(f"  {gauge.name.replace('_', ' ')} ").append(f"{use} of {bound}", URGENT[gauge.urgency])
+    return text
+
+
+def amount(value: float, measure: str) -> str:
+    """Return how much of a limit, in its measure; a ratio comes as a fraction."""
+    if measure == "ratio":
+        return f"{100 * value:.2f} %"
+    return f"{value:,.2f}" if measure in ("money", "number") else f"{value:g}"
+
+
 def _feed_line(snapshot: Snapshot) -> Text:
     feed = snapshot.feed
     text = Text("feed ")
@@ -337,12 +398,14 @@ def status_event(snapshot: Snapshot) -> Event:
         "trades": account.trades,
         "latency_p50_us": snapshot.latency_p50_us,
         "latency_p99_us": snapshot.latency_p99_us,
+        "state": account.state,
         "halted": account.halted,
+        "limits": {gauge.name: [gauge.use, gauge.bound] for gauge in account.gauges},
     }
 
 
-def summary_event(snapshot: Snapshot, reasons: Mapping[str, int]) -> Event:
-    """Return the result of a session as one JSON object."""
+def summary_event(snapshot: Snapshot, reasons: Mapping[str, int], profile: str, limits: RiskLimits) -> Event:
+    """Return the result of a session as one JSON object, with the limits that it was held to."""
     account, feed = snapshot.account, snapshot.feed
     return {
         "event": "summary",
@@ -367,17 +430,19 @@ def summary_event(snapshot: Snapshot, reasons: Mapping[str, int]) -> Event:
         "max_drawdown": account.max_drawdown,
         "skipped_signals": snapshot.skipped_signals,
         "refusals": snapshot.refusals,
+        "risk_profile": profile,
+        "risk": limits.to_json(),
         "latency_p50_us": snapshot.latency_p50_us,
         "latency_p99_us": snapshot.latency_p99_us,
     }
 
 
-def summary_table(snapshot: Snapshot, reasons: Mapping[str, int]) -> Table:
-    """Return the result of a session as a table."""
+def summary_table(snapshot: Snapshot, reasons: Mapping[str, int], profile: str, limits: RiskLimits) -> Table:
+    """Return the result of a session as a table, with the limits that it was held to."""
     account, feed = snapshot.account, snapshot.feed
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column()
-    table.add_column(justify="right")
+    table.add_column(justify="right", overflow="fold")
     rows = {
         "ended": snapshot.ended or "-",
         "ticks": f"{feed.accepted:,}",
@@ -392,6 +457,7 @@ def summary_table(snapshot: Snapshot, reasons: Mapping[str, int]) -> Table:
         "max drawdown": f"{account.max_drawdown:.2f}",
         "signals skipped": str(snapshot.skipped_signals),
         "refused": _counts(snapshot.refusals) or "0",
+        "limits": said_limits(profile, limits.to_json()),
         "tick to decision": f"p50 {_latency(snapshot.latency_p50_us)}, p99 {_latency(snapshot.latency_p99_us)}",
     }
     for name, value in rows.items():

@@ -86,6 +86,14 @@ def _profile_name(value: object) -> str:
     return str(value) and profile(str(value), where="").name
 
 
+def _account_name(value: object) -> str:
+    """Read an account's name, which becomes a file's."""
+    name = str(value)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}", name):
+        raise ConfigError(f"{value!r} is no name of an account", fix="use up to 40 letters, digits, '-' and '_'")
+    return name
+
+
 def _optional_amount(value: Any) -> Fraction | None:
     """Read an amount that may be left open by an empty text."""
     amount = None if value == "" else parse_number(value)
@@ -127,6 +135,7 @@ class FeedSettings(Section):
 
     address: str = setting(AUTO_FEED, "WebSocket address of the feed; auto: the mock market, embedded if none answers")
     stale_after: Duration = setting("3s", "silence after which the feed counts as stale and nothing is opened", "time")
+    old_after: Duration = setting("250ms", "age from which data is too old to open anything on", "time", gt=0)
     connect_timeout: Duration = setting("10s", "how long the first connection may take before exit 6", "time")
     mock_rate: Amount = setting("200", "trades of the embedded mock market", "per second", gt=0, le=1_000_000)
 
@@ -153,7 +162,10 @@ class PaperSettings(Section):
         "time",
     )
     latency_order: LatencyText = setting("0s", "delay of an order on its way to the venue, written so too", "time")
-    starting_cash: Amount = setting("10000", "equity at the start", "account currency", gt=0)
+    account: Annotated[str, _reads(_account_name)] = setting(
+        "paper", "the account traded on: one session at a time, and what one leaves the next goes on from"
+    )
+    starting_cash: Amount = setting("10000", "equity of a new account", "account currency", gt=0)
     risk_free_rate: Ratio = setting("0%", "what Sharpe and Sortino ratios are measured against", "a year")
 
 

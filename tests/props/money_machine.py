@@ -9,6 +9,7 @@ must agree with it to the last unit.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, ClassVar
 
@@ -91,6 +92,8 @@ class Halves(Told):
 LANES = ((Bracket, 0), (Managed, 0), (Halves, 1), (Told, 1))
 """The strategy and the instrument of each lane."""
 
+ALONE = tuple(index for _, index in LANES)
+
 venues = st.builds(
     VenueModel,
     fills=st.sampled_from(NAMES),
@@ -116,19 +119,20 @@ class Held:
 class Books:
     """The account by hand."""
 
-    def __init__(self, venue: VenueModel, scale: int, cash: int) -> None:
-        self.venue, self.scale, self.cash = venue, scale, cash
+    def __init__(self, venue: VenueModel, scale: int, cash: int, traded: Sequence[int] = ALONE) -> None:
+        self.venue, self.scale, self.cash, self.traded = venue, scale, cash, traded
         self.orders: dict[int, OrderSubmitted] = {}
         self.left: dict[int, int] = {}
         self.rests: dict[int, str] = {}
         self.held: dict[int, Held] = {}
         self.results: list[int] = []
+        self.slippage = self.fees = self.borrow = 0
         self.seen: Counter[str] = Counter()
         self.marks_only = True  # no fill has been away from the last trade
 
     def unit(self, lane: int) -> int:
         """Money units of one tick and lot."""
-        of = INSTRUMENTS[LANES[lane][1]]
+        of = INSTRUMENTS[self.traded[lane]]
         return 10 ** (self.scale - of.price_precision - of.size_precision)
 
     def read(self, decision: Any) -> None:
@@ -166,8 +170,11 @@ class Books:
             assert held is not None, "an exit closes what is open"
             assert lots <= -held.lots * order.side, "an exit never turns a position round"
         brought = -round(order.side * value) - fill.slippage - fill.fee  # an assumed spread may end between two ticks
+        self.slippage, self.fees = self.slippage + fill.slippage, self.fees + fill.fee
         if order.purpose != "entry" and held.lots < 0:
-            brought -= self.borrowed(held, lots, order.lane, fill.ts_ns)
+            borrow = self.borrowed(held, lots, order.lane, fill.ts_ns)
+            self.borrow += borrow
+            brought -= borrow
         held.lots += order.side * lots
         held.brought += brought
         self.cash += brought
@@ -176,7 +183,7 @@ class Books:
         """A fill that waited at its limit pays the maker's fee and slips nothing, any other the taker's."""
         venue, waited = self.venue, self.rests.get(fill.order_id) == "limit"
         fee = venue.maker_fee if waited and venue.maker_fee is not None else venue.fee
-        units = Fraction(fill.lots, 10 ** INSTRUMENTS[LANES[order.lane][1]].size_precision)
+        units = Fraction(fill.lots, 10 ** INSTRUMENTS[self.traded[order.lane]].size_precision)
         assert fill.fee == round(value * fee.bps / 10_000 + fee.per_unit * units * 10**self.scale)
         assert fill.slippage == (0 if waited else round(value * venue.slippage_bps / 10_000))
 
@@ -185,7 +192,9 @@ class Books:
         return round(value * self.venue.borrow_rate * Fraction(max(0, ts_ns - held.ts_ns), YEAR))
 
     def equity(self, prices: list[int]) -> int:
-        return self.cash + sum(prices[LANES[lane][1]] * one.lots * self.unit(lane) for lane, one in self.held.items())
+        return self.cash + sum(
+            prices[self.traded[lane]] * one.lots * self.unit(lane) for lane, one in self.held.items()
+        )
 
 
 class Money(RuleBasedStateMachine):
@@ -318,8 +327,12 @@ class Money(RuleBasedStateMachine):
         assert {lane: one.side * one.lots for lane, one in portfolio.positions.items()} == held
         assert {lane: one.side * one.lots for lane, one in self.kernel.risk.ledger.held.items()} == held
         assert [trade.net_units for trade in portfolio.trades] == books.results
+        assert portfolio.borrow == books.borrow
+        costs = portfolio.spread + portfolio.slippage + portfolio.fees + portfolio.borrow
+        assert portfolio.realised == portfolio.gross - costs
         if not held:
             assert core.equity == portfolio.starting + portfolio.realised == portfolio.starting + sum(books.results)
+            assert (portfolio.slippage, portfolio.fees) == (books.slippage, books.fees)
         if self.kernel.risk.day_halted:
             assert books.seen[TradingHalted.__name__]
         assert set(self.kernel.risk.ledger.left.items()) == {(o, n) for o, n in books.left.items() if o in self._open()}
