@@ -555,13 +555,17 @@ def test_intraday_margin_of_a_part_of_a_unit_is_a_part_of_five_dollars():
 
 @pytest.mark.parametrize("drawdown", ["off", "5%"])
 def test_what_is_still_watched_of_losses(drawdown):
-    gate = Desk(only(daily_loss_limit="1%", max_drawdown=drawdown)).gate
-    share = (0, 0) if drawdown == "off" else (1, 20)
-    assert (gate.watches_loss, gate.live_drawdown) == (True, share)
+    desk = Desk(only(daily_loss_limit="1%", max_drawdown=drawdown))
+    gate, floor, share = desk.gate, desk.market.equity * 99 // 100, (0, 0) if drawdown == "off" else (1, 20)
+    assert (gate.loss(), gate.live_floor, gate.live_drawdown) == (None, floor, share)
+    desk.market.equity = floor
+    assert gate.loss() is Refusal.DAILY_LOSS
     gate.day_halted = True
-    assert (gate.watches_loss, gate.live_drawdown) == (drawdown != "off", share)
+    assert (gate.loss(), gate.live_floor, gate.live_drawdown) == (None, None, share)
+    desk.market.drawdown_reached = True
+    assert gate.loss() is Refusal.DRAWDOWN
     gate.halt(Refusal.HALTED)
-    assert (gate.watches_loss, gate.live_drawdown) == (False, (0, 0))
+    assert (gate.loss(), gate.live_floor, gate.live_drawdown) == (None, None, (0, 0))
 
 
 def test_the_range_is_asked_for_where_it_is_needed_only():
