@@ -131,11 +131,11 @@ class PaperSession:
             await self.telemetry.start(session_id, self._mode)
         gc.collect()
         gc.freeze()  # what exists now lives as long as the session: the collector need not look at it again
+        if self._resumed is not None:
+            self._process(Resumed(self._wall_ns()))  # the seam comes before anything else that is decided
         self._look_at_clocks()  # the feed has been running meanwhile
         self._began_ns = self._seen_ns
-        if self._resumed is not None:
-            self._process(Resumed(self._wall_ns()))
-            self._pace()
+        self._pace()
         self.look_at_kill_file()
         self._publish()  # the first sign of life, before the first tick: from here on a hang is noticed
         consumer = asyncio.create_task(self._feed.deliver(self._take))
