@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
 import structlog
@@ -27,6 +27,9 @@ from rich.text import Text
 
 from engine.commands.shared import PIPE_WIDTH, discard_output
 from engine.telemetry_wire import AccountView, FeatureView, FeedView, PositionView, Snapshot, SymbolView, TradeView
+
+if TYPE_CHECKING:
+    from engine.live.opening import Opened
 
 DRAWS_PER_S = 4
 SWITCH_INTERVAL_S = 0.0005
@@ -62,10 +65,19 @@ class TradeEvents:
 
     def __init__(self) -> None:
         self._opened: dict[str, int] = {}  # entry time of the position last announced, by symbol
+        self.told = 0  # trades that were told of before the session was interrupted
+
+    def recall(self, facts: Mapping[str, Any]) -> None:
+        """Take over what had been told of when the session was interrupted."""
+        self.told = facts["trades"]
+        self._opened = {one["symbol"]: one["entry_ts_ns"] for one in facts["positions"]}
 
     def of(self, snapshot: Snapshot) -> Iterator[Opening | TradeView]:
         """Yield what ``snapshot`` tells about trades that was not told before."""
         for trade in snapshot.new_trades:
+            if trade.number <= self.told:
+                yield trade
+                continue
             if self._opened.pop(trade.symbol, None) != trade.entry_ts_ns:
                 yield Opening(trade.symbol, trade.side, trade.qty, trade.entry_ts_ns, trade.entry_price)
             yield trade
@@ -134,6 +146,7 @@ class SessionConsole:
         self._switch_interval_s = sys.getswitchinterval()
         self.latest: Snapshot | None = None
         self.reasons: Counter[str] = Counter()
+        self.recovered = ""  # the session, where it was interrupted and goes on
         self.write_error: OSError | None = None  # why standard output cannot be written, when its reader is still there
         self.on_reader_gone: Callable[[], None] = lambda: None
 
@@ -162,6 +175,8 @@ class SessionConsole:
         for told in self._events.of(snapshot):
             if isinstance(told, TradeView):
                 self.reasons[told.reason] += 1
+                if told.number <= self._events.told:
+                    continue
             precision = precisions.get(told.symbol, 2)
             event = trade_event(told, precision)
             log.info(str(event.pop("event")), **event)
@@ -169,6 +184,18 @@ class SessionConsole:
         if self._json and (snapshot.engine_ts_ns - self._status_ts_ns >= STATUS_EVERY_NS or snapshot.ended):
             self._status_ts_ns = snapshot.engine_ts_ns
             self._say(status_event(snapshot))
+
+    def on_opened(self, opened: Opened) -> None:
+        """Tell what came from before; trades and positions that were told of then are not told of again."""
+        if opened.line:
+            self.on_line(opened.line)
+        if not opened.facts:
+            return
+        if self._json:
+            self._say(dict(opened.facts))
+        if opened.resumed is not None:
+            self.recovered = str(opened.facts["session"])
+            self._events.recall(opened.facts)
 
     def on_line(self, line: str) -> None:
         """Tell something that is not a trade, such as the start of an embedded market, on standard error."""

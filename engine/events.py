@@ -27,6 +27,13 @@ class TimePassed:
 
 
 @dataclass(frozen=True, slots=True)
+class Resumed:
+    """The session was interrupted and goes on at ``ts_ns``: what was due meanwhile happens, and windows begin anew."""
+
+    ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class FeedGap:
     """Records of these instruments were lost: their windows begin anew."""
 

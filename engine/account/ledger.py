@@ -20,6 +20,9 @@ PDT_WINDOW_DAYS = 5
 STOPS = (Reason.STOP, Reason.DECAYED, Reason.EVEN, Reason.TRAILING, Reason.ACCOUNT_STOP)
 """Exits that are a stop, whether it has moved or not."""
 
+DAILY = ("entries_today", "unfilled_today", "losses_in_row", "stops_in_row")
+"""What is counted anew each day."""
+
 
 @dataclass(slots=True)
 class Held:
@@ -57,7 +60,8 @@ class Ledger:
     def start_day(self, number: int) -> None:
         """A trading day begins; ``number`` counts trading days."""
         self.day = number
-        self.entries_today = self.unfilled_today = self.losses_in_row = self.stops_in_row = 0
+        for name in DAILY:
+            setattr(self, name, 0)
         self._forget_day_trades()
 
     def sent(self, order: Order) -> None:

@@ -13,10 +13,11 @@ from fractions import Fraction
 from math import floor
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from engine.account.carried import Carried
 from engine.account.ledger import Ledger
 from engine.account.limits import RiskLimits
 from engine.account.orders import AT_MARKET, Order, Terms
-from engine.account.portfolio import Portfolio
+from engine.account.portfolio import Portfolio, rounded
 from engine.events import Refusal
 from engine.indicators import atr
 from engine.language.grammar import Expr, Kind, Quantity
@@ -159,6 +160,14 @@ class RiskGate:
         self.day_halted = False
         self.ledger.start_day(number)
 
+    def go_on(self, carried: Carried) -> None:
+        """The day that has begun is the one in which another session of the account ended: it goes on."""
+        self.day_start = rounded(carried.day_start * self._money)
+        self.floor = self._floor()
+        self.day_halted = carried.day_halted
+        for name, count in carried.today.items():
+            setattr(self.ledger, name, count)
+
     def floor_reached(self, equity: int) -> bool:
         """Whether the day's loss has reached its limit, on a day that is not over already."""
         floor_units = self.live_floor
@@ -182,6 +191,11 @@ class RiskGate:
         if self.day_halted:
             return Refusal.DAILY_LOSS
         return Refusal.PAUSED if self.paused else self.feed_refusal
+
+    @property
+    def own_standing(self) -> Refusal | None:
+        """The same, whatever the feed is like."""
+        return None if self.standing is self.feed_refusal else self.standing
 
     def halt(self, reason: Refusal) -> bool:
         """Halt until resumed with a reason; the first halt's reason stays. Returns whether this one is it."""

@@ -70,6 +70,12 @@ def run(
     no_journal: Annotated[
         bool, typer.Option("--no-journal", help="Do not record the session: it cannot be replayed.")
     ] = False,
+    account: Annotated[
+        str | None, typer.Option("--account", metavar="NAME", help="Trade this account; one session at a time.")
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin anew: do not go on from the account's last session. It is kept.")
+    ] = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = 0,
@@ -82,6 +88,8 @@ def run(
 
     Ctrl-C or --duration ends it: open positions are closed at the market (reason MANUAL) and the result is shown.
     A second Ctrl-C ends it at once.
+
+    After a crash, or a second Ctrl-C, the next start goes on where it stood: positions, stops, the day's loss.
     """
     from engine.console import SessionConsole
 
@@ -92,6 +100,7 @@ def run(
         feed__mock_rate=mock_rate,
         session__duration=duration,
         **strategy_flags(strategy),
+        paper__account=account,
         paper__fills=fills,
         paper__spread=spread,
         paper__slippage_bps=slippage_bps,
@@ -108,7 +117,7 @@ def run(
     console = SessionConsole(as_json=as_json, quiet=quiet)
     try:
         with console:
-            code = _run_loop(_session(loaded.config, console))
+            code = _run_loop(_session(loaded.config, console, fresh=fresh))
     finally:  # what was traded is told even when the strategy's own code has failed
         _bring_up_database(loaded.config)
         _show_summary(console, as_json=as_json)
@@ -117,7 +126,7 @@ def run(
     return code
 
 
-async def _session(config: Config, console: SessionConsole) -> int:
+async def _session(config: Config, console: SessionConsole, *, fresh: bool) -> int:
     """Run the session until it ends or a signal asks it to; return the exit code.
 
     The first signal lets it close its positions. One that comes before the first snapshot, when there is nothing to
@@ -127,7 +136,14 @@ async def _session(config: Config, console: SessionConsole) -> int:
 
     stop = asyncio.Event()
     session = asyncio.create_task(
-        run_paper(config, on_snapshot=console.on_snapshot, on_line=console.on_line, stop_event=stop)
+        run_paper(
+            config,
+            on_snapshot=console.on_snapshot,
+            on_line=console.on_line,
+            stop_event=stop,
+            on_opened=console.on_opened,
+            fresh=fresh,
+        )
     )
     console.on_reader_gone = stop.set
     asked: list[ExitCode] = []
@@ -199,6 +215,6 @@ def _show_summary(console: SessionConsole, *, as_json: bool) -> None:
     if console.latest is None:
         return
     if as_json:
-        write_json(summary_event(console.latest, console.reasons))
+        write_json(summary_event(console.latest, console.reasons) | {"recovered": console.recovered})
     else:
         write_table("", summary_table(console.latest, console.reasons))

@@ -86,6 +86,14 @@ def _profile_name(value: object) -> str:
     return str(value) and profile(str(value), where="").name
 
 
+def _account_name(value: object) -> str:
+    """Read an account's name, which becomes a file's."""
+    name = str(value)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}", name):
+        raise ConfigError(f"{value!r} is no name of an account", fix="use up to 40 letters, digits, '-' and '_'")
+    return name
+
+
 def _optional_amount(value: Any) -> Fraction | None:
     """Read an amount that may be left open by an empty text."""
     amount = None if value == "" else parse_number(value)
@@ -154,7 +162,10 @@ class PaperSettings(Section):
         "time",
     )
     latency_order: LatencyText = setting("0s", "delay of an order on its way to the venue, written so too", "time")
-    starting_cash: Amount = setting("10000", "equity at the start", "account currency", gt=0)
+    account: Annotated[str, _reads(_account_name)] = setting(
+        "paper", "the account traded on: one session at a time, and what one leaves the next goes on from"
+    )
+    starting_cash: Amount = setting("10000", "equity of a new account", "account currency", gt=0)
     risk_free_rate: Ratio = setting("0%", "what Sharpe and Sortino ratios are measured against", "a year")
 
 

@@ -25,6 +25,7 @@ from engine.events import (
     FeedGap,
     FeedHealthy,
     Refusal,
+    Resumed,
     TimePassed,
 )
 from engine.model import Reason, TickBlock
@@ -35,7 +36,15 @@ SEALED = 3
 STATE = 4
 SUMMARY = 5
 
-INPUTS: dict[type, int] = {TimePassed: 18, FeedGap: 19, FeedHealthy: 20, Command: 21, End: 22, EngineFault: 23}
+INPUTS: dict[type, int] = {
+    TimePassed: 18,
+    FeedGap: 19,
+    FeedHealthy: 20,
+    Command: 21,
+    End: 22,
+    EngineFault: 23,
+    Resumed: 24,
+}
 """Record types of inputs, for ever; ``_journal.TICKS`` and ``TICK`` are those of records of the market."""
 
 DECISIONS = 64
@@ -63,7 +72,7 @@ class KernelState(NamedTuple):
     chain: str
 
 
-Taken = TickBlock | TimePassed | FeedGap | FeedHealthy | Command | EngineFault | End
+Taken = TickBlock | TimePassed | FeedGap | FeedHealthy | Command | EngineFault | Resumed | End
 Journaled = Taken | Decision | KernelState
 
 _BY_NUMBER: dict[int, type] = {

@@ -16,7 +16,7 @@ import orjson
 from engine import _journal
 from engine.errors import DataError, ExitCode, NotFoundError, UserError
 from engine.journal.codec import MANIFEST, NEXT_SEGMENT, SEALED, SUMMARY, Journaled, name_of, unpack
-from engine.journal.segments import FORMAT, HEADER, HEADER_BYTES, MAGIC, SUFFIX, path_of
+from engine.journal.segments import FORMAT, HEADER, HEADER_BYTES, MAGIC, SUFFIX, Place, path_of
 
 SCHEMA = "microburst.journal/1"
 
@@ -80,6 +80,8 @@ class JournalReader:
         problem: what is wrong, and where; "" when nothing is.
         records, size: how many records there are to trust, and the bytes that they and their segments' headers take.
         last: the last of these, for a message that says how far the journal is good.
+        place: where a session that was interrupted goes on, behind the last of these.
+        session, segment_size: what the segments' headers say.
 
     Raises:
         NotFoundError: there is no journal in that directory.
@@ -97,7 +99,9 @@ class JournalReader:
         self.sealed, self.problem, self.records, self.size = False, "", 0, 0
         self.summary: dict[str, Any] = {}
         self.last: Entry | None = None
-        self._sequence, self._checksum, self._session = 0, 0, b""
+        self.session, self.segment_size = b"", 0
+        self.place = Place(0, 0, 0, 0)
+        self._sequence, self._checksum = 0, 0
         self._continues = False  # in another segment, as the mark at the end of this one says
 
     def __iter__(self) -> Iterator[Entry]:
@@ -113,6 +117,7 @@ class JournalReader:
             except OSError as error:
                 self.problem = f"{path}: byte 0: {error.strerror}"
                 return
+            self.place = Place(number, 0, self._sequence, self._checksum)
             if number and not any(data[:HEADER_BYTES]):  # claimed, and not come to
                 if number < last and self._is_used(number + 1):
                     self.problem = f"{path}: the segment is empty and a later one is not"
@@ -129,6 +134,7 @@ class JournalReader:
                     self.problem = f"{path}: byte {self._at:,}: records are missing before the next segment"
                 return
             if number == last:
+                self.place = Place(number + 1, 0, self._sequence, self._checksum)
                 self.problem = f"{path_of(self.directory, number + 1)}: the segment is missing"
 
     def check(self) -> JournalReader:
@@ -146,6 +152,12 @@ class JournalReader:
         if self.problem:
             fix = f"its first {self.records:,} records are whole"
             raise UnsoundError(f"the journal is damaged: {self.problem}", fix=fix)
+
+    @property
+    def is_torn_only(self) -> bool:
+        """Whether all that is wrong is the end: nothing that was written comes after it."""
+        later = range(self.place.segment + 1, self._last_number() + 1)
+        return not any(self._is_used(number) for number in later)
 
     def _last_number(self) -> int:
         numbers = [path.stem for path in self.directory.glob(f"*{SUFFIX}")]
@@ -169,12 +181,12 @@ class JournalReader:
             return "a wrong checksum of the segment's header"
         if version != FORMAT:
             return f"format {version}, and this program reads {FORMAT}"
-        expected = (number, self._sequence, self._session, self._checksum)
+        expected = (number, self._sequence, self.session, self._checksum)
         if number == 0:
             expected = (0, 0, session, _journal.crc32c(session))
         if (own, sequence, session, checksum) != expected:
             return "the segment does not continue the one before"
-        self._sequence, self._session, self._checksum, self._segment_size = sequence, session, checksum, size
+        self._sequence, self.session, self._checksum, self.segment_size = sequence, session, checksum, size
         return ""
 
     def _records(self, path: Path, number: int, data: bytes) -> Iterator[Entry]:
@@ -195,11 +207,12 @@ class JournalReader:
             yield entry
         self.size += self._at
         self._sequence, self._checksum = scanner.sequence, scanner.checksum
+        self.place = Place(number, self._at, self._sequence, self._checksum)
         if scanner.problem:
             self.problem = f"{path}: byte {scanner.at:,}: {scanner.problem}"
         elif ended and not scanner.empty_rest():
             self.problem = f"{path}: byte {scanner.at:,}: something follows the segment's end"
-        elif not ended and len(data) < self._segment_size:
+        elif not ended and len(data) < self.segment_size:
             self.problem = f"{path}: byte {scanner.at:,}: the segment is cut off after {len(data):,} bytes"
         else:
             self._continues = scanner.type == NEXT_SEGMENT and ended

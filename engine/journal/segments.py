@@ -33,6 +33,19 @@ RESERVE_BYTES = 4 << 20
 SUFFIX = ".mbj"
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a journal goes on: behind the last whole record that it holds.
+
+    ``at`` is 0 where the segment has not begun yet; ``checksum`` is that of the record before.
+    """
+
+    segment: int
+    at: int
+    sequence: int
+    checksum: int
+
+
 class JournalFailed(UserError):  # noqa: N818 - what happened, not a kind of exception
     """The journal cannot be written: nothing may be decided any more."""
 
@@ -46,12 +59,16 @@ class Disk:
         """Create a file that only its owner may read; it must not exist."""
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
 
+    def reopen(self, path: Path) -> int:
+        """Open a file that exists, to go on writing it."""
+        return os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
+
     def reserve(self, descriptor: int, size: int) -> None:
-        """Give a new file its size, and the space for it."""
+        """Give a file at least that size, and the space for it."""
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(descriptor, 0, size)
         else:
-            for start in range(0, size, 1 << 20):
+            for start in range(os.lseek(descriptor, 0, os.SEEK_END), size, 1 << 20):
                 os.write(descriptor, bytes(min(1 << 20, size - start)))
 
     def map(self, descriptor: int, size: int) -> mmap.mmap:
@@ -99,6 +116,12 @@ def path_of(directory: Path, number: int) -> Path:
     return directory / f"{number:06}{SUFFIX}"
 
 
+def claimed_beyond(directory: Path, place: Place) -> list[Path]:
+    """Return the files of segments that a journal which goes on at ``place`` has claimed and not come to."""
+    begun = place.segment + (place.at > 0)
+    return sorted(path for path in directory.glob(f"*{SUFFIX}") if path.stem.isdecimal() and int(path.stem) >= begun)
+
+
 def claim(disk: Disk, directory: Path, number: int, size: int, *, mapped: bool) -> Segment:
     """Claim a segment; nothing is left behind when that fails.
 
@@ -108,22 +131,54 @@ def claim(disk: Disk, directory: Path, number: int, size: int, *, mapped: bool) 
     path = path_of(directory, number)
     descriptor = disk.create(path)
     try:
-        disk.reserve(descriptor, size)
-        if os.fstat(descriptor).st_size < size:
-            raise OSError(0, "the file is smaller than was asked for")
-        memory: mmap.mmap | bytearray = bytearray(size)
-        if mapped:
-            try:
-                memory = disk.map(descriptor, size)
-            except (OSError, ValueError):
-                mapped = False
-        if mapped:
-            _journal.touch(memory)
-        return Segment(number, path, descriptor, memory, mapped)
+        segment = _take(disk, path, number, descriptor, size, mapped=mapped)
+        if segment.mapped:
+            _journal.touch(segment.memory)
+        return segment
     except BaseException:
         os.close(descriptor)
         path.unlink(missing_ok=True)
         raise
+
+
+def reopen(disk: Disk, directory: Path, place: Place, size: int, *, mapped: bool) -> Segment:
+    """Take up a segment that holds records; what follows the last whole one is cut, and kept in a file of its own.
+
+    Raises:
+        OSError: the disk is full or does not let itself be read or written.
+    """
+    path = path_of(directory, place.segment)
+    torn = path.read_bytes()[place.at :].rstrip(b"\0")
+    if torn:
+        path.with_name(f"{path.stem}-torn-at-{place.at}").write_bytes(torn)
+    descriptor = disk.reopen(path)
+    try:
+        segment = _take(disk, path, place.segment, descriptor, size, mapped=mapped)
+        if not segment.mapped:
+            segment.memory[: place.at] = path.read_bytes()[: place.at]
+        if torn:
+            nothing = bytes(len(torn))
+            segment.memory[place.at : place.at + len(torn)] = nothing
+            if not segment.mapped:
+                disk.write(descriptor, memoryview(nothing), place.at)
+        return segment
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _take(disk: Disk, path: Path, number: int, descriptor: int, size: int, *, mapped: bool) -> Segment:
+    """Have the file's space, and its memory where it can be mapped."""
+    disk.reserve(descriptor, size)
+    if os.fstat(descriptor).st_size < size:
+        raise OSError(0, "the file is smaller than was asked for")
+    memory: mmap.mmap | bytearray = bytearray(size)
+    if mapped:
+        try:
+            memory = disk.map(descriptor, size)
+        except (OSError, ValueError):
+            mapped = False
+    return Segment(number, path, descriptor, memory, mapped)
 
 
 class SegmentWriter:
@@ -134,6 +189,7 @@ class SegmentWriter:
         session: 16 bytes that tell this journal's segments from any other's.
         size: bytes of a segment.
         mapped: False to write with ``pwrite`` from the start.
+        place: where a journal that was interrupted goes on; None begins one.
 
     Raises:
         OSError: the first segment cannot be claimed.
@@ -147,20 +203,27 @@ class SegmentWriter:
         size: int = SEGMENT_BYTES,
         disk: Disk | None = None,
         mapped: bool = True,
+        place: Place | None = None,
     ) -> None:
         self._directory, self._session, self._size, self._mapped = directory, session, size, mapped
+        place = place or Place(0, 0, 0, _journal.crc32c(session))
         self._disk = disk or Disk()
         self._helper = ThreadPoolExecutor(1, "journal")
         self._retiring: list[Future[None]] = []
         self._flushing: Future[None] | None = None
-        self._segment = claim(self._disk, directory, 0, size, mapped=mapped)
-        try:
-            self._begin(self._segment, sequence=0, checksum=_journal.crc32c(session))
-        except OSError:
-            self._segment.close(self._disk)
-            raise
-        self.writer = _journal.Writer(self._segment.memory, HEADER_BYTES, 0, _journal.crc32c(session))
-        self._written = HEADER_BYTES  # of a segment that is not mapped
+        for unused in claimed_beyond(directory, place):
+            unused.unlink()
+        if place.at:
+            self._segment = reopen(self._disk, directory, place, size, mapped=mapped)
+        else:
+            self._segment = claim(self._disk, directory, place.segment, size, mapped=mapped)
+            try:
+                self._begin(self._segment, sequence=place.sequence, checksum=place.checksum)
+            except OSError:
+                self._segment.close(self._disk)
+                raise
+        at = self._written = place.at or HEADER_BYTES  # written: of a segment that is not mapped
+        self.writer = _journal.Writer(self._segment.memory, at, place.sequence, place.checksum)
         self._next, self._refused = self._claim_next(), False
         self.waited = 0  # times that the next segment was not ready yet
         self.failure: JournalFailed | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -71,10 +72,12 @@ def new_directory(root: Path, moment: str) -> Path:
     return directory
 
 
-def prune(root: Path, keep: int) -> list[str]:
-    """Delete the oldest journals beyond so many, but none of a session that runs; return their names."""
+def prune(root: Path, keep: int, spared: Collection[str] = ()) -> list[str]:
+    """Delete the oldest journals beyond so many, but none of a session that runs or is spared; return their names."""
     gone = []
     for path in sessions(root)[: -keep or None]:
+        if path.name in spared:
+            continue
         with suppress(OSError):  # one that cannot be deleted is tried again next time
             if (held := lock(path)) is not None:
                 os.close(held)
@@ -85,7 +88,12 @@ def prune(root: Path, keep: int) -> list[str]:
 
 def lock(directory: Path) -> int | None:
     """Take a journal's lock, or return None when somebody else has it; closing the descriptor lets it go."""
-    descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    return take_lock(directory / LOCK)
+
+
+def take_lock(file: Path) -> int | None:
+    """Take the lock that a file stands for, or return None when somebody else has it; it goes with its holder."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
     if _lock(descriptor):
         return descriptor
     os.close(descriptor)

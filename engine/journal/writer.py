@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,11 @@ from engine.journal.codec import (
     SUMMARY,
     KernelState,
     Taken,
+    number_of,
     pack,
     version_of,
 )
+from engine.journal.reader import JournalReader
 from engine.journal.segments import RESERVE_BYTES, SEGMENT_BYTES, Disk, JournalFailed, SegmentWriter
 from engine.journal.sessions import lock
 from engine.model import TickBlock
@@ -98,6 +100,53 @@ class SessionJournal:
             self._segments.close(None)
             raise
 
+    @classmethod
+    def resumed(
+        cls,
+        reader: JournalReader,
+        inputs: int,
+        decided: int,
+        folded: blake2b,
+        missing: Iterable[Decision | KernelState] = (),
+        *,
+        disk: Disk | None = None,
+    ) -> SessionJournal:
+        """Go on writing the journal of a session that was interrupted, behind its last whole record.
+
+        Args:
+            reader: of that journal, read to its end.
+            inputs, decided: how many there are of them, what is missing included.
+            folded: the hash of these decisions.
+            missing: what was decided on the last input and is not in the journal yet.
+            disk: tests bring one that fails.
+
+        Raises:
+            JournalFailed: it cannot be written, or somebody else writes it.
+        """
+        self = cls.__new__(cls)
+        self.directory, self.inputs, self.decided, self._folded = reader.directory, inputs, decided, folded.copy()
+        self._lock = lock(reader.directory)
+        try:
+            if self._lock is None:
+                raise OSError(0, "another session writes it")
+            self._segments = SegmentWriter(
+                reader.directory, reader.session, size=reader.segment_size, disk=disk, place=reader.place
+            )
+        except OSError as error:
+            self._unlock()
+            raise JournalFailed(
+                f"the journal cannot be gone on with: {error.strerror or error}",
+                where=str(reader.directory),
+                fix="make room, or start anew with --fresh, which keeps it",
+            ) from None
+        try:
+            for one in missing:
+                self._segments.append(number_of(type(one)), version_of(type(one)), pack(one))
+        except JournalFailed:
+            self.leave()
+            raise
+        return self
+
     def _unlock(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
@@ -156,8 +205,12 @@ class SessionJournal:
         """
         self._segments.tend()
 
-    def close(self, ended: str) -> None:
+    def close(self, ended: str, account: Mapping[str, Any] | None = None) -> None:
         """Seal the journal and say how the session ended; after a failure leave it as it stands.
+
+        Args:
+            ended: why.
+            account: what the account's next session goes on from.
 
         Raises:
             JournalFailed: the disk has not taken everything.
@@ -167,6 +220,7 @@ class SessionJournal:
             "inputs": self.inputs,
             "decisions": self.decided,
             "decision_hash": self.decision_hash,
+            **({} if account is None else {"account": account}),
         }
         mark = None
         try:
@@ -176,3 +230,12 @@ class SessionJournal:
         finally:
             self._unlock()
             self._segments.close(mark)
+
+    def leave(self) -> None:
+        """Let go of the journal as it stands, not sealed: the session was interrupted, and another may go on with it.
+
+        Raises:
+            JournalFailed: the disk has not taken everything.
+        """
+        self._unlock()
+        self._segments.close(None)

@@ -22,7 +22,7 @@ from engine.errors import ExitCode, UnreachableError
 from engine.live.embedded import EmbeddedMarket
 from engine.live.health import HealthFile
 from engine.live.kill_file import KillFile
-from engine.live.recording import open_journal
+from engine.live.opening import Opened, open_session
 from engine.live.session import PaperSession
 from engine.live.watchdog import Watchdog
 from engine.log import debugging
@@ -55,8 +55,13 @@ async def run_paper(
     on_snapshot: Callable[[Snapshot], None],
     on_line: Callable[[str], None],
     stop_event: asyncio.Event,
+    on_opened: Callable[[Opened], None] = lambda _: None,
+    fresh: bool = False,
 ) -> ExitCode:
     """Run a paper session as configured, until its duration is over, its feed ends or ``stop_event`` is set.
+
+    It goes on from where the account's last one stood, unless it is asked to begin ``fresh``; what came from there is
+    told to ``on_opened``.
 
     Raises:
         UnreachableError: the feed has not connected within ``feed.connect_timeout`` or the duration.
@@ -71,7 +76,17 @@ async def run_paper(
             _, now_ns = SystemTiming().receive_stamp()
             if mode != "REPLAY" and (line := closed_line(config.session.calendar, now_ns)):
                 on_line(line)
-            exit_code = await _run_recorded(config, feed, mode, on_snapshot, on_line, stop_event)
+
+            def opened(beat: Callable[[], None]) -> Opened:
+                moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now_ns // SECOND_NS))
+                instruments, clock = feed.instruments, feed.clock
+                begun = open_session(
+                    config, instruments, moment, mode=mode, clock=clock, now_ns=now_ns, fresh=fresh, beat=beat
+                )
+                on_opened(begun)
+                return begun
+
+            exit_code = await _run_recorded(config, feed, mode, opened, on_snapshot, on_line, stop_event)
     finally:
         try:
             if feed is not None:
@@ -86,13 +101,12 @@ async def _run_recorded(
     config: Config,
     feed: WebSocketFeed,
     mode: str,
+    open_it: Callable[[Callable[[], None]], Opened],
     on_snapshot: Callable[[Snapshot], None],
     on_line: Callable[[str], None],
     stop_event: asyncio.Event,
 ) -> ExitCode:
     """Run one session, with a journal unless that is switched off."""
-    moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    journal = open_journal(config, feed.instruments, moment, mode=mode, clock=str(feed.clock))
     health = HealthFile()
 
     def stuck(why: str) -> None:
@@ -105,27 +119,34 @@ async def _run_recorded(
         health.look(snapshot)
         on_snapshot(snapshot)
 
-    kill_file = KillFile()
-    if kill_file.is_there():
-        on_line(f"halted by the kill file {kill_file.path}; to go on: microburst resume --reason '...'")
-    session = PaperSession(
-        config,
-        feed,
-        mode=mode,
-        on_snapshot=look,
-        journal=journal,
-        kill_file=kill_file,
-        tell_decisions=debugging(),
-    )
-    _halt_on_signal(session)
-    try:
-        # Every entry of the log names the session, and with it the journal, that it belongs to.
-        with structlog.contextvars.bound_contextvars(session=moment), Watchdog(stuck) as watchdog:
-            await _run_until(session, moment, stop_event, config.session.duration)
-    finally:
-        health.remove()
-        if journal is not None:
-            journal.close(session.ended)
+    with Watchdog(stuck) as watchdog:  # of what is done again, too: code that hung will hang again
+        opened = open_it(watchdog.beat)
+        session: PaperSession | None = None
+        kill_file = KillFile()
+        if kill_file.is_there():
+            on_line(f"halted by the kill file {kill_file.path}; to go on: microburst resume --reason '...'")
+        try:
+            session = PaperSession(
+                config,
+                feed,
+                mode=mode,
+                on_snapshot=look,
+                journal=opened.journal,
+                resumed=opened.resumed,
+                carried=opened.carried,
+                kill_file=kill_file,
+                tell_decisions=debugging(),
+            )
+            _halt_on_signal(session)
+            # Every entry of the log names the session, and with it the journal, that it belongs to.
+            with structlog.contextvars.bound_contextvars(session=opened.name):
+                await _run_until(session, opened.name, stop_event, config.session.duration)
+        finally:
+            health.remove()
+            if session is None:
+                opened.close(None, "it could not begin")
+            else:
+                opened.close(session.kernel, session.ended)
     return session.exit_code
 
 

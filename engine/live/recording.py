@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import platform
 import shlex
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from fractions import Fraction
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,9 +17,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 
 from engine import _journal
+from engine.account.carried import Carried
+from engine.account.ledger import DAILY
 from engine.backtesting import make_strategy
 from engine.errors import UserError
 from engine.events import Decision, End
+from engine.journal.accounts import last_sessions
 from engine.journal.codec import KernelState
 from engine.journal.reader import SCHEMA
 from engine.journal.segments import JournalFailed
@@ -63,7 +67,7 @@ class RecordedKernel:
     """
 
     def __init__(self, kernel: Kernel, journal: InputJournal) -> None:
-        self._kernel, self._journal = kernel, journal
+        self.kernel, self.journal = kernel, journal
         self._inputs = 0
         self._chain = ""
 
@@ -76,9 +80,9 @@ class RecordedKernel:
         """
         failure: UserError | None = None
         for part in parts_of(event):
-            self._journal.record(part)
+            self.journal.record(part)
             try:
-                self._kernel.process(part)
+                self.kernel.process(part)
             except JournalFailed:
                 raise
             except UserError as error:
@@ -90,9 +94,9 @@ class RecordedKernel:
             raise failure
 
     def _write_state(self) -> None:
-        state = state_of(self._kernel, self._inputs, self._journal, self._chain)
+        state = state_of(self.kernel, self._inputs, self.journal, self._chain)
         self._chain = state.chain
-        self._journal.append_state(state)
+        self.journal.append_state(state)
 
 
 def parts_of(event: Input) -> Iterator[Input]:
@@ -181,6 +185,33 @@ def lanes_of(line: Line, instruments: Sequence[Instrument]) -> list[dict[str, An
     ]
 
 
+def lane_names(lanes: Sequence[Mapping[str, Any]], instruments: Sequence[Instrument]) -> list[str]:
+    """What lanes are called where their numbers may differ: the strategy's label and the symbol."""
+    return [f"{lane['strategy']} {instruments[lane['instrument']].symbol}" for lane in lanes]
+
+
+def carried_of(kernel: Kernel, manifest: Mapping[str, Any]) -> Carried:
+    """What the account's next session goes on from once this one, of that manifest, has nothing open."""
+    session, portfolio, risk = str(manifest["session"]), kernel.portfolio, kernel.risk
+    if kernel.day is None and manifest.get("carried"):  # not one record: what was brought is passed on
+        return replace(Carried.read(manifest["carried"]), session=session, halted=risk.halted, paused=risk.paused)
+    unit, ledger = 10**portfolio.scale, risk.ledger
+    names = lane_names(manifest["lanes"], kernel.instruments)
+    return Carried(
+        session=session,
+        equity=Fraction(portfolio.starting + portfolio.realised, unit),
+        high=Fraction(kernel.core.high, unit),
+        day=kernel.day,
+        day_start=Fraction(risk.day_start, unit),
+        day_halted=risk.day_halted,
+        today={name: getattr(ledger, name) for name in DAILY},
+        day_trades=tuple(ledger.day_trades),
+        halted=risk.halted,
+        paused=risk.paused,
+        cooldowns={name: lane.cooldown_left for name, lane in zip(names, kernel.lanes, strict=True)},
+    )
+
+
 def classes_of(line: Line) -> list[type[Strategy]]:
     """The classes of the strategies in a line-up, in order."""
     return [type(entrant.strategy) for entrant in entrants_of(line)]
@@ -195,9 +226,11 @@ def _in_full(strategy: str) -> str:
 
 
 def open_journal(
-    config: Config, instruments: Sequence[Instrument], moment: str, *, mode: str, clock: str
+    config: Config, instruments: Sequence[Instrument], moment: str, *, mode: str, clock: str, **more: Any
 ) -> SessionJournal | None:
     """Start the journal of a session that begins at ``moment``, and delete the oldest ones; None where it is off.
+
+    ``more`` is what the manifest says besides.
 
     Raises:
         JournalFailed: it cannot be started.
@@ -206,9 +239,9 @@ def open_journal(
         return None
     root = root_of(config.journal.directory)
     directory = new_directory(root, moment)
-    manifest = manifest_of(config, instruments, session=directory.name, mode=mode, clock=clock)
+    manifest = manifest_of(config, instruments, session=directory.name, mode=mode, clock=clock, **more)
     journal = SessionJournal(directory, manifest, segment_bytes=config.journal.segment_mb << 20)
     log.info("recording", session=directory.name, directory=str(directory))
-    for name in prune(root, config.journal.keep_sessions):
+    for name in prune(root, config.journal.keep_sessions, last_sessions(root)):
         log.info("old journal deleted", journal=name)
     return journal

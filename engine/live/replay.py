@@ -14,14 +14,16 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, cast
 
+from engine.account.carried import Carried
 from engine.config.settings import Config
-from engine.errors import DataError, UserError
+from engine.errors import DataError
 from engine.events import Decision, encode
 from engine.journal.codec import STATE, KernelState, fields_of, is_decision, is_input
 from engine.journal.reader import Entry, JournalReader, read_manifest
 from engine.live.recording import RecordedKernel, classes_of, line_of
 from engine.live.session import PaperSession
 from engine.model import TickBlock
+from engine.ports import Journal
 from engine.tools.provenance import strategies_hash
 from engine.tools.recorded import instruments_of
 from engine.trading.kernel import Input, Kernel
@@ -123,7 +125,7 @@ class Replay:
             event = cast("Input", entry.event())
             self.inputs += 1
             self.ticks += len(event) if isinstance(event, TickBlock) else 0
-            with suppress(UserError):  # its own code failed, as in the session, which went on to close its positions
+            with suppress(Exception):  # it failed, as in the session, which went on: what it decided is compared
                 again.process(event)
         elif is_decision(entry.kind):
             self.recorded.decisions.append(cast("Decision", entry.event()))
@@ -169,13 +171,27 @@ def config_of(manifest: dict[str, Any]) -> Config:
         raise DataError(what, fix="replay it with the version of microburst that wrote it") from None
 
 
-def kernel_of(manifest: dict[str, Any], journal: RerunJournal) -> Kernel:
+def kernel_of(manifest: dict[str, Any], journal: Journal) -> Kernel:
     """Compose the kernel that a manifest describes.
 
     Raises:
         UserError: it describes none that this program could compose, or its strategy is not there any more.
     """
-    return PaperSession.make_kernel(config_of(manifest), instruments_of(manifest), journal)
+    carried = carried_by(manifest)
+    return PaperSession.make_kernel(config_of(manifest), instruments_of(manifest), journal, carried)
+
+
+def carried_by(manifest: dict[str, Any]) -> Carried | None:
+    """Return what the account of a recorded session had brought from the one before.
+
+    Raises:
+        DataError: it is nothing that this program could use.
+    """
+    try:
+        return Carried.read(manifest["carried"]) if manifest.get("carried") else None
+    except (TypeError, ValueError, KeyError) as error:
+        what = f"the manifest of session {manifest.get('session')} cannot be used: carried: {error}"
+        raise DataError(what, fix="replay it with the version of microburst that wrote it") from None
 
 
 def first_difference(recorded: Run, replayed: Run, *, unfinished: bool = False) -> Difference | None:

@@ -10,22 +10,24 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
 
 from engine import _core
+from engine.account.carried import Carried
 from engine.backtesting import chosen_limits, chosen_size, make_kernel
 from engine.brokers.paper import VenueModel
 from engine.errors import ExitCode, UserError
-from engine.events import Command, CommandName, End, EngineFault, FeedGap, Refusal, TimePassed
+from engine.events import Command, CommandName, End, EngineFault, FeedGap, Refusal, Resumed, TimePassed
 from engine.journal.segments import JournalFailed
 from engine.journal.writer import MemoryJournal, SessionJournal
 from engine.lineup import Line, labels, line_up
-from engine.live.decision_log import LoggedJournal
+from engine.live.decision_log import tell_decisions_of
 from engine.live.freshness import Freshness
 from engine.live.kill_file import KillFile
-from engine.live.recording import RecordedKernel, line_of
+from engine.live.recording import RecordedKernel, lane_names, lanes_of, line_of
 from engine.live.views import ViewBuilder
 from engine.model import Clock, Instrument, TickBlock
 from engine.ports import FeedBatch, FeedState, Journal
@@ -61,6 +63,8 @@ class PaperSession:
         on_snapshot: is called with each picture; the last one has ``ended`` set.
         timing: the clocks; tests bring their own, the same as the feed's.
         journal: where inputs and decisions are recorded; None keeps the decisions in memory.
+        resumed: the kernel of a session that was interrupted, brought back; it goes on in its ``journal``.
+        carried: what the account brings from its session before.
         kill_file: while it is there, nothing trades; None: there is none to look for.
         tell_decisions: whether the log is told of each decision, with values against thresholds.
     """
@@ -74,6 +78,8 @@ class PaperSession:
         on_snapshot: Callable[[Snapshot], None],
         timing: Timing | None = None,
         journal: SessionJournal | None = None,
+        resumed: RecordedKernel | None = None,
+        carried: Carried | None = None,
         kill_file: KillFile | None = None,
         tell_decisions: bool = False,
     ) -> None:
@@ -83,13 +89,17 @@ class PaperSession:
         self._due_ns = _core.FOREVER_NS
         self._timer: asyncio.TimerHandle | None = None
         self._seen_ns, self._wall_seen_ns = self._clocks()  # when they were last looked at
-        self._recording = journal
+        self._recording, self._resumed = journal, resumed
         self._kill_file, self._tell_decisions = kill_file, tell_decisions
         self._halted: JournalFailed | None = None
         self._failure: UserError | None = None  # the first of a strategy's own code
         self._short = False  # of room for the journal
         self._tended_ns = 0
         self.journal = journal or MemoryJournal()
+        self.kernel = (
+            self.make_kernel(config, feed.instruments, self.journal, carried) if resumed is None else resumed.kernel
+        )
+        self._inputs = resumed or (self.kernel if journal is None else RecordedKernel(self.kernel, journal))
         self.exit_code = ExitCode.OK
         self.telemetry: TelemetryServer | None = None
         self.stop = asyncio.Event()
@@ -97,12 +107,8 @@ class PaperSession:
 
     async def run(self, session_id: str) -> None:
         """Trade until the feed ends or ``stop`` is set; positions are then closed at the market."""
-        told = LoggedJournal(self.journal) if self._tell_decisions else None
-        self.kernel = self.make_kernel(self._config, self._feed.instruments, told or self.journal)
-        if told is not None:
-            told.kernel = self.kernel
-        recording = self._recording
-        self._inputs = self.kernel if recording is None else RecordedKernel(self.kernel, recording)
+        if self._tell_decisions:
+            tell_decisions_of(self.kernel)
         self._paced = self._feed.clock is Clock.RECEIVE
         self.freshness = Freshness(
             self._process,
@@ -110,6 +116,7 @@ class PaperSession:
             paced=self._paced,
             old_ns=self._config.feed.old_after,
             instruments=len(self._feed.instruments),
+            told=self.kernel.risk.feed_refusal,
         )
         self.view = ViewBuilder(
             self.kernel,
@@ -125,6 +132,9 @@ class PaperSession:
         gc.freeze()  # what exists now lives as long as the session: the collector need not look at it again
         self._look_at_clocks()  # the feed has been running meanwhile
         self._began_ns = self._seen_ns
+        if self._resumed is not None:
+            self._process(Resumed(self._wall_ns()))
+            self._pace()
         self.look_at_kill_file()
         self._publish()  # the first sign of life, before the first tick: from here on a hang is noticed
         consumer = asyncio.create_task(self._feed.deliver(self._take))
@@ -160,10 +170,19 @@ class PaperSession:
                     await self.telemetry.close()
 
     @staticmethod
-    def make_kernel(config: Config, instruments: Sequence[Instrument], journal: Journal) -> Kernel:
+    def make_kernel(
+        config: Config, instruments: Sequence[Instrument], journal: Journal, carried: Carried | None = None
+    ) -> Kernel:
         """Compose the kernel of a paper session as configured; a replay does the same."""
         line = line_of(config)
-        return make_kernel(instruments, line, PaperSession.settings_of(config, line), journal, show_vwap=True)
+        settings = PaperSession.settings_of(config, line)
+        if carried is not None:
+            settings = replace(settings, starting_cash=carried.equity)
+        kernel = make_kernel(instruments, line, settings, journal, show_vwap=True, carried=carried)
+        if carried is not None:
+            for lane, name in zip(kernel.lanes, lane_names(lanes_of(line, instruments), instruments), strict=True):
+                lane.cooldown_left = carried.cooldowns.get(name, 0)
+        return kernel
 
     @staticmethod
     def settings_of(config: Config, line: Line) -> Settings:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.errors import ConfigError
-from engine.events import Command, EngineFault, TimePassed
+from engine.events import Command, EngineFault, Resumed, TimePassed
 from engine.journal.codec import is_input
 from engine.journal.reader import JournalReader, read_manifest
 from engine.live.recording import line_of
@@ -62,7 +62,7 @@ def inputs_until(directory: Path, at_ns: int) -> Iterator[Input]:
             if rows < len(event):
                 return
             continue
-        if isinstance(event, TimePassed | Command | EngineFault):
+        if isinstance(event, TimePassed | Command | EngineFault | Resumed):
             if event.ts_ns > at_ns:
                 return
             clock_ns = max(clock_ns, event.ts_ns)

@@ -29,7 +29,7 @@ from engine.events import (
     TradingHalted,
     TradingResumed,
 )
-from engine.live.replay import config_of
+from engine.live.replay import carried_by, config_of
 from engine.model import Instrument, Reason, Side
 from engine.tools.recorded import instruments_of
 
@@ -114,7 +114,9 @@ class Ledger:
         except (KeyError, TypeError, ValueError):
             what = f"the manifest of session {self.manifest.get('session')} does not name instruments and lanes"
             raise DataError(what, fix="it was recorded by an earlier version; see: microburst journal cat") from None
-        self.account = Portfolio(self.instruments, paper.starting_cash, paper.borrow_rate)
+        carried = carried_by(self.manifest)
+        starting = paper.starting_cash if carried is None else carried.equity
+        self.account = Portfolio(self.instruments, starting, paper.borrow_rate)
         self._takers: dict[type[Any], Callable[[int, Any], None]] = {
             OrderSubmitted: self._submitted,
             OrderRests: self._rests,

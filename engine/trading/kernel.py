@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from engine import _core
+from engine.account.carried import Carried
 from engine.account.orders import OrderError
-from engine.account.portfolio import Portfolio, Trade
+from engine.account.portfolio import Portfolio, Trade, rounded
 from engine.account.risk import RiskGate
 from engine.custom import callers_of, fault_of
 from engine.errors import ConfigError, UserError
@@ -24,8 +25,10 @@ from engine.events import (
     FeedGap,
     FeedHealthy,
     Refusal,
+    Resumed,
     SignalDeclined,
     TimePassed,
+    TradingHalted,
 )
 from engine.graph.compiler import Compiler
 from engine.graph.nodes import Parameters
@@ -43,7 +46,7 @@ from engine.trading.positions import Positions
 LATEST_NS = 1 << 62
 """The latest time the core takes."""
 
-Input = TickBlock | TimePassed | FeedGap | FeedHealthy | Command | EngineFault | End
+Input = TickBlock | TimePassed | FeedGap | FeedHealthy | Command | EngineFault | Resumed | End
 
 STOP_REASONS = {
     _core.DECLARED: Reason.STOP,
@@ -75,6 +78,7 @@ class Kernel:
             holds the column of each, by instrument.
         parameters: the values of the parameters in ``watched``.
         begins_ns: nothing is opened before; records up to then fill windows.
+        carried: what the account brings from its session before; ``portfolio`` has its equity already.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class Kernel:
         watched: Mapping[str, Part] | None = None,
         parameters: Parameters | None = None,
         begins_ns: int | None = None,
+        carried: Carried | None = None,
     ) -> None:
         self.instruments = list(instruments)
         self.portfolio, self.risk, self.broker, self.journal = portfolio, risk, broker, journal
@@ -100,6 +105,7 @@ class Kernel:
         self._schedule = schedule(calendar, rules)
         self._begins_ns = 0 if begins_ns is None else begins_ns
         self._begun = False
+        self._carried = carried
         self._faults: list[UserError] = []
         numbered: dict[str, tuple[int, Compiler]] = {}
         self.compilers = [Compiler(instrument, others=numbered) for instrument in self.instruments]
@@ -127,8 +133,15 @@ class Kernel:
                 where="risk.starting_cash",
                 fix=f"between 0 and {float(portfolio.money(self._most_money)):g}",
             )
-        self.core.set_account(portfolio.starting, risk.live_floor)
+        highest = portfolio.starting
+        if carried is not None:
+            risk.halted, risk.paused = carried.halted, carried.paused
+            risk.ledger.day_trades.extend(carried.day_trades)
+            if risk.limits.max_drawdown is not None:
+                highest = max(highest, rounded(carried.high * 10**portfolio.scale))
+        self.core.set_account(highest)
         self.core.limit_drawdown(*risk.live_drawdown)
+        self.core.set_account(portfolio.starting, risk.live_floor)
         risk.watch(self.core, ranges)
 
     @property
@@ -174,6 +187,11 @@ class Kernel:
                 self._run(self.core.pass_time(event.ts_ns))
         elif isinstance(event, FeedGap):
             for instrument in event.instruments:
+                self.core.restart_windows(instrument)
+        elif isinstance(event, Resumed):
+            if self._begun:
+                self._run(self.core.pass_time(event.ts_ns))
+            for instrument in range(len(self.instruments)):
                 self.core.restart_windows(instrument)
         elif isinstance(event, FeedHealthy):
             self._desk.trust_feed(None if event.healthy else event.reason)
@@ -287,9 +305,19 @@ class Kernel:
         self._session = self._calendar.session_index(ts_ns)
         self.risk.start_day(self.portfolio.starting, self._calendar.day_number(self._day))
         self.journal.append(DayStarted(ts_ns, self._day, self.portfolio.starting))
+        if self._carried is not None:
+            self._go_on(ts_ns, self._carried)
         self._tell_session(ts_ns)
         self._desk.allow_entries(self._may_enter(ts_ns))
         self.core.set_cut(self._next_boundary(ts_ns))
+
+    def _go_on(self, ts_ns: int, carried: Carried) -> None:
+        """What the account's session before has left to this one: its day, if this is the same, and why it may not."""
+        if carried.day == self._day:
+            self.risk.go_on(carried)
+            self.core.set_account(self.portfolio.starting, self.risk.live_floor)
+        if (standing := self.risk.own_standing) is not None:
+            self.journal.append(TradingHalted(ts_ns, standing))
 
     def _next_boundary(self, ts_ns: int) -> int:
         """When a session opens or closes, a day begins, or a session rule takes effect."""
@@ -406,6 +434,16 @@ class Kernel:
             self._desk.halt(Refusal.ERRORS, Reason.RISK, fault.ts_ns)
 
     # ------------------------------------------------------------ reading
+
+    @property
+    def day(self) -> int | None:
+        """The trading day, in days since 1970-01-01; None before the first record."""
+        return self._day if self._begun else None
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether nothing is open, and nothing at or on its way to the venue."""
+        return all(lane.is_free for lane in self.lanes)
 
     @property
     def next_deadline_ns(self) -> int:

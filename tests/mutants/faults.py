@@ -30,6 +30,7 @@ FILLS = "tests/unit/test_fills.py"
 ORDERS = "tests/props/test_orders.py"
 MANAGED = "tests/oracle/test_managed.py"
 RECORDS = "tests/unit/test_journal_records.py"
+RECOVERY = "tests/crash/test_recovery.py"
 REPLAY = "tests/unit/test_replay.py"
 
 FAULTS = (
@@ -362,9 +363,30 @@ FAULTS = (
     Fault(
         "a decision is in the journal before its input",
         "engine/live/recording.py",
-        "            self._journal.record(part)\n            try:\n                self._kernel.process(part)\n",
-        "            try:\n                self._kernel.process(part)\n                self._journal.record(part)\n",
+        "            self.journal.record(part)\n            try:\n                self.kernel.process(part)\n",
+        "            try:\n                self.kernel.process(part)\n                self.journal.record(part)\n",
         (REPLAY,),
+    ),
+    Fault(
+        "what was decided on the last input before a crash is not written afterwards",
+        "engine/live/recovery.py",
+        "self.reader, self.inputs, self.decided, self._folded, self._made)",
+        "self.reader, self.inputs, self.decided, self._folded, ())",
+        (RECOVERY,),
+    ),
+    Fault(
+        "a session that goes on begins its order ids anew",
+        "engine/account/orders.py",
+        "        self.newest = order.order_id\n",
+        "        self.newest = order.order_id % 7\n",
+        (RECOVERY,),
+    ),
+    Fault(
+        "a record that was torn by a crash is not cut off",
+        "engine/journal/segments.py",
+        "            segment.memory[place.at : place.at + len(torn)] = nothing\n",
+        "",
+        (RECOVERY,),
     ),
     Fault(
         "a replay leaves out that time has passed",
