@@ -8,7 +8,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import NamedTuple, Protocol
 
-from engine.account.risk import Approved
+from engine.account.orders import Approved
 from engine.events import Decision
 from engine.model import Clock, Instrument, TickBlock
 
@@ -104,11 +104,18 @@ class Broker(Protocol):
         ...
 
     def arrival_ns(self, approved: Approved, sent_ns: int) -> int:
-        """When what is sent for the order reaches the venue; not after ``sent_ns``: it is there at once."""
+        """When what is sent for the order reaches the venue, never before what was sent earlier.
+
+        Not after ``sent_ns``: it is there at once.
+        """
         ...
 
     def fill(self, approved: Approved, lots: int, last_ticks: int, bid_ticks: int, ask_ticks: int) -> Fill | None:
         """Fill ``lots`` against the market as it stands, or None when there is no price."""
+        ...
+
+    def has_price(self, approved: Approved, last_ticks: int, bid_ticks: int, ask_ticks: int) -> bool:
+        """Whether there is a price that a market order could be filled at."""
         ...
 
     def crosses(self, approved: Approved, last_ticks: int, bid_ticks: int, ask_ticks: int) -> bool:

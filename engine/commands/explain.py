@@ -44,9 +44,14 @@ def explain(
     whole_run: Annotated[
         bool, typer.Option("--why-not", help="Over the whole file: what each condition held back.")
     ] = False,
-    session: Annotated[
+    recorded: Annotated[
         str | None,
-        typer.Option("--session", metavar="SESSION", help="A recorded session, or 'last', in place of a file."),
+        typer.Argument(
+            metavar="SESSION", help="A recorded session, or 'last', in place of a file.", show_default=False
+        ),
+    ] = None,
+    session: Annotated[
+        str | None, typer.Option("--session", metavar="SESSION", help="The same, named by a flag.")
     ] = None,
     decision: Annotated[
         int | None,
@@ -68,7 +73,9 @@ def explain(
         what = "--at TIME and --why-not: not both" if whole_run else "one of --at TIME and --why-not is needed"
         fix = "--at asks about one moment, --why-not about the whole file"
         raise UserError(what, fix=fix, exit_code=ExitCode.USAGE)
-    if session is not None:
+    if session is not None and recorded is not None:
+        raise UserError(f"{recorded} and --session: not both", fix="name one session", exit_code=ExitCode.USAGE)
+    if (session := session or recorded) is not None:
         _explain_session(session, at, recording, trading, strategy, as_json)
         return
     recording.check()

@@ -81,7 +81,15 @@ async def run_paper(
                 moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now_ns // SECOND_NS))
                 instruments, clock = feed.instruments, feed.clock
                 begun = open_session(
-                    config, instruments, moment, mode=mode, clock=clock, now_ns=now_ns, fresh=fresh, beat=beat
+                    config,
+                    instruments,
+                    moment,
+                    mode=mode,
+                    clock=clock,
+                    now_ns=now_ns,
+                    fresh=fresh,
+                    tell_decisions=debugging(),
+                    beat=beat,
                 )
                 on_opened(begun)
                 return begun
@@ -119,12 +127,12 @@ async def _run_recorded(
         health.look(snapshot)
         on_snapshot(snapshot)
 
+    kill_file = KillFile()
+    if kill_file.is_there():
+        on_line(f"halted by the kill file {kill_file.path}; to go on: microburst resume --reason '...'")
     with Watchdog(stuck) as watchdog:  # of what is done again, too: code that hung will hang again
         opened = open_it(watchdog.beat)
         session: PaperSession | None = None
-        kill_file = KillFile()
-        if kill_file.is_there():
-            on_line(f"halted by the kill file {kill_file.path}; to go on: microburst resume --reason '...'")
         try:
             session = PaperSession(
                 config,

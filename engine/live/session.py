@@ -24,7 +24,7 @@ from engine.events import Command, CommandName, End, EngineFault, FeedGap, Refus
 from engine.journal.segments import JournalFailed
 from engine.journal.writer import MemoryJournal, SessionJournal
 from engine.lineup import Line, labels, line_up
-from engine.live.decision_log import tell_decisions_of
+from engine.live.decision_log import LoggedJournal
 from engine.live.freshness import Freshness
 from engine.live.kill_file import KillFile
 from engine.live.recording import RecordedKernel, lane_names, lanes_of, line_of
@@ -90,15 +90,19 @@ class PaperSession:
         self._timer: asyncio.TimerHandle | None = None
         self._seen_ns, self._wall_seen_ns = self._clocks()  # when they were last looked at
         self._recording, self._resumed = journal, resumed
-        self._kill_file, self._tell_decisions = kill_file, tell_decisions
+        self._kill_file = kill_file
         self._halted: JournalFailed | None = None
         self._failure: UserError | None = None  # the first of a strategy's own code
         self._short = False  # of room for the journal
         self._tended_ns = 0
         self.journal = journal or MemoryJournal()
-        self.kernel = (
-            self.make_kernel(config, feed.instruments, self.journal, carried) if resumed is None else resumed.kernel
-        )
+        if resumed is None:
+            told = LoggedJournal(self.journal) if tell_decisions else self.journal
+            self.kernel = self.make_kernel(config, feed.instruments, told, carried)
+            if isinstance(told, LoggedJournal):
+                told.kernel = self.kernel
+        else:
+            self.kernel = resumed.kernel  # recovery has seen to its log
         self._inputs = resumed or (self.kernel if journal is None else RecordedKernel(self.kernel, journal))
         self.exit_code = ExitCode.OK
         self.telemetry: TelemetryServer | None = None
@@ -107,8 +111,6 @@ class PaperSession:
 
     async def run(self, session_id: str) -> None:
         """Trade until the feed ends or ``stop`` is set; positions are then closed at the market."""
-        if self._tell_decisions:
-            tell_decisions_of(self.kernel)
         self._paced = self._feed.clock is Clock.RECEIVE
         self.freshness = Freshness(
             self._process,

@@ -194,8 +194,8 @@ FAULTS = (
     Fault(
         "a loss of exactly the day's limit is let pass",
         "engine/account/risk.py",
-        "equity <= floor_units",
-        "equity < floor_units",
+        "market.equity <= self.floor",
+        "market.equity < self.floor",
         (RISK,),
     ),
     Fault(
@@ -251,8 +251,8 @@ FAULTS = (
     Fault(
         "an order that is triggered takes a new id",
         "engine/trading/dispatch.py",
-        "        if sent.awaits_trigger:\n",
-        "        if sent.awaits_trigger:\n            self._book.newest += 1\n",
+        "        if order.awaits_trigger:\n",
+        "        if order.awaits_trigger:\n            self._book.newest += 1\n",
         (FILLS,),
     ),
     Fault(
@@ -356,8 +356,8 @@ FAULTS = (
     Fault(
         "fees of one side only",
         "engine/account/portfolio.py",
-        'fee += take_share(position, "fees", lots)',
-        'take_share(position, "fees", lots)',
+        "        fee += entry_fees\n",
+        "",
         ("tests/unit/test_portfolio.py",),
     ),
     Fault(
