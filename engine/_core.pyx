@@ -1480,6 +1480,11 @@ cdef class Core:
         """The highest equity so far."""
         return wide_to_int(self.account.peak)
 
+    @property
+    def high(self):
+        """The highest equity since the drawdown limit was set: what its fall is measured from."""
+        return max(wide_to_int(self.account.high), wide_to_int(self.account.equity))
+
     cdef int64_t price_before(self, int instrument, int record, int inclusive) noexcept nogil:
         cdef Market* market = &self.markets[instrument]
         cdef int trade = first_trade_from(market.records, market.trades, record + inclusive) - 1
