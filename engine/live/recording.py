@@ -176,18 +176,29 @@ def manifest_of(config: Config, instruments: Sequence[Instrument], **more: Any) 
 
 
 def lanes_of(line: Line, instruments: Sequence[Instrument]) -> list[dict[str, Any]]:
-    """What each lane of a kernel trades, by its number: the strategy's label and the instrument's index."""
+    """What each lane of a kernel trades, by its number: the strategy's label and the instrument's index.
+
+    The lane of a pair's other leg comes after the one that leads, whose number ``follows`` names.
+    """
     entrants = entrants_of(line)
-    return [
-        {"strategy": label, "instrument": index}
-        for label, entrant in zip(labels(entrants), entrants, strict=True)
-        for index in traded_by(entrant, instruments)
-    ]
+    symbols, found = [instrument.symbol for instrument in instruments], list[dict[str, Any]]()
+    for label, entrant in zip(labels(entrants), entrants, strict=True):
+        hedge = entrant.strategy.hedge_plan()
+        for index in traded_by(entrant, instruments):
+            found.append({"strategy": label, "instrument": index})
+            if hedge is not None and hedge.symbol in symbols:
+                other = symbols.index(hedge.symbol)
+                found.append({"strategy": label, "instrument": other, "follows": len(found) - 1})
+    return found
 
 
 def lane_names(lanes: Sequence[Mapping[str, Any]], instruments: Sequence[Instrument]) -> list[str]:
     """What lanes are called where their numbers may differ: the strategy's label and the symbol."""
-    return [f"{lane['strategy']} {instruments[lane['instrument']].symbol}" for lane in lanes]
+    legs = ["" if lane.get("follows") is None else f" after {lane['follows']}" for lane in lanes]
+    return [
+        f"{lane['strategy']} {instruments[lane['instrument']].symbol}{leg}"
+        for lane, leg in zip(lanes, legs, strict=True)
+    ]
 
 
 def carried_of(kernel: Kernel, manifest: Mapping[str, Any]) -> Carried:
