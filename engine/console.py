@@ -24,6 +24,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from engine.account.limits import RiskLimits, said_limits
 from engine.commands.shared import PIPE_WIDTH, discard_output
 from engine.telemetry_wire import AccountView, FeatureView, FeedView, PositionView, Snapshot, SymbolView, TradeView
 
@@ -368,8 +369,8 @@ def status_event(snapshot: Snapshot) -> Event:
     }
 
 
-def summary_event(snapshot: Snapshot, reasons: Mapping[str, int]) -> Event:
-    """Return the result of a session as one JSON object."""
+def summary_event(snapshot: Snapshot, reasons: Mapping[str, int], profile: str, limits: RiskLimits) -> Event:
+    """Return the result of a session as one JSON object, with the limits that it was held to."""
     account, feed = snapshot.account, snapshot.feed
     return {
         "event": "summary",
@@ -394,17 +395,19 @@ def summary_event(snapshot: Snapshot, reasons: Mapping[str, int]) -> Event:
         "max_drawdown": account.max_drawdown,
         "skipped_signals": snapshot.skipped_signals,
         "refusals": snapshot.refusals,
+        "risk_profile": profile,
+        "risk": limits.to_json(),
         "latency_p50_us": snapshot.latency_p50_us,
         "latency_p99_us": snapshot.latency_p99_us,
     }
 
 
-def summary_table(snapshot: Snapshot, reasons: Mapping[str, int]) -> Table:
-    """Return the result of a session as a table."""
+def summary_table(snapshot: Snapshot, reasons: Mapping[str, int], profile: str, limits: RiskLimits) -> Table:
+    """Return the result of a session as a table, with the limits that it was held to."""
     account, feed = snapshot.account, snapshot.feed
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column()
-    table.add_column(justify="right")
+    table.add_column(justify="right", overflow="fold")
     rows = {
         "ended": snapshot.ended or "-",
         "ticks": f"{feed.accepted:,}",
@@ -419,6 +422,7 @@ def summary_table(snapshot: Snapshot, reasons: Mapping[str, int]) -> Table:
         "max drawdown": f"{account.max_drawdown:.2f}",
         "signals skipped": str(snapshot.skipped_signals),
         "refused": _counts(snapshot.refusals) or "0",
+        "limits": said_limits(profile, limits.to_json()),
         "tick to decision": f"p50 {_latency(snapshot.latency_p50_us)}, p99 {_latency(snapshot.latency_p99_us)}",
     }
     for name, value in rows.items():

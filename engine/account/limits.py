@@ -453,6 +453,12 @@ def profile(name: str, *, where: str = "risk.profile") -> Profile:
     return PROFILES[name]
 
 
+def said_limits(name: str, written: Mapping[str, str]) -> str:
+    """The limits of a run in a line: the profile, and every limit that is on, as ``RiskLimits.to_json`` writes them."""
+    on = ", ".join(f"{limit} {text}" for limit, text in written.items() if text != OFF)
+    return f"{name}: {on or 'none'}"
+
+
 def with_limits(base: RiskLimits, given: Mapping[str, object]) -> RiskLimits:
     """``base`` with single limits over it; a limit given as None keeps the value of ``base``.
 

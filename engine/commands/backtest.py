@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.account.limits import said_limits
 from engine.commands.inputs import (
     BarPeriodFlag,
     BarStampsFlag,
@@ -280,8 +281,7 @@ def _made_with(found: dict[str, Any], symbols: Sequence[str]) -> Iterator[tuple[
     yield "fee", passport["fee"]
     yield "calendar", passport["calendar"]
     yield "size", passport["size"]
-    limits = ", ".join(f"{name} {text}" for name, text in passport["risk"].items() if text != "off")
-    yield "limits", f"{passport['risk_profile']}: {limits or 'none'}"
+    yield "limits", said_limits(passport["risk_profile"], passport["risk"])
 
 
 def _in_a_line_up(one: Mapping[str, Any]) -> str:

@@ -120,7 +120,7 @@ def run(
             code = _run_loop(_session(loaded.config, console, fresh=fresh))
     finally:  # what was traded is told even when the strategy's own code has failed
         _bring_up_database(loaded.config)
-        _show_summary(console, as_json=as_json)
+        _show_summary(console, loaded.config, as_json=as_json)
     if console.write_error:
         raise output_error(console.write_error)
     return code
@@ -209,12 +209,16 @@ def _bring_up_database(config: Config) -> None:
         log.warning("the database is not up to date", problem=error.line())
 
 
-def _show_summary(console: SessionConsole, *, as_json: bool) -> None:
+def _show_summary(console: SessionConsole, config: Config, *, as_json: bool) -> None:
     from engine.console import summary_event, summary_table
+    from engine.live.recording import line_of
+    from engine.live.session import PaperSession
 
     if console.latest is None:
         return
+    settings = PaperSession.settings_of(config, line_of(config))
+    told = console.latest, console.reasons, settings.risk_profile, settings.limits
     if as_json:
-        write_json(summary_event(console.latest, console.reasons) | {"recovered": console.recovered})
+        write_json(summary_event(*told) | {"recovered": console.recovered})
     else:
-        write_table("", summary_table(console.latest, console.reasons))
+        write_table("", summary_table(*told))

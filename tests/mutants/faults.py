@@ -26,6 +26,7 @@ GUARD = "tests/unit/test_wire_guard.py"
 FRAMES = "tests/props/test_wire_frames.py"
 CATALOGUE = "tests/oracle/test_catalogue_vs_engine.py"
 RISK = "tests/unit/test_risk.py"
+LIMITS = "tests/unit/test_risk_in_trading.py"
 FILLS = "tests/unit/test_fills.py"
 ORDERS = "tests/props/test_orders.py"
 MANAGED = "tests/oracle/test_managed.py"
@@ -288,6 +289,55 @@ FAULTS = (
         "if net_units < 0:",
         "if trade.gross_units < 0:",
         (ORACLE,),
+    ),
+    Fault(
+        "the margin of what is held already is not asked for",
+        "engine/account/risk.py",
+        "            required += self._margin(instrument, side, lots, market.price(instrument))\n",
+        "            pass\n",
+        (RISK,),
+    ),
+    Fault(
+        "a long and a short position are liquidated equally far away",
+        "engine/account/risk.py",
+        "(1 - order.side * margin)",
+        "(1 - margin)",
+        (RISK,),
+    ),
+    Fault(
+        "what is called back after it was filled in part came to nothing",
+        "engine/account/ledger.py",
+        "if order.reason is None and self.left[order.order_id] == order.lots:",
+        "if order.reason is None:",
+        (RISK,),
+    ),
+    Fault(
+        "what is added to a position today is as old as the position",
+        "engine/account/ledger.py",
+        "                held.day, held.day_trade = self.day, False\n",
+        "                pass\n",
+        (RISK,),
+    ),
+    Fault(
+        "one lot more than was sent may be filled",
+        "engine/account/ledger.py",
+        "        if left < 0:\n",
+        "        if left < -1:\n",
+        (RISK,),
+    ),
+    Fault(
+        "books that do not add up are an error like any other",
+        "engine/trading/kernel.py",
+        "        self._desk.halt(Refusal.CONSERVATION, Reason.RISK, self.core.event_ts_ns)\n",
+        "",
+        (LIMITS,),
+    ),
+    Fault(
+        "a lost day forgets the highest equity of the drawdown",
+        "engine/trading/desk.py",
+        "            self._core.set_account(self._core.equity, self._risk.live_floor)\n            self._journal",
+        "            self._tell_limits()\n            self._journal",
+        (LIMITS,),
     ),
     Fault(
         "a time stop is counted from the wall clock",

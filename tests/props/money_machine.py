@@ -126,6 +126,7 @@ class Books:
         self.rests: dict[int, str] = {}
         self.held: dict[int, Held] = {}
         self.results: list[int] = []
+        self.slippage = self.fees = self.borrow = 0
         self.seen: Counter[str] = Counter()
         self.marks_only = True  # no fill has been away from the last trade
 
@@ -169,8 +170,11 @@ class Books:
             assert held is not None, "an exit closes what is open"
             assert lots <= -held.lots * order.side, "an exit never turns a position round"
         brought = -round(order.side * value) - fill.slippage - fill.fee  # an assumed spread may end between two ticks
+        self.slippage, self.fees = self.slippage + fill.slippage, self.fees + fill.fee
         if order.purpose != "entry" and held.lots < 0:
-            brought -= self.borrowed(held, lots, order.lane, fill.ts_ns)
+            borrow = self.borrowed(held, lots, order.lane, fill.ts_ns)
+            self.borrow += borrow
+            brought -= borrow
         held.lots += order.side * lots
         held.brought += brought
         self.cash += brought
@@ -323,8 +327,12 @@ class Money(RuleBasedStateMachine):
         assert {lane: one.side * one.lots for lane, one in portfolio.positions.items()} == held
         assert {lane: one.side * one.lots for lane, one in self.kernel.risk.ledger.held.items()} == held
         assert [trade.net_units for trade in portfolio.trades] == books.results
+        assert portfolio.borrow == books.borrow
+        costs = portfolio.spread + portfolio.slippage + portfolio.fees + portfolio.borrow
+        assert portfolio.realised == portfolio.gross - costs
         if not held:
             assert core.equity == portfolio.starting + portfolio.realised == portfolio.starting + sum(books.results)
+            assert (portfolio.slippage, portfolio.fees) == (books.slippage, books.fees)
         if self.kernel.risk.day_halted:
             assert books.seen[TradingHalted.__name__]
         assert set(self.kernel.risk.ledger.left.items()) == {(o, n) for o, n in books.left.items() if o in self._open()}

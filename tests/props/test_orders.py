@@ -171,6 +171,14 @@ def test_a_fill_that_is_annulled_is_taken_back_once() -> None:
     assert (order.left, order.state) == (0, OrderState.FILLED)
 
 
+def test_a_refused_cancel_says_nothing_of_an_order_that_was_being_cancelled_and_nothing_new_of_any_other() -> None:
+    """It may be working, or done before the cancel arrived."""
+    alive = (OrderState.SUBMITTED, OrderState.WORKING, OrderState.PARTIAL, OrderState.UNKNOWN)
+    assert NEXT[OrderState.CANCELLING, OrderEvent.CANCEL_REJECTED] is OrderState.UNKNOWN
+    for state in (*alive, *FINAL):
+        assert NEXT[state, OrderEvent.CANCEL_REJECTED] is state
+
+
 def test_a_rejected_order_has_no_fills() -> None:
     order, book = Order(1, 0, 0, Side.LONG, 5, 0), OrderBook()
     book.send(order)

@@ -13,7 +13,9 @@ from engine.account.portfolio import Portfolio
 from engine.account.risk import Approved, Exits, RiskGate, TradingState
 from engine.errors import ConfigError
 from engine.events import Refusal
+from engine.indicators import atr
 from engine.model import Instrument, OrderType, Reason, Side
+from engine.rules import bars, minutes
 
 SECOND = 1_000_000_000
 SHARE = Instrument("SHARE", 2, 0)
@@ -160,8 +162,8 @@ def test_an_order_is_valued_at_what_it_would_pay():
 
 @pytest.mark.parametrize("side", list(Side))
 def test_the_collar_one_tick_below_at_and_above(side):
-    desk = Desk(only(price_collar="1%"))
-    for away, refusal in ((99, None), (100, None), (101, Refusal.PRICE_COLLAR)):
+    desk = Desk(only(price_collar="3%"))
+    for away, refusal in ((299, None), (300, None), (301, Refusal.PRICE_COLLAR)):
         desk.market.quotes[0] = (10_000 - away, 10_000 + away)
         assert desk.ask(1, side=side) is refusal
 
@@ -338,6 +340,7 @@ def test_where_the_range_is_not_known_yet_nothing_is_entered(unknown):
         (Side.SHORT, 10_100, 9_850, None),
         (Side.LONG, None, 10_150, Refusal.REWARD_RISK),
         (Side.LONG, 9_900, None, Refusal.REWARD_RISK),
+        (Side.LONG, 9_999, 10_002, None),
         (Side.LONG, 10_000, 10_150, Refusal.REWARD_RISK),  # a stop at the entry risks nothing that could be measured
     ],
 )
@@ -504,7 +507,39 @@ def test_intraday_margin_of_a_cheap_share_sold_short_is_five_dollars():
     assert (desk.ask(1_000, side=Side.SHORT), desk.ask(1_001, side=Side.SHORT)) == (None, Refusal.PDT)
 
 
+def test_intraday_margin_counts_what_is_held_and_what_is_on_its_way():
+    desk = Desk(only(pdt="intraday_margin"), 3_000)
+    desk.buy(20)
+    desk.send(20)  # 4,000 of value together: 1,000 of margin
+    assert (desk.ask(80), desk.ask(81)) == (None, Refusal.PDT)
+    assert (desk.ask(66, side=Side.SHORT), desk.ask(67, side=Side.SHORT)) == (None, Refusal.PDT)  # 30 % of 6,700
+
+
+def test_intraday_margin_of_a_part_of_a_unit_is_a_part_of_five_dollars():
+    desk = Desk(only(pdt="intraday_margin"), 5_000)
+    desk.market.last[1] = 1_000  # 10.00; a lot is a thousandth
+    assert desk.ask(1_000_000, instrument=1, side=Side.SHORT) is None
+    assert desk.ask(1_000_001, instrument=1, side=Side.SHORT) is Refusal.PDT
+
+
 # ---------------------------------------------------------------- states
+
+
+@pytest.mark.parametrize("drawdown", ["off", "5%"])
+def test_what_is_still_watched_of_losses(drawdown):
+    gate = Desk(only(daily_loss_limit="1%", max_drawdown=drawdown)).gate
+    share = (0, 0) if drawdown == "off" else (1, 20)
+    assert (gate.watches_loss, gate.live_drawdown) == (True, share)
+    gate.day_halted = True
+    assert (gate.watches_loss, gate.live_drawdown) == (drawdown != "off", share)
+    gate.halt(Refusal.HALTED)
+    assert (gate.watches_loss, gate.live_drawdown) == (False, (0, 0))
+
+
+def test_the_range_is_asked_for_where_it_is_needed_only():
+    assert Desk(only(liquidation_bar="5m")).gate.range is None
+    assert str(Desk(only(liquidation_buffer=1)).gate.range) == str(atr(bars(minutes(1)), 14))
+    assert str(Desk(only(liquidation_buffer=1, liquidation_bar="5m")).gate.range) == str(atr(bars(minutes(5)), 14))
 
 
 def test_an_open_position_is_refused_first_then_the_gravest_reason():

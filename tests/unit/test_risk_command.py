@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,17 @@ def test_profiles_are_listed_with_what_they_switch_on(capsys):
     code, out, _ = ended(capsys, "profiles")
     assert code == 0
     assert all(name in out for name in PROFILES)
+
+
+def test_the_page_names_for_every_limit_a_test_that_there_is():
+    root = Path(__file__).parents[2]
+    _, page = (root / "docs/reference/risk.md").read_text(encoding="utf-8").split("## How it is tested")
+    rows = [line for line in page.splitlines() if line.startswith("| ")]
+    assert {name for row in rows for name in re.findall(r"`([a-z_]+)`", row)} >= {limit.name for limit in LIMITS}
+    named = re.findall(r"`(tests/\S+)::(\w+)`", page)
+    assert len(named) > len(rows)
+    for file, test in named:
+        assert f"def {test}(" in (root / file).read_text(encoding="utf-8"), (file, test)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from engine.sizing import Dollars, RiskPerTrade, Scaled, Units
 from engine.strategy import Strategy
 from engine.trading.kernel import Kernel
 from tests.props.risk_observer import Wish
-from tests.props.risk_sequences import Told
+from tests.props.risk_sequences import CHOICES, Told
 
 SECOND = 1_000_000_000
 START = 1_700_006_400 * SECOND
@@ -406,6 +406,22 @@ def test_less_than_a_lot_is_a_refusal_and_no_order():
     result = engine.backtest(walk(), Often, fills="last", size="50 dollars")
     assert not result.trades
     assert {note.reason for note in result.refusals} == {"NO_SIZE"}
+
+
+def test_a_session_is_held_to_the_same_limits_as_a_backtest(tmp_path, monkeypatch):
+    """Every limit on, as the configuration says it and as the call does."""
+    from engine.backtesting import make_settings
+    from engine.config.settings import load
+    from engine.live.recording import line_of
+    from engine.live.session import PaperSession
+
+    written = {name: values[0] for name, values in CHOICES.items()}
+    lines = "\n".join(f'{name} = "{text}"' for name, text in written.items())
+    (tmp_path / "microburst.toml").write_text(f"[risk]\n{lines}\n")
+    monkeypatch.chdir(tmp_path)
+    config = load().config
+    session = PaperSession.settings_of(config, line_of(config))
+    assert session.limits == make_settings(walk(5), Often(), limits=written).limits == with_limits(ALL_OFF, written)
 
 
 def test_the_passport_names_size_profile_and_every_limit():
