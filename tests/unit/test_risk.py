@@ -135,6 +135,28 @@ def test_what_is_held_and_what_is_sent_counts_together(limits, refusal):
     assert (desk.ask(4), desk.ask(5)) == (None, refusal)
 
 
+def test_orders_on_another_symbol_are_no_part_of_the_position():
+    desk = Desk(only(max_position_units=5))
+    desk.send(3_000, instrument=1)
+    assert (desk.ask(5), desk.ask(6)) == (None, Refusal.POSITION_UNITS)
+
+
+def test_an_order_that_was_only_supposed_leaves_no_trace():
+    desk = Desk(only(max_open_orders=2, max_orders_per_second=2, duplicate_window="1s"))
+    desk.send(4)
+    supposed = desk.send(5)
+    assert desk.ask(6) is Refusal.OPEN_ORDERS
+    desk.gate.ledger.unsent(supposed)
+    assert desk.ask(5) is None
+    assert desk.ask(4) is Refusal.DUPLICATE
+
+
+def test_an_exit_is_no_twin_of_an_entry():
+    desk = Desk(only(duplicate_window="1s"))
+    desk.sell(desk.buy(5))
+    assert desk.ask(5, side=Side.SHORT) is None
+
+
 def test_the_other_side_of_a_symbol_does_not_make_room():
     desk = Desk(only(max_position_units=5, max_leverage=1))
     desk.buy(5, side=Side.SHORT)
@@ -451,6 +473,7 @@ def test_pdt_a_position_held_over_night_is_no_day_trade():
         desk.gate.start_day(desk.portfolio.starting, number)
         entry = desk.buy(1)
         desk.gate.start_day(desk.portfolio.starting, number + 1)
+        assert desk.gate.ledger.possible_day_trades() == 0
         desk.sell(entry)
         assert desk.ask(1) is None
 
