@@ -49,6 +49,7 @@ cdef class Core:
     cdef int n_taps
     cdef object tap_owners
     cdef int block_open
+    cdef int found  # whether any lane or order has found an event in the block
     # input
     cdef const int64_t* in_ts
     cdef const int64_t* in_price
@@ -59,6 +60,7 @@ cdef class Core:
     cdef const uint8_t* in_kind
     cdef const int64_t* in_bid_size
     cdef const int64_t* in_ask_size
+    cdef int in_quotes  # whether any of the four columns of quotes is there
     cdef const int64_t* in_open  # of bars as input, as are the next three; NULL for trades
     cdef const int64_t* in_high
     cdef const int64_t* in_low
@@ -102,16 +104,19 @@ cdef class Core:
     cdef set_up_tapes(self, int instrument, Program program)
     cdef plan_evaluation(self)
     cdef int64_t* objection(self, const Record* record) noexcept nogil
-    cdef int append(self, const Record* record) noexcept nogil
+    cdef int append(self, const Record* record, int single) noexcept nogil
     cdef void read_record(self, int64_t i, Record* record) noexcept nogil
     cdef void evaluate_graphs(self) noexcept nogil
     cdef void copy_taps(self) noexcept nogil
     cdef int append_plain_trades(self) noexcept nogil
+    cdef int append_plain_trade(self) noexcept nogil
+    cdef void note_plain_trades(self, int n) noexcept nogil
     cdef void begin_block(self) noexcept nogil
     cdef void finish_block(self) noexcept nogil
     cdef int fill_block(self) noexcept nogil
     cdef int next_event(self, int64_t before) noexcept nogil
     cdef void research_resting(self, Resting* it) noexcept nogil
+    cdef int may_fire(self) noexcept nogil
     cdef int take_fill(self, Resting* it) noexcept nogil
     cdef int64_t timer_ts(self, const Lane* lane) noexcept nogil
     cdef int64_t alarm_key(self) noexcept nogil

@@ -49,6 +49,7 @@ from engine._lanes cimport (
     mark_account,
     note_drawdown,
     search,
+    stays_flat,
 )
 from engine._management cimport STOP_DECAYED, STOP_DECLARED, STOP_EVEN, STOP_TRAILING, Management
 from engine._program cimport Program
@@ -69,6 +70,7 @@ from engine._resting cimport (
     search_resting,
     watch_quotes,
 )
+from engine._steps cimport evaluate_one
 from engine._tape cimport (
     BLOCK,
     COL_ASK,
@@ -93,6 +95,7 @@ from engine._tape cimport (
     Node,
     Slot,
     Tape,
+    append_trade,
     append_trades,
     fixed_column,
     make_room,
@@ -100,6 +103,7 @@ from engine._tape cimport (
     restart_session,
     restart_windows,
     ring_array,
+    turn_columns,
 )
 from engine._values cimport quotient
 
@@ -189,14 +193,6 @@ cdef int64_t run_clock(int64_t* out, const int64_t* ts, int64_t* reached, int n)
     return late
 
 
-cdef void copy_cells(int64_t* out, const int64_t* cells, int n) noexcept nogil:
-    """Copy ``n`` cells; one of them without a call."""
-    if n == 1:
-        out[0] = cells[0]
-    else:
-        memcpy(out, cells, n * sizeof(int64_t))
-
-
 cdef int64_t carry_forward(int64_t* out, const int64_t* quotes, int64_t known, int n) noexcept nogil:
     """Write the last known quote at each record (0 in ``quotes`` means unchanged); returns the newest."""
     cdef int k
@@ -275,8 +271,8 @@ cdef void free_tapes(Tape* trades):
             array = ring_array(tape, i, &width)
             if array != NULL:
                 free(array[0])
-        free(tape.columns)
-        free(tape.columns_before)
+        free(tape.buffers[0])
+        free(tape.buffers[1])
     for i in range(trades.graph.n_nodes):
         free(trades.slots[i].memory)
     for clock in range(1, trades.graph.n_clocks):
@@ -316,7 +312,7 @@ cdef class Core:
         self.account.equity = self.account.floor = self.account.peak = self.account.drawdown = i128_of(0)
         for i in range(n):
             program = self.programs[i]
-            program.sealed = 1
+            program.seal()
             self.markets[i].records = <int*>calloc(BLOCK, sizeof(int))
             if self.markets[i].records == NULL:
                 raise MemoryError
@@ -353,10 +349,11 @@ cdef class Core:
             tape.max_window = program.max_window
             tape.close_ns = NEVER
             tape.in_session = 1
-            tape.columns = <char*>calloc(graph.clock_bytes[clock], 1)
-            tape.columns_before = <char*>calloc(graph.clock_bytes[clock], 1)
-            if tape.columns == NULL or tape.columns_before == NULL:
-                raise MemoryError
+            for i in range(2):
+                tape.buffers[i] = <char*>calloc(graph.clock_bytes[clock], 1)
+                if tape.buffers[i] == NULL:
+                    raise MemoryError
+            tape.columns, tape.columns_before = tape.buffers[0], tape.buffers[1]
             if resize_tape(tape, first_capacity(graph.clock_reach[clock] if clock else 0)) != 0:
                 raise MemoryError
 
@@ -549,6 +546,7 @@ cdef class Core:
         self.in_kind = &kind[0] if kind is not None else NULL
         self.in_bid_size = &bid_lots[0] if bid_lots is not None else NULL
         self.in_ask_size = &ask_lots[0] if ask_lots is not None else NULL
+        self.in_quotes = not (bid_ticks is None and ask_ticks is None and bid_lots is None and ask_lots is None)
         self.in_open = &open_ticks[0] if bars else NULL
         self.in_high = &high_ticks[0] if bars else NULL
         self.in_low = &low_ticks[0] if bars else NULL
@@ -594,7 +592,7 @@ cdef class Core:
                 instrument, ts_ns, price_ticks, size_lots, bid_ticks, ask_ticks, bid_lots, ask_lots
             )
         self.begin_block()
-        if self.append(&record) != 0:
+        if self.append(&record, 1) != 0:
             raise MemoryError("no memory to enlarge the tick ring")
         self.finish_block()
         if self.callback is not None:
@@ -620,7 +618,7 @@ cdef class Core:
         return self.run()
 
     cdef void begin_block(self) noexcept nogil:
-        cdef int i
+        cdef int i, instrument
         cdef Market* market
         cdef Tape* tape
         cdef Resting* it
@@ -630,9 +628,10 @@ cdef class Core:
                 watch_quotes(it, &self.tapes[it.instrument], &self.block, self.block.records)
             it.from_record = 0
         for i in range(self.n_touched):
-            market = &self.markets[self.touched[i]]
+            instrument = self.touched[i]
+            market = &self.markets[instrument]
+            tape = &self.tapes[instrument]
             market.touched = 0
-            tape = &self.tapes[self.touched[i]]
             tape.fresh_before = tape.fresh if tape.fresh > 0 else tape.fresh_before
             tape.fresh = 0
             market.bid_before = market.bid
@@ -640,7 +639,7 @@ cdef class Core:
             market.bid_size_before = tape.bid_size
             market.ask_size_before = tape.ask_size
             if market.trades > 0:
-                market.price_before = fixed_column(&self.tapes[self.touched[i]], COL_PRICE)[market.trades - 1]
+                market.price_before = fixed_column(tape, COL_PRICE)[market.trades - 1]
                 market.trades_before = market.trades
             market.trades = 0
         self.n_touched = 0
@@ -675,8 +674,11 @@ cdef class Core:
                 return &self.rejected_price
         return NULL
 
-    cdef int append(self, const Record* record) noexcept nogil:
-        """Add one valid record to the block. Returns 0, or -1 without memory: the record is then not taken."""
+    cdef int append(self, const Record* record, int single) noexcept nogil:
+        """Add one valid record to the block, its only one if ``single``.
+
+        Returns 0, or -1 without memory: the record is then not taken.
+        """
         cdef int number = self.block.records
         cdef Tape* tape = &self.tapes[record.instrument]
         cdef Market* market = &self.markets[record.instrument]
@@ -685,7 +687,7 @@ cdef class Core:
         if record.kind == 0 and trade == 0:
             if make_room(tape, BLOCK) != 0:
                 return -1
-            tape.columns, tape.columns_before = tape.columns_before, tape.columns
+            turn_columns(tape, single)
         if ts >= self.reached:
             self.reached = ts
         else:
@@ -728,7 +730,7 @@ cdef class Core:
             fixed_column(tape, COL_HIGH)[trade] = record.high
             fixed_column(tape, COL_LOW)[trade] = record.low
             fixed_column(tape, COL_START)[trade] = record.start
-        append_trades(tape, trade, trade + 1)
+        append_trade(tape, trade)
         return 0
 
     cdef int fill_block(self) noexcept nogil:
@@ -744,7 +746,12 @@ cdef class Core:
         if self.in_open != NULL:
             self.block.of_bars = 1
         elif self.in_instrument == NULL and self.in_kind == NULL:
-            status = 0 if self.tapes[0].graph.needs_flow else self.append_plain_trades()
+            if self.tapes[0].graph.needs_flow:
+                status = 0
+            elif self.block_limit > 1:
+                status = self.append_plain_trades()
+            elif not self.in_quotes:
+                status = self.append_plain_trade()
         i = self.in_next
         while status == 0 and i < self.in_count and self.block.records < self.block_limit:
             self.read_record(i, &record)
@@ -754,7 +761,7 @@ cdef class Core:
             elif record.ts - self.block.of_bars >= self.cut_ns:  # a bar that ends at the boundary lies before it
                 break
             else:
-                status = self.append(&record)
+                status = self.append(&record, self.block_limit == 1)
             i += status == 0
         self.in_next = i
         if self.block.records == 0:
@@ -809,16 +816,9 @@ cdef class Core:
             return 0
         if make_room(tape, BLOCK) != 0:
             return -1
-        tape.of_bars = 0
-        tape.columns, tape.columns_before = tape.columns_before, tape.columns
-        if not self.block.identity:
-            self.block.identity = 1
-            for k in range(BLOCK):
-                self.block.instrument[k] = 0
-                self.block.trade[k] = k
-                market.records[k] = k
-        copy_cells(fixed_column(tape, COL_PRICE), in_price, n)
-        copy_cells(fixed_column(tape, COL_SIZE), in_size, n)
+        turn_columns(tape, 0)
+        memcpy(fixed_column(tape, COL_PRICE), in_price, n * sizeof(int64_t))
+        memcpy(fixed_column(tape, COL_SIZE), in_size, n * sizeof(int64_t))
         if in_bid != NULL or market.bid != 0:  # without any quote the columns are still the zeros they began as
             market.bid = carry_forward(fixed_column(tape, COL_BID), in_bid, market.bid, n)
         if in_ask != NULL or market.ask != 0:
@@ -828,8 +828,48 @@ cdef class Core:
         if in_ask_size != NULL or tape.ask_size != 0:
             tape.ask_size = carry_forward(fixed_column(tape, COL_ASK_SIZE), in_ask_size, tape.ask_size, n)
         self.late += run_clock(self.block.ts, in_ts, &self.reached, n)
-        copy_cells(fixed_column(tape, COL_TS), self.block.ts, n)
+        memcpy(fixed_column(tape, COL_TS), self.block.ts, n * sizeof(int64_t))
         append_trades(tape, 0, n)
+        self.note_plain_trades(n)
+        return 0
+
+    cdef int append_plain_trade(self) noexcept nogil:
+        """As ``append_plain_trades`` for a block of one trade, where there have never been quotes."""
+        cdef Tape* tape = &self.tapes[0]
+        cdef int64_t ts = self.in_ts[self.in_next]
+        cdef int64_t price = self.in_price[self.in_next], size = self.in_size[self.in_next]
+        if self.markets[0].bid | self.markets[0].ask | tape.bid_size | tape.ask_size:
+            return 0
+        if not 0 <= ts <= TIME_BOUND or ts >= self.cut_ns:
+            return 0
+        if <uint64_t>price - 1 >= <uint64_t>INPUT_BOUND or <uint64_t>size - 1 >= <uint64_t>INPUT_BOUND:
+            return 0
+        if make_room(tape, BLOCK) != 0:
+            return -1
+        turn_columns(tape, 1)
+        if ts < self.reached:
+            self.late += 1
+            ts = self.reached
+        self.reached = ts
+        self.block.ts[0] = ts
+        fixed_column(tape, COL_PRICE)[0] = price
+        fixed_column(tape, COL_SIZE)[0] = size
+        fixed_column(tape, COL_TS)[0] = ts
+        append_trade(tape, 0)
+        self.note_plain_trades(1)
+        return 0
+
+    cdef void note_plain_trades(self, int n) noexcept nogil:
+        """Say of the block that its records are the next ``n`` trades of the only instrument."""
+        cdef Market* market = &self.markets[0]
+        cdef int k
+        if not self.block.identity:
+            self.block.identity = 1
+            for k in range(BLOCK):
+                self.block.instrument[k] = 0
+                self.block.trade[k] = k
+                market.records[k] = k
+        self.tapes[0].of_bars = 0
         market.touched = 1
         market.trades = n
         self.touched[0] = 0
@@ -837,21 +877,24 @@ cdef class Core:
         self.block.records = n
         self.trades_seen += n
         self.in_next += n
-        return 0
 
     cdef void finish_block(self) noexcept nogil:
         """Evaluate the graphs over the block's trades and find each lane's next event."""
+        cdef Lane* lane
         cdef int i
         if self.block.records > 0:
             self.block.times = self.block.records
         self.evaluate_graphs()
         if self.n_taps > 0:
             self.copy_taps()
+        self.found = 0
         for i in range(self.n_lanes):
-            self.lanes[i].from_record = 0
-            self.lanes[i].cursor = 0
-            self.lanes[i].entered_within = -1
-            self.research(i)
+            lane = &self.lanes[i]
+            lane.from_record = 0
+            lane.cursor = 0
+            lane.entered_within = -1
+            if not stays_flat(lane, &self.tapes[lane.instrument]):
+                self.research(i)
         for i in range(self.n_resting):
             self.research_resting(&self.resting[i])
         self.block_open = 1
@@ -866,7 +909,10 @@ cdef class Core:
             if tape.fresh > 0:
                 begin_evaluation(tape)
                 if self.n_segments == 0:
-                    evaluate(tape, 0, tape.graph.n_nodes)
+                    if tape.fresh == 1:
+                        evaluate_one(tape)
+                    else:
+                        evaluate(tape, 0, tape.graph.n_nodes)
                     end_evaluation(tape)
         if self.n_segments == 0:
             return
@@ -910,9 +956,11 @@ cdef class Core:
             search_bars(it, &self.tapes[instrument], market.records, market.trades, &self.block)
         else:
             search(it, &self.tapes[instrument], market.records, market.trades, &self.block)
+        self.found |= it.key != NEVER
 
     cdef void research_resting(self, Resting* it) noexcept nogil:
         search_resting(it, &self.tapes[it.instrument], &self.block)
+        self.found |= it.key != NEVER
 
     # ------------------------------------------------------------ events
 
@@ -979,6 +1027,14 @@ cdef class Core:
             lane.mode = MODE_HELD
         self.research(best)
         return self.event
+
+    cdef int may_fire(self) noexcept nogil:
+        """Whether the block may hold an event: 0 spares most blocks the search for the earliest one."""
+        return (
+            self.found
+            or self.account.open_positions > 0
+            or self.alarm_ns <= self.block.ts[self.block.times - 1]
+        )
 
     cdef int take_fill(self, Resting* it) noexcept nogil:
         """Make the fill of a resting order the event; what is left of the order rests on."""
@@ -1053,7 +1109,7 @@ cdef class Core:
     cdef int run(self) noexcept nogil:
         cdef int event, status
         while True:
-            if self.block_open:
+            if self.block_open and self.may_fire():
                 event = self.next_event(NEVER)
                 if event != EVENT_NONE:
                     return event
@@ -1420,14 +1476,14 @@ cdef class Core:
         return bool(has_fallen(&self.account))
 
     @property
-    def high(self):
-        """The equity that a drawdown limit is counted from: the highest since the limit was set."""
-        return wide_to_int(self.account.high)
-
-    @property
     def peak(self):
         """The highest equity so far."""
         return wide_to_int(self.account.peak)
+
+    @property
+    def high(self):
+        """The highest equity since the drawdown limit was set: what its fall is measured from."""
+        return max(wide_to_int(self.account.high), wide_to_int(self.account.equity))
 
     cdef int64_t price_before(self, int instrument, int record, int inclusive) noexcept nogil:
         cdef Market* market = &self.markets[instrument]

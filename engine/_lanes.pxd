@@ -199,7 +199,7 @@ cdef inline void find_entry(Lane* lane, const Tape* tape, const int* records, in
     lane.cursor = trades
     if k >= trades:
         return
-    if is_quiet(state) or (trades == 1 and state[0] == 0):
+    if is_quiet(state):
         lane.previous = 0
         return
     warm = first_warm(lane, tape, trades)
@@ -352,6 +352,18 @@ cdef inline void find_exit(
             return
         lane.candle_ns = candle_end
         lane.candle_traded = 0
+
+
+cdef inline int stays_flat(Lane* lane, const Tape* tape) noexcept nogil:
+    """As ``search`` for the commonest of all: a flat lane, and one trade on which its state is none."""
+    if lane.mode != MODE_FLAT or tape.fresh != 1 or bools(tape, lane.state)[0] != 0:
+        return 0
+    lane.key = NEVER
+    lane.event = EVENT_NONE
+    lane.price = 0
+    lane.previous = 0
+    lane.cursor = 1
+    return 1
 
 
 cdef inline void search(

@@ -45,8 +45,8 @@ cdef class Program:
 
     cdef int add_column(self, int type, int clock, uint64_t sources=*, int node=*) except -1
     cdef Node* add_node(self, Operation operation, inputs, int clock, int64_t k=*, double x=*) except NULL
-    cdef void choose_one(self, Node* node) noexcept
     cdef void pair_tails(self) noexcept
+    cdef seal(self)
     cdef pair_average(self)
     cdef uint64_t sources_of(self, int column) noexcept
     cdef set_terms(self, Node* node, int column, numerator, denominator)

@@ -15,10 +15,31 @@ cimport engine._values as _values
 cimport engine._windows as _windows
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from engine._int128 cimport i128
 from engine._bars cimport BAR_COLUMNS, BAR_PRICE_SIZE
+from engine._steps cimport (
+    STEP_ALL_OF,
+    STEP_ANY_OF,
+    STEP_CALL,
+    STEP_COUNT,
+    STEP_END,
+    STEP_EXTREMES,
+    STEP_FIRST_PRICE,
+    STEP_LINEAR,
+    STEP_NARROW,
+    STEP_NONE,
+    STEP_OF_BARS,
+    STEP_PRODUCT,
+    STEP_STATE,
+    STEP_SUM_PRICE,
+    STEP_SUM_PRICE_SIZE,
+    STEP_SUM_PRICE_SQUARED,
+    STEP_SUM_SIZE,
+    STEP_TAIL_COUNT,
+    STEP_TAIL_TIME,
+)
 from engine._tape cimport (
     BLOCK,
     BOOL_BYTES,
@@ -42,6 +63,8 @@ from engine._tape cimport (
     WIDE_BYTES,
     Graph,
     Node,
+    Slot,
+    Step,
     Term,
     Work,
 )
@@ -255,6 +278,7 @@ cdef class Program:
         for i in range(self.graph.n_nodes):
             free(self.graph.nodes[i].terms)
         free(self.graph.nodes)
+        free(self.graph.steps)
         free(self.graph.tails)
         free(self.graph.column_type)
         free(self.graph.column_clock)
@@ -306,8 +330,6 @@ cdef class Program:
         node = &graph.nodes[graph.n_nodes]
         memset(node, 0, sizeof(Node))
         node.work, node.clock, node.k, node.x = operation.work, clock, k, x
-        node.one = operation.work
-        self.choose_one(node)
         node.rings, node.ring_width = operation.rings, operation.ring_width
         node.restarts = RESTARTS_WITH_WINDOWS if operation.restarts else 0
         node.other_instrument = -1
@@ -351,25 +373,6 @@ cdef class Program:
             self.pair_average()
         return self.newest[0] if len(self.newest) == 1 else self.newest
 
-    cdef void choose_one(self, Node* node) noexcept:
-        """Give a node the function for a single record that its operation has, if any."""
-        if node.work == _windows.first_price:
-            node.one = _windows.first_price_one
-        elif node.work == _windows.count:
-            node.one = _windows.count_one
-        elif node.work == _windows.sum_size:
-            node.one = _windows.sum_size_one
-        elif node.work == _values.all_of:
-            node.one = _values.all_of_one
-        elif node.work == _values.state:
-            node.one = _values.state_one
-        elif node.work == _windows.sum_price:
-            node.one = _windows.sum_price_one
-        elif node.work == _windows.sum_price_size:
-            node.one = _windows.sum_price_size_one
-        elif node.work == _windows.sum_price_squared:
-            node.one = _windows.sum_price_squared_one
-
     cdef pair_average(self):
         """Have the newest node, an exponential average, computed together with the one before it, if nothing minds.
 
@@ -391,10 +394,31 @@ cdef class Program:
                 break
         if any(reads(&graph.nodes[between], node.out) for between in range(i + 1, graph.n_nodes)):
             return
-        newest.work = newest.one = _series.two_averages
+        newest.work = _series.two_averages
         newest.c = i + 1 - graph.n_nodes
-        node.work = node.one = NULL
+        node.work = NULL
         graph.column_node[column] = graph.n_nodes - 1
+
+    cdef seal(self):
+        """Admit no more nodes, and compile those there are to the steps of a single record. Sealing twice is harmless."""
+        cdef Graph* graph = &self.graph
+        cdef Node* node
+        cdef int i
+        if self.sealed:
+            return
+        graph.steps = <Step*>calloc(graph.n_nodes + 1, sizeof(Step))
+        if graph.steps == NULL:
+            raise MemoryError
+        for i in range(graph.n_nodes):
+            node = &graph.nodes[i]
+            if graph.steps[i].kind != STEP_END:
+                continue  # a tail that is computed with an earlier one in blocks, but not here
+            set_step(&graph.steps[i], node, i)
+            if node.work == _windows.tail_two_times:
+                set_step(&graph.steps[i + node.b], node + node.b, i + <int>node.b)
+                graph.steps[i + node.b].kind = STEP_TAIL_TIME
+        order_steps(graph.steps, graph.n_nodes)
+        self.sealed = 1
 
     cdef uint64_t sources_of(self, int column) noexcept:
         return self.graph.column_sources[column] if column >= 0 else 0
@@ -466,9 +490,9 @@ cdef class Program:
         for i in range(newest):
             node = &self.graph.nodes[i]
             if node.work == _windows.tail_time:
-                node.work = node.one = _windows.tail_two_times
+                node.work = _windows.tail_two_times
                 node.b = newest - i
-                self.graph.nodes[newest].work = self.graph.nodes[newest].one = NULL
+                self.graph.nodes[newest].work = NULL
                 return
 
     def window_count(self, int64_t records, int clock=0):
@@ -543,9 +567,9 @@ cdef class Program:
         self.set_terms(node, column, terms, [])
         if node.n_terms == 1 and node.terms.coef == 1 and not node.terms.first_is_wide and node.terms.n_factors < 3:
             if operation == "window_sum" and node.terms.n_factors == 1:
-                node.work = node.one = _windows.window_sum_of_column
+                node.work = _windows.window_sum_of_column
             elif operation == "window_sum_wide" and node.terms.n_factors == 2:
-                node.work = node.one = _windows.window_sum_of_product
+                node.work = _windows.window_sum_of_product
         return column
 
     def flow(self):
@@ -630,18 +654,17 @@ cdef class Program:
         column = self.add("ratio", clock=clock)
         node = &self.graph.nodes[self.graph.n_nodes - 1]
         if narrow and self.is_short(numerator) and self.is_short(denominator):
-            node.work = node.one = _values.ratio_narrow
+            node.work = _values.ratio_narrow
             node.constant = sum(coefficient for coefficient, columns in numerator if not columns)
             node.k = sum(coefficient for coefficient, columns in denominator if not columns)
             numerator = [term for term in numerator if term[1]]
             denominator = [term for term in denominator if term[1]]
             self.set_terms(node, column, numerator, denominator)
             return column
-        node.one = _values.ratio_one
         numerator = sorted(numerator, key=lambda term: all(self.column_is_exact_int(each) for each in term[1]))
         self.set_terms(node, column, numerator, denominator)
         if is_variance(node):
-            node.work = node.one = _values.ratio_of_sums
+            node.work = _values.ratio_of_sums
         return column
 
     cdef bint is_short(self, terms):
@@ -665,15 +688,11 @@ cdef class Program:
             terms = [term for term in terms if term[1]]
         self.set_terms(node, column, sorted(terms, key=lambda term: len(term[1])), [])
         if shape == SHAPE_NARROW:
-            node.work, node.one = _values.compare_narrow, _values.compare_narrow_one
-            if node.n_terms == 2:
-                node.one = _values.compare_two_narrow_one
-            elif node.n_terms == 3:
-                node.one = _values.compare_three_narrow_one
+            node.work = _values.compare_narrow
         elif shape == SHAPE_LINEAR:
-            node.work, node.one = _values.compare_linear, _values.compare_linear_one
+            node.work = _values.compare_linear
         elif is_product(node) and comparison in (CMP_GE, CMP_GT):
-            node.work = node.one = _values.compare_product
+            node.work = _values.compare_product
         return column
 
     def compare_screened(self, terms, int comparison, int bounds, double threshold, bint narrow=False):
@@ -686,7 +705,7 @@ cdef class Program:
         column = self.compare(terms, comparison, narrow, self.clock_of(bounds))
         node = &self.graph.nodes[self.graph.n_nodes - 1]
         if comparison != CMP_EQ and comparison != CMP_NE:
-            node.work = node.one = _values.compare_screened
+            node.work = _values.compare_screened
             node.b = self.graph.column_offset[bounds]
             node.c = 1 if comparison in (CMP_GE, CMP_GT) else -1
             node.x = threshold
@@ -756,6 +775,107 @@ cdef bint reads(const Node* node, int64_t offset):
             if node.terms[i].offset[j] == offset:
                 return True
     return offset in (node.a, node.b, node.c)
+
+
+cdef int step_kind(const Node* node):
+    """How a node is computed for a single record."""
+    cdef Work work = node.work
+    if work == NULL:
+        return STEP_NONE
+    if node.clock > 0:
+        return STEP_OF_BARS
+    if work == _windows.tail_time or work == _windows.tail_two_times:
+        return STEP_TAIL_TIME
+    if work == _windows.tail_count:
+        return STEP_TAIL_COUNT
+    if work == _windows.first_price:
+        return STEP_FIRST_PRICE
+    if work == _windows.count:
+        return STEP_COUNT
+    if work == _windows.sum_size:
+        return STEP_SUM_SIZE
+    if work == _windows.sum_price:
+        return STEP_SUM_PRICE
+    if work == _windows.sum_price_size:
+        return STEP_SUM_PRICE_SIZE
+    if work == _windows.sum_price_squared:
+        return STEP_SUM_PRICE_SQUARED
+    if work == _windows.extremes:
+        return STEP_EXTREMES
+    if work == _values.compare_narrow:
+        return STEP_NARROW
+    if work == _values.compare_linear:
+        return STEP_LINEAR
+    if work == _values.compare_product:
+        return STEP_PRODUCT
+    if work == _values.all_of:
+        return STEP_ALL_OF
+    if work == _values.any_of:
+        return STEP_ANY_OF
+    if work == _values.state and node.a >= 0 and node.b >= 0:
+        return STEP_STATE
+    return STEP_CALL
+
+
+cdef void set_step(Step* step, const Node* node, int number):
+    """Compile a node: what comparisons look up in their terms stands in the step itself."""
+    cdef const Term* terms = node.terms
+    cdef int strict = node.k == CMP_GT
+    step.kind = step_kind(node)
+    step.slot = number * <int>sizeof(Slot)
+    step.node = node
+    step.out, step.a, step.b = <int>node.out, <int>node.a, <int>node.b
+    step.c = <int>(node.c if node.c >= 0 else node.b)  # of two conditions the second counts twice
+    step.k = node.k
+    if step.kind == STEP_PRODUCT:
+        step.a = <int>terms[0].offset[0]
+        step.b, step.c = <int>terms[1].offset[0], <int>terms[1].offset[1]
+        step.factor[0] = terms[0].coef
+        step.k = -strict
+    elif step.kind == STEP_NARROW or step.kind == STEP_LINEAR:
+        step.a = step.b = step.c = <int>terms[0].offset[0]
+        step.factor[0] = terms[0].coef
+        if node.n_terms > 1:
+            step.b, step.factor[1] = <int>terms[1].offset[0], terms[1].coef
+        if node.n_terms > 2:
+            step.c, step.factor[2] = <int>terms[2].offset[0], terms[2].coef
+        step.k = node.constant - strict
+
+
+cdef order_steps(Step* steps, int n):
+    """Bring steps of one kind together, as far as each still comes after what it reads.
+
+    What calls a function stays where it is: nothing is known of what that reads and writes.
+    """
+    cdef int first = 0, i
+    while first < n:
+        i = first
+        while i < n and steps[i].kind > STEP_OF_BARS:
+            i += 1
+        if i - first > 2:
+            order_among(steps + first, i - first)
+        first = i + 1
+
+
+cdef order_among(Step* steps, int n):
+    """Order steps by how many steps lie before them, one needing the other; and then by their kinds."""
+    cdef Step* copies = <Step*>calloc(n, sizeof(Step))
+    cdef int i, j
+    if copies == NULL:
+        raise MemoryError
+    memcpy(copies, steps, n * sizeof(Step))
+    depth = [0] * n
+    for i in range(n):
+        for j in range(i):
+            if reads(copies[i].node, copies[j].node.out) or (
+                copies[j].kind == STEP_EXTREMES and reads(copies[i].node, copies[j].node.out + INT_BYTES)
+            ):
+                depth[i] = max(depth[i], depth[j] + 1)
+    order = sorted([(depth[i], copies[i].kind, i) for i in range(n)])
+    for i in range(n):
+        j = order[i][2]
+        steps[i] = copies[j]
+    free(copies)
 
 
 cdef bint is_product(const Node* node):

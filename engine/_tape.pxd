@@ -7,8 +7,9 @@ integer arithmetic. Each window is therefore only a *tail*, the position of its 
 
 A *graph* is a list of nodes in evaluation order. Features do not depend on positions, so a node is evaluated for a
 whole block of records before the next node is looked at; the results are columns of at most ``BLOCK`` values. The
-scalar path is the same code with a block of one. What a node computes is its ``work``, a C function;
-``engine._program`` puts nodes together, and anybody's C function of that shape may be one.
+What a node computes is its ``work``, a C function; ``engine._program`` puts nodes together, and anybody's C function of
+that shape may be one. A record that arrives alone takes the same way with a block of one, except that the commonest
+nodes are done without a call: see ``engine._steps``.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
@@ -82,7 +83,6 @@ ctypedef void (*Work)(Tape* tape, Slot* slot, const Node* node, int m) noexcept 
 cdef struct Node:
     # first what every record needs
     Work work  # NULL for a node that its neighbour computes too
-    Work one  # the same for a single record: loops cost more than they do there
     int64_t out  # columns, as byte offsets; -1 for none
     int64_t a
     int64_t b
@@ -108,9 +108,22 @@ cdef enum:
     RESTARTS_NEVER
     RESTARTS_WITH_WINDOWS
 
+cdef struct Step:
+    # a node as a single record needs it, in one line of the cache
+    int kind  # engine._steps.StepKind
+    int slot  # bytes from the first slot to the node's own
+    const Node* node
+    int out  # columns, as byte offsets
+    int a
+    int b
+    int c
+    int64_t k  # the length of a window; of a comparison what is added to its products
+    int64_t factor[3]
+
 cdef struct Graph:
     Node* nodes
     int n_nodes
+    Step* steps  # one for each node and one after the last, made when the program is sealed
     int n_columns
     int* column_type
     int* column_clock
@@ -149,13 +162,16 @@ cdef struct Tape:
     const int* records  # of each fresh trade, its record in the block
     char* columns  # of the block that is worked through
     char* columns_before  # of the last block before it that had a trade of this instrument
+    char* buffers[2]  # where the two of them lie
+    int may_be_quiet[2]  # whether the buffer may hold a quiet column
     int64_t capacity
     int64_t mask
     int64_t head  # records ever appended = position of the next one
     int64_t base  # position of the first record since the windows restarted
-    int64_t oldest  # the lowest position that a window may still need
+    int64_t oldest  # no window needs a lower position; brought up to date when the ring is short of room
     int64_t first_ts
-    int64_t* ts
+    int64_t* ts  # followed by its first cells once more, so that looking ahead never runs around the ring's end
+    int64_t sealed  # the cells from the head to here say "never"
     int64_t* price
     int64_t* total_size  # before the trade
     int64_t* total_price
@@ -190,6 +206,32 @@ cdef struct Tape:
     int64_t ask_size
     int64_t flow
     int flow_begins  # the next record is the first since the windows restarted
+
+
+cdef enum:
+    ASIDE = 16  # bytes between the cells of two single records in one buffer
+
+
+cdef inline int buffer_of(const Tape* tape) noexcept nogil:
+    """Which of the two buffers holds the present columns."""
+    return tape.columns == tape.buffers[1] or tape.columns == tape.buffers[1] + ASIDE
+
+
+cdef inline void turn_columns(Tape* tape, int single) noexcept nogil:
+    """Begin a block with a trade: its columns are written, the last one's are kept.
+
+    They alternate between two buffers. When this block and the last are of a single record, both find room in one: the
+    columns begin two cells further on. So a stream of such blocks needs half the memory at hand.
+    """
+    cdef char* before = tape.columns
+    cdef int buffer = buffer_of(tape)
+    if not single or tape.fresh_before != 1:
+        tape.columns = tape.buffers[1 - buffer]
+    elif before == tape.buffers[buffer]:
+        tape.columns = before + ASIDE
+    else:
+        tape.columns = tape.buffers[buffer]
+    tape.columns_before = before
 
 
 cdef inline int64_t* fixed_column(const Tape* tape, int column) noexcept nogil:
@@ -257,7 +299,7 @@ cdef inline int resize_tape(Tape* tape, int64_t capacity) noexcept nogil:
     cdef bint complete = new != NULL
     for i in range(arrays):
         if complete and ring_array(tape, i, &width) != NULL:
-            new[i] = <char*>malloc(capacity * width)
+            new[i] = <char*>malloc((capacity + SENTINELS) * width)
             complete = new[i] != NULL
     for i in range(arrays if complete else 0):
         at = ring_array(tape, i, &width)
@@ -275,7 +317,26 @@ cdef inline int resize_tape(Tape* tape, int64_t capacity) noexcept nogil:
         return -1
     tape.capacity = capacity
     tape.mask = capacity - 1
+    tape.sealed = 0
+    mirror_times(tape)
     return 0
+
+
+cdef inline void mirror_times(Tape* tape) noexcept nogil:
+    """Write the ring's first times behind its last one again."""
+    memcpy(tape.ts + tape.capacity, tape.ts, SENTINELS * sizeof(int64_t))
+
+
+cdef inline void note_oldest(Tape* tape) noexcept nogil:
+    """Find out which trades no window needs any more."""
+    cdef const int* tails = tape.graph.tails
+    cdef int64_t oldest = tape.head
+    cdef int i
+    for i in range(tape.graph.n_tails):
+        if tape.slots[tails[i]].i[0] < oldest:
+            oldest = tape.slots[tails[i]].i[0]
+    if oldest > tape.oldest:
+        tape.oldest = oldest
 
 
 cdef inline int make_room(Tape* tape, int64_t trades) noexcept nogil:
@@ -283,7 +344,14 @@ cdef inline int make_room(Tape* tape, int64_t trades) noexcept nogil:
 
     What windows need is bounded: tails stay within ``max_window`` trades of the head.
     """
-    cdef int64_t needed = tape.head - tape.oldest + trades + SENTINELS
+    if tape.head - tape.oldest + trades + SENTINELS <= tape.capacity:
+        return 0
+    note_oldest(tape)
+    return grow(tape, tape.head - tape.oldest + trades + SENTINELS)
+
+
+cdef inline int grow(Tape* tape, int64_t needed) noexcept nogil:
+    """Give the ring ``needed`` cells or more, if it has less. Returns 0, or -1 without memory."""
     cdef int64_t capacity = tape.capacity
     if needed <= capacity:
         return 0
@@ -300,13 +368,39 @@ cdef inline void to_ring(
 ) noexcept nogil:
     """Copy ``n`` cells to the ring from ``position`` on: in one piece, or in two around the ring's end."""
     cdef int64_t cell = position & mask, room = mask + 1 - cell
-    if n == 1:
-        ring[cell] = cells[0]
-    elif n <= room:
+    if n <= room:
         memcpy(ring + cell, cells, n * sizeof(int64_t))
     else:
         memcpy(ring + cell, cells, room * sizeof(int64_t))
         memcpy(ring, cells + room, (n - room) * sizeof(int64_t))
+
+
+cdef inline void append_trade(Tape* tape, int trade) noexcept nogil:
+    """Bring one trade of the block's fixed columns onto the ring, with the running totals before it."""
+    cdef int64_t cell = tape.head & tape.mask, ts = fixed_column(tape, COL_TS)[trade]
+    cdef int64_t price = fixed_column(tape, COL_PRICE)[trade], size = fixed_column(tape, COL_SIZE)[trade]
+    if tape.head == tape.base:
+        tape.first_ts = ts
+    tape.ts[cell] = ts
+    if cell < SENTINELS:
+        tape.ts[cell + tape.capacity] = ts
+    tape.price[cell] = price
+    tape.total_size[cell] = tape.running_size
+    tape.running_size = <int64_t>(<uint64_t>tape.running_size + <uint64_t>size)
+    fixed_column(tape, COL_TOTAL_SIZE)[trade] = tape.running_size
+    tape.head += 1
+    if tape.total_price != NULL:  # the cell after the last is written too: a sum ends at the next trade's
+        tape.total_price[cell] = tape.running_price
+        tape.running_price = <int64_t>(<uint64_t>tape.running_price + <uint64_t>price)
+        tape.total_price[tape.head & tape.mask] = tape.running_price
+    if tape.total_price_size != NULL:
+        tape.total_price_size[cell] = tape.running_price_size
+        tape.running_price_size = i128_add(tape.running_price_size, i128_mul64(price, size))
+        tape.total_price_size[tape.head & tape.mask] = tape.running_price_size
+    if tape.total_price_squared != NULL:
+        tape.total_price_squared[cell] = tape.running_price_squared
+        tape.running_price_squared = i128_add(tape.running_price_squared, i128_mul64(price, price))
+        tape.total_price_squared[tape.head & tape.mask] = tape.running_price_squared
 
 
 cdef inline void append_trades(Tape* tape, int first, int last) noexcept nogil:
@@ -318,11 +412,13 @@ cdef inline void append_trades(Tape* tape, int first, int last) noexcept nogil:
     cdef int64_t mask = tape.mask, position = tape.head - first
     cdef uint64_t running = <uint64_t>tape.running_size
     cdef int k, n = last - first
-    if n == 0:
+    if n == 1:
+        append_trade(tape, first)
         return
     if tape.head == tape.base:
         tape.first_ts = ts[first]
     to_ring(tape.ts, mask, tape.head, ts + first, n)
+    mirror_times(tape)
     to_ring(tape.price, mask, tape.head, price + first, n)
     tape.total_size[tape.head & mask] = <int64_t>running
     for k in range(first, last):
@@ -361,12 +457,15 @@ cdef inline i128 run_products(
 
 
 cdef inline void seal_tape(Tape* tape) noexcept nogil:
-    """Mark the cells after the head as "never", once per block, before tails are moved."""
-    cdef int64_t* ts = tape.ts
-    cdef int64_t head = tape.head, mask = tape.mask
-    cdef int i
-    for i in range(SENTINELS):
-        ts[(head + i) & mask] = FOREVER
+    """Mark the cells after the head as "never", before tails are moved; after a single trade it is one cell more."""
+    cdef int64_t position = tape.sealed if tape.sealed > tape.head else tape.head, cell
+    while position < tape.head + SENTINELS:
+        cell = position & tape.mask
+        tape.ts[cell] = FOREVER
+        if cell < SENTINELS:
+            tape.ts[cell + tape.capacity] = FOREVER
+        position += 1
+    tape.sealed = position
 
 
 cdef inline void restart_windows(Tape* tape) noexcept nogil:

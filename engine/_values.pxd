@@ -206,49 +206,6 @@ cdef inline void compare_narrow(Tape* tape, Slot* slot, const Node* node, int m)
             out[k] = c0 * x0[k] + c1 * x1[k] + c2 * x2[k] >= least
 
 
-cdef inline void say_narrow(Tape* tape, const Node* node, int64_t total) noexcept nogil:
-    """Whether the only record's ``total`` reaches zero: by one comparison, since it is whole and far from the edge."""
-    cdef uint8_t* out = bools(tape, node.out)
-    out[0] = total >= (0 if node.k == CMP_GE else 1)
-    out[BLOCK] = 0
-
-
-cdef inline int64_t first_term(Tape* tape, const Node* node) noexcept nogil:
-    return node.constant + node.terms.coef * ints(tape, node.terms.offset[0])[0]
-
-
-cdef inline void compare_narrow_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    """The same for one record and one column; the next two for more."""
-    say_narrow(tape, node, first_term(tape, node))
-
-
-cdef inline void compare_two_narrow_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    cdef const Term* second = node.terms + 1
-    say_narrow(tape, node, first_term(tape, node) + second.coef * ints(tape, second.offset[0])[0])
-
-
-cdef inline void compare_three_narrow_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    cdef const Term* second = node.terms + 1
-    cdef const Term* third = node.terms + 2
-    say_narrow(
-        tape,
-        node,
-        first_term(tape, node)
-        + second.coef * ints(tape, second.offset[0])[0] + third.coef * ints(tape, third.offset[0])[0],
-    )
-
-
-cdef inline void compare_linear_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    """The same in 128 bits, for one record and one or two terms."""
-    cdef uint8_t* out = bools(tape, node.out)
-    cdef const Term* term = node.terms
-    cdef i128 total = i128_add(i128_of(node.constant), i128_mul64(term.coef, ints(tape, term.offset[0])[0]))
-    if node.n_terms > 1:
-        total = i128_add(total, i128_mul64(term[1].coef, ints(tape, term[1].offset[0])[0]))
-    out[0] = i128_sign(total) >= (0 if node.k == CMP_GE else 1)
-    out[BLOCK] = 0
-
-
 cdef inline void compare_linear(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     """The same in 128 bits, for one or two terms."""
     cdef uint8_t* out = bools(tape, node.out)
@@ -327,6 +284,10 @@ cdef inline void ratio(Tape* tape, Slot* slot, const Node* node, int m) noexcept
     cdef i128 bottom[BLOCK]
     cdef int64_t narrow[BLOCK]
     cdef int k
+    if m == 1:
+        top[0] = polynomial_now(tape, node.terms, node.n_terms)
+        out[0] = quotient(top[0], polynomial_now(tape, node.terms + node.n_terms, node.n_denominator))
+        return
     polynomial(tape, node.terms, node.n_terms, top, m)
     if node.n_denominator == 1 and narrow_product(tape, node.terms + node.n_terms, narrow, m):
         for k in range(m):
@@ -335,13 +296,6 @@ cdef inline void ratio(Tape* tape, Slot* slot, const Node* node, int m) noexcept
     polynomial(tape, node.terms + node.n_terms, node.n_denominator, bottom, m)
     for k in range(m):
         out[k] = quotient(top[k], bottom[k])
-
-
-cdef inline void ratio_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    """The same for one record."""
-    cdef i128 top = polynomial_now(tape, node.terms, node.n_terms)
-    cdef i128 bottom = polynomial_now(tape, node.terms + node.n_terms, node.n_denominator)
-    floats(tape, node.out)[0] = quotient(top, bottom)
 
 
 cdef inline void ratio_of_sums(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
@@ -403,12 +357,24 @@ cdef inline void narrow_sum(
             )
 
 
+cdef inline int64_t narrow_sum_now(const Tape* tape, const Term* terms, int n, int64_t total) noexcept nogil:
+    cdef int i
+    for i in range(n):
+        total += terms[i].coef * ints(tape, terms[i].offset[0])[0]
+    return total
+
+
 cdef inline void ratio_narrow(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     """The same where both are sums of up to two plain columns and a constant that 63 bits hold."""
     cdef double* out = floats(tape, node.out)
     cdef double bottom[BLOCK]
     cdef double divisor
+    cdef int64_t whole
     cdef int k
+    if m == 1:
+        whole = narrow_sum_now(tape, node.terms + node.n_terms, node.n_denominator, node.k)
+        out[0] = <double>narrow_sum_now(tape, node.terms, node.n_terms, node.constant) / <double>whole if whole else NAN
+        return
     narrow_sum(tape, node.terms, node.n_terms, node.constant, out, m)
     if node.n_denominator == 0:
         divisor = <double>node.k
@@ -621,13 +587,6 @@ cdef inline void all_of(Tape* tape, Slot* slot, const Node* node, int m) noexcep
         out[BLOCK] = 0
 
 
-cdef inline void all_of_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    """The same for one record."""
-    cdef uint8_t* out = bools(tape, node.out)
-    out[0] = bools(tape, node.a)[0] & bools(tape, node.b)[0] & (bools(tape, node.c)[0] if node.c >= 0 else 1)
-    out[BLOCK] = 0
-
-
 cdef inline void any_of(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     """At least one of two or three holds."""
     cdef const uint8_t* a = bools(tape, node.a)
@@ -671,11 +630,3 @@ cdef inline void state(Tape* tape, Slot* slot, const Node* node, int m) noexcept
     else:
         for k in range(m):
             out[k] = a[k] | ((b[k] & (a[k] ^ 1)) << 1)
-
-
-cdef inline void state_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    """The same for one record."""
-    cdef uint8_t* out = bools(tape, node.out)
-    cdef uint8_t a = bools(tape, node.a)[0] if node.a >= 0 else 0
-    out[0] = a if a or node.b < 0 else bools(tape, node.b)[0] << 1
-    out[BLOCK] = 0

@@ -30,7 +30,6 @@ from engine._tape cimport (
     COL_TS,
     DAY_NS,
     INT_BYTES,
-    SENTINELS,
     WIDE_BYTES,
     Node,
     Slot,
@@ -54,12 +53,11 @@ cdef inline int64_t before(int64_t ts, int64_t limit) noexcept nogil:
 
 cdef inline int64_t next_tail(const int64_t* ts, int64_t mask, int64_t tail, int64_t limit) noexcept nogil:
     """The first position from ``tail`` on with ``ts >= limit``, four cells at a time."""
+    cdef const int64_t* cell
     cdef int64_t expired = 4
     while expired == 4:
-        expired = (
-            (before(ts[tail & mask], limit) + before(ts[(tail + 1) & mask], limit))
-            + (before(ts[(tail + 2) & mask], limit) + before(ts[(tail + 3) & mask], limit))
-        )
+        cell = ts + (tail & mask)
+        expired = (before(cell[0], limit) + before(cell[1], limit)) + (before(cell[2], limit) + before(cell[3], limit))
         tail += expired
     return tail
 
@@ -71,20 +69,19 @@ cdef inline int64_t next_two_tails(
 
     How many trades expire on one tick is unpredictable, and a mispredicted branch costs more than a few spare
     comparisons. So the next six cells are compared at once (four for the first tick) and the hits counted; times never
-    fall, so the hits come first. Only when all are hits, or the ring wraps within them, is it done one by one.
+    fall, so the hits come first. Only when all are hits is it done one tick after the other.
     """
     cdef const int64_t* cell = ts + (tail & mask)
     cdef int64_t one, two
-    if (tail & mask) + SENTINELS <= mask:
-        one = (before(cell[0], limit) + before(cell[1], limit)) + (before(cell[2], limit) + before(cell[3], limit))
-        two = (
-            (before(cell[0], next_limit) + before(cell[1], next_limit))
-            + (before(cell[2], next_limit) + before(cell[3], next_limit))
-            + (before(cell[4], next_limit) + before(cell[5], next_limit))
-        )
-        if one < 4 and two < 6:
-            first[0] = tail + one
-            return tail + two
+    one = (before(cell[0], limit) + before(cell[1], limit)) + (before(cell[2], limit) + before(cell[3], limit))
+    two = (
+        (before(cell[0], next_limit) + before(cell[1], next_limit))
+        + (before(cell[2], next_limit) + before(cell[3], next_limit))
+        + (before(cell[4], next_limit) + before(cell[5], next_limit))
+    )
+    if one < 4 and two < 6:
+        first[0] = tail + one
+        return tail + two
     first[0] = next_tail(ts, mask, tail, limit)
     return next_tail(ts, mask, first[0], next_limit)
 
@@ -267,20 +264,6 @@ cdef inline void first_price(Tape* tape, Slot* slot, const Node* node, int m) no
         out[k] = tape.price[tail[k] & tape.mask]
 
 
-cdef inline void first_price_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    ints(tape, node.out)[0] = tape.price[ints(tape, node.a)[0] & tape.mask]
-
-
-cdef inline void count_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    ints(tape, node.out)[0] = tape.head - ints(tape, node.a)[0]
-
-
-cdef inline void sum_size_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    ints(tape, node.out)[0] = <int64_t>(
-        <uint64_t>tape.running_size - <uint64_t>tape.total_size[ints(tape, node.a)[0] & tape.mask]
-    )
-
-
 cdef inline void count(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     cdef const int64_t* tail = ints(tape, node.a)
     cdef int64_t* out = ints(tape, node.out)
@@ -317,24 +300,6 @@ cdef inline void sum_price_size(Tape* tape, Slot* slot, const Node* node, int m)
 
 cdef inline void sum_price_squared(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     wide_sum(tape, ints(tape, node.a), tape.total_price_squared, wides(tape, node.out), m)
-
-
-cdef inline void sum_price_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    ints(tape, node.out)[0] = <int64_t>(
-        <uint64_t>tape.running_price - <uint64_t>tape.total_price[ints(tape, node.a)[0] & tape.mask]
-    )
-
-
-cdef inline void sum_price_size_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    wides(tape, node.out)[0] = i128_sub(
-        tape.running_price_size, tape.total_price_size[ints(tape, node.a)[0] & tape.mask]
-    )
-
-
-cdef inline void sum_price_squared_one(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    wides(tape, node.out)[0] = i128_sub(
-        tape.running_price_squared, tape.total_price_squared[ints(tape, node.a)[0] & tape.mask]
-    )
 
 
 cdef inline void wide_sum(const Tape* tape, const int64_t* tail, const i128* totals, i128* out, int m) noexcept nogil:

@@ -14,9 +14,9 @@ from __future__ import annotations
 from fractions import Fraction
 
 from engine import _core
-from engine.account.orders import Order
+from engine.account.orders import Approved, Order
 from engine.account.portfolio import Portfolio
-from engine.account.risk import Approved, RiskGate
+from engine.account.risk import RiskGate
 from engine.events import Refusal
 from engine.model import NO_PRICE, OrderType, Reason, Side
 from engine.ports import Broker
@@ -70,14 +70,9 @@ class Legs:
         risk.ledger.sent(leading)
         answer = risk.approve_entry(order)
         risk.ledger.unsent(leading)
-        if isinstance(answer, Approved) and not self._has_price(answer):
-            return Refusal.NO_QUOTE
-        return answer
-
-    def _has_price(self, approved: Approved) -> bool:
-        core, order = self._core, approved.order
-        index = order.instrument
-        return self._broker.fill(approved, order.lots, core.price(index), *core.quote(index)) is not None
+        if isinstance(answer, Refusal) or self._broker.has_price(answer, core.price(index), *core.quote(index)):
+            return answer
+        return Refusal.NO_QUOTE
 
     def _lots(self, lead: Lane, follower: Lane, leading: Order) -> int:
         """The nearest whole lots to the ratio's share of the leading leg's money; 0 where the ratio is undefined."""

@@ -87,6 +87,9 @@ def test_a_pair_is_traded_recorded_and_replayed(config: Config) -> None:
     assert sum(one.outcome == "taken" for one in ledger.signals) == 1, "a pair is one signal"
     carried = carried_of(world.session.kernel, read_manifest(world.directory))
     assert list(carried.cooldowns) == ["Couple A", "Couple B after 0"]
+    assert world.replay is not None
+    told = [lane["instrument"] for lane in world.replay.manifest["lanes"]]
+    assert told == [lane.instrument for lane in world.session.kernel.lanes] == [0, 1]
 
 
 def test_stopping_the_session_closes_both_legs(config: Config) -> None:

@@ -8,9 +8,9 @@ from fractions import Fraction
 import pytest
 
 from engine.account.limits import ALL_OFF, LIMITS, PROFILES, RiskLimits, profile, tightest, with_limits
-from engine.account.orders import Order, OrderError, Terms
+from engine.account.orders import Approved, Order, OrderError, Terms
 from engine.account.portfolio import Portfolio
-from engine.account.risk import Approved, Exits, RiskGate, TradingState
+from engine.account.risk import Exits, RiskGate, TradingState
 from engine.errors import ConfigError
 from engine.events import Refusal
 from engine.indicators import atr
@@ -397,7 +397,11 @@ def test_the_floor_is_exact_to_the_unit(cash, limit):
     gate, exact = desk.gate, desk.portfolio.starting * (1 - limit)
     assert gate.floor is not None
     assert gate.floor <= exact < gate.floor + 1
-    assert [gate.floor_reached(gate.floor + each) for each in (1, 0, -1)] == [False, True, True]
+    reached = []
+    for each in (1, 0, -1):
+        desk.market.equity = gate.floor + each
+        reached.append(gate.loss())
+    assert reached == [None, Refusal.DAILY_LOSS, Refusal.DAILY_LOSS]
 
 
 def test_of_two_daily_limits_the_nearer_one_counts():
@@ -406,8 +410,9 @@ def test_of_two_daily_limits_the_nearer_one_counts():
     assert desk.gate.floor == 9_800 * unit
     desk.gate.start_day(3_000 * unit, 1)
     assert desk.gate.floor == 2_850 * unit
-    assert Desk(ALL_OFF).gate.floor is None
-    assert not Desk(ALL_OFF).gate.floor_reached(-(10**30))
+    without = Desk(ALL_OFF)
+    without.market.equity = -(10**30)
+    assert (without.gate.floor, without.gate.loss()) == (None, None)
 
 
 def test_a_new_day_measures_from_its_own_start():
@@ -550,13 +555,17 @@ def test_intraday_margin_of_a_part_of_a_unit_is_a_part_of_five_dollars():
 
 @pytest.mark.parametrize("drawdown", ["off", "5%"])
 def test_what_is_still_watched_of_losses(drawdown):
-    gate = Desk(only(daily_loss_limit="1%", max_drawdown=drawdown)).gate
-    share = (0, 0) if drawdown == "off" else (1, 20)
-    assert (gate.watches_loss, gate.live_drawdown) == (True, share)
+    desk = Desk(only(daily_loss_limit="1%", max_drawdown=drawdown))
+    gate, floor, share = desk.gate, desk.market.equity * 99 // 100, (0, 0) if drawdown == "off" else (1, 20)
+    assert (gate.loss(), gate.live_floor, gate.live_drawdown) == (None, floor, share)
+    desk.market.equity = floor
+    assert gate.loss() is Refusal.DAILY_LOSS
     gate.day_halted = True
-    assert (gate.watches_loss, gate.live_drawdown) == (drawdown != "off", share)
+    assert (gate.loss(), gate.live_floor, gate.live_drawdown) == (None, None, share)
+    desk.market.drawdown_reached = True
+    assert gate.loss() is Refusal.DRAWDOWN
     gate.halt(Refusal.HALTED)
-    assert (gate.watches_loss, gate.live_drawdown) == (False, (0, 0))
+    assert (gate.loss(), gate.live_floor, gate.live_drawdown) == (None, None, (0, 0))
 
 
 def test_the_range_is_asked_for_where_it_is_needed_only():
