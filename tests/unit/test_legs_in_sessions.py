@@ -42,7 +42,7 @@ class TwoLine:
     async def open(self, address: str, limits: FeedLimits) -> Transport:
         symbols = [{"S": "A", "pp": 2, "sp": 0}, {"S": "B", "pp": 2, "sp": 0}]
         hello = {"T": "hello", "v": 1, "clock": "receive", "instruments": symbols}
-        return _Open(iter([(0.0, [hello]), *self.frames]), self.cut_s)
+        return _Open(iter([(0.0, [hello]), *self.frames]), self.cut_s, stamped=True)
 
 
 def trade(symbol: str, number: int, at: float) -> dict[str, object]:
