@@ -732,7 +732,15 @@ cdef class Program:
 
     def float_op(self, str op, int a, int b=-1):
         """``+ - * /`` of two double columns, or ``sqrt``, ``abs``, ``log`` of one."""
-        return self.add(op, [a] if b < 0 else [a, b])
+        cdef Node* nodes
+        cdef Node* node
+        column = self.add(op, [a] if b < 0 else [a, b])
+        nodes = self.graph.nodes
+        node = &nodes[self.graph.n_nodes - 1]
+        if op == "/" and self.graph.column_node[b] >= 0:
+            if nodes[self.graph.column_node[b]].work == _values.float_const and nodes[self.graph.column_node[b]].x != 0:
+                node.work, node.x = _values.float_div_by, nodes[self.graph.column_node[b]].x
+        return column
 
     def float_compare(self, int a, int b, int comparison):
         """Compare two double columns; a NaN satisfies nothing."""
