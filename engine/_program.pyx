@@ -371,7 +371,16 @@ cdef class Program:
         self.add_node(found, inputs, clocks.pop() if clocks else clock, k, x)
         if found.work == _series.ema:
             self.pair_average()
+        elif found.work == _values.float_div:
+            self.divide_by_number(inputs[1])
         return self.newest[0] if len(self.newest) == 1 else self.newest
+
+    cdef void divide_by_number(self, int divisor) noexcept:
+        """Have the newest node divide by a number that is not 0 without asking each time, where its divisor is one."""
+        cdef Node* newest = &self.graph.nodes[self.graph.n_nodes - 1]
+        cdef int number = self.graph.column_node[divisor]
+        if number >= 0 and self.graph.nodes[number].work == _values.float_const and self.graph.nodes[number].x != 0:
+            newest.work, newest.x = _values.float_div_by, self.graph.nodes[number].x
 
     cdef pair_average(self):
         """Have the newest node, an exponential average, computed together with the one before it, if nothing minds.
@@ -732,15 +741,7 @@ cdef class Program:
 
     def float_op(self, str op, int a, int b=-1):
         """``+ - * /`` of two double columns, or ``sqrt``, ``abs``, ``log`` of one."""
-        cdef Node* nodes
-        cdef Node* node
-        column = self.add(op, [a] if b < 0 else [a, b])
-        nodes = self.graph.nodes
-        node = &nodes[self.graph.n_nodes - 1]
-        if op == "/" and self.graph.column_node[b] >= 0:
-            if nodes[self.graph.column_node[b]].work == _values.float_const and nodes[self.graph.column_node[b]].x != 0:
-                node.work, node.x = _values.float_div_by, nodes[self.graph.column_node[b]].x
-        return column
+        return self.add(op, [a] if b < 0 else [a, b])
 
     def float_compare(self, int a, int b, int comparison):
         """Compare two double columns; a NaN satisfies nothing."""
