@@ -20,15 +20,15 @@ from benchmarks.rivals.common import Ticks, generated_ticks
 from benchmarks.scale import scaled
 from engine._core import NONE, Core
 from engine._program import Program
+from engine.account.portfolio import Portfolio
+from engine.account.risk import RiskGate
 from engine.backtesting import make_strategy
 from engine.brokers.paper import PaperBroker
-from engine.journal import MemoryJournal
-from engine.kernel import Kernel
-from engine.lanes import Assignment
-from engine.portfolio import Portfolio
-from engine.risk import RiskGate
-from engine.sessions import calendar
+from engine.journal.writer import MemoryJournal
+from engine.sessions.trading_calendar import calendar
 from engine.strategy import Strategy
+from engine.trading.kernel import Kernel
+from engine.trading.lanes import Assignment
 
 TICKS = scaled(2_000_000)
 PUSHED = scaled(300_000)

@@ -20,8 +20,8 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from engine import _journal
-from engine.journal_reader import JournalReader
-from engine.journal_segments import HEADER_BYTES, SegmentWriter
+from engine.journal.reader import JournalReader
+from engine.journal.segments import HEADER_BYTES, SegmentWriter
 from engine.model import TickBlock
 
 ROUNDS = 20

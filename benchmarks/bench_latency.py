@@ -14,8 +14,8 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.live import mock_market
-from engine.config import load
-from engine.session import PaperSession
+from engine.config.settings import load
+from engine.live.session import PaperSession
 from feeds.ws import WebSocketFeed
 
 SECONDS = 4.0

@@ -76,7 +76,7 @@ async def decide(address: str, wanted: int) -> list[int]:
 
     from engine.backtesting import Settings, make_kernel, make_strategy
     from engine.brokers.paper import VenueModel
-    from engine.journal import MemoryJournal
+    from engine.journal.writer import MemoryJournal
     from feeds.ws import WebSocketFeed
 
     feed = WebSocketFeed(address)

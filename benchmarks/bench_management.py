@@ -19,7 +19,7 @@ from benchmarks import scale
 from engine.backtesting import load_ticks
 from engine.results import BacktestResult
 from engine.rules import Flat, Stop, Target, TimeStop, Trailing, pct
-from engine.store import TickFile
+from engine.store.ticks import TickFile
 from engine.strategies.momentum_burst import MomentumBurst
 from mock_server.market import generate
 

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.scale import scaled
 from engine.model import Instrument, TickBlock
-from engine.store import from_arrays, read_ticks, write_ticks
+from engine.store.ticks import from_arrays, read_ticks, write_ticks
 
 ROWS = scaled(2_000_000)
 

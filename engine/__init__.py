@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from engine.model import Signal as Signal
     from engine.model import TickBlock as TickBlock
     from engine.results import BacktestResult as BacktestResult
-    from engine.store import read_ticks as read_ticks
-    from engine.store import write_ticks as write_ticks
-    from engine.store_bars import read_bars as read_bars
+    from engine.store.bars import read_bars as read_bars
+    from engine.store.ticks import read_ticks as read_ticks
+    from engine.store.ticks import write_ticks as write_ticks
     from engine.strategy import Strategy as Strategy
     from engine.tools.features import features as features
 
@@ -30,9 +30,9 @@ _HOMES = {
     "TickBlock": "engine.model",
     "backtest": "engine.backtesting",
     "features": "engine.tools.features",
-    "read_bars": "engine.store_bars",
-    "read_ticks": "engine.store",
-    "write_ticks": "engine.store",
+    "read_bars": "engine.store.bars",
+    "read_ticks": "engine.store.ticks",
+    "write_ticks": "engine.store.ticks",
 }
 
 __all__ = sorted(_HOMES)

@@ -800,7 +800,7 @@ cdef class Core:
         cdef const int64_t* in_bid_size = self.in_bid_size + self.in_next if self.in_bid_size != NULL else NULL
         cdef const int64_t* in_ask_size = self.in_ask_size + self.in_next if self.in_ask_size != NULL else NULL
         cdef int64_t last = self.cut_ns - 1 if 0 < self.cut_ns <= TIME_BOUND else TIME_BOUND
-        cdef int k, n = self.block_limit
+        cdef int n = self.block_limit
         if self.cut_ns <= 0:
             return 0
         if self.in_count - self.in_next < n:
@@ -1522,6 +1522,11 @@ cdef class Core:
     def drawdown_reached(self):
         """Whether the equity has fallen from its highest by the drawdown limit."""
         return bool(has_fallen(&self.account))
+
+    @property
+    def high(self):
+        """The equity that a drawdown limit is counted from: the highest since the limit was set."""
+        return wide_to_int(self.account.high)
 
     @property
     def peak(self):

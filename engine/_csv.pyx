@@ -4,7 +4,7 @@
 The scanner runs over one chunk of bytes after the other without the GIL and writes each row straight into
 preallocated columns. It stops, and says so, whenever Python has something to decide: a bad row, a symbol it has not
 met, a number with more decimals than the precision assumed so far, columns that are full, a chunk that is used up.
-``engine.store_csv`` is its only caller; ``docs/reference/tick-files.md`` is what the two of them promise.
+``engine.store.csv`` is its only caller; ``docs/reference/tick-files.md`` is what the two of them promise.
 """
 
 cimport cython

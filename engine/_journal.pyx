@@ -90,8 +90,8 @@ cdef class Writer:
     def take(self, memory, Py_ssize_t at) -> None:
         """Go on in another segment, from byte ``at`` on."""
         cdef uint8_t[::1] view = memory
-        if at < 0 or at % 8 or view.shape[0] < at + 2 * HEADER_BYTES_:
-            raise ValueError("a segment has room for a record and a mark, and begins on a multiple of 8")
+        if at < 0 or at % 8 or view.shape[0] < at + HEADER_BYTES_:
+            raise ValueError("a segment has room for a mark, and begins on a multiple of 8")
         self.memory, self.base, self.at = view, &view[0], at
         self.limit = view.shape[0] // 8 * 8 - HEADER_BYTES_
 

@@ -1,9 +1,9 @@
 # cython: auto_pickle=False, autotestdict=False
 """Programs: feature graphs under construction.
 
-A ``Program`` is a list of nodes, each an ``Operation`` on columns that stand before it. ``engine.compiler`` writes
-programs from declared rules, ``engine._core`` runs them. Every operation of the engine is listed in ``OPERATIONS``; a
-C function of the shape of ``engine._tape.Work`` becomes another one with ``Operation.of``, in any compiled module.
+A ``Program`` is a list of nodes, each an ``Operation`` on columns that stand before it. ``engine.graph.compiler``
+writes programs from declared rules, ``engine._core`` runs them. Every operation of the engine is listed in
+``OPERATIONS``; a C function of the shape of ``engine._tape.Work`` becomes another one with ``Operation.of``, in any compiled module.
 """
 
 cimport cython
@@ -409,7 +409,7 @@ cdef class Program:
         graph.column_node[column] = graph.n_nodes - 1
 
     cdef seal(self):
-        """Admit no more nodes, and compile those there are to the steps of a single record. Sealing twice is harmless."""
+        """Admit no more nodes, and compile those there are to a single record's steps. Sealing twice is harmless."""
         cdef Graph* graph = &self.graph
         cdef Node* node
         cdef int i

@@ -16,30 +16,30 @@ import numpy as np
 from engine import events
 from engine._core import Core
 from engine._csv import FIELDS
+from engine.account.limits import profile, tightest, with_limits
+from engine.account.portfolio import Portfolio
+from engine.account.risk import RiskGate
 from engine.brokers.fills import LADDER, NAMES, Fills
 from engine.brokers.paper import PaperBroker, VenueModel
 from engine.calendars import calendar as find_calendar
-from engine.config_latency import parse_latency
+from engine.config.latency import parse_latency
 from engine.errors import ConfigError, DataError, nearest
 from engine.events import Decision
-from engine.journal import MemoryJournal
-from engine.kernel import Kernel
+from engine.journal.writer import MemoryJournal
 from engine.latency import AT_ONCE, Latency
 from engine.lineup import Entrant, Line, assignments_of, entrants_of, line_up
 from engine.model import Instrument, TickBlock
 from engine.plugins import find_strategy
-from engine.portfolio import Portfolio
 from engine.ports import Journal
 from engine.quantities import Fee, Number, parse_fee, parse_number, parse_ratio
 from engine.results import BacktestResult, Settings
-from engine.risk import RiskGate
-from engine.risk_limits import profile, tightest, with_limits
-from engine.session_rules import SessionRules
+from engine.sessions.rules import SessionRules
 from engine.sizing import Size, parse_size
-from engine.store import OnBadRow, TickFile, from_frame, read_ticks
-from engine.store_rows import columns_of, first_bad_row
+from engine.store.rows import columns_of, first_bad_row
+from engine.store.ticks import OnBadRow, TickFile, from_frame, read_ticks
 from engine.strategy import Strategy
 from engine.tools.periods import read_period, until
+from engine.trading.kernel import Kernel
 
 TOLD_RECORDS = 1 << 20
 """Records between two words on how far a run is."""
@@ -90,7 +90,7 @@ def backtest(
             gave, or ``read_bars``: then the run is one on bars.
         strategy: a built-in name, ``path/to/file.py:Class``, a strategy class, or an instance; or a list of these, or
             of lines such as ``"vwap_scalp weight=0.5 symbols=AAPL"`` (``engine.lineup``), to run together.
-        symbol, price_precision, size_precision, quotes, on_bad_row: how the ticks are read (``engine.store``).
+        symbol, price_precision, size_precision, quotes, on_bad_row: how the ticks are read (``engine.store.ticks``).
         start, end: first and last day to trade, as ``"2024-01-31"``; days of the calendar's exchange. What was recorded
             before warms windows up.
         days: instead of ``start``, so many trading days up to the last.
@@ -104,12 +104,12 @@ def backtest(
         latency_feed, latency_order: delays of the two legs: ``"2ms"``, a bare number is seconds;
             ``"sampled median 2ms p99 20ms seed 1"``, ``"file delays.csv"`` (``engine.latency``).
         session_rules: when within sessions entries are allowed and when everything is closed, as the configuration
-            writes it: ``{"avoid": "12:00-14:00", "flatten_before_close": "15m"}`` (``engine.session_rules``).
+            writes it: ``{"avoid": "12:00-14:00", "flatten_before_close": "15m"}`` (``engine.sessions.rules``).
         calendar: trading sessions, ``"always"``, ``"us_equities"``, ``"globex"``, or an exchange such as ``"XNYS"``.
         starting_cash: equity at the start.
         position_size: units of every entry, where neither ``size`` nor the strategy says how large it is.
         size: how large entries are, as ``"500 dollars"``, ``"1% risk"`` (``engine.sizing``); None: it decides.
-        risk_profile: limits to start from (``engine.risk_limits``); None: those that the strategy names.
+        risk_profile: limits to start from (``engine.account.limits``); None: those that the strategy names.
         limits: single limits over the profile's, by name: ``{"max_position_units": 3, "daily_loss_limit": "off"}``.
         daily_loss_limit: the same as in ``limits``.
         risk_free_rate: of a year; what the Sharpe and Sortino ratios are measured against.

@@ -1,4 +1,4 @@
-"""Calendars of exchanges all over the world, from pandas_market_calendars to the arrays of ``engine.sessions``.
+"""Calendars of exchanges everywhere, from pandas_market_calendars to arrays (``engine.sessions.trading_calendar``).
 
 The library also serves the calendars of exchange_calendars, under their ISO codes (``XNYS``, ``XLON``, ``XHKG``),
 beside its own of futures (``CME_Equity``, ``CMEGlobex_GC``). It is asked once, when a calendar is first used, and never
@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import sessions
 from engine.errors import ConfigError, MissingExtraError
 from engine.model import SECOND_NS
-from engine.session_clock import DAY_NS, FIRST_YEAR, LAST_YEAR, Clock, day_number
-from engine.sessions import Calendar
+from engine.sessions import trading_calendar as sessions
+from engine.sessions.clock import DAY_NS, FIRST_YEAR, LAST_YEAR, Clock, day_number
+from engine.sessions.trading_calendar import Calendar
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
 from rich.console import Console, ConsoleOptions, Group
@@ -24,8 +24,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from engine.account.limits import RiskLimits, said_limits
 from engine.commands.shared import PIPE_WIDTH, discard_output
 from engine.telemetry_wire import AccountView, FeatureView, FeedView, PositionView, Snapshot, SymbolView, TradeView
+
+if TYPE_CHECKING:
+    from engine.live.opening import Opened
 
 DRAWS_PER_S = 4
 SWITCH_INTERVAL_S = 0.0005
@@ -56,10 +60,19 @@ class TradeEvents:
 
     def __init__(self) -> None:
         self._opened: dict[str, int] = {}  # entry time of the position last announced, by symbol
+        self.told = 0  # trades that were told of before the session was interrupted
+
+    def recall(self, facts: Mapping[str, Any]) -> None:
+        """Take over what had been told of when the session was interrupted."""
+        self.told = facts["trades"]
+        self._opened = {one["symbol"]: one["entry_ts_ns"] for one in facts["positions"]}
 
     def of(self, snapshot: Snapshot) -> Iterator[Opening | TradeView]:
         """Yield what ``snapshot`` tells about trades that was not told before."""
         for trade in snapshot.new_trades:
+            if trade.number <= self.told:
+                yield trade
+                continue
             if self._opened.pop(trade.symbol, None) != trade.entry_ts_ns:
                 yield Opening(trade.symbol, trade.side, trade.qty, trade.entry_ts_ns, trade.entry_price)
             yield trade
@@ -125,6 +138,7 @@ class SessionConsole:
         self._switch_interval_s = sys.getswitchinterval()
         self.latest: Snapshot | None = None
         self.reasons: Counter[str] = Counter()
+        self.recovered = ""  # the session, where it was interrupted and goes on
         self.write_error: OSError | None = None  # why standard output cannot be written, when its reader is still there
         self.on_reader_gone: Callable[[], None] = lambda: None
 
@@ -153,11 +167,25 @@ class SessionConsole:
         for told in self._events.of(snapshot):
             if isinstance(told, TradeView):
                 self.reasons[told.reason] += 1
+                if told.number <= self._events.told:
+                    continue
             precision = precisions.get(told.symbol, 2)
             self._say(trade_event(told, precision) if self._json else trade_line(told, precision))
         if self._json and (snapshot.engine_ts_ns - self._status_ts_ns >= STATUS_EVERY_NS or snapshot.ended):
             self._status_ts_ns = snapshot.engine_ts_ns
             self._say(status_event(snapshot))
+
+    def on_opened(self, opened: Opened) -> None:
+        """Tell what came from before; trades and positions that were told of then are not told of again."""
+        if opened.line:
+            self.on_line(opened.line)
+        if not opened.facts:
+            return
+        if self._json:
+            self._say(dict(opened.facts))
+        if opened.resumed is not None:
+            self.recovered = str(opened.facts["session"])
+            self._events.recall(opened.facts)
 
     def on_line(self, line: str) -> None:
         """Tell something that is not a trade, such as the start of an embedded market, on standard error."""
@@ -341,8 +369,8 @@ def status_event(snapshot: Snapshot) -> Event:
     }
 
 
-def summary_event(snapshot: Snapshot, reasons: Mapping[str, int]) -> Event:
-    """Return the result of a session as one JSON object."""
+def summary_event(snapshot: Snapshot, reasons: Mapping[str, int], profile: str, limits: RiskLimits) -> Event:
+    """Return the result of a session as one JSON object, with the limits that it was held to."""
     account, feed = snapshot.account, snapshot.feed
     return {
         "event": "summary",
@@ -367,17 +395,19 @@ def summary_event(snapshot: Snapshot, reasons: Mapping[str, int]) -> Event:
         "max_drawdown": account.max_drawdown,
         "skipped_signals": snapshot.skipped_signals,
         "refusals": snapshot.refusals,
+        "risk_profile": profile,
+        "risk": limits.to_json(),
         "latency_p50_us": snapshot.latency_p50_us,
         "latency_p99_us": snapshot.latency_p99_us,
     }
 
 
-def summary_table(snapshot: Snapshot, reasons: Mapping[str, int]) -> Table:
-    """Return the result of a session as a table."""
+def summary_table(snapshot: Snapshot, reasons: Mapping[str, int], profile: str, limits: RiskLimits) -> Table:
+    """Return the result of a session as a table, with the limits that it was held to."""
     account, feed = snapshot.account, snapshot.feed
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column()
-    table.add_column(justify="right")
+    table.add_column(justify="right", overflow="fold")
     rows = {
         "ended": snapshot.ended or "-",
         "ticks": f"{feed.accepted:,}",
@@ -392,6 +422,7 @@ def summary_table(snapshot: Snapshot, reasons: Mapping[str, int]) -> Table:
         "max drawdown": f"{account.max_drawdown:.2f}",
         "signals skipped": str(snapshot.skipped_signals),
         "refused": _counts(snapshot.refusals) or "0",
+        "limits": said_limits(profile, limits.to_json()),
         "tick to decision": f"p50 {_latency(snapshot.latency_p50_us)}, p99 {_latency(snapshot.latency_p99_us)}",
     }
     for name, value in rows.items():

@@ -16,8 +16,8 @@ from typing import Any
 
 from engine import _program, _python
 from engine.errors import ConfigError, UserError
-from engine.grammar import Condition, Expr, Operand, Part, Quantity, RuleError, operand
-from engine.measures import Custom
+from engine.language.grammar import Condition, Expr, Operand, Part, Quantity, RuleError, operand
+from engine.language.measures import Custom
 
 Settings = tuple[tuple[str, type, object], ...]
 """Names, types and values: equal settings make equal functions."""

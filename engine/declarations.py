@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.entries import ENTRIES
-from engine.exits import EXITS, Target, When, written
-from engine.grammar import Condition, Kind, RuleError, condition, said
-from engine.measures import window_kind
-from engine.parameters import Param
-from engine.risk_limits import profile
+from engine.account.limits import profile
+from engine.language.entries import ENTRIES
+from engine.language.exits import EXITS, Target, When, written
+from engine.language.grammar import Condition, Kind, RuleError, condition, said
+from engine.language.hedge import Hedge
+from engine.language.measures import window_kind
+from engine.language.parameters import Param
 from engine.sizing import SIZES
 
 SIDES = ("long", "short")
@@ -31,6 +32,9 @@ def check_body(cls: type) -> None:
     if not isinstance(enters := own.get("entry", ENTRIES[0]()), ENTRIES):
         fix = f"use {', '.join(kind.__name__ for kind in ENTRIES[:-1])} or {ENTRIES[-1].__name__}, or another name"
         raise RuleError(f"{said(enters)} is not an entry", where=f"{cls.__name__}.entry", fix=fix)
+    if own.get("hedge") is not None and not isinstance(own["hedge"], Hedge):
+        what, fix = f"{said(own['hedge'])} is no hedge", 'write hedge = Hedge("AMD"), or another name'
+        raise RuleError(what, where=f"{cls.__name__}.hedge", fix=fix)
     warm_up = own.get("warm_up")
     if warm_up is not None and window_kind(warm_up) not in (Kind.DURATION, Kind.TICKS):
         what, fix = f"{said(warm_up)} is no length to wait for", "write seconds(15) or ticks(100)"
@@ -38,6 +42,10 @@ def check_body(cls: type) -> None:
     if own.get("size") is not None and not isinstance(own["size"], SIZES):
         what, fix = f"{said(own['size'])} is no size of an entry", "write size = RiskPerTrade(pct(1)), or another name"
         raise RuleError(what, where=f"{cls.__name__}.size", fix=fix)
+    if not isinstance(overnight := own.get("holds_overnight", False), bool):
+        raise RuleError(
+            f"{said(overnight)} says neither yes nor no", where=f"{cls.__name__}.holds_overnight", fix="write True"
+        )
     if "risk_profile" in own:
         profile(own["risk_profile"], where=f"{cls.__name__}.risk_profile")
     exits = getattr(cls, "exits", ())

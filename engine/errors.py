@@ -25,6 +25,7 @@ class ExitCode(IntEnum):
     MISMATCH = 8  # parity or verification mismatch
     REFUSED = 9  # live not confirmed
     STUCK = 10  # the watchdog ended a session that hung in a strategy's code
+    BUSY = 11  # another session trades the account
     HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143

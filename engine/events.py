@@ -27,6 +27,13 @@ class TimePassed:
 
 
 @dataclass(frozen=True, slots=True)
+class Resumed:
+    """The session was interrupted and goes on at ``ts_ns``: what was due meanwhile happens, and windows begin anew."""
+
+    ts_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class FeedGap:
     """Records of these instruments were lost: their windows begin anew."""
 
@@ -97,7 +104,9 @@ class Refusal(StrEnum):
     HALTED = "HALTED"  # halted by an operator, until resumed with a reason
     DRAWDOWN = "DRAWDOWN"  # the drawdown limit was reached, until resumed with a reason
     ERRORS = "ERRORS"  # three engine errors in a row, until resumed with a reason
+    CONSERVATION = "CONSERVATION"  # orders, fills and positions did not add up, until resumed with a reason
     LOSSES_IN_ROW = "LOSSES_IN_ROW"  # so many losing trades in a row today
+    STOPS_IN_ROW = "STOPS_IN_ROW"  # so many positions in a row were stopped out today
     TRADES_PER_DAY = "TRADES_PER_DAY"  # so many entries today
     PDT = "PDT"  # the entry could break the rule for day trading on margin
     POSITION_UNITS = "POSITION_UNITS"  # the symbol's position would be too large
@@ -105,10 +114,12 @@ class Refusal(StrEnum):
     POSITION_CAPITAL = "POSITION_CAPITAL"  # the position would take too much of the equity
     TOTAL_CAPITAL = "TOTAL_CAPITAL"  # all positions would take too much of the equity
     LEVERAGE = "LEVERAGE"  # all positions would be worth too much against the equity
+    LIQUIDATION = "LIQUIDATION"  # the price at which the position is liquidated would be too near, or is not known
     ORDER_UNITS = "ORDER_UNITS"  # the order is too large
     ORDER_VALUE = "ORDER_VALUE"  # the order is worth too much
     OPEN_ORDERS = "OPEN_ORDERS"  # so many orders are on their way
     ORDER_RATE = "ORDER_RATE"  # so many orders were sent within a second
+    CANCEL_RATIO = "CANCEL_RATIO"  # too many of the day's entries ended without a fill
     DUPLICATE = "DUPLICATE"  # the same entry was sent a moment ago
     PRICE_COLLAR = "PRICE_COLLAR"  # the price it would pay is too far from the last trade
     REWARD_RISK = "REWARD_RISK"  # its target is too near for the distance of its stop, or one of them is unknown

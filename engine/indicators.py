@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import add
 
-from engine.grammar import Operand
-from engine.measures import Bars, Length
-from engine.naming import composed
+from engine.language.grammar import Operand
+from engine.language.measures import Bars, Length
+from engine.language.naming import composed
 from engine.rules import (
     Condition,
     Expr,

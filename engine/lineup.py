@@ -17,9 +17,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ConfigError, NotFoundError, UserError, nearest
-from engine.grammar import Condition, Expr, Part
-from engine.lanes import Assignment
-from engine.measures import Other, OtherCondition
+from engine.language.grammar import Condition, Expr, Part
+from engine.language.measures import Other, OtherCondition
 from engine.model import Instrument
 from engine.plugins import find_strategy
 from engine.quantities import Number, parse_number
@@ -27,6 +26,7 @@ from engine.rules import Quantity
 from engine.sizing import Occasion, Size
 from engine.strategy import Strategy
 from engine.tools.expressions import parse_expression
+from engine.trading.lanes import Assignment
 
 if TYPE_CHECKING:
     from engine.results import Settings
@@ -125,14 +125,16 @@ def read_entrant(text: str, where: str = "") -> Entrant:
 
 
 def context_of(strategy: Strategy) -> frozenset[str]:
-    """The symbols of which a strategy's rule, exits, entry and size read values with ``of``."""
+    """The symbols of which a strategy's rule, exits, entry and size read values with ``of``, and that of its hedge."""
     rule = [one for one in strategy.conditions() if one is not None]
     plan = strategy.exit_plan()
-    further = [plan.when, strategy.entry_plan().price]
+    hedge = strategy.hedge_plan()
+    further = [plan.when, strategy.entry_plan().price, None if hedge is None else hedge.measured]
     if strategy.size is not None:
         further += [*strategy.size.distances().values(), *strategy.size.numbers().values()]
     parts: list[Part] = [*rule, *plan.distances.values(), *(part for part in further if part is not None)]
-    return frozenset(symbol for part in parts for symbol in _others_in(part, strategy.parameters))
+    read = {symbol for part in parts for symbol in _others_in(part, strategy.parameters)}
+    return frozenset(read if hedge is None else read | {hedge.symbol})
 
 
 def _others_in(part: Part, parameters: Mapping[str, Quantity]) -> Iterator[str]:

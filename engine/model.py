@@ -61,6 +61,7 @@ class TimeInForce(StrEnum):
     IOC = "ioc"  # not at all: what cannot be filled on arrival is cancelled
     GTD = "gtd"  # until a stated time
     DAY = "day"  # until the trading day ends
+    OPENING = "opg"  # until the instrument's next trade, which is the first of a session
 
 
 class Reason(StrEnum):
@@ -77,6 +78,7 @@ class Reason(StrEnum):
     FLAT = "FLAT"
     RISK = "RISK"
     ACCOUNT_STOP = "RISK_SL"  # the stop, where the account's is tighter than the strategy's own
+    LEG = "LEG"  # the other leg of the pair was closed, or could not be had
     DAY = "EOD"  # so long before the session's close, as the strategy asks
     SESSION = "SESSION"  # the trading session ended
     MANUAL = "MANUAL"  # flattened by a command or at a graceful stop

@@ -20,8 +20,8 @@ from pathlib import Path
 from types import ModuleType
 
 from engine.errors import ConfigError, NotFoundError, UserError, nearest
+from engine.language.vocabulary import answer_to
 from engine.strategy import Strategy
-from engine.vocabulary import answer_to
 
 ENTRY_POINTS = "microburst.strategies"
 """The entry point group in which an installed package offers strategies."""

@@ -8,9 +8,9 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import NamedTuple, Protocol
 
+from engine.account.risk import Approved
 from engine.events import Decision
 from engine.model import Clock, Instrument, TickBlock
-from engine.risk import Approved
 
 
 class FeedState(StrEnum):

@@ -13,10 +13,10 @@ from __future__ import annotations
 from functools import reduce
 from operator import add, and_
 
-from engine.grammar import Operand
 from engine.indicators import adx, atr
-from engine.measures import Bars, Length, Symbol
-from engine.naming import composed
+from engine.language.grammar import Operand
+from engine.language.measures import Bars, Length, Symbol
+from engine.language.naming import composed
 from engine.rules import (
     Condition,
     Expr,

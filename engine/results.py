@@ -11,25 +11,25 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
+from engine.account.excursions import Excursion, excursions
+from engine.account.limits import RiskLimits
+from engine.account.metrics import trade_metrics
+from engine.account.portfolio import Trade
 from engine.brokers.paper import VenueModel
 from engine.errors import MissingExtraError
 from engine.events import SignalRefused, SignalSkipped
-from engine.journal import MemoryJournal
-from engine.kernel import Kernel
-from engine.lanes import Assignment
+from engine.journal.writer import MemoryJournal
 from engine.lineup import Entrant, labels
-from engine.metrics import trade_metrics
-from engine.metrics_excursions import Excursion, excursions
-from engine.portfolio import Trade
 from engine.quantities import format_decimal
-from engine.risk_limits import RiskLimits
-from engine.sessions import day_text
+from engine.sessions.trading_calendar import day_text
 from engine.sizing import Size, said_size
-from engine.store import TickFile
+from engine.store.ticks import TickFile
 from engine.strategy import Strategy
 from engine.tools.figures import days_of, further_figures, record_of
 from engine.tools.periods import since
 from engine.tools.provenance import provenance
+from engine.trading.kernel import Kernel
+from engine.trading.lanes import Assignment
 
 SCHEMA = "microburst.backtest/1"
 
@@ -51,8 +51,8 @@ TRADE_FIELDS = (
 )
 """What a trade says of itself, in this order."""
 
-ROW_FIELDS = (*TRADE_FIELDS, *Excursion._fields)
-"""What a result says of each trade: also how far the market went against it and for it."""
+ROW_FIELDS = (*TRADE_FIELDS, *Excursion._fields, "pair")
+"""What a result says of each trade: also how far the market went against it and for it, and whose leg it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +255,7 @@ class BacktestResult:
     def trade_rows(self) -> list[dict[str, Any]]:
         """Every trade by ``ROW_FIELDS``, exactly."""
         return [
-            {**{name: getattr(trade, name) for name in TRADE_FIELDS}, **excursion._asdict()}
+            {**{name: getattr(trade, name) for name in TRADE_FIELDS}, **excursion._asdict(), "pair": trade.pair}
             for trade, excursion in zip(self.trades, self.excursions, strict=True)
         ]
 
@@ -294,7 +294,9 @@ class BacktestResult:
         except ImportError:
             raise MissingExtraError("a frame of trades", "data") from None
         text, number, whole = pl.String, pl.Float64, pl.Int64
-        kinds = {"symbol": text, "side": text, "reason": text, "entry_ts_ns": whole, "exit_ts_ns": whole}
+        kinds = dict.fromkeys(("symbol", "side", "reason"), text) | dict.fromkeys(
+            ("entry_ts_ns", "exit_ts_ns", "pair"), whole
+        )
         rows = self.to_json()["trades"]
         return pl.DataFrame(rows, {name: kinds.get(name, number) for name in ROW_FIELDS}).with_columns(
             pl.from_epoch(pl.col("entry_ts_ns", "exit_ts_ns"), time_unit="ns").name.replace("_ts_ns", "_time")

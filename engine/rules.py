@@ -15,7 +15,18 @@ from __future__ import annotations
 from typing import Never
 
 from engine.errors import nearest
-from engine.exits import (
+from engine.language.conditions import (
+    Regime,
+    begins,
+    between,
+    crosses_above,
+    crosses_below,
+    falling,
+    for_at_least,
+    rising,
+    within,
+)
+from engine.language.exits import (
     BreakEven,
     Decay,
     EndOfDay,
@@ -29,7 +40,7 @@ from engine.exits import (
     Trailing,
     When,
 )
-from engine.grammar import (
+from engine.language.grammar import (
     Binary,
     Comparison,
     Condition,
@@ -44,7 +55,8 @@ from engine.grammar import (
     RuleError,
     condition,
 )
-from engine.measures import (
+from engine.language.hedge import Hedge
+from engine.language.measures import (
     Anchored,
     Bars,
     Custom,
@@ -52,7 +64,7 @@ from engine.measures import (
     Series,
     Window,
 )
-from engine.parameters import (
+from engine.language.parameters import (
     Param,
     at,
     bps,
@@ -67,18 +79,7 @@ from engine.parameters import (
     ticks,
     units,
 )
-from engine.rules_conditions import (
-    Regime,
-    begins,
-    between,
-    crosses_above,
-    crosses_below,
-    falling,
-    for_at_least,
-    rising,
-    within,
-)
-from engine.rules_series import (
+from engine.language.series import (
     bars,
     cumulative,
     ema,
@@ -99,7 +100,7 @@ from engine.rules_series import (
     wilder,
     zscore,
 )
-from engine.rules_trades import (
+from engine.language.trades import (
     ask,
     ask_size,
     bid,
@@ -141,7 +142,7 @@ from engine.rules_trades import (
     vwap_sd,
     week,
 )
-from engine.rules_values import (
+from engine.language.values import (
     log,
     maximum,
     minimum,
@@ -165,6 +166,7 @@ __all__ = [
     "Expr",
     "Feature",
     "Flat",
+    "Hedge",
     "Joined",
     "Kind",
     "Negation",

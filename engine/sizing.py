@@ -15,11 +15,11 @@ from types import MappingProxyType
 from typing import Protocol
 
 from engine.errors import ConfigError
-from engine.grammar import Expr, Kind, Quantity, RuleError, said
+from engine.language.conditions import Regime
+from engine.language.grammar import Expr, Kind, Quantity, RuleError, said
+from engine.language.parameters import Param
 from engine.model import Side
-from engine.parameters import Param
 from engine.quantities import Number, parse_number, parse_ratio
-from engine.rules_conditions import Regime
 
 Amount = Param | Quantity | Number
 Parameters = Mapping[str, Quantity]

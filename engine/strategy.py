@@ -13,9 +13,10 @@ from types import MethodType
 from typing import Any, ClassVar, Never, Protocol
 
 from engine.declarations import check_body, no_side
-from engine.entries import Entry, EntryPlan, Market, entry_plan_of
 from engine.errors import ConfigError, UserError, nearest
-from engine.exits import ExitPlan, plan_of
+from engine.language.entries import Entry, EntryPlan, Market, entry_plan_of
+from engine.language.exits import ExitPlan, plan_of
+from engine.language.hedge import Hedge, HedgePlan, hedge_plan_of
 from engine.model import Instrument, Side, Signal
 from engine.quantities import Number
 from engine.rules import (
@@ -73,11 +74,17 @@ class Strategy:
     entry: ClassVar[Entry] = Market()
     """How a signal is entered: at the market, or by an order that waits."""
 
+    hedge: ClassVar[Hedge | None] = None
+    """Another symbol that is entered on the other side with every entry, and left with it; None: there is none."""
+
     warm_up: ClassVar[Window | None] = None
     """The window that must have been seen in full before a signal may begin; None: the longest of the rule."""
 
     risk_profile: ClassVar[str] = "standard"
-    """The limits that are on by default (``engine.risk_limits``); the configuration may say otherwise."""
+    """The limits that are on by default (``engine.account.limits``); the configuration may say otherwise."""
+
+    holds_overnight: ClassVar[bool] = False
+    """Whether positions are held while the market is closed; else they are closed when their session ends."""
 
     size: ClassVar[Size | None] = None
     """How large entries are (``engine.sizing``); None: as the configuration says."""
@@ -142,6 +149,17 @@ class Strategy:
     def entry_plan(self) -> EntryPlan:
         """The declared entry with this instance's values."""
         return entry_plan_of(self.entry, self.parameters)
+
+    def hedge_plan(self) -> HedgePlan | None:
+        """The declared hedge with this instance's values.
+
+        Raises:
+            RuleError: entries or exits with which two legs would not stay together.
+        """
+        if self.hedge is None:
+            return None
+        plans = self.entry_plan(), self.exit_plan()
+        return hedge_plan_of(self.hedge, self.parameters, *plans, type(self).__name__)
 
     def on_fire(self, context: Context, side: Side) -> Signal | None:
         """Answer a beginning signal: return what to enter, or None to let it pass. Called once per signal.

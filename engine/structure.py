@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from engine.grammar import Operand
-from engine.measures import Bars, Length
-from engine.naming import Call, composed
+from engine.language.grammar import Operand
+from engine.language.measures import Bars, Length
+from engine.language.naming import Call, composed
 from engine.rules import (
     Condition,
     Expr,

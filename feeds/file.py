@@ -11,7 +11,7 @@ from feeds.base import SystemTiming, Timing
 
 
 class FileFeed:
-    """Hands over a block that :mod:`engine.store` (or anyone) has loaded and validated.
+    """Hands over a block that :mod:`engine.store.ticks` (or anyone) has loaded and validated.
 
     Args:
         block: records in order of time.

@@ -23,6 +23,7 @@ REASONS = {
     "FLAT": ("F", "Flat market"),
     "RISK": ("R", "Risk limit"),
     "RISK_SL": ("R", "The account's stop"),
+    "LEG": ("L", "The other leg was closed"),
     "SESSION": ("E", "Session end"),
     "EOD": ("E", "Before the close"),
     "DECAY": ("S", "Stop, come closer with time"),

@@ -108,7 +108,7 @@ def read_recording(
 def _open(path: Path) -> TextIO:
     with path.open("rb") as file:
         if file.read(4) == b"PAR1":
-            fix = "write it as CSV first; engine.store.write_ticks does"
+            fix = "write it as CSV first; engine.store.ticks.write_ticks does"
             raise MockError(
                 "this is Parquet, and a replay reads CSV", where=str(path), fix=fix, exit_code=ExitCode.DATA
             )

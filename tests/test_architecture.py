@@ -39,38 +39,13 @@ LAYERS = {
     "hot": Layer(engine("_*"), ("hot",)),
     "words": Layer(engine("errors", "quantities", "model", "events", "telemetry_wire"), ("hot", "words")),
     "language": Layer(
-        engine("grammar", "naming", "measures", "custom", "exits", "entries", "rules", "structure", "regimes")
-        + engine("rules_trades", "rules_values", "rules_series", "rules_conditions", "parameters", "vocabulary")
-        + engine(
-            "indicators",
-            "algebra",
-            "nodes",
-            "catalogue",
-            "series",
-            "comparisons",
-            "instruments",
-            "readings",
-            "compiler",
-            "sizing",
-        ),
+        engine("rules", "indicators", "structure", "regimes", "custom", "sizing")
+        + engine("language", "language.*", "graph", "graph.*"),
         ("hot", "words", "language"),
     ),
     "domain": Layer(
-        engine(
-            "strategy",
-            "declarations",
-            "lanes",
-            "orders",
-            "portfolio",
-            "risk",
-            "metrics",
-            "metrics_equity",
-            "metrics_excursions",
-            "sessions",
-            "session_clock",
-        )
-        + engine("risk_ledger", "risk_limits", "entry_size", "latency")
-        + engine("session_tables", "session_rules", "ports"),
+        engine("strategy", "declarations", "latency", "ports", "trading.lanes")
+        + engine("account", "account.*", "sessions", "sessions.*"),
         ("hot", "words", "language", "domain"),
     ),
     "shells": Layer(
@@ -78,46 +53,15 @@ LAYERS = {
         (),
         engine("strategies.*", "strategy", "rules", "indicators", "structure", "regimes", "model"),
     ),
-    "core": Layer(
-        engine("kernel", "fitting", "desk", "dispatch", "positions"), ("hot", "words", "language", "domain", "core")
-    ),
+    "core": Layer(engine("trading", "trading.*"), ("hot", "words", "language", "domain", "core")),
     "adapters": Layer(
-        (
-            *engine(
-                "journal",
-                "journal_*",
-                "store",
-                "store_*",
-                "brokers",
-                "brokers.*",
-                "reconcile",
-                "telemetry",
-                "calendars",
-                "config",
-                "config_variables",
-                "config_latency",
-                "log",
-            ),
-            *engine("plugins", "embedded"),
-            *("feeds", "feeds.*"),
-        ),
+        engine("journal", "journal.*", "store", "store.*", "config", "config.*", "brokers", "brokers.*", "reconcile")
+        + engine("telemetry", "calendars", "log", "plugins", "live.embedded")
+        + ("feeds", "feeds.*"),
         ("hot", "words", "language", "domain"),
     ),
     "compositions": Layer(
-        engine(
-            "session",
-            "paper",
-            "health",
-            "watchdog",
-            "recording",
-            "replay",
-            "views",
-            "backtesting",
-            "results",
-            "lineup",
-            "tools",
-            "tools.*",
-        ),
+        engine("live", "live.*", "backtesting", "results", "lineup", "tools", "tools.*"),
         ("hot", "words", "language", "domain", "shells", "core", "adapters", "compositions"),
     ),
     "entry": Layer(
@@ -136,7 +80,7 @@ IMPURE_MODULES = {
     *("signal", "selectors", "concurrent", "shutil", "tempfile", "secrets", "libc.time", "posix", "cpython.pythread"),
 }
 WALL_CLOCK = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "date.today", "datetime.today"}
-WALL_CLOCK_READERS = {"feeds": "receive_stamp", "engine.session": "wall_ns"}  # module prefix: function or class
+WALL_CLOCK_READERS = {"feeds": "receive_stamp", "engine.live.session": "wall_ns"}  # module prefix: function or class
 CORE_LIBRARIES = {"numpy", "orjson", "websockets", "uvloop", "typer", "click", "rich", "structlog", "pydantic",
                   "dotenv", "pydantic_core", "pydantic_settings"}  # fmt: skip
 DANGEROUS_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib"}
@@ -265,9 +209,9 @@ def allowed(importer: str, imported: str) -> bool:
 
 
 def own_package(adapter: str) -> str:
-    """Return the family of an adapter: feeds.ws is of feeds, engine.store_csv of store."""
+    """Return the family of an adapter: feeds.ws is of feeds, engine.store.csv of store."""
     parts = adapter.split(".")
-    return parts[0] if parts[0] == "feeds" else parts[1].partition("_")[0]
+    return parts[0] if parts[0] == "feeds" else parts[1]
 
 
 def python_sources() -> list[Source]:
@@ -485,9 +429,9 @@ def test_the_set_check_has_teeth():
 @pytest.mark.parametrize("module", ["engine.model", "engine", "gui", "feeds", "mock_server"])
 def test_a_small_import_does_not_load_the_world(module):
     heavy = [
-        "engine.kernel",
+        "engine.trading.kernel",
         "engine.cli",
-        "engine.config",
+        "engine.config.settings",
         "typer",
         "rich",
         "pydantic",
@@ -505,7 +449,7 @@ def test_only_risk_approves_orders():
     made = [
         f"{source.path.relative_to(ROOT)}:{node.lineno}"
         for source in python_sources()
-        if source.module != "engine.risk"
+        if source.module != "engine.account.risk"
         for node in ast.walk(source.tree())
         if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "Approved"
     ]

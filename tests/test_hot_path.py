@@ -19,7 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from engine import _core
-from engine.compiler import Compiler
+from engine.graph.compiler import Compiler
 from engine.model import Instrument
 from engine.strategies.momentum_burst import MomentumBurst
 

@@ -12,9 +12,9 @@ from benchmarks.rivals.common import Ticks
 from benchmarks.rivals.features_common import Float64s, columns_of
 from engine import indicators, rules
 from engine.backtesting import make_kernel, make_settings
-from engine.journal import MemoryJournal
-from engine.kernel import Kernel
+from engine.journal.writer import MemoryJournal
 from engine.model import Instrument, TickBlock
+from engine.trading.kernel import Kernel
 
 INSTRUMENT = Instrument("X", price_precision=2, size_precision=0)
 Row = tuple[int, int, int]

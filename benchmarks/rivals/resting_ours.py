@@ -17,7 +17,7 @@ from benchmarks.rivals.resting_data import (
 from engine.events import OrderFilled, OrderSubmitted
 from engine.model import Instrument, OrderType, Side, Signal, TickBlock
 from engine.rules import TimeStop, milliseconds
-from engine.store import TickFile
+from engine.store.ticks import TickFile
 from engine.strategy import Strategy, Tick
 
 NOT_FILLED = -1

@@ -11,14 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from engine.account.orders import Order
+from engine.account.portfolio import Portfolio, rounded
+from engine.account.risk import Approved
 from engine.brokers.fills import LADDER, Fills
 from engine.latency import AT_ONCE, Constant, Latency, Leg
 from engine.model import Reason
-from engine.orders import Order
-from engine.portfolio import Portfolio, rounded
 from engine.ports import Fill
 from engine.quantities import Fee
-from engine.risk import Approved
 
 BPS = Fraction(1, 10_000)
 NO_FEE = Fee()

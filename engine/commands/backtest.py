@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from engine.account.limits import said_limits
 from engine.commands.inputs import (
     BarPeriodFlag,
     BarStampsFlag,
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from engine.results import BacktestResult
-    from engine.store import TickFile
+    from engine.store.ticks import TickFile
     from engine.strategy import Strategy
 
 DEMO_TICKS = 200_000
@@ -232,7 +233,7 @@ def demo_ticks() -> TickFile:
     import numpy as np
 
     from engine.model import Instrument, TickBlock
-    from engine.store import TickFile
+    from engine.store.ticks import TickFile
     from mock_server.market import generate
 
     made = generate(DEMO_TICKS, symbols=[DEMO_SYMBOL])
@@ -292,8 +293,7 @@ def _made_with(found: dict[str, Any], symbols: Sequence[str]) -> Iterator[tuple[
     yield "fee", passport["fee"]
     yield "calendar", passport["calendar"]
     yield "size", passport["size"]
-    limits = ", ".join(f"{name} {text}" for name, text in passport["risk"].items() if text != "off")
-    yield "limits", f"{passport['risk_profile']}: {limits or 'none'}"
+    yield "limits", said_limits(passport["risk_profile"], passport["risk"])
 
 
 def _in_a_line_up(one: Mapping[str, Any]) -> str:

@@ -78,8 +78,8 @@ def contents(config_file: Path | None, since_s: float) -> Iterator[tuple[str, by
     """Yield the name and content of every file of the archive; times are seconds of the Unix epoch."""
     from engine import log
     from engine.commands.doctor import checks_of
-    from engine.health import read_health
-    from engine.journal_sessions import root_of
+    from engine.journal.sessions import root_of
+    from engine.live.health import read_health
     from engine.telemetry import private_directory
 
     loaded = load_config(config_file)
@@ -122,7 +122,7 @@ def entries_since(file: Path, since_s: float) -> Iterator[bytes]:
 
 def recorded_since(root: Path, since_s: float) -> Iterator[Path]:
     """Yield the files of the journals that were written to since then; locks are of this machine only."""
-    from engine.journal_sessions import LOCK, sessions
+    from engine.journal.sessions import LOCK, sessions
 
     for directory in sessions(root):
         files = sorted(path for path in directory.iterdir() if path.is_file() and path.name != LOCK)

@@ -13,14 +13,14 @@ import typer
 from engine.commands.shared import JsonFlag, plain_table, wall_ns, write_json, write_table
 from engine.errors import ConfigError, ExitCode, MissingExtraError, UserError
 from engine.model import SECOND_NS
-from engine.session_clock import DAY_NS, UTC, Clock, day_number, day_text
-from engine.sessions import NEVER_NS
+from engine.sessions.clock import DAY_NS, UTC, Clock, day_number, day_text
+from engine.sessions.trading_calendar import NEVER_NS
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from engine.session_rules import Boundary, Happens, Schedule
-    from engine.sessions import Calendar
+    from engine.sessions.rules import Boundary, Happens, Schedule
+    from engine.sessions.trading_calendar import Calendar
     from engine.tools.session_days import SessionDay
 
 SCHEMA = "microburst.calendar/1"
@@ -60,7 +60,7 @@ app = typer.Typer(help="Show when a market is open, and what comes next.", no_ar
 def list_all(as_json: JsonFlag = False) -> None:
     """List the calendars: built-in, and those of the library, where it is installed."""
     from engine.calendars import library_names
-    from engine.sessions import calendar_names
+    from engine.sessions.trading_calendar import calendar_names
 
     try:
         names, missing = library_names(), ""
@@ -167,7 +167,7 @@ def show_next(
 def _load(name: str, texts: Sequence[str]) -> tuple[Calendar, Schedule, Clock]:
     """Return the calendar, its schedule under the rules of the flags, and the clock to show it on."""
     from engine.calendars import calendar as find_calendar
-    from engine.session_rules import SessionRules, schedule
+    from engine.sessions.rules import SessionRules, schedule
 
     calendar = find_calendar(name)
     settings = dict(zip(RULES, texts, strict=True))

@@ -16,7 +16,7 @@ from engine.commands.side_by_side import show_kept, show_pairs
 from engine.commands.whatif import variant_of
 
 if TYPE_CHECKING:
-    from engine.config import Loaded
+    from engine.config.settings import Loaded
 
 STRATEGY = "'NAME KEY=VALUE ...'"
 

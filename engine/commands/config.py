@@ -44,7 +44,7 @@ def init(
 
     Each key stands there with its default and unit, commented out.
     """
-    from engine.config import template
+    from engine.config.settings import template
 
     try:
         with file.open("w" if force else "x", encoding="utf-8") as out:

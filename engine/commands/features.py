@@ -26,8 +26,8 @@ from engine.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from engine.config import Loaded
-    from engine.grammar import Part
+    from engine.config.settings import Loaded
+    from engine.language.grammar import Part
     from engine.tools.feature_files import ColumnSummary
     from engine.tools.features import Declared, FeatureTable
 

@@ -13,7 +13,7 @@ import typer
 from engine.errors import ConfigError, ExitCode, UserError
 
 if TYPE_CHECKING:
-    from engine.store import TickFile
+    from engine.store.ticks import TickFile
 
 TicksFlag = Annotated[
     Path | None,
@@ -183,8 +183,8 @@ def read_recorded(
         UserError: both or neither were named, or a flag of bars goes with ticks (exit code 2); the file cannot be read.
     """
     check_source({"--ticks FILE": ticks, "--bars FILE": bars}, of_bars, {"--bars FILE": list(of_bars)})
-    from engine.store import read_ticks
-    from engine.store_bars import read_bars
+    from engine.store.bars import read_bars
+    from engine.store.ticks import read_ticks
 
     grid = {"price_precision": price_precision, "size_precision": size_precision}
     if bars is None:

@@ -25,7 +25,7 @@ def journal_of(session: str, config_file: Path | None) -> Path:
     Raises:
         NotFoundError: there is none, or several.
     """
-    from engine.journal_sessions import find, root_of
+    from engine.journal.sessions import find, root_of
 
     return find(root_of(load_config(config_file).config.journal.directory), session)
 
@@ -33,7 +33,7 @@ def journal_of(session: str, config_file: Path | None) -> Path:
 @app.command("ls")
 def ls(config_file: ConfigFlag = None, as_json: JsonFlag = False) -> None:
     """List the sessions that were recorded, the oldest first."""
-    from engine.journal_sessions import root_of
+    from engine.journal.sessions import root_of
     from engine.tools.recorded import listed
 
     root = root_of(load_config(config_file).config.journal.directory)
@@ -62,8 +62,8 @@ def cat(
     import orjson
 
     from engine.commands.shared import writing
-    from engine.journal_codec import is_decision
-    from engine.journal_reader import JournalReader
+    from engine.journal.codec import is_decision
+    from engine.journal.reader import JournalReader
     from engine.tools.recorded import facts_of, in_words
 
     reader = JournalReader(journal_of(session, config_file))
@@ -78,7 +78,7 @@ def cat(
 @app.command("verify")
 def verify(session: SessionArgument, config_file: ConfigFlag = None, as_json: JsonFlag = False) -> None:
     """Check every record of a session; exit 8 when one is not what was written."""
-    from engine.journal_reader import JournalReader
+    from engine.journal.reader import JournalReader
     from engine.tools.recorded import counted
 
     reader = JournalReader(journal_of(session, config_file))
@@ -107,7 +107,7 @@ def export(
     as_json: JsonFlag = False,
 ) -> None:
     """Write a session's ticks, as a file that backtest reads, or its decisions."""
-    from engine.journal_reader import JournalReader
+    from engine.journal.reader import JournalReader
     from engine.tools import recorded
 
     if what not in ("ticks", "decisions"):
@@ -134,8 +134,8 @@ def project(
     as_json: JsonFlag = False,
 ) -> None:
     """Bring trades.db, a SQLite database of orders, fills and trades, up to what was recorded; exit 8 on damage."""
-    from engine.journal_reader import UnsoundError
-    from engine.journal_sessions import find, root_of, sessions
+    from engine.journal.reader import UnsoundError
+    from engine.journal.sessions import find, root_of, sessions
     from engine.tools.trades_db import default_database
     from engine.tools.trades_db import project as bring_up
 

@@ -92,7 +92,7 @@ def _new_run(recording: Recording, trading: Trading, strategy: str | None) -> Fa
 
 
 def _kept_run(folder: Path) -> Facts:
-    from engine.risk_limits import BY_NAME
+    from engine.account.limits import BY_NAME
     from engine.tools.montecarlo import closed_trades
     from engine.tools.runs import load
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from engine.account.portfolio import said_price
 from engine.commands.journal import SessionArgument, journal_of
 from engine.commands.shared import ConfigFlag, JsonFlag, plain_table, write_json, write_table
 from engine.errors import ExitCode, UserError
-from engine.portfolio import said_price
 
 if TYPE_CHECKING:
-    from engine.replay import Difference, Replay
+    from engine.live.replay import Difference, Replay
 
 SCHEMA = "microburst.replay/1"
 
@@ -47,7 +47,7 @@ def parity(session: SessionArgument, config_file: ConfigFlag = None, as_json: Js
 
 
 def _again(session: str, config_file: Any) -> Replay:
-    from engine.replay import Replay
+    from engine.live.replay import Replay
 
     return Replay(journal_of(session, config_file))
 

@@ -21,7 +21,7 @@ from engine.commands.shared import (
 )
 
 if TYPE_CHECKING:
-    from engine.config import Loaded
+    from engine.config.settings import Loaded
     from engine.strategy import Strategy
 
 SCHEMA = "microburst.risk/1"
@@ -67,7 +67,7 @@ def show(
 @app.command()
 def profiles(as_json: JsonFlag = False) -> None:
     """List the sets of limits and what each switches on."""
-    from engine.risk_limits import PROFILES
+    from engine.account.limits import PROFILES
 
     on = {one.name: {n: text for n, text in one.limits.to_json().items() if text != "off"} for one in PROFILES.values()}
     if as_json:
@@ -103,7 +103,7 @@ def _size_of(loaded: Loaded, strategy: type[Strategy]) -> tuple[str, str]:
 
 def _limits(loaded: Loaded, name: str) -> Iterator[dict[str, Any]]:
     """Every limit as a row."""
-    from engine.risk_limits import LIMITS, profile, with_limits
+    from engine.account.limits import LIMITS, profile, with_limits
 
     given = loaded.config.risk.given
     limits = with_limits(profile(name).limits, given)

@@ -39,7 +39,7 @@ from engine.commands.shared import (
 from engine.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
-    from engine.config import Config
+    from engine.config.settings import Config
     from engine.console import SessionConsole
 
 
@@ -70,6 +70,12 @@ def run(
     no_journal: Annotated[
         bool, typer.Option("--no-journal", help="Do not record the session: it cannot be replayed.")
     ] = False,
+    account: Annotated[
+        str | None, typer.Option("--account", metavar="NAME", help="Trade this account; one session at a time.")
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin anew: do not go on from the account's last session. It is kept.")
+    ] = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = 0,
@@ -82,6 +88,8 @@ def run(
 
     Ctrl-C or --duration ends it: open positions are closed at the market (reason MANUAL) and the result is shown.
     A second Ctrl-C ends it at once.
+
+    After a crash, or a second Ctrl-C, the next start goes on where it stood: positions, stops, the day's loss.
     """
     from engine.console import SessionConsole
 
@@ -92,6 +100,7 @@ def run(
         feed__mock_rate=mock_rate,
         session__duration=duration,
         **strategy_flags(strategy),
+        paper__account=account,
         paper__fills=fills,
         paper__spread=spread,
         paper__slippage_bps=slippage_bps,
@@ -108,26 +117,33 @@ def run(
     console = SessionConsole(as_json=as_json, quiet=quiet)
     try:
         with console:
-            code = _run_loop(_session(loaded.config, console))
+            code = _run_loop(_session(loaded.config, console, fresh=fresh))
     finally:  # what was traded is told even when the strategy's own code has failed
         _bring_up_database(loaded.config)
-        _show_summary(console, as_json=as_json)
+        _show_summary(console, loaded.config, as_json=as_json)
     if console.write_error:
         raise output_error(console.write_error)
     return code
 
 
-async def _session(config: Config, console: SessionConsole) -> int:
+async def _session(config: Config, console: SessionConsole, *, fresh: bool) -> int:
     """Run the session until it ends or a signal asks it to; return the exit code.
 
     The first signal lets it close its positions. One that comes before the first snapshot, when there is nothing to
     close yet, or a second one, ends it at once.
     """
-    from engine.paper import run_paper
+    from engine.live.paper import run_paper
 
     stop = asyncio.Event()
     session = asyncio.create_task(
-        run_paper(config, on_snapshot=console.on_snapshot, on_line=console.on_line, stop_event=stop)
+        run_paper(
+            config,
+            on_snapshot=console.on_snapshot,
+            on_line=console.on_line,
+            stop_event=stop,
+            on_opened=console.on_opened,
+            fresh=fresh,
+        )
     )
     console.on_reader_gone = stop.set
     asked: list[ExitCode] = []
@@ -181,7 +197,7 @@ def _bring_up_database(config: Config) -> None:
 
     import structlog
 
-    from engine.journal_sessions import root_of, sessions
+    from engine.journal.sessions import root_of, sessions
     from engine.tools.trades_db import project
 
     log = structlog.get_logger("journal")
@@ -193,12 +209,16 @@ def _bring_up_database(config: Config) -> None:
         log.warning("the database is not up to date", problem=error.line())
 
 
-def _show_summary(console: SessionConsole, *, as_json: bool) -> None:
+def _show_summary(console: SessionConsole, config: Config, *, as_json: bool) -> None:
     from engine.console import summary_event, summary_table
+    from engine.live.recording import line_of
+    from engine.live.session import PaperSession
 
     if console.latest is None:
         return
+    settings = PaperSession.settings_of(config, line_of(config))
+    told = console.latest, console.reasons, settings.risk_profile, settings.limits
     if as_json:
-        write_json(summary_event(console.latest, console.reasons))
+        write_json(summary_event(*told) | {"recovered": console.recovered})
     else:
-        write_table("", summary_table(console.latest, console.reasons))
+        write_table("", summary_table(*told))

@@ -21,7 +21,7 @@ from engine.errors import ConfigError, UserError, nearest
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from engine.config import Config, Found, Loaded
+    from engine.config.settings import Config, Found, Loaded
     from engine.lineup import Line
     from engine.strategy import Strategy
 
@@ -133,7 +133,7 @@ def load_config(config_file: Path | None, parameters: Sequence[str] | None = Non
         flags: values by setting, the dot written ``__``: ``paper__fills="last"``, text but for lists. None means not
             given.
     """
-    from engine.config import Found, load
+    from engine.config.settings import Found, load
 
     found: dict[str, Found] = {}
     for name, value in flags.items():

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from engine.account.portfolio import said_price
 from engine.commands.explain import measured
 from engine.commands.shared import plain_table, write_table
-from engine.portfolio import said_price
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -10,7 +10,7 @@ from engine.errors import NotFoundError
 
 def status(as_json: JsonFlag = False) -> None:
     """Show the sessions of this user that run, and those that died without an end in order."""
-    from engine.health import SCHEMA, read_health
+    from engine.live.health import SCHEMA, read_health
     from engine.telemetry import private_directory
 
     found = list(read_health(private_directory()))
@@ -35,7 +35,7 @@ def status(as_json: JsonFlag = False) -> None:
 
 def state_of(report: dict[str, Any]) -> str:
     """What to say of a session: its own word, unless it can no longer speak."""
-    from engine.health import SILENT_S
+    from engine.live.health import SILENT_S
 
     state = str(report["state"])
     if state == "stuck":

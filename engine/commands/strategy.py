@@ -200,8 +200,8 @@ def _span(trades: int | None, ns: int | None) -> str:
 
 def describe(strategy: type[Strategy]) -> dict[str, Any]:
     """Return what ``strategy`` declares, as text."""
-    from engine.entries import Market
-    from engine.exits import as_declared
+    from engine.language.entries import Market
+    from engine.language.exits import as_declared
     from engine.rules import Condition, Expr, Param, Regime
     from engine.sizing import said_size
 

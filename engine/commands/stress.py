@@ -25,7 +25,7 @@ from engine.commands.side_by_side import number
 if TYPE_CHECKING:
     from engine.lineup import Line
     from engine.results import Settings
-    from engine.store import TickFile
+    from engine.store.ticks import TickFile
     from engine.tools.stress import Outcome
 
 

@@ -13,8 +13,8 @@ from engine.commands.side_by_side import show_pairs
 from engine.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
-    from engine.config import Loaded
-    from engine.store import TickFile
+    from engine.config.settings import Loaded
+    from engine.store.ticks import TickFile
     from engine.tools.whatif import Variant
 
 SECTIONS = ("paper", "risk", "sizing", "session")
@@ -63,7 +63,7 @@ def sort_changes(changes: Sequence[str], declared: Collection[str]) -> tuple[lis
     Raises:
         ConfigError: a name is neither, or there is no ``=``.
     """
-    from engine.config import sections
+    from engine.config.settings import sections
 
     known = {key: f"{name}__{key}" for name, section in sections() if name in SECTIONS for key in section.model_fields}
     known |= {place.replace("__", "."): place for place in known.values()}

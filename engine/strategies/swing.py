@@ -24,6 +24,7 @@ class Swing(Strategy):
     """Long when enough of RSI bounce, support at an average, volume surge and candle pattern agree; held overnight."""
 
     risk_profile = "equities"
+    holds_overnight = True
 
     bar = Param(hours(1), "length of the bars", low="1s")
     rsi_length = Param(14, "bars of the RSI", low=1)

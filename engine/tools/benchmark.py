@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from engine.account.limits import ALL_OFF
+from engine.account.orders import Order
+from engine.account.portfolio import Portfolio, exact_price, rounded
+from engine.account.risk import Approved, RiskGate
 from engine.brokers.paper import PaperBroker, VenueModel
 from engine.model import Kind, Side, TickBlock
-from engine.orders import Order
-from engine.portfolio import Portfolio, exact_price, rounded
 from engine.ports import Fill
-from engine.risk import Approved, RiskGate
-from engine.risk_limits import ALL_OFF
-from engine.store import TickFile
+from engine.store.ticks import TickFile
 
 
 def buy_and_hold(file: TickFile, venue: VenueModel, starting_cash: Fraction) -> list[dict[str, Any]]:

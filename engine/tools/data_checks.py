@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.account.portfolio import Trade
 from engine.backtesting import check_accepted
 from engine.events import End
-from engine.journal import MemoryJournal
+from engine.journal.writer import MemoryJournal
 from engine.model import Instrument, Reason, Side
-from engine.portfolio import Trade
 from engine.results import Settings
-from engine.store import TickFile
+from engine.store.ticks import TickFile
 from engine.strategy import Strategy
 from engine.tools.checks import NOTE, PROBLEM, Finding
 from engine.tools.observation import Bools, Observation, Watched, compose, engine_time, is_trade, of_instrument

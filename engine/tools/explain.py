@@ -23,17 +23,17 @@ from engine.events import (
     SignalSkipped,
     TimePassed,
 )
-from engine.journal import MemoryJournal
-from engine.kernel import Input, Kernel
-from engine.lanes import Lane
+from engine.graph.readings import ConditionView
+from engine.journal.writer import MemoryJournal
 from engine.model import Side, TickBlock
-from engine.readings import ConditionView
 from engine.results import Settings
-from engine.session_rules import SessionRules
-from engine.store import TickFile
+from engine.sessions.rules import SessionRules
+from engine.store.ticks import TickFile
 from engine.strategy import Strategy
 from engine.tools.observation import compose, engine_time, is_trade, lanes_of, of_instrument
 from engine.tools.rule_parts import Part, sides_of, view_of, watching
+from engine.trading.kernel import Input, Kernel
+from engine.trading.lanes import Lane
 
 SCHEMA = "microburst.explain/2"
 

@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from engine.errors import ConfigError
-from engine.events import Command, EngineFault, TimePassed
-from engine.journal_codec import is_input
-from engine.journal_reader import JournalReader, read_manifest
-from engine.kernel import Input
+from engine.events import Command, EngineFault, Resumed, TimePassed
+from engine.journal.codec import is_input
+from engine.journal.reader import JournalReader, read_manifest
+from engine.live.recording import line_of
+from engine.live.replay import config_of
+from engine.live.session import PaperSession
 from engine.model import TickBlock
-from engine.recording import line_of
-from engine.replay import config_of
-from engine.session import PaperSession
-from engine.store import TickFile
+from engine.store.ticks import TickFile
 from engine.strategy import Strategy
 from engine.tools.explain import Explanation, explain_inputs
 from engine.tools.recorded import instruments_of
+from engine.trading.kernel import Input
 
 
 def explain_session(directory: Path, at_ns: int) -> list[Explanation]:
@@ -62,7 +62,7 @@ def inputs_until(directory: Path, at_ns: int) -> Iterator[Input]:
             if rows < len(event):
                 return
             continue
-        if isinstance(event, TimePassed | Command | EngineFault):
+        if isinstance(event, TimePassed | Command | EngineFault | Resumed):
             if event.ts_ns > at_ns:
                 return
             clock_ns = max(clock_ns, event.ts_ns)

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Any, Never
 
 from engine.errors import UserError, nearest
-from engine.grammar import Condition, Expr, Part, Quantity, RuleError, said, way_out
-from engine.measures import COUNTED, Feature
-from engine.vocabulary import answer_to, nearest_word, usage_of, values_of, words
+from engine.language.grammar import Condition, Expr, Part, Quantity, RuleError, said, way_out
+from engine.language.measures import COUNTED, Feature
+from engine.language.vocabulary import answer_to, nearest_word, usage_of, values_of, words
 
 LONGEST = 2_000
 """Characters of an expression; more is a mistake, or an attack."""

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.algebra import NO_UNIT, PER_SECOND, PRICE, RATE, SIZE, TIME, Unit
-from engine.compiler import Compiler
 from engine.errors import ConfigError, DataError, MissingExtraError
-from engine.grammar import Condition
+from engine.graph.algebra import NO_UNIT, PER_SECOND, PRICE, RATE, SIZE, TIME, Unit
+from engine.graph.compiler import Compiler
+from engine.language.grammar import Condition
 from engine.model import Instrument
 from engine.tools.features import Declared, FeatureTable, watched_of
 

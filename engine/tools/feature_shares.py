@@ -14,10 +14,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from engine.grammar import Binary, Comparison, Constant, Elementwise, Joined, Kind, Negation, Part, Quantity
-from engine.measures import Feature
+from engine.language.grammar import Binary, Comparison, Constant, Elementwise, Joined, Kind, Negation, Part, Quantity
+from engine.language.measures import Feature
+from engine.language.parameters import Param
 from engine.model import TickBlock
-from engine.parameters import Param
 
 WORTH_A_THREAD = 200_000
 """Ticks from which on work is shared out to threads."""

@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 
 from engine.backtesting import check_accepted, load_ticks, make_kernel, make_settings
 from engine.errors import ConfigError
-from engine.grammar import Condition, Expr, Part, Quantity, RuleError
-from engine.journal import MemoryJournal
-from engine.kernel import Kernel
-from engine.measures import Anchored, Feature, Past, Series
+from engine.journal.writer import MemoryJournal
+from engine.language.grammar import Condition, Expr, Part, Quantity, RuleError
+from engine.language.measures import Anchored, Feature, Past, Series
 from engine.model import Kind, TickBlock
 from engine.rules import Param
-from engine.store import TickFile
+from engine.store.ticks import TickFile
 from engine.strategy import Strategy
 from engine.tools.feature_shares import Share, dealt, shares_of
+from engine.trading.kernel import Kernel
 
 Columns = dict[str, NDArray[np.float64] | NDArray[np.bool_]]
 Declared = Mapping[str, Part] | type[Strategy] | Strategy

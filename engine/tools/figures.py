@@ -8,14 +8,14 @@ from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 
-from engine import metrics_equity as of_equity
+from engine.account import equity as of_equity
+from engine.account.equity import Day
+from engine.account.metrics import break_even_bps, grouped, quality_metrics, traded_units
+from engine.account.portfolio import Trade
 from engine.calendars import calendar as find_calendar
 from engine.events import DayStarted
-from engine.metrics import break_even_bps, grouped, quality_metrics, traded_units
-from engine.metrics_equity import Day
 from engine.model import Reason
-from engine.portfolio import Trade
-from engine.session_clock import DAY_NS, HOUR_NS, Clock, day_text
+from engine.sessions.clock import DAY_NS, HOUR_NS, Clock, day_text
 from engine.tools.benchmark import buy_and_hold
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def span_of(result: BacktestResult) -> tuple[int, int]:
 
 
 def further_figures(result: BacktestResult) -> dict[str, Any]:
-    """Return the figures beside those of ``engine.metrics.trade_metrics``."""
+    """Return the figures beside those of ``engine.account.metrics.trade_metrics``."""
     trades, settings, portfolio = result.trades, result.settings, result.kernel.portfolio
     market, (first_ns, last_ns) = find_calendar(settings.calendar), span_of(result)
     days = days_of(result)

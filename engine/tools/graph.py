@@ -10,15 +10,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from engine import _program
-from engine.algebra import Exact, Real, constant_of
-from engine.catalogue import quantity_of
-from engine.compiler import CompiledRule, Compiler
-from engine.grammar import Part, RuleError
-from engine.measures import BarValue, Other, OtherCondition, Sample
+from engine.graph.algebra import Exact, Real, constant_of
+from engine.graph.catalogue import quantity_of
+from engine.graph.compiler import CompiledRule, Compiler
+from engine.graph.nodes import BAR_FIELDS, TRADES
+from engine.graph.readings import ConditionView
+from engine.language.grammar import Part, RuleError
+from engine.language.measures import BarValue, Other, OtherCondition, Sample
 from engine.model import SECOND_NS, Instrument
-from engine.nodes import BAR_FIELDS, TRADES
 from engine.quantities import format_decimal, format_duration, format_ratio
-from engine.readings import ConditionView
 from engine.strategy import Strategy
 from engine.tools.graph_words import FIXED, NEVER, OUTPUTS, Terms, counted, in_words, polynomial, two_sides
 

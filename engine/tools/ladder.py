@@ -9,7 +9,7 @@ from engine.backtesting import backtest, rungs_of
 from engine.events import OrderFilled, OrderSubmitted
 from engine.lineup import Entrant
 from engine.results import BacktestResult
-from engine.store import TickFile
+from engine.store.ticks import TickFile
 from engine.strategy import Strategy
 
 Traded = type[Strategy] | Strategy | Sequence[Entrant]

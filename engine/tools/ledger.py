@@ -2,7 +2,7 @@
 
 Everything follows from the decisions as they were recorded and from the manifest. No strategy runs, so a session can be
 read when its strategy is gone or was edited. Money is exact: what the journal states (the gross and net of each leg,
-the fee and slippage of each fill) is taken over, shares of an entry's costs are those of ``engine.portfolio``, and the
+the fee and slippage of each fill) is taken over, shares of an entry's costs are those of the portfolio, and the
 spread is what is left of the difference between gross and net.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from engine.account.portfolio import Leg, Portfolio, Position, Trade, average_price, take_share
 from engine.errors import DataError
 from engine.events import (
     DayStarted,
@@ -28,9 +29,8 @@ from engine.events import (
     TradingHalted,
     TradingResumed,
 )
+from engine.live.replay import carried_by, config_of
 from engine.model import Instrument, Reason, Side
-from engine.portfolio import Leg, Portfolio, Position, Trade, average_price, take_share
-from engine.replay import config_of
 from engine.tools.recorded import instruments_of
 
 ENTRY = "entry"
@@ -114,7 +114,9 @@ class Ledger:
         except (KeyError, TypeError, ValueError):
             what = f"the manifest of session {self.manifest.get('session')} does not name instruments and lanes"
             raise DataError(what, fix="it was recorded by an earlier version; see: microburst journal cat") from None
-        self.account = Portfolio(self.instruments, paper.starting_cash, paper.borrow_rate)
+        carried = carried_by(self.manifest)
+        starting = paper.starting_cash if carried is None else carried.equity
+        self.account = Portfolio(self.instruments, starting, paper.borrow_rate)
         self._takers: dict[type[Any], Callable[[int, Any], None]] = {
             OrderSubmitted: self._submitted,
             OrderRests: self._rests,

@@ -26,15 +26,15 @@ from typing import Any
 from engine.backtesting import check_accepted, make_kernel
 from engine.errors import UserError
 from engine.events import Decision, End, encode
-from engine.journal import MemoryJournal
-from engine.kernel import Kernel
+from engine.journal.writer import MemoryJournal
 from engine.results import Settings
-from engine.store import TickFile
+from engine.store.ticks import TickFile
 from engine.strategy import Strategy
 from engine.tools.checks import has_own_code
 from engine.tools.futures import ERASED, MIRRORED, Reach, features_of
 from engine.tools.observation import engine_time
 from engine.tools.rule_parts import fresh
+from engine.trading.kernel import Kernel
 
 SCHEMA = "microburst.lookahead/1"
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from engine.errors import DataError
 from engine.model import Instrument, Kind, TickBlock
-from engine.store import TickFile
-from engine.store_rows import join_precisions
+from engine.store.rows import join_precisions
+from engine.store.ticks import TickFile
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")
 PRICES = ("price_ticks", "bid_ticks", "ask_ticks", "open_ticks", "high_ticks", "low_ticks")

@@ -21,10 +21,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.account.portfolio import Trade
 from engine.calendars import calendar as find_calendar
 from engine.errors import DataError
 from engine.model import Reason
-from engine.portfolio import Trade
 from engine.tools.runs import SavedTrade
 
 SCHEMA = "microburst.montecarlo/1"

@@ -20,14 +20,14 @@ from typing import Any
 
 import numpy as np
 
+from engine.account.metrics import trade_metrics
+from engine.account.portfolio import Trade
 from engine.backtesting import check_accepted
 from engine.errors import ConfigError
 from engine.events import Decision, End, OrderSubmitted, Refusal, SignalDeclined, SignalRefused, SignalSkipped
-from engine.metrics import trade_metrics
 from engine.model import Side, Signal
-from engine.portfolio import Trade
 from engine.results import Settings, plain
-from engine.store import TickFile
+from engine.store.ticks import TickFile
 from engine.strategy import Context, Strategy
 from engine.tools.observation import Observation, States, Watched, compose
 from engine.tools.rule_parts import Part, listening, replaced, sides_of, telling, watching, without
@@ -39,7 +39,7 @@ COOLDOWN, ON_FIRE = "COOLDOWN", "ON_FIRE"
 """Who else says no, beside the refusals of risk."""
 
 FIGURES = ("trades", "wins", "losses", "open_at_end", "gross", "spread_cost", "slippage_cost", "fees", "net")
-"""What is told of trades; definitions in ``engine.metrics``."""
+"""What is told of trades; definitions in ``engine.account.metrics``."""
 
 
 @dataclass(slots=True)
@@ -253,9 +253,10 @@ class _Run:
         """Note what became of a signal."""
         if not isinstance(decision, OrderSubmitted | SignalSkipped | SignalRefused | SignalDeclined):
             return
-        core, index = self.kernel.core, self.kernel.lanes[decision.lane].instrument
+        core, lane = self.kernel.core, self.kernel.lanes[decision.lane]
+        index = lane.instrument
         if isinstance(decision, OrderSubmitted):
-            self._entered[index] += decision.purpose == "entry"
+            self._entered[index] += decision.purpose == "entry" and not lane.follows
         elif isinstance(decision, SignalDeclined):
             self._let_pass[index] += 1
         else:

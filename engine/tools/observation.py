@@ -12,22 +12,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.account.portfolio import Portfolio
+from engine.account.risk import RiskGate
 from engine.backtesting import check_accepted
 from engine.brokers.paper import PaperBroker
 from engine.calendars import calendar as find_calendar
 from engine.events import Decision
-from engine.grammar import Expr
-from engine.kernel import Kernel
-from engine.lanes import Lane
+from engine.language.grammar import Expr
 from engine.lineup import Entrant, traded_by
 from engine.model import Kind, TickBlock
-from engine.portfolio import Portfolio
 from engine.ports import Journal
 from engine.results import Settings
-from engine.risk import RiskGate
 from engine.rules import Quantity
-from engine.store import TickFile
+from engine.store.ticks import TickFile
 from engine.strategy import Strategy
+from engine.trading.kernel import Kernel
+from engine.trading.lanes import Lane
 
 Bools = NDArray[np.bool_]
 States = NDArray[np.uint8]
@@ -62,7 +62,7 @@ def compose(
 def lanes_of(kernel: Kernel) -> list[list[Lane]]:
     """The lanes of each instrument, in the order in which their strategies were given; none where it is only read."""
     everywhere = range(len(kernel.instruments))
-    return [[lane for lane in kernel.lanes if lane.instrument == index] for index in everywhere]
+    return [[lane for lane in kernel.lanes if lane.instrument == index and not lane.follows] for index in everywhere]
 
 
 def is_trade(block: TickBlock) -> Bools:

@@ -14,9 +14,9 @@ import numpy as np
 
 from engine.errors import ConfigError, DataError
 from engine.model import TickBlock
-from engine.session_clock import DAY_NS, day_number, day_text
-from engine.sessions import NEVER_NS, Calendar
-from engine.store import TickFile
+from engine.sessions.clock import DAY_NS, day_number, day_text
+from engine.sessions.trading_calendar import NEVER_NS, Calendar
+from engine.store.ticks import TickFile
 
 
 class Period(NamedTuple):

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from engine.account.portfolio import Trade
 from engine.errors import MissingExtraError
 from engine.model import Kind, TickBlock
-from engine.portfolio import Trade
-from engine.store import TickFile
+from engine.store.ticks import TickFile
 
 MAX_POINTS = 20_000
 UP, DOWN, LINE = "#26A69A", "#EF5350", "#787B86"

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from engine.errors import ConfigError, DataError, MissingExtraError, UserError
-from engine.journal_codec import MANIFEST, NEXT_SEGMENT, SEALED, SUMMARY, fields_of, is_decision, is_input
-from engine.journal_reader import Entry, JournalReader, read_manifest
-from engine.journal_sessions import LOCK, lock_is_held, sessions
+from engine.journal.codec import MANIFEST, NEXT_SEGMENT, SEALED, SUMMARY, fields_of, is_decision, is_input
+from engine.journal.reader import Entry, JournalReader, read_manifest
+from engine.journal.sessions import LOCK, lock_is_held, sessions
 from engine.model import Instrument, TickBlock
-from engine.store import TickFile, write_ticks
+from engine.store.ticks import TickFile, write_ticks
 
 OWN_RECORDS = (MANIFEST, NEXT_SEGMENT, SEALED, SUMMARY)
 

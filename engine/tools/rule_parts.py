@@ -13,10 +13,10 @@ from functools import reduce
 from types import MethodType
 from typing import Any
 
-from engine.grammar import Comparison, Condition, Expr, Joined, Negation
-from engine.measures import Other, OtherCondition
+from engine.graph.readings import ConditionView, name_of
+from engine.language.grammar import Comparison, Condition, Expr, Joined, Negation
+from engine.language.measures import Other, OtherCondition
 from engine.model import Side, Signal
-from engine.readings import ConditionView, name_of
 from engine.strategy import Context, Strategy, Tick, call
 
 Sides = tuple[Condition | None, Condition | None]
@@ -175,6 +175,7 @@ def watching(strategy: Strategy, condition: Condition) -> Strategy:
         return None
 
     own = {"conditions": lambda self: (condition, None), "on_fire": on_fire, "on_tick": None, "warm_up": None}
+    own["hedge"] = None
     return _derived(strategy, own)
 
 

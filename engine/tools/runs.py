@@ -30,7 +30,7 @@ RUN_FILE = "run.json"
 RUNS = Path("runs")
 """Where runs are kept unless told otherwise."""
 
-WHOLE_FIELDS = ("entry_ts_ns", "exit_ts_ns")
+WHOLE_FIELDS = ("entry_ts_ns", "exit_ts_ns", "pair")
 TEXT_FIELDS = ("symbol", "side", "reason")
 
 
@@ -53,6 +53,7 @@ class SavedTrade(NamedTuple):
     net: Decimal
     mae: Decimal
     mfe: Decimal
+    pair: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +247,7 @@ def _rows(data: bytes) -> list[dict[str, str]]:
 def _trade(row: Mapping[str, str]) -> SavedTrade:
     values: dict[str, Any] = {}
     for name in SavedTrade._fields:
-        text = row[name]
+        text = row[name] if name != "pair" else row.get(name, "0")  # earlier versions knew none
         values[name] = text if name in TEXT_FIELDS else int(text) if name in WHOLE_FIELDS else Decimal(text)
     return SavedTrade(**values)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.session_clock import DAY_NS, UTC, Clock, day_text
-from engine.session_rules import Boundary, Happens, Schedule
-from engine.sessions import Calendar
+from engine.sessions.clock import DAY_NS, UTC, Clock, day_text
+from engine.sessions.rules import Boundary, Happens, Schedule
+from engine.sessions.trading_calendar import Calendar
 
 NEIGHBOURS = 15
 """Sessions on either side that tell what is usual: more than half of any three weeks are ordinary."""

@@ -15,21 +15,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.account.limits import ALL_OFF
+from engine.account.portfolio import Portfolio, Trade
+from engine.account.risk import RiskGate
 from engine.brokers.paper import PaperBroker
 from engine.calendars import calendar as find_calendar
 from engine.events import End, OrderCancelled, SignalRefused, TimePassed
-from engine.journal import MemoryJournal
-from engine.kernel import Kernel
+from engine.journal.writer import MemoryJournal
 from engine.model import Instrument, Kind, Side, Signal, TickBlock
-from engine.portfolio import Portfolio, Trade
 from engine.results import Settings
-from engine.risk import RiskGate
-from engine.risk_limits import ALL_OFF
 from engine.rules import price
-from engine.store import TickFile
+from engine.store.ticks import TickFile
 from engine.strategy import Strategy
 from engine.tools.observation import engine_time, of_instrument
 from engine.tools.rule_parts import entering
+from engine.trading.kernel import Kernel
 
 FIRST_RECORDS = 512
 """Records handed over before looking whether the position is closed; then four times as many, and so on."""
@@ -59,8 +59,9 @@ class SingleTrades:
         self._streams = [_stream_of(file.block, clock, index) for index in range(len(file.instruments))]
         probe = entering(strategy, (price > 0, None), lambda: None)
         lane, *_ = self._compose(probe, file.instruments, 0, MemoryJournal()).lanes
-        measured = (lane.distance_columns, lane.size_columns, lane.entry_column is not None, lane.when_column >= 0)
-        self._needs_past = any(measured)
+        self._legs = 1 if lane.partner is None else 2
+        columns = lane.entry_column is not None, lane.when_column >= 0, lane.hedge is not None
+        self._needs_past = any((lane.distance_columns, lane.size_columns, *columns))
 
     def trade(self, entry: Entry) -> Trade | None:
         """What came of the entry, or None when it found no price to fill at or was called back on its way."""
@@ -87,16 +88,16 @@ class SingleTrades:
                 kernel.process(_quote(int(stream.ts_ns[at]), entry))
         answers.append(Signal(entry.side, 0, entry.stop_ticks, entry.target_ticks))
         count = FIRST_RECORDS
-        while at < len(stream) and not kernel.trades:
+        while at < len(stream) and len(kernel.trades) < self._legs:
             kernel.process(stream.part(at, at + count))
             at, count = at + count, 4 * count
             never_opened = not kernel.trades and not kernel.portfolio.positions
             if never_opened and any(isinstance(one, SignalRefused | OrderCancelled) for one in journal.decisions):
                 return None  # once it is open, what is called back is the rest of its entry, or another exit
-        if not kernel.trades:
+        if len(kernel.trades) < self._legs:
             kernel.process(TimePassed(self._end_ns))
             kernel.process(End())
-        return kernel.trades[0] if kernel.trades else None
+        return as_one(kernel.trades[: self._legs]) if kernel.trades else None
 
     def _compose(
         self, strategy: Strategy, instruments: Sequence[Instrument], traded: int, journal: MemoryJournal
@@ -112,6 +113,13 @@ class SingleTrades:
             broker=PaperBroker(settings.venue, portfolio),
             journal=journal,
         )
+
+
+def as_one(trades: Sequence[Trade]) -> Trade:
+    """The legs of a pair as one trade: what the leading one says of itself, with the money of both."""
+    lead = min(trades, key=lambda trade: trade.lane)
+    money = ("gross_units", "spread_units", "slippage_units", "fee_units", "net_units", "borrow_units")
+    return lead._replace(**{name: sum(getattr(trade, name) for trade in trades) for name in money})
 
 
 def _stream_of(block: TickBlock, clock: NDArray[np.int64], index: int) -> tuple[NDArray[np.int64], TickBlock]:

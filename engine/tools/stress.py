@@ -15,8 +15,8 @@ from engine.errors import DataError, UserError
 from engine.events import DayStarted, Decision, Refusal, SignalRefused, TradingHalted, TradingResumed
 from engine.lineup import Line
 from engine.results import BacktestResult, Settings
-from engine.store import TickFile
-from engine.store_bars import read_bars
+from engine.store.bars import read_bars
+from engine.store.ticks import TickFile
 from engine.tools.weather import DAYS, storm
 
 SCHEMA = "microburst.stress/1"

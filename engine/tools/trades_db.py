@@ -19,15 +19,15 @@ from typing import Any, cast
 
 import orjson
 
+from engine.account.portfolio import Leg
 from engine.errors import DataError
 from engine.events import Decision, TradingHalted
-from engine.journal_codec import is_decision, is_input
-from engine.journal_reader import JournalReader, read_manifest
-from engine.journal_sessions import LOCK, lock_is_held
+from engine.journal.codec import is_decision, is_input
+from engine.journal.reader import JournalReader, read_manifest
+from engine.journal.sessions import LOCK, lock_is_held
 from engine.model import Instrument, Side
-from engine.portfolio import Leg
 from engine.quantities import format_decimal
-from engine.sessions import day_text
+from engine.sessions.trading_calendar import day_text
 from engine.tools.ledger import Ledger, OpenTrade, OrderFacts
 
 APPLICATION = 0x4D425442

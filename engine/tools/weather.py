@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.model import SECOND_NS, Instrument, TickBlock
-from engine.store import TickFile
+from engine.store.ticks import TickFile
 
 SYMBOL = "STORM"
 START_NS = 1_704_205_800 * SECOND_NS  # 2 January 2024, 09:30 in New York

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.account.portfolio import exact_money, exact_price
 from engine.backtesting import Following, simulate
 from engine.events import (
     DayStarted,
@@ -28,9 +29,8 @@ from engine.events import (
 )
 from engine.lineup import Line
 from engine.model import Instrument
-from engine.portfolio import exact_money, exact_price
 from engine.results import BacktestResult, Settings
-from engine.store import TickFile
+from engine.store.ticks import TickFile
 from engine.tools.compare import Difference, differences, figures
 from engine.tools.explain import ConditionLine, explain_rows
 from engine.tools.observation import engine_time

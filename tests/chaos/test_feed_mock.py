@@ -12,7 +12,7 @@ import numpy as np
 
 from engine.model import Clock, TickBlock
 from engine.ports import FeedState
-from engine.store_rows import columns_of
+from engine.store.rows import columns_of
 from feeds.guard import FeedLimits, check_conservation
 from feeds.transport import ConnectionLostError, Transport, open_websocket
 from feeds.ws import WebSocketFeed

@@ -14,13 +14,13 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from engine import paper as papers
-from engine import session as sessions
-from engine.config import Config, Found, load
+from engine.config.settings import Config, Found, load
 from engine.errors import ExitCode, UnreachableError
+from engine.live import paper as papers
+from engine.live import session as sessions
+from engine.live.paper import run_paper
+from engine.live.session import PaperSession
 from engine.model import Reason
-from engine.paper import run_paper
-from engine.session import PaperSession
 from engine.telemetry_wire import VERSION, Hello, Snapshot, encode, read_endpoints
 from feeds.guard import FeedLimits
 from feeds.ws import WebSocketFeed

@@ -16,9 +16,9 @@ from typing import NamedTuple
 import psutil
 import pytest
 
-from engine.config import Config, Found, load
+from engine.config.settings import Config, Found, load
+from engine.live.session import PaperSession
 from engine.ports import FeedBatch, FeedHealth, FeedState
-from engine.session import PaperSession
 from engine.telemetry_wire import Snapshot
 from feeds.guard import FeedLimits
 from feeds.ws import WebSocketFeed

@@ -16,7 +16,7 @@ from engine import cli
 from engine.backtesting import make_kernel, make_settings
 from engine.errors import ConfigError, MissingExtraError
 from engine.indicators import bollinger, macd, rsi
-from engine.journal import MemoryJournal
+from engine.journal.writer import MemoryJournal
 from engine.rules import (
     Regime,
     Stop,
@@ -42,7 +42,7 @@ from engine.rules import (
     where,
     zscore,
 )
-from engine.store import read_ticks
+from engine.store.ticks import read_ticks
 from engine.strategies.momentum_burst import MomentumBurst
 from engine.strategy import Strategy
 from engine.structure import fair_value_gaps

@@ -115,7 +115,7 @@ def interrupt(*_, **__):
 
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)
 def test_ctrl_c_is_one_line(verb, dirty, capsys, monkeypatch):
-    monkeypatch.setattr("engine.store.read_ticks", interrupt)
+    monkeypatch.setattr("engine.store.ticks.read_ticks", interrupt)
     assert run(capsys, *verb, "--ticks", dirty) == (130, "", ["error: interrupted"])
 
 

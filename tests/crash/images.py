@@ -14,9 +14,9 @@ import numpy as np
 
 from engine import _journal
 from engine.events import Command, CommandName, FeedGap, FeedHealthy, OrderFilled, OrderSubmitted, Refusal, TimePassed
-from engine.journal import SessionJournal
-from engine.journal_reader import SCHEMA, JournalReader
-from engine.journal_segments import HEADER_BYTES, path_of
+from engine.journal.reader import SCHEMA, JournalReader
+from engine.journal.segments import HEADER_BYTES, path_of
+from engine.journal.writer import SessionJournal
 from engine.model import TickBlock
 
 SEGMENT = 4096

@@ -16,8 +16,8 @@ from random import Random
 import numpy as np
 
 from engine.events import OrderSubmitted, TimePassed
-from engine.journal import SessionJournal
-from engine.journal_reader import SCHEMA, JournalReader
+from engine.journal.reader import SCHEMA, JournalReader
+from engine.journal.writer import SessionJournal
 from engine.model import TickBlock
 
 SEGMENT = 16 << 10

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from engine.events import SignalDeclined, TimePassed
-from engine.journal import JournalFailed, SessionJournal
-from engine.journal_reader import SCHEMA, JournalReader
-from engine.journal_segments import HEADER_BYTES, RESERVE_BYTES, Disk
+from engine.journal.reader import SCHEMA, JournalReader
+from engine.journal.segments import HEADER_BYTES, RESERVE_BYTES, Disk
+from engine.journal.writer import JournalFailed, SessionJournal
 from engine.model import TickBlock
 
 SEGMENT = 4096

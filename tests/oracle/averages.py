@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import _core
-from engine.algebra import Real
-from engine.compiler import Compiler
-from engine.grammar import Expr
+from engine.graph.algebra import Real
+from engine.graph.compiler import Compiler
+from engine.language.grammar import Expr
 from engine.model import Instrument
 
 DIGITS = Context(prec=50)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import engine
 from engine import _core, _program
 from engine.rules import bars, highest, minutes
-from engine.store_bars import read_bars
+from engine.store.bars import read_bars
 from tests.oracle.bar_streams import (
     CHOICES,
     MINUTE,

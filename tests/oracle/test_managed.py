@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import engine
-from engine.exits import written
-from engine.grammar import Kind, Quantity
+from engine.language.exits import written
+from engine.language.grammar import Kind, Quantity
 from engine.rules import (
     BreakEven,
     Decay,
@@ -154,7 +154,7 @@ def test_cuts_and_blocks_change_nothing():
     ts_ns, prices, sizes = (np.array(column, np.int64) for column in zip(*rows, strict=True))
     from engine import events
     from engine.backtesting import make_kernel
-    from engine.journal import MemoryJournal
+    from engine.journal.writer import MemoryJournal
     from engine.model import TickBlock
 
     kernel = make_kernel(whole.kernel.instruments, type(whole.strategy)(), whole.settings, journal := MemoryJournal())

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import engine
-from engine.entries import Limit, StopEntry
+from engine.language.entries import Limit, StopEntry
 from engine.rules import size
 from tests.oracle.managed import LONG_SIZE, SHORT_SIZE, Closed, Plan, stops
 from tests.oracle.test_managed import PLANS, exits_of, plans, ratio

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import engine
 from engine import BacktestResult, events
 from engine.backtesting import make_kernel, make_strategy
-from engine.journal import MemoryJournal
+from engine.journal.writer import MemoryJournal
 from engine.lineup import entrants_of
 from engine.model import TickBlock
 from tests.oracle.momentum_burst import Params, run

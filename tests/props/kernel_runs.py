@@ -9,20 +9,21 @@ from typing import Any
 
 import numpy as np
 
+from engine.account.portfolio import Portfolio
+from engine.account.risk import RiskGate, RiskLimits
 from engine.brokers.paper import PaperBroker, VenueModel
-from engine.entries import Limit, StopLimit
 from engine.events import End, TimePassed
-from engine.exits import Flat, Reward, Stop, Target, TimeStop, Trailing, When
-from engine.journal import MemoryJournal
-from engine.kernel import Assignment, Kernel
+from engine.journal.writer import MemoryJournal
+from engine.language.entries import Limit, StopLimit
+from engine.language.exits import Flat, Reward, Stop, Target, TimeStop, Trailing, When
+from engine.language.hedge import Hedge
 from engine.latency import Constant
 from engine.model import Instrument, OrderType, Side, Signal, TickBlock
-from engine.portfolio import Portfolio
 from engine.quantities import Fee
-from engine.risk import RiskGate, RiskLimits
-from engine.rules import Param, change, pct, price, seconds, size, ticks, volume, vwap
-from engine.sessions import calendar
+from engine.rules import Param, change, of, pct, price, seconds, size, ticks, volume, vwap
+from engine.sessions.trading_calendar import calendar
 from engine.strategy import Strategy, Tick
+from engine.trading.kernel import Assignment, Kernel
 
 SECOND = 1_000_000_000
 INSTRUMENTS = [Instrument("ONE", 2, 0), Instrument("TWO", 1, 1), Instrument("SIX", 4, 2)]
@@ -102,6 +103,16 @@ class Asker(Strategy):
         return Signal(Side.SHORT, price_ticks + 1, order=OrderType.LIMIT)
 
 
+class Couple(Strategy):
+    """A pair: sells the second instrument with what it buys of the first."""
+
+    long = change(seconds(2)) >= pct("0.2")
+    short = change(seconds(2)) <= pct("-0.2")
+    hedge = Hedge("TWO", ratio=of("TWO", price) / price)
+    cooldown_signals = Param(1, "signals skipped after a losing trade", low=0)
+    exits = (Stop(pct("0.3")), When(change(seconds(1)) == 0, as_stop=True), TimeStop(seconds(6)))
+
+
 FREE = VenueModel()
 
 
@@ -132,6 +143,8 @@ CASES = {
     "resting": Case(((Patient, (0, 1)), (Breaker, (2,))), venue=COSTS),
     "resting, late": Case(((Patient, (0, 1)), (Asker, (0, 2)), (Breaker, (0, 2))), venue=LATE_TOUCH, cash=1_000_000),
     "resting, last": Case(((Asker, (0, 1)), (Patient, (0, 2))), calendar="us_equities"),
+    "pairs": Case(((Couple, (0,)), (Drift, (0, 1))), venue=COSTS, cash=1_000_000),
+    "pairs, late": Case(((Couple, (0, 2)), (Ticker, (1,))), calendar="us_equities", venue=LATE_TOUCH, cash=1_000_000),
     "globex": Case(((Ticker, (0, 1)), (Drift, (0, 1))), calendar="globex"),
 }
 

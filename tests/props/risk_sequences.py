@@ -1,57 +1,49 @@
-"""Random days of trading under random limits, and an observer that knows only what the journal says.
+"""Random days of trading under random limits: what a kernel can be made to do, for an observer to judge.
 
-Four lanes on two instruments want to enter at random, at random sizes and with random stops; prices jump, days pass,
-an operator pauses, halts and resumes. The observer books the decisions by itself, in whole numbers, and looks at every
-entry that left: had any limit been exceeded by it?
+Four lanes on three instruments want to enter at random, at the market or at a price where they wait, at random sizes
+and with random stops; some take their profit in parts. Prices jump, orders are late and are filled in parts, waiting
+ones expire, days pass, the feed goes stale, an operator pauses, flattens, halts and resumes.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from fractions import Fraction
 from random import Random
 from typing import Any
 
 import numpy as np
 
+from engine.account.limits import ALL_OFF, BY_NAME, RiskLimits, with_limits
+from engine.account.portfolio import Portfolio
+from engine.account.risk import RiskGate
+from engine.brokers.fills import NAMES
 from engine.brokers.paper import PaperBroker, VenueModel
-from engine.events import (
-    Command,
-    CommandName,
-    DayStarted,
-    EngineFault,
-    OrderCancelled,
-    OrderFilled,
-    OrderSubmitted,
-    PositionClosed,
-    Refusal,
-    TradingHalted,
-    TradingResumed,
-)
-from engine.journal import MemoryJournal
-from engine.kernel import Assignment, Kernel
+from engine.events import Command, CommandName, End, EngineFault, FeedHealthy, Refusal, TimePassed
+from engine.indicators import atr
+from engine.journal.writer import MemoryJournal
+from engine.language.entries import Limit
 from engine.latency import Constant
-from engine.model import Instrument, Side, Signal, TickBlock
-from engine.portfolio import Portfolio
+from engine.model import OrderType, Side, Signal, TickBlock
 from engine.quantities import Fee
-from engine.risk import RiskGate
-from engine.risk_limits import ALL_OFF, BY_NAME, RiskLimits, with_limits
-from engine.rules import Stop, Target, TimeStop, pct, seconds, size
-from engine.sessions import calendar
+from engine.rules import Stop, Target, TimeStop, Trailing, bars, pct, seconds, size
+from engine.sessions.trading_calendar import calendar
 from engine.sizing import Occasion
 from engine.strategy import Strategy, Tick
+from engine.trading.kernel import Assignment, Kernel
+from tests.props.risk_observer import CASH, INSTRUMENTS, LANES, SECOND, Observer, Wish
 
-SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
 START = 1_700_006_400 * SECOND  # a Wednesday, 00:00 UTC
-INSTRUMENTS = [Instrument("A", 2, 0), Instrument("B", 2, 1)]
-LANES = (0, 1, 0, 1)  # the instrument of each lane
+WARM = 20  # records on each instrument before the first event, a second apart, where a range has to be known
+GAPS = (0, SECOND // 10, SECOND // 2, SECOND, SECOND + 1, 3600 * SECOND, DAY, 3 * DAY)
+LATENCIES = (0, 0, 0, 333_333_331, 2 * SECOND + 7)  # no sum of gaps, so that no timer falls on a record
 
 CHOICES: dict[str, tuple[str, ...]] = {
-    "daily_loss_limit": ("0.5%", "1%", "5%"),
-    "daily_loss_money": ("20", "100"),
-    "max_drawdown": ("1%", "3%"),
+    "daily_loss_limit": ("0.1%", "0.3%", "5%"),
+    "daily_loss_money": ("8", "40"),
+    "max_drawdown": ("0.1%", "0.5%"),
     "max_losses_in_row": ("1", "2"),
+    "max_stops_in_row": ("1", "2"),
     "max_trades_per_day": ("1", "3"),
     "pdt": ("legacy", "intraday_margin"),
     "positions_per_symbol": ("1", "2"),
@@ -60,26 +52,20 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "position_capital_fraction": ("3%", "5%"),
     "max_total_capital_fraction": ("6%", "12%"),
     "max_leverage": ("0.1", "0.2"),
+    "liquidation_buffer": ("20000", "4000"),
+    "liquidation_bar": ("1s", "2s"),
+    "maintenance_margin": ("25%", "0.5%"),
     "max_order_units": ("3", "5"),
     "max_order_value": ("300", "501"),
     "max_open_orders": ("1", "2"),
     "max_orders_per_second": ("1", "2", "4"),
+    "max_cancel_ratio": ("1", "1.5", "3"),
     "duplicate_window": ("1s", "3s"),
     "price_collar": ("0.02%", "0.05%"),
     "min_reward_risk": ("1", "2.5"),
     "position_stop": ("0.5%", "1%"),
 }
 """Values of every limit at which these sequences would exceed it, were it not for the gate."""
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What a lane is told to want on the next trade."""
-
-    side: Side
-    units: Fraction
-    stop_ticks: int
-    target_ticks: int
 
 
 class Wanted:
@@ -101,277 +87,213 @@ class Told(Strategy):
     """Enters what it is told to on the next trade."""
 
     long = size < 0
-    exits = (Stop(pct(3)), Target(pct(2)), TimeStop(seconds(4000)))
+    exits = (Stop(pct(3)), Target(pct(2)), TimeStop(seconds(4001)))
     wish: Wish | None = None
 
     def on_tick(self, tick: Tick) -> Signal | None:
         wish, self.wish = self.wish, None
         if wish is None:
             return None
-        return Signal(wish.side, 0, wish.stop_ticks, wish.target_ticks)
+        return Signal(
+            wish.side,
+            wish.entry_ticks,
+            wish.stop_ticks,
+            wish.target_ticks,
+            order=wish.order,
+            trigger_ticks=wish.trigger_ticks,
+            good_for_ns=wish.good_for_ns,
+            post_only=wish.post_only,
+        )
 
 
-@dataclass
-class Position:
-    side: int
-    lots: int
-    entry: int
-    day: int
-    record: int
+class InParts(Told):
+    """Takes its profit in parts, two of which wait at the venue; its stop follows."""
+
+    exits = (
+        Stop(pct(3)),
+        Target(pct("0.2"), share=pct(40), resting=True),
+        Target(pct("0.7"), share=pct(30)),
+        Target(pct("1.2"), share=pct(30), resting=True),
+        Trailing(pct("0.8"), after=pct("0.3")),
+        TimeStop(seconds(4001)),
+    )
 
 
-@dataclass
-class Observer:
-    """Books the journal and names every limit that an entry exceeds."""
+class AtOnceOrNot(Told):
+    """Offers a little more than the last trade, or asks a little less, and waits for nobody."""
 
-    limits: RiskLimits
-    prices: list[int] = field(default_factory=lambda: [10_000, 10_000])
-    half_spread: int = 0
-    held: dict[int, Position] = field(default_factory=dict)
-    working: dict[int, OrderSubmitted] = field(default_factory=dict)
-    sent: list[OrderSubmitted] = field(default_factory=list)
-    scale: int = 12
-    cash: int = 10_000 * 10**12
-    high: int = 10_000 * 10**12
-    day: int = 0
-    day_start: int = 10_000 * 10**12
-    day_over: bool = False
-    fallen: bool = False
-    stopped: bool = False
-    entries_today: int = 0
-    losses: int = 0
-    day_trades: list[int] = field(default_factory=list)
-    breaches: list[str] = field(default_factory=list)
-    entries: int = 0
-    record: int = 0
-    left: bool = False  # a position was closed since the account was last looked at
-    wishes: dict[int, Wish] = field(default_factory=dict)
-
-    def unit(self, index: int) -> int:
-        """Money units of one tick and lot."""
-        return 10 ** (self.scale - INSTRUMENTS[index].price_precision - INSTRUMENTS[index].size_precision)
-
-    def equity(self) -> int:
-        value = sum(p.side * p.lots * self.prices[LANES[n]] * self.unit(LANES[n]) for n, p in self.held.items())
-        return self.cash + value
-
-    def read(self, decision: Any) -> None:
-        match decision:
-            case OrderSubmitted():
-                if decision.purpose == "entry":
-                    self.judge(decision)
-                self.working[decision.order_id] = decision
-                self.sent.append(decision)
-            case OrderCancelled():
-                del self.working[decision.order_id]
-            case OrderFilled():
-                self.fill(decision)
-            case PositionClosed():
-                self.losses = self.losses + 1 if decision.net < 0 else 0
-            case DayStarted():
-                self.day, self.day_start, self.day_over = weekday_number(decision.day), self.equity(), False
-                self.entries_today = self.losses = 0
-            case TradingHalted(reason=Refusal.DAILY_LOSS):
-                self.day_over = True
-            case TradingHalted():
-                self.stopped = True
-            case TradingResumed():
-                self.stopped = self.fallen = False
-                self.high = self.equity()
-
-    def fill(self, fill: OrderFilled) -> None:
-        order = self.working.pop(fill.order_id)
-        index = LANES[order.lane]
-        self.cash -= order.side * fill.lots * int(fill.price_ticks) * self.unit(index) + fill.slippage + fill.fee
-        if order.purpose == "entry":
-            self.held[order.lane] = Position(order.side, fill.lots, int(fill.price_ticks), self.day, self.record)
-            self.entries_today += 1
-        else:
-            position, self.left = self.held.pop(order.lane), True
-            if position.day == self.day:
-                self.day_trades.append(self.day)
-
-    def mark(self, traded: int | None = None) -> None:
-        """Look at the account after a trade in what was held before it, and after an exit.
-
-        What an entry has cost counts from the next trade on: nothing is left on the trade that entered.
-        """
-        held = any(LANES[lane] == traded and p.record < self.record for lane, p in self.held.items())
-        self.record += traded is not None
-        if not (held or self.left):
-            return
-        self.left = False
-        equity, limits = self.equity(), self.limits
-        self.high = max(self.high, equity)
-        lost = self.day_start - equity
-        if limits.daily_loss_limit is not None and lost >= limits.daily_loss_limit * self.day_start:
-            self.day_over = True
-        if limits.daily_loss_money is not None and lost >= limits.daily_loss_money * 10**self.scale:
-            self.day_over = True
-        if limits.max_drawdown is not None and self.high - equity >= limits.max_drawdown * self.high:
-            self.fallen = True
-
-    def stops_kept(self, traded: int) -> None:
-        """No position of the instrument that has just traded is left with the account's stop behind it."""
-        stop = self.limits.position_stop
-        leaving = {order.lane for order in self.working.values() if order.purpose != "entry"}
-        for lane, p in self.held.items():
-            if stop is not None and LANES[lane] == traded and lane not in leaving:
-                self.expect("position_stop", p.side * (p.entry - self.prices[traded]) < stop * p.entry)
-
-    def judge(self, order: OrderSubmitted) -> None:
-        """Name the limits that this entry exceeds."""
-        self.entries += 1
-        limits, index, money = self.limits, LANES[order.lane], 10**self.scale
-        equity, ts_ns = self.equity(), order.ts_ns
-        price = self.prices[index] + order.side * self.half_spread
-        value = order.lots * price * self.unit(index)
-        coming = [one for one in self.working.values() if one.purpose == "entry"]
-        mine = [one for one in coming if LANES[one.lane] == index]
-        here = [p for lane, p in self.held.items() if LANES[lane] == index]
-        same = sum(p.lots for p in here if p.side == order.side) + sum(o.lots for o in mine if o.side == order.side)
-        all_lots = [(LANES[lane], p.lots) for lane, p in self.held.items()] + [(LANES[o.lane], o.lots) for o in coming]
-        exposure = value + sum(lots * self.prices[i] * self.unit(i) for i, lots in all_lots)
-        units = Fraction(order.lots + same, 10 ** INSTRUMENTS[index].size_precision)
-        position_value = (order.lots + same) * price * self.unit(index)
-        recent = [one for one in self.sent if one.ts_ns > ts_ns - SECOND]
-        wish = self.wishes[order.lane]
-        reward, risk = order.side * (wish.target_ticks - price), order.side * (price - self.stop_of(wish, price))
-        window = limits.duplicate_window or 0
-        twins = [
-            one
-            for one in self.sent
-            if one.purpose == "entry"
-            and (LANES[one.lane], one.side, one.lots) == (index, order.side, order.lots)
-            and ts_ns - one.ts_ns < window
-        ]
-        self.expect("standing", not (self.stopped or self.day_over or self.fallen))
-        self.at_most("positions_per_symbol", len(here) + len(mine) + 1)
-        self.at_most("max_order_units", Fraction(order.lots, 10 ** INSTRUMENTS[index].size_precision))
-        self.at_most("max_order_value", Fraction(value, money))
-        self.at_most("max_position_units", units)
-        self.at_most("max_position_value", Fraction(position_value, money))
-        self.at_most("position_capital_fraction", Fraction(position_value, equity))
-        self.at_most("max_total_capital_fraction", Fraction(exposure, equity))
-        self.at_most("max_leverage", Fraction(exposure, equity))
-        self.at_most("max_open_orders", len(self.working) + 1)
-        self.at_most("max_orders_per_second", len(recent) + 1)
-        self.at_most("max_trades_per_day", self.entries_today + len(coming) + 1)
-        self.at_most("price_collar", Fraction(self.half_spread, self.prices[index]))
-        self.expect("duplicate_window", not twins)
-        self.expect("max_losses_in_row", self.losses < (limits.max_losses_in_row or 10**9))
-        if limits.min_reward_risk is not None:
-            self.expect("min_reward_risk", reward >= limits.min_reward_risk * risk > 0)
-        if limits.pdt == "legacy":
-            possible = sum(p.day == self.day for p in self.held.values()) + len(coming) + 1
-            past = sum(day > self.day - 5 for day in self.day_trades)
-            self.expect("pdt", past + possible <= 3)
-        if limits.pdt == "intraday_margin":
-            self.expect("pdt", equity >= max(2_000 * money, exposure / 4))
-
-    def stop_of(self, wish: Wish, price: int) -> int:
-        """The nearer of the wish's stop and the account's."""
-        if self.limits.position_stop is None:
-            return wish.stop_ticks
-        bound = price * (1 - wish.side * self.limits.position_stop)
-        own = bound.__floor__() if wish.side is Side.LONG else bound.__ceil__()
-        return max(own, wish.stop_ticks) if wish.side is Side.LONG else min(own, wish.stop_ticks)
-
-    def at_most(self, name: str, value: Fraction | int) -> None:
-        limit = getattr(self.limits, name)
-        self.expect(name, limit is None or value <= limit)
-
-    def expect(self, name: str, kept: bool) -> None:
-        if not kept:
-            self.breaches.append(name)
+    entry = Limit(pct("0.03"), time_in_force="ioc")
 
 
-def weekday_number(day: int) -> int:
-    """Number of a day counted without weekends, which have that of their Monday."""
-    weeks, rest = divmod(day - 4, 7)  # 1970-01-05 was a Monday
-    return 5 * weeks + min(rest, 5)
+STRATEGIES = (Told, InParts, AtOnceOrNot, InParts)
 
 
-def random_limits(random: Random, names: tuple[str, ...]) -> RiskLimits:
-    """Some of these limits, at random values."""
-    chosen = random.sample(names, random.randint(1, min(6, len(names))))
+def random_limits(random: Random) -> RiskLimits:
+    """Some limits, at random values."""
+    chosen = random.sample(tuple(BY_NAME), random.randint(1, 6))
     return with_limits(ALL_OFF, {name: random.choice(CHOICES[name]) for name in chosen})
+
+
+class Sequence:
+    """One random sequence; ``judged_by`` lets the observer hold it against other limits than the gate has."""
+
+    def __init__(self, seed: int, limits: RiskLimits | None = None, judged_by: RiskLimits | None = None) -> None:
+        self.random = random = Random(seed)
+        drawn = random_limits(random)
+        limits = drawn if limits is None else limits
+        judged = judged_by or limits
+        portfolio, self.journal = Portfolio(INSTRUMENTS, Fraction(CASH)), MemoryJournal()
+        self.latency_ns = random.choice(LATENCIES)
+        fees = random.choice((Fee(), Fee(bps=Fraction(50))))
+        venue = VenueModel(random.choice(NAMES), fee=fees, latency_order=Constant(self.latency_ns))
+        self.strategies, self.sizes = [kind() for kind in STRATEGIES], [Wanted() for _ in LANES]
+        lanes = zip(self.strategies, LANES, self.sizes, strict=True)
+        bar = seconds((judged.liquidation_bar or 60 * SECOND) // SECOND)
+        needs_range = judged.liquidation_buffer is not None
+        self.kernel = Kernel(
+            INSTRUMENTS,
+            [Assignment(strategy, [index], Fraction(1), size) for strategy, index, size in lanes],
+            calendar=calendar("always"),
+            portfolio=portfolio,
+            risk=RiskGate(limits, portfolio),
+            broker=PaperBroker(venue, portfolio),
+            journal=self.journal,
+            watched={"range": atr(bars(bar), 14)} if needs_range else None,
+        )
+        self.observer = Observer(judged, portfolio.scale)
+        self.now, self._read = START, 0
+        if needs_range:
+            self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Enough quiet trades for the range of every instrument to be known."""
+        step = max(SECOND, self.observer.limits.liquidation_bar or 60 * SECOND)
+        prices = np.array([10_000 + self.random.randint(-9, 9) for _ in range(WARM)], np.int64)
+        every = len(INSTRUMENTS)
+        times = np.repeat(self.now + step * np.arange(WARM), every)
+        rows = np.repeat(prices, every)
+        ones, which = np.ones(WARM * every, np.int64), np.tile(np.arange(every, dtype=np.uint16), WARM)
+        self.kernel.process(TickBlock(times, rows, ones, instrument=which))
+        self.now = int(times[-1])
+        self.observer.prices = [int(prices[-1])] * every
+        self.observer.follow(self._decisions())
+
+    def _decisions(self) -> list[Any]:
+        """Those that are new."""
+        new = self.journal.decisions[self._read :]
+        self._read += len(new)
+        return new
+
+    # ------------------------------------------------------------ one event
+
+    def step(self) -> None:
+        """Let something happen, and the observer see what came of it."""
+        random, observer = self.random, self.observer
+        what = random.random()
+        if what < 0.05:
+            reason = random.choice(("", "looked at it"))
+            self._tell(Command(random.choice(tuple(CommandName)), self.now, reason))
+        elif what < 0.06:
+            self._tell(EngineFault(self.now, "ValueError"))
+        elif what < 0.08:
+            observer.stale = random.random() < 0.5
+            self._tell(FeedHealthy(not observer.stale, Refusal.FEED_STALE if observer.stale else None))
+        elif what < 0.11:
+            self.now += random.choice(GAPS)
+            self._tell(TimePassed(self.now))
+        else:
+            self.now += random.choice(GAPS)
+            self._record(random.randrange(len(INSTRUMENTS)), is_quote=what > 0.93)
+
+    def _tell(self, event: Any) -> None:
+        self.kernel.process(event)
+        self.observer.follow(self._decisions())
+
+    def _record(self, index: int, *, is_quote: bool) -> None:
+        random, observer = self.random, self.observer
+        price, half = observer.prices[index], random.randint(1, 6)
+        if not is_quote:
+            price = max(5_000, price + random.choice((0, 1, -1, 30, -30, 120, -120, -250)))
+        observer.quotes[index] = bid, ask = price - half, price + half
+        if not is_quote:
+            self._wish(index, price)
+        traded = (0, 0) if is_quote else (price, random.choice((1, 1, 2, 3, 60)))
+        shown = random.choice((0, 2, 40)), random.choice((0, 2, 40))
+        columns = [np.array([value], np.int64) for value in (self.now, *traded, bid, ask, *shown)]
+        which, kind = np.array([index], np.uint16), np.array([is_quote], np.uint8)
+        self.kernel.process(TickBlock(*columns, instrument=which, kind=kind))
+        self._measure(index)
+        if is_quote:
+            observer.follow(self._decisions())
+            return
+        observer.traded(index, price, self.now, self._decisions())
+        if not self.latency_ns:
+            observer.stops_kept(index)
+
+    def _measure(self, index: int) -> None:
+        if "range" in self.kernel.columns:
+            found = self.kernel.core.value(index, self.kernel.columns["range"][index])
+            tick = 10 ** INSTRUMENTS[index].price_precision  # what is watched is in currency
+            self.observer.ranges[index] = None if found is None or found != found else found * tick
+
+    def _wish(self, index: int, price: int) -> None:
+        """Tell some lanes of the instrument what to enter on the trade that comes."""
+        random = self.random
+        for lane, strategy in enumerate(self.strategies):
+            if LANES[lane] == index and random.random() < 0.6:
+                wish = self._wanted(strategy, random.choice(tuple(Side)), price)
+                strategy.wish = self.observer.wishes[lane] = wish
+                self.sizes[lane].number = wish.units
+
+    def _wanted(self, strategy: Told, side: Side, price: int) -> Wish:
+        random = self.random
+        order = random.choice((None, OrderType.MARKET, OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT))
+        away = random.choice((0, 1, 4, 28))
+        entry, trigger = (
+            {
+                OrderType.LIMIT: (price - side * away, 0),
+                OrderType.STOP: (price + side * away, 0),
+                OrderType.STOP_LIMIT: (price + side * (away + random.choice((0, 3))), price + side * away),
+            }.get(order, (0, 0))
+            if order is not None
+            else (0, 0)
+        )
+        pays = entry
+        if order is None and isinstance(strategy, AtOnceOrNot):
+            pays = rounded(price * (1 - side * Fraction(3, 10_000)), -side)
+        quote = self.observer.quotes[LANES[self.strategies.index(strategy)]]
+        at = pays or quote[side > 0]
+        in_parts = isinstance(strategy, InParts)
+        return Wish(
+            side,
+            Fraction(random.randint(1, 6)),
+            (entry or price) - side * random.randint(20, 400),
+            0 if in_parts else (entry or price) + side * random.randint(20, 400),
+            order,
+            entry,
+            trigger,
+            random.choice((0, SECOND * 7 // 10 + 3, 3 * SECOND + 3)) if entry else 0,
+            order is OrderType.LIMIT and random.random() < 0.2,
+            pays,
+            rounded(at * (1 + side * Fraction(2, 1_000)), side) if in_parts else 0,
+        )
+
+    def end(self) -> None:
+        """No more records: everything is closed at the last prices."""
+        self._tell(End())
+
+
+def rounded(price: Fraction, direction: int) -> int:
+    """The tick there, or the next one in that direction."""
+    return price.__ceil__() if direction > 0 else price.__floor__()
 
 
 def play(
     seed: int, events: int = 25, limits: RiskLimits | None = None, judged_by: RiskLimits | None = None
 ) -> Observer:
-    """Run one random sequence; ``judged_by`` lets the observer hold it against other limits than the gate has."""
-    random = Random(seed)
-    drawn = random_limits(random, tuple(BY_NAME))
-    limits = drawn if limits is None else limits
-    portfolio, journal = Portfolio(INSTRUMENTS, Fraction(10_000)), MemoryJournal()
-    latency = random.choice((0, 0, SECOND // 3))
-    costs = random.choice((Fee(), Fee(bps=Fraction(50))))
-    strategies, sizes = [Told() for _ in LANES], [Wanted() for _ in LANES]
-    kernel = Kernel(
-        INSTRUMENTS,
-        [Assignment(s, [i], Fraction(1), w) for s, i, w in zip(strategies, LANES, sizes, strict=True)],
-        calendar=calendar("always"),
-        portfolio=portfolio,
-        risk=RiskGate(limits, portfolio),
-        broker=PaperBroker(VenueModel("touch", fee=costs, latency_order=Constant(latency)), portfolio),
-        journal=journal,
-    )
-    observer = Observer(judged_by or limits, scale=portfolio.scale)
-    read, now = 0, START
-
-    def follow() -> None:
-        nonlocal read
-        for decision in journal.decisions[read:]:
-            observer.read(decision)
-        read = len(journal.decisions)
-
+    """Run one random sequence."""
+    sequence = Sequence(seed, limits, judged_by)
     for _ in range(events):
-        what = random.random()
-        if what < 0.06:
-            name = random.choice(tuple(CommandName))
-            kernel.process(Command(name, now, random.choice(("", "looked at it"))))
-            follow()
-            observer.mark()
-            continue
-        if what < 0.08:
-            kernel.process(EngineFault(now, "ValueError"))
-            follow()
-            observer.mark()
-            continue
-        now += random.choice((0, SECOND // 10, SECOND // 2, SECOND, SECOND + 1, 3600 * SECOND, DAY, 3 * DAY))
-        index, half = random.randrange(2), random.randint(1, 6)
-        price = max(5_000, observer.prices[index] + random.choice((0, 1, -1, 30, -30, 120, -120, -250)))
-        for lane, strategy in enumerate(strategies):
-            if LANES[lane] == index and random.random() < 0.6:
-                side = random.choice(tuple(Side))
-                strategy.wish = observer.wishes[lane] = Wish(
-                    side,
-                    Fraction(random.randint(1, 6)),
-                    price - side * random.randint(20, 400),
-                    price + side * random.randint(20, 400),
-                )
-                sizes[lane].number = observer.wishes[lane].units
-        columns = [np.array([value], np.int64) for value in (now, price, 1, price - half, price + half)]
-        observer_price, observer.half_spread = (index, price), half
-        kernel.process(TickBlock(*columns, instrument=np.array([index], np.uint16)))
-        settle(observer, journal.decisions[read:], observer_price, now)
-        read = len(journal.decisions)
-        observer.mark(index)
-        if not latency:
-            observer.stops_kept(index)
-    return observer
-
-
-def settle(observer: Observer, decisions: list[Any], traded: tuple[int, int], now: int) -> None:
-    """Read what one record led to: timers first, which saw the old price; what happened on the record saw the new one.
-
-    A day that began on the way began with the old prices, too.
-    """
-    index, price = traded
-    for decision in decisions:
-        if decision.ts_ns >= now and not isinstance(decision, DayStarted):
-            observer.prices[index] = price
-        observer.read(decision)
-    observer.prices[index] = price
+        sequence.step()
+    sequence.end()
+    return sequence.observer

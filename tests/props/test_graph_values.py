@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.backtesting import make_kernel, make_settings
-from engine.grammar import Condition, Part
-from engine.journal import MemoryJournal
+from engine.journal.writer import MemoryJournal
+from engine.language.grammar import Condition, Part
 from engine.model import Instrument, TickBlock
 from engine.rules import Expr, crosses_above, of, price
 from tests.oracle.catalogue import Record

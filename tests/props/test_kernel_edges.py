@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import engine
 from engine.errors import ConfigError
-from engine.lanes import exit_bounds
 from engine.model import Side
 from engine.strategy import ExitPlan
+from engine.trading.lanes import exit_bounds
 
 N = 600
 TS = np.arange(N) * 100_000_000

@@ -10,7 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from engine.events import Decision, OrderCancelled, OrderFilled, OrderSubmitted, PositionClosed, TradingHalted
+from engine.events import (
+    Decision,
+    OrderCancelled,
+    OrderFilled,
+    OrderRests,
+    OrderSubmitted,
+    PositionClosed,
+    TradingHalted,
+)
 
 
 @dataclass(slots=True)
@@ -71,6 +79,9 @@ class Audit:
                 order = self.orders[decision.order_id]
                 assert not order.done, f"a finished order was cancelled: {decision}"
                 order.done = True
+            case OrderRests():  # what rests may have been made larger, with the position that it closes
+                order = self.orders[decision.order_id]
+                order.lots = order.filled + decision.lots
             case PositionClosed():
                 self.net += decision.net
             case TradingHalted():

@@ -29,8 +29,10 @@ class NoSelector(selectors.DefaultSelector):
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self.now = 1000.0
+    """A loop whose time begins at ``now`` seconds."""
+
+    def __init__(self, now: float = 1000.0) -> None:
+        self.now = now
         selector = NoSelector()
         selector.loop = self
         super().__init__(selector)

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from engine.config import Config, Found, load
+from engine.config.settings import Config, Found, load
 from tests.sim.link import FAULTS_PER_FRAME
 from tests.sim.world import Report, run
 

@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 
-from engine.config import Config
+from engine.config.settings import Config
 from engine.events import CommandName
-from engine.session import PaperSession
+from engine.journal.writer import MemoryJournal
+from engine.live.session import PaperSession
 from engine.telemetry_wire import Snapshot
 from feeds.guard import FeedLimits
 from feeds.ws import WebSocketFeed
 from tests.sim.audit import Audit
 from tests.sim.clock import WALL_NS, JumpingLoop, LoopTiming
+from tests.sim.journals import KeptJournal, open_kept
 from tests.sim.link import Link
 from tests.sim.market import trades
 
@@ -83,17 +86,19 @@ class Operator:
         return WALL_NS + round(self._loop.time() * 1e9)
 
 
-def run(seed: int, config: Config, minutes: float = MINUTES) -> Report:
-    """Play one world.
+def run(
+    seed: int, config: Config, minutes: float = MINUTES, *, begins_s: float = 1000.0, journal: Path | None = None
+) -> Report:
+    """Play one world that begins ``begins_s`` after ``WALL_NS``; ``journal`` is where it is recorded.
 
     Raises:
         AssertionError: something did not hold.
     """
-    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
-        return runner.run(_play(Random(seed), config, 60 * minutes))
+    with asyncio.Runner(loop_factory=lambda: JumpingLoop(begins_s)) as runner:
+        return runner.run(_play(Random(seed), config, 60 * minutes, journal))
 
 
-async def _play(random: Random, config: Config, seconds: float) -> Report:
+async def _play(random: Random, config: Config, seconds: float, recorded: Path | None) -> Report:
     timing = LoopTiming()
     link = Link(random, trades(Random(random.random()), seconds), seconds - CALM_S)
     report = Report(link.faults)
@@ -113,17 +118,22 @@ async def _play(random: Random, config: Config, seconds: float) -> Report:
         assert health.offered == health.accepted + sum(health.rejected.values()), f"ticks were lost: {health}"
         report.states[health.state.value] += 1
         audit.unit = session.kernel.portfolio.units[0]
-        audit.follow(session.journal.decisions)
+        audit.follow(decisions.decisions)
 
-    session = PaperSession(config, feed, mode="PAPER", on_snapshot=look, timing=timing)
+    journal = None if recorded is None else open_kept(recorded, config, feed.instruments)
+    session = PaperSession(config, feed, mode="PAPER", on_snapshot=look, timing=timing, journal=journal)
+    decisions = session.journal
+    assert isinstance(decisions, (MemoryJournal, KeptJournal))
     loop = asyncio.get_running_loop()
     loop.call_later(seconds - 0.5 - link.now_s(), session.stop.set)
     loop.call_soon(lambda: operators.append(Operator(random, session, report, seconds - CALM_S)))
     operators: list[Operator] = []
     await session.run("sim")
     state = feed.health().state.value
+    if journal is not None:
+        journal.close(session.ended)
     await feed.close()
-    audit.follow(session.journal.decisions)
+    audit.follow(decisions.decisions)
     kernel = session.kernel
     audit.close(kernel.core.equity, kernel.portfolio.starting)
     for entered in audit.entries:

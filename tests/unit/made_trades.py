@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from engine.account.portfolio import Leg, Trade
 from engine.model import Instrument, Reason, Side
-from engine.portfolio import Leg, Trade
 
 CENTS = Instrument("ACME", price_precision=2, size_precision=0)
 CENT = 10**10

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from engine.config import Config, Found, load
-from engine.recording import open_journal
-from engine.replay import Replay
-from engine.session import PaperSession
+from engine.config.settings import Config, Found, load
+from engine.live.recording import open_journal
+from engine.live.replay import Replay
+from engine.live.session import PaperSession
 from engine.telemetry_wire import Snapshot
 from feeds.guard import FeedLimits
 from feeds.transport import ConnectionLostError, Transport

@@ -15,10 +15,10 @@ import engine
 from engine import _core, events
 from engine.backtesting import make_kernel, make_settings, make_strategy
 from engine.errors import ConfigError, DataError
-from engine.journal import MemoryJournal
+from engine.journal.writer import MemoryJournal
 from engine.model import Instrument, TickBlock
 from engine.rules import Param, Stop, Target, TimeStop, flat_candles, minutes, pct, seconds, size
-from engine.store_bars import read_bars
+from engine.store.bars import read_bars
 from engine.strategy import Strategy
 from tests.oracle.bar_streams import (
     MINUTE,

@@ -21,9 +21,9 @@ from engine import Strategy
 from engine.calendars import calendar, clock_of, library_names
 from engine.errors import ConfigError, MissingExtraError
 from engine.rules import price
-from engine.session_clock import MINUTE_NS, NEW_YORK, day_number
-from engine.session_rules import SessionRules, schedule
-from engine.sessions import calendar as built_in
+from engine.sessions.clock import MINUTE_NS, NEW_YORK, day_number
+from engine.sessions.rules import SessionRules, schedule
+from engine.sessions.trading_calendar import calendar as built_in
 
 NEW_YORK_ZONE = ZoneInfo("America/New_York")
 FIRST, LAST = date(2005, 1, 1), date(2026, 12, 31)

@@ -103,7 +103,7 @@ class Mine(Strategy):
 
 def test_show_tells_all_that_a_class_body_says_about_orders(capsys):
     Path("mine.py").write_text(
-        "from engine.entries import Limit\n"
+        "from engine.language.entries import Limit\n"
         "from engine.rules import Target, pct, price, seconds\n"
         "from engine.sizing import Units\n"
         "from engine.strategy import Strategy\n"

@@ -9,16 +9,16 @@ import pytest
 
 import engine
 from engine import Side, Signal, Strategy
+from engine.account.portfolio import Portfolio
+from engine.account.risk import RiskGate, RiskLimits
 from engine.backtesting import load_ticks, make_settings
 from engine.brokers.paper import PaperBroker
 from engine.events import SignalRefused
-from engine.journal import MemoryJournal
-from engine.kernel import Kernel
-from engine.lanes import Assignment
-from engine.portfolio import Portfolio
-from engine.risk import RiskGate, RiskLimits
+from engine.journal.writer import MemoryJournal
 from engine.rules import Stop, pct, price
-from engine.sessions import calendar
+from engine.sessions.trading_calendar import calendar
+from engine.trading.kernel import Kernel
+from engine.trading.lanes import Assignment
 
 SECOND_NS = 1_000_000_000
 

@@ -12,8 +12,8 @@ import pytest
 
 import engine
 from engine import _core
-from engine.compiler import Compiler
 from engine.errors import UserError
+from engine.graph.compiler import Compiler
 from engine.model import SECOND_NS, Instrument
 from engine.rules import (
     Condition,

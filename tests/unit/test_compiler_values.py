@@ -12,7 +12,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from engine import _core, _program, rules
-from engine.compiler import Compiler
+from engine.graph.compiler import Compiler
 from engine.model import Instrument
 from engine.rules import Expr, Param, change, highest, mean, pct, price, seconds, size, stdev, ticks, volume, vwap
 from engine.strategies.momentum_burst import MomentumBurst

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import Found, load, sections, template, user_file
+from engine.account.limits import ALL_OFF, with_limits
+from engine.config.settings import Found, load, sections, template, user_file
 from engine.errors import ConfigError, ExitCode
 from engine.quantities import Fee
-from engine.risk_limits import ALL_OFF, with_limits
 from feeds.guard import FeedLimits
 
 

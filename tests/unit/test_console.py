@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from engine.account.limits import RiskLimits
 from engine.console import (
     Opening,
     SessionConsole,
@@ -166,7 +167,7 @@ def test_the_live_view_of_nothing_yet():
 
 
 def test_the_summary():
-    text = text_of(summary_table(snapshot(ended="duration"), {"TP": 3, "SL": 1}))
+    text = text_of(summary_table(snapshot(ended="duration"), {"TP": 3, "SL": 1}, "standard", RiskLimits()))
     for part in (
         "duration",
         "1,234",
@@ -176,9 +177,11 @@ def test_the_summary():
         "+0.33",
         "spread cost",
         "+0.29",
+        "standard: daily_loss_limit 5%, positions_per_symbol 1",
     ):
         assert part in text, part
-    event = summary_event(snapshot(ended="duration"), {"TP": 3})
+    event = summary_event(snapshot(ended="duration"), {"TP": 3}, "standard", RiskLimits())
+    assert (event["risk_profile"], event["risk"]) == ("standard", RiskLimits().to_json())
     assert (event["run_id"], event["ended"], event["seconds"], event["net"]) == ("s-1", "duration", 1.0, 0.29)
 
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from engine import Strategy
 from engine.backtesting import backtest, load_ticks, make_settings
 from engine.commands.shared import account_of, load_config
-from engine.config import PaperSettings
-from engine.entries import Limit
+from engine.config.settings import PaperSettings
+from engine.language.entries import Limit
 from engine.rules import TimeStop, falling, pct, price, rising, seconds
 from mock_server.market import generate
 from tests.shared_data import load_aapl_lobster

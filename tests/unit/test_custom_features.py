@@ -26,19 +26,19 @@ from hypothesis import strategies as st
 import engine
 from engine import _core, custom
 from engine.backtesting import load_ticks, make_kernel, make_settings
-from engine.compiler import Compiler
 from engine.custom import python_feature
 from engine.errors import ConfigError, DataError
 from engine.events import End, FeedGap
-from engine.grammar import Condition, RuleError
-from engine.journal import MemoryJournal
-from engine.kernel import Kernel
+from engine.graph.compiler import Compiler
+from engine.journal.writer import MemoryJournal
+from engine.language.grammar import Condition, RuleError
 from engine.model import Instrument, TickBlock
 from engine.rules import Param, Stop, bars, ema, mean, pct, price, seconds, size, ticks
 from engine.strategy import Strategy
 from engine.tools.explain import explain
 from engine.tools.features import watched_of
 from engine.tools.lookahead import lookahead
+from engine.trading.kernel import Kernel
 from tests.test_docs import blocks
 
 ROOT = Path(__file__).resolve().parents[2]

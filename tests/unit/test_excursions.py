@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import engine
-from engine.metrics_excursions import excursions
+from engine.account.excursions import excursions
+from engine.account.portfolio import Leg
 from engine.model import Instrument, Kind, Reason, Side, TickBlock
-from engine.portfolio import Leg
 from mock_server.market import generate
 from tests.unit.made_trades import CENTS, made
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import engine
 from engine.errors import UserError
-from engine.grammar import Part, Quantity
+from engine.language.grammar import Part, Quantity
 from engine.rules import (
     Param,
     bars,

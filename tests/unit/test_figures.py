@@ -13,7 +13,7 @@ import engine
 from engine.brokers.paper import VenueModel
 from engine.model import Instrument, TickBlock
 from engine.quantities import parse_fee
-from engine.store import TickFile
+from engine.store.ticks import TickFile
 from engine.tools.benchmark import buy_and_hold
 from mock_server.market import generate
 from tests.unit.strategies.data import market

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 import engine
 from engine import _core
 from engine.backtesting import load_ticks
-from engine.compiler import Compiler
-from engine.entries import Limit, StopEntry, StopLimit
 from engine.errors import ConfigError, DataError
 from engine.events import OrderCancelled, OrderFilled, OrderRests, OrderSubmitted
-from engine.exits import Stop, Target, TimeStop, When
+from engine.graph.compiler import Compiler
+from engine.language.entries import Limit, StopEntry, StopLimit
+from engine.language.exits import Stop, Target, TimeStop, When
 from engine.model import Instrument, Side, TickBlock
 from engine.rules import falling, pct, price, rising, seconds, size
 from engine.strategy import Strategy

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from engine import _program
-from engine.compiler import Compiler
 from engine.errors import ConfigError
+from engine.graph.compiler import Compiler
 from engine.indicators import atr, macd, rsi
 from engine.model import Instrument
 from engine.rules import (

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from engine import watchdog
 from engine.cli import main
 from engine.errors import ExitCode
-from engine.health import HealthFile, read_health
-from engine.watchdog import Watchdog
+from engine.live import watchdog
+from engine.live.health import HealthFile, read_health
+from engine.live.watchdog import Watchdog
 from feeds.base import SystemTiming
 
 TIMEOUT_S = 60

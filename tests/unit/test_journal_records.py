@@ -14,10 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import _journal, events, journal_codec, kernel
+from engine import _journal, events
 from engine.errors import DataError
-from engine.journal_codec import DECISIONS, INPUTS, KernelState, pack, unpack
+from engine.journal import codec as journal_codec
+from engine.journal.codec import DECISIONS, INPUTS, KernelState, pack, unpack
 from engine.model import Reason, TickBlock
+from engine.trading import kernel
 
 INT64 = st.integers(-(1 << 63), (1 << 63) - 1)
 

@@ -12,17 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import Strategy, config_latency
+from engine import Strategy
+from engine.account.portfolio import Portfolio
 from engine.backtesting import backtest, load_ticks
 from engine.brokers.paper import PaperBroker, VenueModel
 from engine.commands.shared import load_config
-from engine.config_latency import parse_latency
+from engine.config import latency as config_latency
+from engine.config.latency import parse_latency
 from engine.errors import ConfigError, UserError
 from engine.events import OrderCancelled, OrderFilled, OrderRests, OrderSubmitted
 from engine.latency import CELLS, Constant, Leg, Measured, Sampled, words
+from engine.live.replay import config_of
 from engine.model import Instrument
-from engine.portfolio import Portfolio
-from engine.replay import config_of
 from engine.rules import TimeStop, falling, price, rising, seconds
 from mock_server.market import generate
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from engine import Strategy
 from engine.backtesting import backtest, load_ticks
 from engine.errors import UserError
-from engine.lineup import context_of, labels, line_up, read_entrant, traded_by
+from engine.lineup import Entrant, context_of, labels, line_up, read_entrant, traded_by
 from engine.model import Instrument, TickBlock
 from engine.regimes import volatility_index
 from engine.rules import Param, TimeStop, falling, of, price, rising, seconds, symbol
 from engine.sizing import Scaled, Units
-from engine.store import TickFile
+from engine.store.ticks import TickFile
 from mock_server.market import generate
 
 NAMES = ("ts_ns", "price_ticks", "size_lots", "bid_ticks", "ask_ticks", "instrument")
@@ -154,8 +154,8 @@ def test_what_a_rule_only_reads_is_not_traded(two):
 def test_it_is_when_its_symbol_is_named(two):
     entrant = line_up([WithContext])[0]
     assert context_of(entrant.strategy) == {"X0"}
-    pairs = backtest(two, ["pairs symbols=X0,X1 other=X0 bar=1s length=5 least_width=0 entry_score=1"])
-    assert {lane.instrument for lane in pairs.kernel.lanes} == {0, 1}
+    both = backtest(two, [Entrant(entrant.strategy, symbols=("X0", "X1"))])
+    assert {lane.instrument for lane in both.kernel.lanes} == {0, 1}
 
 
 def test_where_everything_is_only_read_nothing_is_left_to_trade(two):

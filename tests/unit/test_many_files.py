@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import engine
 from engine.errors import DataError
 from engine.model import Instrument, TickBlock
-from engine.store import TickFile, read_ticks, write_ticks
+from engine.store.ticks import TickFile, read_ticks, write_ticks
 from engine.tools.many_files import files_of, merge, read_many
 from mock_server.market import generate
 

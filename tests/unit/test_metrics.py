@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.metrics import break_even_bps, durations, grouped, quality_metrics, quality_number, trade_metrics
+from engine.account.metrics import break_even_bps, durations, grouped, quality_metrics, quality_number, trade_metrics
 from engine.model import Reason, Side
 from tests.unit.made_trades import made
 

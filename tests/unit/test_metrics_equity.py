@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.metrics_equity import (
+from engine.account.equity import (
     YEAR_NS,
     Day,
     day_returns,
@@ -23,7 +23,7 @@ from engine.metrics_equity import (
     sortino,
     use_metrics,
 )
-from engine.sessions import calendar
+from engine.sessions.trading_calendar import calendar
 from tests.unit.made_trades import CENT, made
 
 RETURNS = st.lists(st.integers(-1000, 1000).map(lambda n: n / 10_000), min_size=2, max_size=40)

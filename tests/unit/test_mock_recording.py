@@ -5,8 +5,8 @@ import gzip
 import numpy as np
 import pytest
 
-from engine.store import read_ticks
-from engine.store_columns import COLUMN_NAMES
+from engine.store.columns import COLUMN_NAMES
+from engine.store.ticks import read_ticks
 from mock_server.errors import ExitCode, MockError
 from mock_server.recording import read_recording
 from mock_server.timestamps import recognise

@@ -13,11 +13,11 @@ import pytest
 import engine
 from engine import Side, Signal, backtest
 from engine.backtesting import load_ticks, make_settings, make_strategy
-from engine.entries import Limit
 from engine.errors import ConfigError
 from engine.events import OrderSubmitted
 from engine.indicators import atr
-from engine.journal import MemoryJournal
+from engine.journal.writer import MemoryJournal
+from engine.language.entries import Limit
 from engine.model import Instrument, TickBlock
 from engine.rules import (
     Stop,
@@ -42,8 +42,8 @@ from engine.rules import (
     zscore,
 )
 from engine.sizing import Units
-from engine.store import TickFile
-from engine.store_rows import columns_of
+from engine.store.rows import columns_of
+from engine.store.ticks import TickFile
 from engine.strategy import Strategy
 from engine.tools.near_misses import why_not
 from engine.tools.observation import Observation, compose

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from engine.paper import closed_line
+from engine.live.paper import closed_line
 
 OPEN_NS = int(datetime(2024, 1, 2, 14, 30, tzinfo=UTC).timestamp()) * 10**9
 """09:30 in New York, after a New Year's Day and the night before it."""

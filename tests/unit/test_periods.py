@@ -11,9 +11,9 @@ import engine
 from engine.errors import ConfigError, DataError
 from engine.model import Instrument, TickBlock
 from engine.rules import Stop, Target, change, pct, seconds
-from engine.session_clock import DAY_NS, day_number
-from engine.sessions import calendar
-from engine.store import TickFile
+from engine.sessions.clock import DAY_NS, day_number
+from engine.sessions.trading_calendar import calendar
+from engine.store.ticks import TickFile
 from engine.strategy import Strategy
 from engine.tools.periods import Period, read_period, since, until
 from mock_server.market import generate

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.account.portfolio import Portfolio, rounded, said_price
 from engine.model import Instrument, Reason, Side
-from engine.portfolio import Portfolio, rounded, said_price
 
 BTC = Instrument("BTC", price_precision=2, size_precision=8)
 SPY = Instrument("SPY", price_precision=4, size_precision=0)
@@ -47,6 +47,17 @@ def test_a_trade_without_costs(side, gross):
     )
     assert portfolio.realised == trade.net_units
     assert portfolio.positions == {}
+
+
+def test_an_entry_in_parts_is_one_position_of_all_its_lots_and_costs():
+    portfolio = Portfolio([SPY], Fraction(10_000), borrow_rate=Fraction(1))
+    for lots, slippage, fee in ((3, 1, 5), (4, 2, 7)):
+        portfolio.open(0, 0, Side.SHORT, lots, 1, 1_000_000, 1_000_002, slippage, fee)
+    half = portfolio.close(0, 3, Reason.TARGET, 1 + 365 * 86_400 * 10**9 // 100, 999_000, 999_000, 0, 0)
+    trade = closed(portfolio, 4, Reason.STOP, 1, 999_000, 999_000, 0, 0)
+    assert (trade.lots, trade.slippage_units, trade.fee_units) == (7, 3, 12)
+    assert trade.spread_units == 7 * 2 * 10**8
+    assert half.borrow_units == trade.borrow_units == portfolio.borrow == 3 * 10**12  # a hundredth of 300
 
 
 def test_costs_are_told_apart_and_add_up():

@@ -20,18 +20,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import _journal, backtesting, session
+from engine import _journal, backtesting
 from engine.cli import main
 from engine.errors import DataError, NotFoundError
 from engine.events import DayStarted, End, OrderFilled, OrderSubmitted, Refusal, SignalDeclined, SignalRefused
-from engine.journal import JournalFailed, SessionJournal
-from engine.journal_codec import MANIFEST, SUMMARY, KernelState, is_input
-from engine.journal_reader import JournalReader
-from engine.journal_segments import Disk
-from engine.journal_sessions import find, lock_is_held, new_directory, prune, sessions
+from engine.journal.codec import MANIFEST, SUMMARY, KernelState, is_input
+from engine.journal.reader import JournalReader
+from engine.journal.segments import Disk
+from engine.journal.sessions import find, lock_is_held, new_directory, prune, sessions
+from engine.journal.writer import JournalFailed, SessionJournal
+from engine.live import session
+from engine.live.recording import RecordedKernel, manifest_of, open_journal
+from engine.live.replay import Replay, Run, first_difference
 from engine.model import Instrument, Reason, TickBlock
-from engine.recording import RecordedKernel, manifest_of, open_journal
-from engine.replay import Replay, Run, first_difference
 from engine.tools.recorded import recorded_ticks
 from tests.sim.clock import SECOND_NS, WALL_NS
 from tests.unit import session_world

@@ -16,7 +16,7 @@ import engine
 from engine.commands.report import write_report
 from engine.errors import MissingExtraError
 from engine.results import ROW_FIELDS
-from engine.sessions import calendar
+from engine.sessions.trading_calendar import calendar
 from engine.tools.report.charts import HEIGHT, Column, bars, columns, scatter, ticks
 from engine.tools.report.page import REASONS, report_page
 from engine.tools.report.series import MAX_POINTS, segments

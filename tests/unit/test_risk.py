@@ -7,13 +7,15 @@ from fractions import Fraction
 
 import pytest
 
+from engine.account.limits import ALL_OFF, LIMITS, PROFILES, RiskLimits, profile, tightest, with_limits
+from engine.account.orders import Order, OrderError, Terms
+from engine.account.portfolio import Portfolio
+from engine.account.risk import Approved, Exits, RiskGate, TradingState
 from engine.errors import ConfigError
 from engine.events import Refusal
+from engine.indicators import atr
 from engine.model import Instrument, OrderType, Reason, Side
-from engine.orders import Order, Terms
-from engine.portfolio import Portfolio
-from engine.risk import Approved, Exits, RiskGate, TradingState
-from engine.risk_limits import ALL_OFF, LIMITS, PROFILES, RiskLimits, profile, tightest, with_limits
+from engine.rules import bars, minutes
 
 SECOND = 1_000_000_000
 SHARE = Instrument("SHARE", 2, 0)
@@ -29,12 +31,16 @@ class Prices:
     drawdown_reached: bool = False
     last: list[int] = field(default_factory=lambda: [10_000, 5_000])  # 100.00 and 50.00
     quotes: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0), (0, 0)])
+    ranges: list[float | None] = field(default_factory=lambda: [None, None])
 
     def price(self, instrument: int) -> int:
         return self.last[instrument]
 
     def quote(self, instrument: int) -> tuple[int, int]:
         return self.quotes[instrument]
+
+    def value(self, instrument: int, column: int) -> float | None:
+        return self.ranges[instrument] if column == instrument + 7 else None
 
 
 class Desk:
@@ -44,7 +50,7 @@ class Desk:
         self.portfolio = Portfolio(INSTRUMENTS, Fraction(cash))
         self.gate = RiskGate(limits, self.portfolio)
         self.market = Prices(self.portfolio.starting)
-        self.gate.watch(self.market)
+        self.gate.watch(self.market, [7, 8])
         self.ids = 0
 
     def order(
@@ -69,13 +75,13 @@ class Desk:
         self.gate.ledger.filled(order, lots)
         return order
 
-    def sell(self, entry: Order, ts_ns: int = 0, net: int = 0) -> None:
-        """Close what an entry opened, at once, for this result."""
+    def sell(self, entry: Order, ts_ns: int = 0, net: int = 0, reason: Reason = Reason.TIME) -> None:
+        """Close what an entry opened, at once, for this result and reason."""
         self.ids += 1
-        order = Order(self.ids, entry.lane, entry.instrument, Side(-entry.side), entry.lots, ts_ns, Reason.STOP)
+        order = Order(self.ids, entry.lane, entry.instrument, Side(-entry.side), entry.lots, ts_ns, reason)
         self.gate.ledger.sent(order)
         self.gate.ledger.filled(order, entry.lots)
-        self.gate.ledger.closed(net)
+        self.gate.ledger.closed(net, reason)
 
 
 def only(**limits: object) -> RiskLimits:
@@ -156,8 +162,8 @@ def test_an_order_is_valued_at_what_it_would_pay():
 
 @pytest.mark.parametrize("side", list(Side))
 def test_the_collar_one_tick_below_at_and_above(side):
-    desk = Desk(only(price_collar="1%"))
-    for away, refusal in ((99, None), (100, None), (101, Refusal.PRICE_COLLAR)):
+    desk = Desk(only(price_collar="3%"))
+    for away, refusal in ((299, None), (300, None), (301, Refusal.PRICE_COLLAR)):
         desk.market.quotes[0] = (10_000 - away, 10_000 + away)
         assert desk.ask(1, side=side) is refusal
 
@@ -245,6 +251,85 @@ def test_losses_in_a_row_one_below_at_and_above():
     assert desk.ask(1) is None
 
 
+@pytest.mark.parametrize("stop", [Reason.STOP, Reason.DECAYED, Reason.EVEN, Reason.TRAILING, Reason.ACCOUNT_STOP])
+def test_stops_in_a_row_one_below_at_and_above(stop):
+    desk = Desk(only(max_stops_in_row=2))
+    desk.sell(desk.buy(1), net=5, reason=stop)  # a stop is one whatever it came to
+    assert desk.ask(1) is None
+    desk.sell(desk.buy(1), net=-5, reason=Reason.TIME)
+    desk.sell(desk.buy(1), net=-5, reason=stop)
+    assert desk.ask(1) is None
+    desk.sell(desk.buy(1), net=-5, reason=stop)
+    assert desk.ask(1) is Refusal.STOPS_IN_ROW
+    desk.gate.start_day(desk.portfolio.starting, 1)
+    assert desk.ask(1) is None
+
+
+def test_the_cancel_ratio_one_below_at_and_above():
+    desk = Desk(only(max_cancel_ratio="1.5"))
+    desk.gate.ledger.cancelled(desk.send(1))  # with none filled yet, as many may go unfilled as against one
+    assert desk.ask(1) is Refusal.CANCEL_RATIO  # this one may be the second
+    desk.gate.start_day(desk.portfolio.starting, 1)
+    desk.buy(1)
+    on_its_way = desk.send(2)
+    assert desk.ask(1) is Refusal.CANCEL_RATIO
+    desk.gate.ledger.filled(on_its_way, 1)  # in part is filled, what becomes of the rest is no matter
+    assert desk.ask(1) is None
+    desk.gate.ledger.cancelled(on_its_way)
+    for _ in range(2):
+        assert desk.ask(1) is None
+        desk.gate.ledger.cancelled(desk.send(1))
+    assert desk.ask(1) is None  # the third unfilled of 1.5 against each of two
+    desk.gate.ledger.cancelled(desk.send(1))
+    assert desk.ask(1) is Refusal.CANCEL_RATIO
+
+
+def test_an_exit_that_is_called_back_is_no_cancelled_entry():
+    desk = Desk(only(max_cancel_ratio=1))
+    target = Order(9, desk.buy(1).lane, 0, Side.SHORT, 1, 0, Reason.TARGET)
+    desk.gate.ledger.sent(target)
+    desk.gate.ledger.cancelled(target)
+    assert desk.gate.ledger.could_end_unfilled() == 0
+
+
+def liquidated_at(price: Fraction, side: Side, leverage: Fraction, margin: Fraction) -> Fraction:
+    """Where a position of an account that holds nothing else is liquidated, as brokers and exchanges publish it."""
+    return price * (1 - side / leverage) / (1 - side * margin)
+
+
+@pytest.mark.parametrize("side", list(Side))
+@pytest.mark.parametrize("margin", [Fraction(0), Fraction(1, 200), Fraction(1, 4)])
+@pytest.mark.parametrize("lots", [100, 150, 300, 390])
+def test_the_liquidation_buffer_one_unit_below_at_and_above(side, margin, lots):
+    """10,000 of equity: from leverage 1 to 3.9, and a margin of a quarter leaves nothing from 4 on."""
+    desk = Desk(only(liquidation_buffer="2", maintenance_margin=margin))
+    away = abs(liquidated_at(Fraction(10_000), side, Fraction(lots, 100), margin) - 10_000)
+    for range_ticks, refusal in (
+        (away / 2 - Fraction(1, 1 << 30), None),
+        (away / 2, None),
+        (away / 2 + Fraction(1, 1 << 30), Refusal.LIQUIDATION),
+    ):
+        desk.market.ranges[0] = range_ticks  # type: ignore[call-overload]
+        assert desk.ask(lots, side=side) is refusal
+
+
+def test_liquidation_counts_everything_held_and_a_larger_order_is_refused_first():
+    desk = Desk(only(liquidation_buffer=3, maintenance_margin="10%"))
+    desk.market.ranges = [100.0, None]
+    desk.buy(100_000, instrument=1)  # 5,000 of coins: 500 of margin
+    # 10,000 - 10% of (5,000 + 100 q) >= 3 * 1.00 * q * 0.9 at q = 748 (9,500 = 12.7 q)
+    assert (desk.ask(748), desk.ask(749)) == (None, Refusal.LIQUIDATION)
+    desk.send(700)
+    assert (desk.ask(48), desk.ask(49)) == (None, Refusal.LIQUIDATION)
+
+
+@pytest.mark.parametrize("unknown", [None, float("nan")])
+def test_where_the_range_is_not_known_yet_nothing_is_entered(unknown):
+    desk = Desk(only(liquidation_buffer="0.1"))
+    desk.market.ranges[0] = unknown
+    assert desk.ask(1) is Refusal.LIQUIDATION
+
+
 @pytest.mark.parametrize(
     ("side", "stop", "target", "refusal"),
     [
@@ -255,6 +340,7 @@ def test_losses_in_a_row_one_below_at_and_above():
         (Side.SHORT, 10_100, 9_850, None),
         (Side.LONG, None, 10_150, Refusal.REWARD_RISK),
         (Side.LONG, 9_900, None, Refusal.REWARD_RISK),
+        (Side.LONG, 9_999, 10_002, None),
         (Side.LONG, 10_000, 10_150, Refusal.REWARD_RISK),  # a stop at the entry risks nothing that could be measured
     ],
 )
@@ -369,6 +455,20 @@ def test_pdt_a_position_held_over_night_is_no_day_trade():
         assert desk.ask(1) is None
 
 
+def test_pdt_what_is_added_today_and_sold_today_is_a_day_trade():
+    """An entry that waits over night is filled in part on each day."""
+    desk = Desk(only(pdt="legacy"), cash=24_999)
+    entry = desk.send(4)
+    desk.gate.ledger.filled(entry, 1)
+    desk.gate.start_day(desk.portfolio.starting, 1)
+    assert desk.gate.ledger.possible_day_trades() == 1  # what is still on its way may become one
+    desk.gate.ledger.filled(entry, 3)
+    assert desk.gate.ledger.possible_day_trades() == 1
+    desk.sell(entry)
+    desk.gate.start_day(desk.portfolio.starting, 2)
+    assert desk.gate.ledger.possible_day_trades() == 1  # and one it was
+
+
 def test_pdt_does_not_concern_an_account_of_25_000():
     for cash, refusal in ((Fraction("24999.99"), Refusal.PDT), (Fraction(25_000), None)):
         desk = Desk(only(pdt="legacy"), cash)
@@ -407,7 +507,39 @@ def test_intraday_margin_of_a_cheap_share_sold_short_is_five_dollars():
     assert (desk.ask(1_000, side=Side.SHORT), desk.ask(1_001, side=Side.SHORT)) == (None, Refusal.PDT)
 
 
+def test_intraday_margin_counts_what_is_held_and_what_is_on_its_way():
+    desk = Desk(only(pdt="intraday_margin"), 3_000)
+    desk.buy(20)
+    desk.send(20)  # 4,000 of value together: 1,000 of margin
+    assert (desk.ask(80), desk.ask(81)) == (None, Refusal.PDT)
+    assert (desk.ask(66, side=Side.SHORT), desk.ask(67, side=Side.SHORT)) == (None, Refusal.PDT)  # 30 % of 6,700
+
+
+def test_intraday_margin_of_a_part_of_a_unit_is_a_part_of_five_dollars():
+    desk = Desk(only(pdt="intraday_margin"), 5_000)
+    desk.market.last[1] = 1_000  # 10.00; a lot is a thousandth
+    assert desk.ask(1_000_000, instrument=1, side=Side.SHORT) is None
+    assert desk.ask(1_000_001, instrument=1, side=Side.SHORT) is Refusal.PDT
+
+
 # ---------------------------------------------------------------- states
+
+
+@pytest.mark.parametrize("drawdown", ["off", "5%"])
+def test_what_is_still_watched_of_losses(drawdown):
+    gate = Desk(only(daily_loss_limit="1%", max_drawdown=drawdown)).gate
+    share = (0, 0) if drawdown == "off" else (1, 20)
+    assert (gate.watches_loss, gate.live_drawdown) == (True, share)
+    gate.day_halted = True
+    assert (gate.watches_loss, gate.live_drawdown) == (drawdown != "off", share)
+    gate.halt(Refusal.HALTED)
+    assert (gate.watches_loss, gate.live_drawdown) == (False, (0, 0))
+
+
+def test_the_range_is_asked_for_where_it_is_needed_only():
+    assert Desk(only(liquidation_bar="5m")).gate.range is None
+    assert str(Desk(only(liquidation_buffer=1)).gate.range) == str(atr(bars(minutes(1)), 14))
+    assert str(Desk(only(liquidation_buffer=1, liquidation_bar="5m")).gate.range) == str(atr(bars(minutes(5)), 14))
 
 
 def test_an_open_position_is_refused_first_then_the_gravest_reason():
@@ -465,13 +597,28 @@ def test_a_fill_beyond_the_order_and_an_exit_beyond_the_position_are_faults():
     ledger = Desk(ALL_OFF).gate.ledger
     order = Order(1, 0, 0, Side.LONG, 5, 0)
     ledger.sent(order)
-    with pytest.raises(AssertionError, match="beyond its 5 lots"):
+    with pytest.raises(OrderError, match="by 1 lots beyond what was sent"):
         ledger.filled(order, 6)
     ledger.filled(order, 5)
     out = Order(2, 0, 0, Side.SHORT, 6, 0, Reason.STOP)
     ledger.sent(out)
-    with pytest.raises(AssertionError, match="sold more than it held"):
+    with pytest.raises(OrderError, match="closed 6 lots and held 5"):
         ledger.filled(out, 6)
+    ledger.filled(out, 5)
+    with pytest.raises(OrderError, match="closed 1 lots and held 0"):
+        ledger.filled(out, 1)
+
+
+def test_an_entry_stays_as_it_was_approved_and_an_exit_may_grow_with_its_position():
+    ledger = Desk(ALL_OFF).gate.ledger
+    entry, target = Order(1, 0, 0, Side.LONG, 5, 0), Order(2, 0, 0, Side.SHORT, 1, 0, Reason.TARGET)
+    for order in (entry, target):
+        ledger.sent(order)
+        order.lots += 1
+    with pytest.raises(OrderError, match="stays as it was approved"):
+        ledger.resized(entry)
+    ledger.resized(target)
+    assert ledger.left == {1: 5, 2: 2}
 
 
 # ---------------------------------------------------------------- limits as data
@@ -481,7 +628,7 @@ def test_every_limit_is_in_the_table_once_with_a_refusal_of_its_own():
     names = [limit.name for limit in LIMITS]
     assert sorted(names) == sorted(RiskLimits.__dataclass_fields__)
     own = [limit.refusal for limit in LIMITS if limit.refusal not in (None, Refusal.DAILY_LOSS)]
-    assert len(own) == len(set(own)) == len(names) - 3  # a day's loss has two limits, a stop refuses nothing
+    assert len(own) == len(set(own)) == len(names) - 5  # a day's loss has two limits; three refuse nothing
 
 
 @pytest.mark.parametrize("off", ["off", "", 0, "0", "0%", None])
@@ -507,6 +654,9 @@ def test_a_profile_reads_back_as_it_is_written(name):
         ({"duplicate_window": "soon"}, "risk.duplicate_window: 'soon' is not a duration"),
         ({"max_drawdown": "1/16777217"}, "too fine"),
         ({"max_drawdown": "101%"}, "more than everything"),
+        ({"maintenance_margin": "101%"}, "more than everything"),
+        ({"liquidation_bar": "999ms"}, "risk.liquidation_bar: bars of 999ms cannot be built; between 1s and 24h"),
+        ({"liquidation_bar": "24h1s"}, "liquidation_bar"),
     ],
 )
 def test_a_value_that_is_none_is_refused_in_one_sentence(given, message):
@@ -521,9 +671,16 @@ def test_an_unknown_profile_is_refused_with_the_nearest():
 
 
 def test_strategies_that_share_an_account_share_the_strictest_limits():
-    one = only(max_leverage=2, pdt="intraday_margin", min_reward_risk=1, max_trades_per_day=5)
-    two = only(max_leverage=3, pdt="legacy", min_reward_risk=2, duplicate_window="1s")
-    expected = only(max_leverage=2, pdt="legacy", min_reward_risk=2, max_trades_per_day=5, duplicate_window="1s")
+    one = only(max_leverage=2, pdt="intraday_margin", min_reward_risk=1, max_trades_per_day=5, liquidation_buffer=3)
+    two = only(max_leverage=3, pdt="legacy", min_reward_risk=2, duplicate_window="1s", liquidation_buffer=5)
+    expected = only(
+        max_leverage=2,
+        pdt="legacy",
+        min_reward_risk=2,
+        max_trades_per_day=5,
+        duplicate_window="1s",
+        liquidation_buffer=5,
+    )
     assert tightest([one, two]) == tightest([two, one]) == expected
 
 

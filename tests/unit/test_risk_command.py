@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from engine.account.limits import LIMITS, PROFILES
 from engine.cli import main
-from engine.risk_limits import LIMITS, PROFILES
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +42,9 @@ def test_every_limit_is_listed_with_unit_and_consequence(capsys):
     assert on == {"daily_loss_limit", "positions_per_symbol"}  # those of its page, and no other
     row = found["limits"]["daily_loss_limit"]
     assert (row["value"], row["refusal"], row["origin"]) == ("5%", "DAILY_LOSS", "profile standard")
-    assert all(row["unit"] and row["meaning"] and row["reached"] for row in found["limits"].values())
+    assert all(row["unit"] and row["meaning"] for row in found["limits"].values())
+    silent = {name for name, row in found["limits"].items() if not row["reached"]}
+    assert silent == {"liquidation_bar", "maintenance_margin"}  # they say how the liquidation buffer measures
 
 
 def test_the_configuration_stands_over_the_profile(capsys, monkeypatch):
@@ -70,10 +73,22 @@ def test_profiles_are_listed_with_what_they_switch_on(capsys):
     found = orjson.loads(out)["profiles"]
     assert (code, list(found)) == (0, list(PROFILES))
     assert found["off"]["limits"] == {}
-    assert len(found["guarded"]["limits"]) == len(LIMITS)
+    for_margin = {"liquidation_buffer", "liquidation_bar", "maintenance_margin"}
+    assert set(found["guarded"]["limits"]) == {limit.name for limit in LIMITS} - for_margin
     code, out, _ = ended(capsys, "profiles")
     assert code == 0
     assert all(name in out for name in PROFILES)
+
+
+def test_the_page_names_for_every_limit_a_test_that_there_is():
+    root = Path(__file__).parents[2]
+    _, page = (root / "docs/reference/risk.md").read_text(encoding="utf-8").split("## How it is tested")
+    rows = [line for line in page.splitlines() if line.startswith("| ")]
+    assert {name for row in rows for name in re.findall(r"`([a-z_]+)`", row)} >= {limit.name for limit in LIMITS}
+    named = re.findall(r"`(tests/\S+)::(\w+)`", page)
+    assert len(named) > len(rows)
+    for file, test in named:
+        assert f"def {test}(" in (root / file).read_text(encoding="utf-8"), (file, test)
 
 
 @pytest.mark.parametrize(

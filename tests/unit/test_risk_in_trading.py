@@ -10,17 +10,29 @@ import numpy as np
 import pytest
 
 import engine
+from engine.account.limits import ALL_OFF, with_limits
+from engine.account.orders import OrderError
+from engine.account.risk import TradingState
 from engine.errors import ConfigError
-from engine.events import Command, CommandName, EngineFault, SignalRefused, TradingHalted, TradingResumed
+from engine.events import (
+    Command,
+    CommandName,
+    End,
+    EngineFault,
+    OrderSubmitted,
+    SignalRefused,
+    TradingHalted,
+    TradingResumed,
+)
 from engine.indicators import atr
-from engine.journal import MemoryJournal
-from engine.kernel import Kernel
-from engine.model import Instrument, Side, Signal, TickBlock
-from engine.risk_limits import ALL_OFF, with_limits
+from engine.journal.writer import MemoryJournal
+from engine.model import Instrument, OrderType, Side, Signal, TickBlock
 from engine.rules import Regime, Stop, Target, TimeStop, bars, pct, price, seconds, size
 from engine.sizing import Dollars, RiskPerTrade, Scaled, Units
 from engine.strategy import Strategy
-from tests.props.risk_sequences import Told, Wish
+from engine.trading.kernel import Kernel
+from tests.props.risk_observer import Wish
+from tests.props.risk_sequences import CHOICES, Told
 
 SECOND = 1_000_000_000
 START = 1_700_006_400 * SECOND
@@ -31,11 +43,11 @@ class Rig:
     """A kernel on one instrument whose strategy enters what it is told to on the next trade."""
 
     def __init__(self, cash: int = 10_000, units: int = 1, **limits: object) -> None:
+        from engine.account.portfolio import Portfolio
+        from engine.account.risk import RiskGate
         from engine.brokers.paper import PaperBroker, VenueModel
-        from engine.lanes import Assignment
-        from engine.portfolio import Portfolio
-        from engine.risk import RiskGate
-        from engine.sessions import calendar
+        from engine.sessions.trading_calendar import calendar
+        from engine.trading.lanes import Assignment
 
         self.strategy, self.journal, self.now = Told(), MemoryJournal(), START
         instruments = [Instrument("ONE", 2, 0)]
@@ -50,9 +62,9 @@ class Rig:
             journal=self.journal,
         )
 
-    def trade(self, ticks: int, wish: Side | None = None, gap: int = SECOND) -> None:
+    def trade(self, ticks: int, wish: Side | Wish | None = None, gap: int = SECOND) -> None:
         self.now += gap
-        self.strategy.wish = None if wish is None else Wish(wish, Fraction(1), -1, 1 << 50)
+        self.strategy.wish = Wish(wish, Fraction(1), -1, 1 << 50) if isinstance(wish, Side) else wish
         columns = [np.array([value], np.int64) for value in (self.now, ticks, 1)]
         self.kernel.process(TickBlock(*columns))
 
@@ -94,6 +106,22 @@ def test_a_drawdown_halts_over_days_until_a_reason_is_given_and_then_counts_anew
     rig.trade(8_100)
     assert rig.reasons == ["RISK", "RISK"]
     assert rig.told[3:] == ["the stop was too wide", "DRAWDOWN"]
+
+
+@pytest.mark.parametrize("what", ["a day's loss", "a pause"])
+def test_neither_a_lost_day_nor_a_pause_forgets_the_highest_equity(what):
+    rig = Rig(cash=1_000, units=10, max_drawdown="10%", daily_loss_limit="6%" if what == "a day's loss" else "off")
+    rig.trade(10_000, Side.LONG)
+    rig.trade(9_400)  # 940 are left: a day of 6 %
+    if what == "a pause":
+        rig.command(CommandName.FLATTEN)
+        rig.command(CommandName.PAUSE)
+        rig.command(CommandName.RESUME)
+    rig.trade(9_400, Side.LONG, gap=DAY)
+    rig.trade(9_001)
+    assert len(rig.reasons) == 1
+    rig.trade(9_000)
+    assert (len(rig.reasons), rig.told[-1]) == (2, "DRAWDOWN")
 
 
 def test_the_loss_of_a_day_is_measured_from_the_equity_it_began_with():
@@ -154,6 +182,64 @@ def test_three_engine_errors_in_a_row_halt_and_close():
     assert (rig.told, rig.reasons) == (["ERRORS"], ["RISK"])
 
 
+WAITING = Wish(Side.LONG, Fraction(1), -1, 1 << 50, OrderType.LIMIT, 9_990)
+
+
+def more_is_filled_than_was_sent(rig: Rig) -> None:
+    rig.trade(10_000, WAITING)
+    rig.kernel.core.resize(1, 5)
+    rig.trade(9_990)
+
+
+def more_is_sent_than_was_approved(rig: Rig) -> None:
+    rig.trade(10_000, WAITING)
+    order = rig.kernel.lanes[0].entry
+    assert order is not None
+    order.lots = 5
+    rig.kernel.core.resize(1, 5)
+    rig.trade(9_990)
+
+
+def more_is_closed_than_was_held(rig: Rig) -> None:
+    rig.trade(10_000, Side.LONG)
+    rig.kernel.risk.ledger.held[0].lots -= 1
+    rig.command(CommandName.FLATTEN)
+
+
+def more_is_closed_than_was_held_at_the_end(rig: Rig) -> None:
+    rig.trade(10_000, Side.LONG)
+    rig.kernel.risk.ledger.held[0].lots -= 1
+    rig.kernel.process(End())
+
+
+def more_is_filled_on_a_push(rig: Rig) -> None:
+    rig.trade(10_000, WAITING)
+    rig.kernel.core.resize(1, 5)
+    rig.kernel.push(0, rig.now + SECOND, 9_990, 1)
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        more_is_filled_than_was_sent,
+        more_is_sent_than_was_approved,
+        more_is_closed_than_was_held,
+        more_is_closed_than_was_held_at_the_end,
+        more_is_filled_on_a_push,
+    ],
+)
+def test_what_does_not_add_up_halts_at_once(happens):
+    """E6: no more is sent than was approved, filled than was sent, closed than was held."""
+    rig = Rig(units=3)
+    with pytest.raises(OrderError):
+        happens(rig)
+    assert (rig.told, rig.kernel.risk.state) == (["CONSERVATION"], TradingState.HALTED)
+    sent = sum(isinstance(decision, OrderSubmitted) for decision in rig.journal.decisions)
+    for ticks in (9_990, 9_980, 9_970):
+        rig.trade(ticks, Side.LONG)
+    assert sum(isinstance(decision, OrderSubmitted) for decision in rig.journal.decisions) == sent
+
+
 @pytest.mark.parametrize(("last", "reason"), [(9_801, []), (9_800, ["RISK_SL"])])
 def test_the_accounts_stop_closes_and_is_named(last, reason):
     rig = Rig(position_stop="2%")
@@ -182,6 +268,21 @@ def test_a_refused_signal_does_not_use_up_the_cooldown():
     rig.kernel.lanes[0].cooldown_left = 1
     rig.trade(10_000, Side.LONG)
     assert (rig.told, rig.kernel.lanes[0].cooldown_left) == (["ORDER_UNITS"], 1)
+
+
+@pytest.mark.parametrize(("more", "told"), [(0, []), (1, ["LIQUIDATION"])])
+def test_the_range_of_the_liquidation_buffer_is_that_of_closed_bars(more, told):
+    """Fifteen bars of two seconds, each from 99.00 to 101.00; the entry is at 100.00 with leverage 10."""
+    rig = Rig(cash=1_000, units=100, liquidation_buffer=Fraction(500 + more, 100), liquidation_bar="2s")
+    rig.now -= SECOND  # so that bars and pairs of trades begin together
+    for _ in range(14):
+        rig.trade(9_900)
+        rig.trade(10_100)
+    rig.trade(9_900, Side.LONG)
+    assert rig.told == ["LIQUIDATION"]  # the first bar has none before it, and so no true range: thirteen are known
+    rig.trade(10_100)
+    rig.trade(10_000, Side.LONG)  # all of the equity is gone after ten dollars, five times the range of two
+    assert rig.told[1:] == told
 
 
 # ---------------------------------------------------------------- in a backtest
@@ -305,6 +406,22 @@ def test_less_than_a_lot_is_a_refusal_and_no_order():
     result = engine.backtest(walk(), Often, fills="last", size="50 dollars")
     assert not result.trades
     assert {note.reason for note in result.refusals} == {"NO_SIZE"}
+
+
+def test_a_session_is_held_to_the_same_limits_as_a_backtest(tmp_path, monkeypatch):
+    """Every limit on, as the configuration says it and as the call does."""
+    from engine.backtesting import make_settings
+    from engine.config.settings import load
+    from engine.live.recording import line_of
+    from engine.live.session import PaperSession
+
+    written = {name: values[0] for name, values in CHOICES.items()}
+    lines = "\n".join(f'{name} = "{text}"' for name, text in written.items())
+    (tmp_path / "microburst.toml").write_text(f"[risk]\n{lines}\n")
+    monkeypatch.chdir(tmp_path)
+    config = load().config
+    session = PaperSession.settings_of(config, line_of(config))
+    assert session.limits == make_settings(walk(5), Often(), limits=written).limits == with_limits(ALL_OFF, written)
 
 
 def test_the_passport_names_size_profile_and_every_limit():

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.compiler import Compiler
 from engine.errors import ConfigError
+from engine.graph.compiler import Compiler
 from engine.model import Instrument
 from engine.plugins import find_strategy
 from engine.rules import RuleError, Stop, pct, price, seconds, size, trade_count, volume

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import Config
+from engine.account.orders import OrderError
+from engine.config.settings import Config
 from engine.events import Refusal
 from engine.latency import Constant
 from engine.model import Reason
@@ -210,6 +211,22 @@ def test_three_unforeseen_errors_in_a_row_close_everything_and_end_the_session(c
     line = Line([*climb(0, 1), *climb(5, 20), *heartbeats(20, 30)])
     with pytest.raises(OSError, match="disk is full"):
         play(config, line, seconds=1000, meanwhile=meanwhile)
+
+
+def test_books_that_do_not_add_up_end_the_session_the_first_time(config: Config) -> None:
+    halted: list[Refusal | None] = []
+
+    def meanwhile(world: World, loop: JumpingLoop) -> None:
+        def fail(_: object) -> None:
+            loop.call_soon(lambda: halted.append(world.session.kernel.risk.halted))
+            raise OrderError("order 7 was filled by 1 lots beyond what was sent")
+
+        loop.call_later(4.0, lambda: setattr(world.session.kernel, "_ticks", fail))
+
+    line = Line([*climb(0, 1), *climb(5, 20), *heartbeats(20, 30)])
+    with pytest.raises(OrderError, match="order 7"):
+        play(config, line, seconds=1000, meanwhile=meanwhile)
+    assert halted[:1] == [Refusal.CONSERVATION]
 
 
 def test_garbage_between_good_frames_changes_nothing(config: Config) -> None:

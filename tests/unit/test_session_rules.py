@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import ConfigError, DataError
-from engine.session_clock import NEW_YORK, day_number
-from engine.session_rules import Happens, Schedule, SessionRules, Span, day_part, schedule
-from engine.sessions import NEVER_NS, Calendar, calendar
+from engine.sessions.clock import NEW_YORK, day_number
+from engine.sessions.rules import Happens, Schedule, SessionRules, Span, day_part, schedule
+from engine.sessions.trading_calendar import NEVER_NS, Calendar, calendar
 from tests.shared_data import gzip_rows, shared_file, zip_rows
 
 ZONE = ZoneInfo("America/New_York")

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import ConfigError, DataError
-from engine.session_clock import EPOCH, FIRST_YEAR, LAST_YEAR, MINUTE_NS, UTC, nth_weekday
-from engine.session_clock import NEW_YORK as CLOCK
-from engine.session_tables import easter, nyse_closures, nyse_half_days
-from engine.sessions import DAY_NS, NEVER_NS, Calendar, calendar, calendar_names, day_text
+from engine.sessions.clock import EPOCH, FIRST_YEAR, LAST_YEAR, MINUTE_NS, UTC, nth_weekday
+from engine.sessions.clock import NEW_YORK as CLOCK
+from engine.sessions.tables import easter, nyse_closures, nyse_half_days
+from engine.sessions.trading_calendar import DAY_NS, NEVER_NS, Calendar, calendar, calendar_names, day_text
 
 NEW_YORK = ZoneInfo("America/New_York")
 US, GLOBEX, ALWAYS = calendar("us_equities"), calendar("globex"), calendar("always")

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import ConfigError
-from engine.grammar import Kind, Quantity, RuleError
 from engine.indicators import atr
+from engine.language.grammar import Kind, Quantity, RuleError
 from engine.model import Side
 from engine.regimes import five_class
 from engine.rules import Param, Regime, bars, minutes, pct, price, seconds, volume

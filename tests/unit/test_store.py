@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engine.errors import DataError
 from engine.model import Instrument, TickBlock
-from engine.store import read_ticks, write_ticks
+from engine.store.ticks import read_ticks, write_ticks
 
 NOON = 1_700_000_000
 LIMIT = 2**40 - 1

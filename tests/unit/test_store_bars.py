@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from engine.errors import ConfigError, DataError, ExitCode, NotFoundError
 from engine.model import Instrument
-from engine.store import TickFile, read_ticks, write_ticks
-from engine.store_bars import read_bars
-from engine.store_zone import to_utc
+from engine.store.bars import read_bars
+from engine.store.ticks import TickFile, read_ticks, write_ticks
+from engine.store.zone import to_utc
 from tests.shared_data import gzip_rows, shared_file
 
 HEADER = "timestamp,open,high,low,close,volume\n"

@@ -13,8 +13,8 @@ import pytest
 
 from engine.errors import DataError, ExitCode, NotFoundError
 from engine.model import Instrument
-from engine.store import TickFile, read_ticks
-from engine.store_csv import CHUNK
+from engine.store.csv import CHUNK
+from engine.store.ticks import TickFile, read_ticks
 from tests.shared_data import DATASETS, gzip_rows, shared_file, whole
 
 HEADER = "timestamp,price,size\n"

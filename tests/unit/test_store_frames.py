@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from engine.errors import DataError, MissingExtraError, NotFoundError
 from engine.model import Instrument
-from engine.store import from_arrays, from_frame, read_ticks
+from engine.store.ticks import from_arrays, from_frame, read_ticks
 
 pl = pytest.importorskip("polars", reason="needs the 'data' extra")
 pd = pytest.importorskip("pandas", reason="needs pandas")

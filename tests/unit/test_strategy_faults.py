@@ -10,7 +10,7 @@ from engine import Side, Signal, Strategy
 from engine.backtesting import load_ticks, make_kernel, make_settings
 from engine.errors import ConfigError
 from engine.events import Command, CommandName
-from engine.journal import MemoryJournal
+from engine.journal.writer import MemoryJournal
 from engine.model import Instrument
 from engine.rules import Stop, pct, price
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 import engine
 from engine import _journal
+from engine.account.portfolio import Portfolio, Trade
 from engine.cli import main
-from engine.config import Config, Found, load
-from engine.entries import Limit
+from engine.config.settings import Config, Found, load
 from engine.errors import DataError
 from engine.events import (
     DayStarted,
@@ -31,12 +31,12 @@ from engine.events import (
     SignalSkipped,
     TradingHalted,
 )
-from engine.journal import SessionJournal
-from engine.journal_codec import is_decision
-from engine.journal_reader import JournalReader
+from engine.journal.codec import is_decision
+from engine.journal.reader import JournalReader
+from engine.journal.writer import SessionJournal
+from engine.language.entries import Limit
+from engine.live.recording import manifest_of
 from engine.model import Instrument, Reason, Side
-from engine.portfolio import Portfolio, Trade
-from engine.recording import manifest_of
 from engine.rules import Stop, Target, TimeStop, change, pct, seconds
 from engine.strategy import Strategy
 from engine.tools import trades_db

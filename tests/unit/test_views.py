@@ -11,21 +11,21 @@ import orjson
 import pytest
 
 from engine import events
+from engine.account.limits import RiskLimits
+from engine.account.metrics import trade_metrics
 from engine.backtesting import make_kernel
 from engine.brokers.paper import VenueModel
-from engine.journal import MemoryJournal
-from engine.kernel import Kernel
-from engine.metrics import trade_metrics
+from engine.journal.writer import MemoryJournal
+from engine.live.views import DIGEST_ROWS, POINTS_PER_FRAME, TAIL, LatencyHistogram, ViewBuilder
 from engine.model import Instrument, Kind, TickBlock
 from engine.ports import FeedHealth, FeedState
 from engine.quantities import parse_fee
 from engine.results import Settings
-from engine.risk_limits import RiskLimits
 from engine.rules import Param, Stop, Target, TimeStop, change, pct, seconds, trade_count
 from engine.strategies.momentum_burst import MomentumBurst
 from engine.strategy import Strategy
 from engine.telemetry_wire import FeatureView, FrameReader, Snapshot, decode, encode
-from engine.views import DIGEST_ROWS, POINTS_PER_FRAME, TAIL, LatencyHistogram, ViewBuilder
+from engine.trading.kernel import Kernel
 
 START_NS = 1_700_000_000_000_000_000
 INSTRUMENTS = [Instrument("AAPL", 2, 0), Instrument("BTCUSDT", 1, 3)]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import orjson
 
+from engine.account.metrics import WATERFALL
 from engine.calendars import calendar as find_calendar
-from engine.metrics import WATERFALL
 from engine.tools.report.charts import Column, Point, bars, columns, empty, scatter, with_mark
 from engine.tools.report.series import MAX_TRADES, figure_data
 from engine.tools.report.tables import TABLE_ROWS, days_table, figures_table, passport_table, trades_table
@@ -37,6 +37,7 @@ REASONS = {
     "RISK": "risk limit",
     "RISK_SL": "account's stop",
     "EOD": "before the close",
+    "LEG": "other leg of the pair closed",
     "SESSION": "session ended",
     "MANUAL": "by hand",
     "END": "data ended",

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.calendars import calendar as find_calendar
-from engine.session_clock import MINUTE_NS, Clock
+from engine.sessions.clock import MINUTE_NS, Clock
 from engine.tools.figures import span_of
 from engine.tools.plot import shown_rows
 from engine.tools.runs import equity_at_closes

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.metrics import WATERFALL
-from engine.portfolio import said_price
+from engine.account.metrics import WATERFALL
+from engine.account.portfolio import said_price
 from engine.tools.report.charts import empty
 from engine.tools.report.words import money, number, percent, seconds
 

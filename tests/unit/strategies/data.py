@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import engine
 from engine.backtesting import load_ticks
-from engine.store_rows import TickFile
+from engine.store.rows import TickFile
 from tests.shared_data import EPOCH, load_aapl_lobster, load_ltcusdt, load_spy, shared_file, zip_rows
 
 HEADER = "timestamp,open,high,low,close,volume,symbol\n"

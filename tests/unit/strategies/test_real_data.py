@@ -7,6 +7,7 @@ the default settings there are no costs in them, and nobody should want these tr
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import groupby
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,7 +16,7 @@ import engine
 from engine.backtesting import make_settings, make_strategy
 from engine.plugins import strategy_names
 from engine.results import BacktestResult
-from engine.store_rows import TickFile
+from engine.store.rows import TickFile
 from engine.tools.lookahead import lookahead
 from tests.unit.strategies.data import market
 
@@ -41,9 +42,9 @@ GOLDEN = [  # strategy, market, trades, of them long, and how they ended
     ("ema_pullback", "spy_minutes", 29, 29, {"EOD": 1, "SL": 18, "TP": 10}),
     ("ema_pullback", "es", 6, 6, {"SL": 1, "TIME": 5}),
     ("crypto_vwap_rsi", "ltcusdt", 9, 8, {"END": 1, "SL": 5, "TP": 3}),
-    ("swing", "spy_minutes", 11, 11, {"SESSION": 3, "SL": 5, "TP": 3}),
+    ("swing", "spy_minutes", 10, 10, {"SL": 7, "TP": 3}),
     ("swing", "spy_overnight", 30, 30, {"END": 1, "SL": 23, "TP": 6}),
-    ("pairs", "spy_dia", 147, 74, {"SESSION": 2, "SL": 62, "TP": 78, "WHEN": 5}),
+    ("pairs", "spy_dia", 258, 129, {"LEG": 116, "SESSION": 26, "SL": 6, "WHEN": 110}),
     ("smart_money", "ltcusdt", 4, 0, {"SL": 3, "TP": 1}),
     ("smart_money", "spy_minutes", 50, 17, {"SL": 29, "TP": 21}),
     ("smart_money", "es", 20, 10, {"END": 1, "SESSION": 1, "SL": 4, "TIME": 14}),
@@ -89,8 +90,26 @@ def test_trades(strategy, name, trades, long, reasons):
     assert (len(result.trades), result.metrics["by_reason"]) == (trades, reasons)
 
 
-def test_a_pair_trades_one_leg():
-    assert {trade.instrument.symbol for trade in run("pairs", "spy_dia").trades} == {"DIA"}
+def test_a_pair_is_entered_and_left_with_both_legs():
+    result = run("pairs", "spy_dia", size="20000 dollars")
+    pairs = [tuple(legs) for _, legs in groupby(sorted(result.trades, key=lambda t: t.pair), key=lambda t: t.pair)]
+    assert len(pairs) > 100
+    for leading, following in (sorted(legs, key=lambda trade: trade.lane) for legs in pairs):
+        assert (leading.symbol, following.symbol) == ("DIA", "SPY")
+        assert leading.direction == -following.direction
+        assert (leading.entry_ts_ns, leading.exit_ts_ns) == (following.entry_ts_ns, following.exit_ts_ns)
+        money = [float(leg.qty * leg.entry_price) for leg in (leading, following)]
+        assert 19_800 < money[0] <= 20_000, "the size is that of the leading leg"
+        assert 0.1 < money[1] / money[0] < 3, "a hedge ratio of two funds on the same market"
+        reasons = {str(leading.reason), str(following.reason)}
+        assert reasons == {"SESSION"} or reasons in ({"LEG", "WHEN"}, {"LEG", "SL"}, {"LEG", "TIME"})
+
+
+def test_legs_of_equal_money():
+    trades = run("pairs", "spy_dia", size="20000 dollars", equal_money=1).trades
+    assert len(trades) > 200
+    for trade in trades:
+        assert abs(float(trade.qty * trade.entry_price) - 20_000) < 200, "to a share of either"
 
 
 # ---------------------------------------------------------------- filters
@@ -136,13 +155,14 @@ def test_bounce_keeps_out_of_what_runs_away():
     assert not any(wild[trade.entry_ts_ns] for trade in trades)
 
 
-def test_swing_holds_overnight_only_without_sessions():
-    def nights(name: str) -> int:
-        held = [(trade.entry_ts_ns, trade.exit_ts_ns) for trade in run("swing", name).trades]
-        return sum(entry // (86_400 * 10**9) != exit // (86_400 * 10**9) for entry, exit in held)
-
-    assert nights("spy_minutes") == 0
-    assert nights("spy_overnight") > 5
+def test_swing_holds_overnight_and_leaves_while_the_market_is_open():
+    trades = run("swing", "spy_minutes").trades
+    assert sum(trade.entry_ts_ns // (86_400 * 10**9) != trade.exit_ts_ns // (86_400 * 10**9) for trade in trades) >= 3
+    for trade in trades:
+        left = datetime.fromtimestamp(trade.exit_ts_ns / 1e9, UTC).astimezone(NEW_YORK)
+        assert "09:30" < f"{left:%H:%M}" <= "16:00", "the bars of other hours are in the file, too"
+    days = [(trade.exit_ts_ns - trade.entry_ts_ns) / (86_400 * 10**9) for trade in trades]
+    assert max(days) <= 5
 
 
 @pytest.mark.parametrize(("strategy", "name"), [("swing", "spy_overnight"), ("smart_money", "spy_minutes")])

@@ -15,7 +15,7 @@ OPENING_S = 1_704_205_800  # 09:30 in New York on 2024-01-02
 DAY_S = 86_400
 
 
-def stream(times_s: list[int], **prices: list[float]) -> engine.store_rows.TickFile:
+def stream(times_s: list[int], **prices: list[float]) -> engine.store.rows.TickFile:
     """One trade of each instrument at each time, the last named one after the others."""
     count, symbols = len(prices), list(prices)
     rows = np.array([prices[name] for name in symbols]).T.ravel()

@@ -1,0 +1,60 @@
+"""What an entry would be before there is one: where it would stop and take its profit, and how many lots it is for."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from engine import _core
+from engine.account.portfolio import Portfolio
+from engine.account.risk import Exits, RiskGate
+from engine.model import Side, Signal
+from engine.quantities import parse_number
+from engine.sizing import Occasion, lots_of
+from engine.trading.lanes import NEVER_ABOVE, NEVER_BELOW, Lane, bounded, exit_bounds, takes_of
+
+
+def foreseen_exits(lane: Lane, side: Side, entry_ticks: int, signal: Signal | None, risk: RiskGate) -> Exits:
+    """Stop and target of an entry at this price: the signal's own, else those declared.
+
+    The stop is never wider than the account allows. Of several targets it is the nearest.
+    """
+    stop, target = exit_bounds(lane.plan, side, entry_ticks, lane.distances)
+    if signal is not None:
+        stop, target = bounded(signal.stop_ticks) or stop, bounded(signal.target_ticks) or target
+    stop, _ = risk.tighter_stop(side, entry_ticks, stop)
+    if lane.plan.levels and (signal is None or not signal.target_ticks):
+        target = takes_of(lane.plan, side, entry_ticks, stop, lane.distances)[0].price_ticks
+    return Exits(_reachable(stop), _reachable(target))
+
+
+def _reachable(ticks: int) -> int | None:
+    return ticks if NEVER_BELOW < ticks < NEVER_ABOVE else None
+
+
+def entry_lots(
+    lane: Lane, side: Side, entry_ticks: int, exits: Exits, signal: Signal | None, core: _core.Core, account: Portfolio
+) -> int:
+    """Whole lots of an entry: the fixed size, or what the lane's sizing makes of this moment; 0 for none."""
+    if lane.sizing is None:
+        return lane.lots
+    instrument = account.instruments[lane.instrument]
+    tick = Fraction(1, 10**instrument.price_precision)
+    distances = lane.sizing.distances()
+    measured = {name: core.value(lane.instrument, column) for name, column in lane.size_columns.items()}
+    at = Occasion(
+        side,
+        entry_ticks * tick,
+        Fraction(core.equity, 10**account.scale),
+        None if exits.stop_ticks is None else abs(entry_ticks - exits.stop_ticks) * tick,
+        None if exits.target_ticks is None else abs(exits.target_ticks - entry_ticks) * tick,
+        Fraction(1) if signal is None else parse_number(signal.confidence),
+        {} if signal is None else signal.metadata,
+        {name: _exact(value, tick if name in distances else Fraction(1)) for name, value in measured.items()},
+    )
+    wanted = lots_of(lane.sizing, at, lane.strategy.parameters, instrument.size_precision)
+    return min(wanted, lane.lots)  # more than this could not be accounted for
+
+
+def _exact(value: float | None, scale: Fraction) -> Fraction | None:
+    """A measured double exactly, in currency where it is a distance; None while undefined."""
+    return None if value is None or value != value else Fraction(value) * scale

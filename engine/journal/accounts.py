@@ -1,0 +1,125 @@
+"""Accounts: which session each one is in, and that no two sessions trade one account at a time.
+
+An account has a lock of the operating system's, which goes with the process that holds it however that ends, and a
+note of its last session: where the next one goes on. Both lie beside the journals.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+
+from engine.errors import DataError, ExitCode, UserError
+from engine.journal.segments import path_of
+from engine.journal.sessions import take_lock
+
+FOLDER = "accounts"
+DEMOS = 100
+"""As many demos at a time as there will ever be on one machine."""
+
+
+class AccountBusy(UserError):  # noqa: N818 - what is the case, not a kind of exception
+    """Another session trades the account."""
+
+    exit_code = ExitCode.BUSY
+
+
+class Account:
+    """An account of one directory of journals, held by this process until ``release``.
+
+    Args:
+        root: the directory of journals.
+        name: the account's.
+
+    Raises:
+        AccountBusy: another process holds it.
+        DataError: its files cannot be written.
+    """
+
+    def __init__(self, root: Path, name: str) -> None:
+        self.name, self._root = name, root
+        folder = root / FOLDER
+        self._note = folder / f"{name}.json"
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = take_lock(folder / f"{name}.lock")
+        except OSError as error:
+            fix = "choose another place with journal.directory, or do without with --no-journal"
+            raise DataError(f"the account cannot be held: {error.strerror}", where=str(folder), fix=fix) from None
+        if self._lock is None:
+            raise AccountBusy(f"account '{name}' is {self._holder()}", fix=self._way_out())
+
+    def _facts(self) -> dict[str, object]:
+        with suppress(OSError, ValueError):
+            found = orjson.loads(self._note.read_bytes())
+            if isinstance(found, dict):
+                return found
+        return {}
+
+    def _holder(self) -> str:
+        facts = self._facts()
+        try:
+            since = datetime.fromtimestamp(int(str(facts["since_ns"])) // 1_000_000_000, UTC)
+            return f"traded by process {facts['pid']} since {since:%Y-%m-%d %H:%M:%S} UTC, session {facts['session']}"
+        except (KeyError, ValueError):
+            return "held by another process"
+
+    def _way_out(self) -> str:
+        pid = self._facts().get("pid")
+        end = f"end that one with Ctrl-C, or: kill {pid}" if pid else "end that one"
+        return f"{end}; or trade another account: --account NAME"
+
+    @property
+    def last(self) -> Path | None:
+        """The directory of the account's last session; None when there is none, or its journal has gone."""
+        session = self._facts().get("session")
+        if not isinstance(session, str) or not session or not path_of(self._root / session, 0).is_file():
+            return None
+        return self._root / session
+
+    def begin(self, session: str, now_ns: int) -> None:
+        """Note that the account is in this session from now on.
+
+        Raises:
+            DataError: that cannot be written.
+        """
+        facts = {"session": session, "pid": os.getpid(), "since_ns": now_ns}
+        fresh = self._note.with_suffix(".new")
+        try:
+            fresh.write_bytes(orjson.dumps(facts))
+            fresh.chmod(0o600)
+            fresh.replace(self._note)
+        except OSError as error:
+            raise DataError(f"the account cannot be noted: {error.strerror}", where=str(self._note)) from None
+
+    def release(self) -> None:
+        """Let another session have the account."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def free_account(root: Path, name: str) -> Account:
+    """Hold the account of this name, or of this name and the first number that is free, for demos side by side.
+
+    Raises:
+        AccountBusy: a hundred are in use.
+        DataError: as ``Account``.
+    """
+    for number in range(1, DEMOS):
+        with suppress(AccountBusy):
+            return Account(root, name if number == 1 else f"{name}-{number}")
+    return Account(root, f"{name}-{DEMOS}")
+
+
+def last_sessions(root: Path) -> set[str]:
+    """Return the names of the sessions that accounts go on from: their journals are not deleted."""
+    found = set()
+    for note in (root / FOLDER).glob("*.json"):
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            found.add(str(orjson.loads(note.read_bytes())["session"]))
+    return found

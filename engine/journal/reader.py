@@ -1,0 +1,234 @@
+"""Reads a journal back: exactly the records that were written, up to the first that is not.
+
+Files are read, never mapped, so nothing that happens to them can end the process. What is wrong is said in one line
+that names the file, the byte and the reason; everything before it can be trusted, everything after it is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from engine import _journal
+from engine.errors import DataError, ExitCode, NotFoundError, UserError
+from engine.journal.codec import MANIFEST, NEXT_SEGMENT, SEALED, SUMMARY, Journaled, name_of, unpack
+from engine.journal.segments import FORMAT, HEADER, HEADER_BYTES, MAGIC, SUFFIX, Place, path_of
+
+SCHEMA = "microburst.journal/1"
+
+
+class UnsoundError(UserError):
+    """A journal that is not what was written: what is left can be read, but proves nothing more."""
+
+    exit_code = ExitCode.MISMATCH
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record and where it is."""
+
+    sequence: int
+    kind: int
+    version: int
+    rows: int
+    payload: bytes
+    path: Path
+    offset: int
+
+    @property
+    def name(self) -> str:
+        """What a record of this type is called."""
+        return name_of(self.kind)
+
+    def event(self) -> Journaled:
+        """The input, decision or state that it holds.
+
+        Raises:
+            DataError: this program cannot read it.
+        """
+        try:
+            return unpack(self.kind, self.version, self.rows, self.payload)
+        except DataError as error:
+            where = f"{self.path}: byte {self.offset:,}: record {self.sequence:,}"
+            raise DataError(error.what, where=where, fix=error.fix) from None
+
+    def plain(self) -> dict[str, Any]:
+        """The JSON object that a manifest or a summary holds.
+
+        Raises:
+            DataError: it holds none.
+        """
+        try:
+            found: dict[str, Any] = orjson.loads(self.payload.rstrip(b"\0"))
+        except ValueError:
+            raise DataError("not a JSON object", where=f"{self.path}: byte {self.offset:,}") from None
+        return found
+
+
+class JournalReader:
+    """A journal's records in order. Iterating again begins again; the rest is known once it has ended.
+
+    Attributes:
+        manifest: the first record's content; empty when there is none to trust.
+        summary: what the session said of itself at its end; empty when it did not come to that.
+        sealed: whether the journal was ended in order. One of a session that was killed is not, and is good all the
+            same.
+        problem: what is wrong, and where; "" when nothing is.
+        records, size: how many records there are to trust, and the bytes that they and their segments' headers take.
+        last: the last of these, for a message that says how far the journal is good.
+        place: where a session that was interrupted goes on, behind the last of these.
+        session, segment_size: what the segments' headers say.
+
+    Raises:
+        NotFoundError: there is no journal in that directory.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        if not path_of(directory, 0).is_file():
+            raise NotFoundError("there is no journal here", where=str(directory), fix="see: microburst journal ls")
+        self._reset()
+        first = next(iter(self), None)
+        self.manifest: dict[str, Any] = first.plain() if first is not None and first.kind == MANIFEST else {}
+
+    def _reset(self) -> None:
+        self.sealed, self.problem, self.records, self.size = False, "", 0, 0
+        self.summary: dict[str, Any] = {}
+        self.last: Entry | None = None
+        self.session, self.segment_size = b"", 0
+        self.place = Place(0, 0, 0, 0)
+        self._sequence, self._checksum = 0, 0
+        self._continues = False  # in another segment, as the mark at the end of this one says
+
+    def __iter__(self) -> Iterator[Entry]:
+        self._reset()
+        last = self._last_number()
+        for number in range(last + 1):
+            path = path_of(self.directory, number)
+            try:
+                data = path.read_bytes()
+            except FileNotFoundError:
+                self.problem = f"{path}: the segment is missing"
+                return
+            except OSError as error:
+                self.problem = f"{path}: byte 0: {error.strerror}"
+                return
+            self.place = Place(number, 0, self._sequence, self._checksum)
+            if number and not any(data[:HEADER_BYTES]):  # claimed, and not come to
+                if number < last and self._is_used(number + 1):
+                    self.problem = f"{path}: the segment is empty and a later one is not"
+                return
+            reason = self._check_header(number, data)
+            if reason:
+                self.problem = f"{path}: byte 0: {reason}"
+                return
+            yield from self._records(path, number, data)
+            if self.problem or self.sealed:
+                return
+            if not self._continues:
+                if number < last and self._is_used(number + 1):
+                    self.problem = f"{path}: byte {self._at:,}: records are missing before the next segment"
+                return
+            if number == last:
+                self.place = Place(number + 1, 0, self._sequence, self._checksum)
+                self.problem = f"{path_of(self.directory, number + 1)}: the segment is missing"
+
+    def check(self) -> JournalReader:
+        """Read everything, so that all there is to know is known."""
+        for _ in self:
+            pass
+        return self
+
+    def refuse_damage(self) -> None:
+        """Say what is wrong with a journal that was read to its end.
+
+        Raises:
+            UnsoundError: something is.
+        """
+        if self.problem:
+            fix = f"its first {self.records:,} records are whole"
+            raise UnsoundError(f"the journal is damaged: {self.problem}", fix=fix)
+
+    @property
+    def is_torn_only(self) -> bool:
+        """Whether all that is wrong is the end: nothing that was written comes after it."""
+        later = range(self.place.segment + 1, self._last_number() + 1)
+        return not any(self._is_used(number) for number in later)
+
+    def _last_number(self) -> int:
+        numbers = [path.stem for path in self.directory.glob(f"*{SUFFIX}")]
+        return max(int(number) for number in numbers if number.isdecimal())
+
+    def _is_used(self, number: int) -> bool:
+        path = path_of(self.directory, number)
+        if not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return any(file.read(HEADER_BYTES))
+
+    def _check_header(self, number: int, data: bytes) -> str:
+        """Say what is wrong with a segment's header; take over what it says when nothing is."""
+        if len(data) < HEADER_BYTES:
+            return f"the segment is cut off after {len(data)} bytes, within its header"
+        magic, version, own, sequence, size, session, checksum, _, header_checksum = HEADER.unpack_from(data)
+        if magic != MAGIC:
+            return "this is no segment of a journal"
+        if _journal.crc32c(data[: HEADER_BYTES - 4]) != header_checksum:
+            return "a wrong checksum of the segment's header"
+        if version != FORMAT:
+            return f"format {version}, and this program reads {FORMAT}"
+        expected = (number, self._sequence, self.session, self._checksum)
+        if number == 0:
+            expected = (0, 0, session, _journal.crc32c(session))
+        if (own, sequence, session, checksum) != expected:
+            return "the segment does not continue the one before"
+        self._sequence, self.session, self._checksum, self.segment_size = sequence, session, checksum, size
+        return ""
+
+    def _records(self, path: Path, number: int, data: bytes) -> Iterator[Entry]:
+        scanner = _journal.Scanner(data, HEADER_BYTES, self._sequence, self._checksum)
+        self._at, self._continues, ended = HEADER_BYTES, False, False
+        while scanner.step():
+            payload = scanner.payload
+            entry = Entry(scanner.sequence - 1, scanner.type, scanner.version, scanner.rows, payload, path, self._at)
+            if not number and self._at == HEADER_BYTES and entry.kind != MANIFEST:
+                self.problem = f"{path}: byte {self._at:,}: the first record is no manifest"
+                return
+            self.last, self.records, self._at = entry, self.records + 1, scanner.at
+            if entry.kind == SUMMARY:
+                self.summary = entry.plain()
+            elif entry.kind in (NEXT_SEGMENT, SEALED):
+                ended = True
+                break
+            yield entry
+        self.size += self._at
+        self._sequence, self._checksum = scanner.sequence, scanner.checksum
+        self.place = Place(number, self._at, self._sequence, self._checksum)
+        if scanner.problem:
+            self.problem = f"{path}: byte {scanner.at:,}: {scanner.problem}"
+        elif ended and not scanner.empty_rest():
+            self.problem = f"{path}: byte {scanner.at:,}: something follows the segment's end"
+        elif not ended and len(data) < self.segment_size:
+            self.problem = f"{path}: byte {scanner.at:,}: the segment is cut off after {len(data):,} bytes"
+        else:
+            self._continues = scanner.type == NEXT_SEGMENT and ended
+            self.sealed = scanner.type == SEALED and ended
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """Return a journal's manifest.
+
+    Raises:
+        NotFoundError: there is no journal in that directory.
+        DataError: its manifest cannot be trusted, or is of another version.
+    """
+    reader = JournalReader(directory)
+    if not reader.manifest:
+        raise DataError("the journal cannot be read from its beginning", where=reader.problem or str(directory))
+    if reader.manifest.get("schema") != SCHEMA:
+        raise DataError(f"a journal of schema {reader.manifest.get('schema')}", where=str(directory))
+    return reader.manifest

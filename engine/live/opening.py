@@ -1,0 +1,313 @@
+"""How a session begins: it goes on where the account's last one was interrupted, or from where that one ended.
+
+Recovery is the start path: there is no other way in. What came from before is said in a line, and in full to programs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from engine.account.carried import Carried
+from engine.errors import ConfigError, DataError
+from engine.events import Decision, Refusal, TradingHalted, TradingResumed
+from engine.journal.accounts import Account, free_account
+from engine.journal.codec import is_decision
+from engine.journal.reader import JournalReader, UnsoundError, read_manifest
+from engine.journal.sessions import root_of
+from engine.journal.writer import SessionJournal
+from engine.live.recording import RecordedKernel, carried_of, manifest_of, open_journal
+from engine.live.recovery import Recovery
+from engine.model import Clock, Instrument
+from engine.trading.kernel import Kernel
+
+if TYPE_CHECKING:
+    from engine.config.settings import Config
+
+DEMO = "demo"
+"""The account of sessions on an embedded market, which ends with them; ``demo-2`` and so on while it is in use."""
+
+DECIDING = ("paper", "risk", "sizing", "strategy", "session")
+"""The sections of the configuration that decide what a session does."""
+
+UNDECIDING = ("session.duration", "paper.account")
+"""The keys in them that do not."""
+
+HALTS = (Refusal.HALTED, Refusal.DRAWDOWN, Refusal.ERRORS, Refusal.CONSERVATION)
+"""What ends trading until somebody resumes it with a reason."""
+
+UNRECORDED = "nothing is recorded: if this session is interrupted, the next start knows nothing of it"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session that may begin.
+
+    Attributes:
+        name: of the session.
+        journal: of it; None where nothing is recorded.
+        resumed: its kernel, where it was interrupted and goes on.
+        carried: what the account brings from its session before.
+        account: held until the end; None where there is none.
+        facts: what came from before, for programs; empty where nothing did.
+        line: the same for people.
+    """
+
+    name: str
+    journal: SessionJournal | None = None
+    resumed: RecordedKernel | None = None
+    carried: Carried | None = None
+    account: Account | None = None
+    facts: Mapping[str, Any] | None = None
+    line: str = ""
+
+    def close(self, kernel: Kernel | None, ended: str) -> None:
+        """End the journal: sealed, with what the account's next session goes on from, unless something is still open.
+
+        Raises:
+            JournalFailed: the disk has not taken everything.
+        """
+        try:
+            if self.journal is None:
+                return
+            if kernel is not None and not kernel.is_flat:
+                self.journal.leave()
+                return
+            carried = self.carried if kernel is None else carried_of(kernel, read_manifest(self.journal.directory))
+            self.journal.close(ended, None if carried is None else carried.to_json())
+        finally:
+            if self.account is not None:
+                self.account.release()
+
+
+def open_session(
+    config: Config,
+    instruments: Sequence[Instrument],
+    moment: str,
+    *,
+    mode: str,
+    clock: Clock,
+    now_ns: int,
+    fresh: bool = False,
+    beat: Callable[[], None] = lambda: None,
+) -> Opened:
+    """Go on with the account's interrupted session, or begin one that goes on from where its last one ended.
+
+    Args:
+        config: the settings.
+        instruments: what the feed offers.
+        moment: by which a new session is called.
+        mode: the word viewers show; a ``DEMO`` has an account of its own, which is never carried on.
+        clock: a recording of the market, ``Clock.RECORD``, belongs to no account.
+        now_ns: the present time.
+        fresh: begin anew, whatever was before; only a halt stays.
+        beat: is called now and then while a session is brought back.
+
+    Raises:
+        AccountBusy: another session trades the account.
+        ConfigError: the interrupted session has something open, and its settings are not these.
+        UnsoundError: the interrupted session's journal does not bring it back.
+        JournalFailed: the journal cannot be written.
+    """
+    start = _Start(config, instruments, moment, mode, clock)
+    if not config.journal.enabled:
+        return Opened(moment, line=UNRECORDED)
+    if clock is Clock.RECORD:
+        return start.anew(None)
+    root = root_of(config.journal.directory)
+    account = free_account(root, DEMO) if start.is_demo else Account(root, config.paper.account)
+    try:
+        last, opened = account.last, None
+        if last is not None and not fresh:
+            opened = start.after(account, last, beat)
+        elif last is not None and not start.is_demo and (halt := halt_of(last)) is not None:
+            cash = config.paper.starting_cash
+            opened = start.anew(account, Carried(last.name, cash, cash, halted=halt))
+        opened = opened or start.anew(account)
+        account.begin(opened.name, now_ns)
+    except BaseException:
+        account.release()
+        raise
+    return opened
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What a session that is to begin is asked for."""
+
+    config: Config
+    instruments: Sequence[Instrument]
+    moment: str
+    mode: str
+    clock: Clock
+
+    @property
+    def is_demo(self) -> bool:
+        return self.mode == "DEMO"
+
+    def anew(self, account: Account | None, carried: Carried | None = None) -> Opened:
+        """Begin a new session."""
+        more: dict[str, Any] = {} if account is None else {"account": account.name}
+        if carried is not None:
+            more["carried"] = carried.to_json()
+        clock = str(self.clock)
+        journal = open_journal(self.config, self.instruments, self.moment, mode=self.mode, clock=clock, **more)
+        assert journal is not None, "it is asked for"
+        name = journal.directory.name
+        if account is None or carried is None:
+            return Opened(name, journal, account=account)
+        facts: dict[str, Any] = {"event": "carried", "account": account.name, "session": name, "from": carried.session}
+        facts |= {"equity": float(carried.equity), "day": carried.day, "halted": carried.halted or ""}
+        return Opened(name, journal, None, carried, account, facts, _carried_line(account.name, carried))
+
+    def after(self, account: Account, last: Path, beat: Callable[[], None]) -> Opened | None:
+        """Go on after the account's last session; None: there is nothing to go on from."""
+        manifest, reader = read_manifest(last), JournalReader(last).check()
+        if reader.sealed:
+            found = reader.summary.get("account")
+            return None if self.is_demo or found is None else self.anew(account, Carried.read(found))
+        differs = self.difference(manifest)
+        if differs and self.is_demo:
+            return None
+        recovery = Recovery(last, beat)
+        if not differs:
+            journal, resumed = recovery.go_on()
+            facts = facts_of(recovery, account.name)
+            return Opened(last.name, journal, resumed, None, account, facts, resumed_line(facts))
+        if not recovery.kernel.is_flat:
+            held = holdings_line(recovery.kernel)
+            raise ConfigError(
+                f"{held} is open in session {last.name}, which was interrupted, and {differs}",
+                where=f"account {account.name}",
+                fix="start as that session was started; or anew with --fresh, which keeps its journal",
+            )
+        return self.anew(account, recovery.seal(f"interrupted; the account went on in {self.moment}"))
+
+    def difference(self, manifest: Mapping[str, Any]) -> str:
+        """Say what decides otherwise than in a session of this manifest; "" when nothing does."""
+        here = manifest_of(self.config, self.instruments)
+        for section in DECIDING:
+            was, now = manifest["config"].get(section, {}), here["config"][section]
+            for key in sorted(was.keys() | now.keys()):
+                if f"{section}.{key}" not in UNDECIDING and was.get(key) != now.get(key):
+                    return f"{section}.{key} was {_said(was.get(key))} then and is {_said(now.get(key))}"
+        if [one["symbol"] for one in manifest["instruments"]] != [one["symbol"] for one in here["instruments"]]:
+            return "the feed offered other symbols then"
+        if manifest["instruments"] != here["instruments"]:
+            return "the feed's prices or sizes had other decimals then"
+        return "" if manifest["strategy_sha256"] == here["strategy_sha256"] else "the strategy's file has been edited"
+
+
+def _said(value: object) -> str:
+    return str(value) if value not in ("", None, {}, []) else "not set"
+
+
+def halt_of(directory: Path) -> Refusal | None:
+    """Return why trading was halted at the end of a session, as far as its journal can be read."""
+    halted: Refusal | None = None
+    with suppress(DataError, UnsoundError):
+        manifest = read_manifest(directory)
+        if manifest.get("carried"):
+            halted = Carried.read(manifest["carried"]).halted
+        for entry in JournalReader(directory):
+            if is_decision(entry.kind):
+                decision = cast("Decision", entry.event())
+                if isinstance(decision, TradingHalted) and decision.reason in HALTS:
+                    halted = halted or Refusal(decision.reason)
+                elif isinstance(decision, TradingResumed):
+                    halted = None
+    return halted
+
+
+# ---------------------------------------------------------------- what is said of it
+
+
+def facts_of(recovery: Recovery, account: str) -> dict[str, Any]:
+    """What was brought back, as plain values; prices and money in currency, times in nanoseconds."""
+    kernel, manifest = recovery.kernel, recovery.manifest
+    portfolio, risk = kernel.portfolio, kernel.risk
+
+    def money(units: int) -> float:
+        return float(portfolio.money(units))
+
+    return {
+        "event": "recovered",
+        "account": account,
+        "session": str(manifest["session"]),
+        "from": "journal",
+        "inputs": recovery.inputs,
+        "ticks": recovery.ticks,
+        "decisions": recovery.decided,
+        "interrupted_ts_ns": max(kernel.core.engine_ts_ns, 0),
+        "cut": recovery.reader.problem,
+        "positions": list(_positions(kernel)),
+        "orders": sum(len(lane.takes) + (lane.order is not None) for lane in kernel.lanes),
+        "trades": len(portfolio.trades),
+        "cash": money(portfolio.starting + portfolio.realised),
+        "equity": money(kernel.core.equity),
+        "daily_pnl": money(kernel.core.equity - risk.day_start),
+        "halted": risk.own_standing or "",
+    }
+
+
+def _positions(kernel: Kernel) -> Sequence[dict[str, Any]]:
+    found = []
+    for number, position in sorted(kernel.portfolio.positions.items()):
+        lane, instrument = kernel.lanes[number], kernel.instruments[position.instrument]
+        scale = 10**instrument.price_precision
+        found.append(
+            {
+                "symbol": instrument.symbol,
+                "side": position.side.word,
+                "qty": float(instrument.size(position.lots)),
+                "entry_ts_ns": position.entry_ts_ns,
+                "entry_price": float(position.entry_ticks / scale),
+                "stop_price": _level(lane.stop_ticks, scale),
+                "target_price": _level(lane.target_ticks, scale),
+                "deadline_ts_ns": lane.deadline_ns or None,
+            }
+        )
+    return found
+
+
+def _level(ticks: int, scale: int) -> float | None:
+    return ticks / scale if 0 < ticks < 1 << 60 else None
+
+
+def holdings_line(kernel: Kernel) -> str:
+    """Name what is open, or else what is on its way."""
+    held = [f"{one['symbol']} {one['side']} {one['qty']:g} @ {one['entry_price']:g}" for one in _positions(kernel)]
+    return ", ".join(held) or "an order"
+
+
+def resumed_line(facts: Mapping[str, Any]) -> str:
+    """Say in one line what was recovered, and from where."""
+    held = "; ".join(_held(one) for one in facts["positions"]) or "no position"
+    at = datetime.fromtimestamp(facts["interrupted_ts_ns"] // 1_000_000_000, UTC)
+    return (
+        f"recovered: session {facts['session']} of account {facts['account']}, interrupted {at:%Y-%m-%d %H:%M:%S} UTC, "
+        f"from {facts['inputs']:,} inputs in its {facts['from']}: {held}; {facts['orders']} orders waiting; "
+        f"equity {facts['equity']:,.2f}, day {facts['daily_pnl']:+.2f}, {facts['trades']} trades"
+        + _standing(facts["halted"])
+    )
+
+
+def _held(one: Mapping[str, Any]) -> str:
+    exits = [f"{name} {one[f'{name}_price']:g}" for name in ("stop", "target") if one[f"{name}_price"] is not None]
+    return " ".join([f"{one['symbol']} {one['side']} {one['qty']:g} @ {one['entry_price']:g}", *exits])
+
+
+def _carried_line(account: str, carried: Carried) -> str:
+    return f"account {account} goes on from session {carried.session}: equity {float(carried.equity):,.2f}" + _standing(
+        carried.halted or (Refusal.PAUSED if carried.paused else "")
+    )
+
+
+def _standing(halted: str) -> str:
+    if halted in HALTS:
+        return f"; HALTED ({halted}) until it is resumed with a reason"
+    return f"; nothing is opened: {halted}" if halted else ""

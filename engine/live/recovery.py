@@ -1,0 +1,161 @@
+"""Bringing an interrupted session back, so that it goes on as if nothing had happened but time.
+
+It is brought back by what it had been given: its recorded inputs run once more through the same
+kernel, and every decision that is made again is held against the one that was recorded. Whatever was decided on the
+very last input and had not reached the journal is decided now, and written. The session then goes on in the same
+journal, so its order ids go on, too, and the whole remains one sequence that replays (``docs/adr/0019``).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from hashlib import blake2b
+from pathlib import Path
+from typing import cast
+
+from engine.account.carried import Carried
+from engine.errors import UserError
+from engine.events import Decision, EngineFault, encode
+from engine.journal.codec import STATE, KernelState, fields_of, is_decision, is_input, name_of, number_of
+from engine.journal.reader import Entry, JournalReader, UnsoundError, read_manifest
+from engine.journal.writer import SessionJournal
+from engine.live.recording import RecordedKernel, carried_of
+from engine.live.replay import kernel_of
+from engine.model import TickBlock
+from engine.trading.kernel import Input
+
+BEAT_INPUTS = 4096
+"""Inputs from one sign of life to the next while a session is brought back."""
+
+
+class Recovery:
+    """An interrupted session, brought back. It is the journal of its kernel, while that catches up and afterwards.
+
+    Args:
+        directory: of its journal.
+        beat: is called now and then, so that whoever watches knows that it goes on.
+
+    Attributes:
+        kernel: as it was after the last input.
+        inputs, ticks: how many there were.
+
+    Raises:
+        UserError: the journal cannot be read, or what it needs is not there any more.
+        UnsoundError: it is damaged before its end, or something was decided otherwise than is recorded.
+    """
+
+    def __init__(self, directory: Path, beat: Callable[[], None] = lambda: None) -> None:
+        self.manifest = read_manifest(directory)
+        self.reader = JournalReader(directory)
+        self.inputs = self.ticks = self.decided = 0
+        self._folded = blake2b(digest_size=16)
+        self._made: deque[Decision | KernelState] = deque()  # and not met in the journal yet
+        self._fault = ""  # what the last ticks failed with, in a way that nobody foresaw
+        self._target: SessionJournal | None = None
+        self.kernel = kernel_of(self.manifest, self)
+        self._recorded = RecordedKernel(self.kernel, self)
+        for entry in self.reader:
+            self._take(entry)
+            if is_input(entry.kind) and self.inputs % BEAT_INPUTS == 0:
+                beat()
+        if not self.reader.is_torn_only:
+            raise UnsoundError(f"the journal is damaged: {self.reader.problem}", fix=_WAYS_OUT.format(directory.name))
+
+    # ------------------------------------------------------------ the journal of the kernel
+
+    @property
+    def decision_hash(self) -> str:
+        """Hash of every decision so far; equal hashes mean equal decisions."""
+        return self._folded.hexdigest()
+
+    def record(self, event: Input) -> None:
+        """Count an input that is in the journal already."""
+        self.inputs += 1
+
+    def append(self, decision: Decision) -> None:
+        """Take a decision: to be met in the journal, or to be written once the session goes on."""
+        if self._target is not None:
+            self._target.append(decision)
+            return
+        self._made.append(decision)
+        self._folded.update(encode(decision))
+        self.decided += 1
+
+    def append_state(self, state: KernelState) -> None:
+        """Take a state, as a decision."""
+        self._made.append(state)
+
+    # ------------------------------------------------------------ catching up
+
+    def _take(self, entry: Entry) -> None:
+        if is_input(entry.kind):
+            self._expect_nothing(entry)
+            self._run(cast("Input", entry.event()))
+        elif is_decision(entry.kind) or entry.kind == STATE:
+            made = self._made.popleft() if self._made else None
+            recorded = entry.event()
+            if made != recorded or type(made) is not type(recorded):
+                raise self._differs(entry, made)
+
+    def _run(self, event: Input) -> None:
+        self._fault = ""
+        self.ticks += len(event) if isinstance(event, TickBlock) else 0
+        try:
+            self._recorded.process(event)
+        except UnsoundError:
+            raise
+        except UserError:  # the strategy's own code failed, as it had in the session
+            pass
+        except Exception as error:
+            self._fault = type(error).__name__ if isinstance(event, TickBlock) else ""
+
+    def _expect_nothing(self, entry: Entry) -> None:
+        """An input follows: everything decided on the one before has been met."""
+        if self._made:
+            raise self._differs(entry, self._made[0])
+
+    @property
+    def _way_out(self) -> str:
+        return _WAYS_OUT.format(self.reader.directory.name)
+
+    def _differs(self, entry: Entry, made: Decision | KernelState | None) -> UnsoundError:
+        """Say where what was decided now is not what was recorded."""
+        recorded = None if is_input(entry.kind) else cast("Decision | KernelState", entry.event())
+        one, other = (None if each is None else name_of(number_of(type(each))) for each in (recorded, made))
+        if recorded is not None and made is not None and one == other:
+            name = next(name for name in fields_of(made) if getattr(recorded, name) != getattr(made, name))
+            one, other = (f"{one}.{name} {getattr(each, name)}" for each in (recorded, made))
+        where = f"{self.reader.directory.name}: record {entry.sequence:,}, input {self.inputs:,}"
+        was, now = one or "nothing", other or "nothing"
+        what = f"it cannot be brought back as it was: recorded is {was}, decided now {now}"
+        return UnsoundError(what, where=where, fix=self._way_out)
+
+    # ------------------------------------------------------------ going on
+
+    def go_on(self) -> tuple[SessionJournal, RecordedKernel]:
+        """Open the journal behind its last record, write what is missing there, and let the kernel write to it.
+
+        Raises:
+            JournalFailed: it cannot be written.
+        """
+        journal = SessionJournal.resumed(self.reader, self.inputs, self.decided, self._folded, self._made)
+        self._made.clear()
+        self._target = self._recorded.journal = journal
+        if self._fault:
+            self._recorded.process(EngineFault(self.kernel.core.engine_ts_ns, self._fault))
+        return journal, self._recorded
+
+    def seal(self, ended: str) -> Carried:
+        """End the session for good, and return what its account's next one goes on from.
+
+        Raises:
+            JournalFailed: the journal cannot be written.
+        """
+        journal, _ = self.go_on()
+        carried = carried_of(self.kernel, self.manifest)
+        journal.close(ended, carried.to_json())
+        return carried
+
+
+_WAYS_OUT = "see: microburst parity {}; or start anew with --fresh, which keeps it"

@@ -1,0 +1,402 @@
+"""A paper session: the kernel on a live feed, with a pacer for its timers and a picture for its viewers.
+
+Everything happens on one thread. The feed calls the session with each frame it has decoded, and the kernel decides on
+it before anything else runs; the pacer wakes the kernel at its next deadline, so a time stop fires without a tick;
+pictures are taken after decisions, 30 times a second while somebody watches and five times while nobody does.
+
+A receive stamp only says when the data was read. If this process was held up (a busy or sleeping machine, a suspended
+terminal), what it reads next may have waited as long: then nothing is opened for a moment, and after a longer pause
+the windows begin anew, because what comes in at once did not happen at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from engine import _core
+from engine.account.carried import Carried
+from engine.backtesting import chosen_limits, chosen_size, make_kernel
+from engine.brokers.paper import VenueModel
+from engine.errors import ExitCode, UserError
+from engine.events import Command, CommandName, End, EngineFault, FeedGap, FeedHealthy, Refusal, Resumed, TimePassed
+from engine.journal.segments import JournalFailed
+from engine.journal.writer import MemoryJournal, SessionJournal
+from engine.lineup import Line, labels, line_up
+from engine.live.recording import RecordedKernel, lane_names, lanes_of, line_of
+from engine.live.views import ViewBuilder
+from engine.model import Clock, Instrument, TickBlock
+from engine.ports import FeedBatch, FeedState, Journal
+from engine.results import Settings
+from engine.telemetry import TelemetryServer
+from engine.telemetry_wire import Snapshot
+from engine.trading.kernel import Input, Kernel
+from feeds.base import SystemTiming, Timing
+from feeds.ws import WebSocketFeed
+
+if TYPE_CHECKING:
+    from engine.config.settings import Config
+
+WATCHED_FRAME_S = 1 / 30
+UNWATCHED_FRAME_S = 1 / 5
+
+OLD_NS = 250_000_000
+"""Held up for longer than this, the session opens nothing on what it reads during the next ``SETTLE_S``."""
+
+SETTLE_S = 1.0
+GAP_NS = 1_000_000_000
+"""Held up for longer than this, the windows begin anew as well."""
+
+SLOW_NS = 50_000_000
+"""A strategy's own code that takes longer over one batch is warned about."""
+
+TEND_NS = 1_000_000_000
+"""From one flush of the journal to the next."""
+
+log = structlog.get_logger("session")
+
+
+class PaperSession:
+    """One run of the kernel on one feed.
+
+    Args:
+        config: the settings; telemetry, account, risk, venue and strategy are taken from it.
+        feed: a feed that is connected.
+        mode: the word viewers show: PAPER, DEMO or REPLAY.
+        on_snapshot: is called with each picture; the last one has ``ended`` set.
+        timing: the clocks; tests bring their own, the same as the feed's.
+        journal: where inputs and decisions are recorded; None keeps the decisions in memory.
+        resumed: the kernel of a session that was interrupted, brought back; it goes on in its ``journal``.
+        carried: what the account brings from its session before.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        feed: WebSocketFeed,
+        *,
+        mode: str,
+        on_snapshot: Callable[[Snapshot], None],
+        timing: Timing | None = None,
+        journal: SessionJournal | None = None,
+        resumed: RecordedKernel | None = None,
+        carried: Carried | None = None,
+    ) -> None:
+        self._config, self._feed, self._mode, self._on_snapshot = config, feed, mode, on_snapshot
+        self._timing = timing or SystemTiming()
+        self._loop = asyncio.get_running_loop()
+        self._due_ns = _core.FOREVER_NS
+        self._timer: asyncio.TimerHandle | None = None
+        self._seen_ns, self._wall_seen_ns = self._clocks()  # when they were last looked at
+        self._settling: asyncio.TimerHandle | None = None
+        self._restart_windows = False  # once settled
+        self._stale: Refusal | None = None  # why what the feed says is not to be traded on
+        self._recording, self._resumed = journal, resumed
+        self._halted: JournalFailed | None = None
+        self._short = False  # of room for the journal
+        self._tended_ns = 0
+        self.journal = journal or MemoryJournal()
+        self.kernel = (
+            self.make_kernel(config, feed.instruments, self.journal, carried) if resumed is None else resumed.kernel
+        )
+        self._inputs = resumed or (self.kernel if journal is None else RecordedKernel(self.kernel, journal))
+        self.exit_code = ExitCode.OK
+        self.telemetry: TelemetryServer | None = None
+        self.stop = asyncio.Event()
+        self.ended = ""
+
+    async def run(self, session_id: str) -> None:
+        """Trade until the feed ends or ``stop`` is set; positions are then closed at the market."""
+        self._paced = self._feed.clock is Clock.RECEIVE
+        self.view = ViewBuilder(
+            self.kernel,
+            mode=self._mode,
+            session_id=session_id,
+            strategy=self._strategy_name,
+            started_ts_ns=self._wall_ns() if self._paced else 0,
+        )
+        if self._config.telemetry.enabled:
+            self.telemetry = TelemetryServer(self._on_command)
+            await self.telemetry.start(session_id, self._mode)
+        gc.collect()
+        gc.freeze()  # what exists now lives as long as the session: the collector need not look at it again
+        self._look_at_clocks()  # the feed has been running meanwhile
+        self._began_ns = self._seen_ns
+        if self._resumed is not None:
+            self._process(Resumed(self._wall_ns()))
+            self._pace()
+        self._publish()  # the first sign of life, before the first tick: from here on a hang is noticed
+        consumer = asyncio.create_task(self._feed.deliver(self._take))
+        painter = asyncio.create_task(self._paint())
+        stopper = asyncio.create_task(self.stop.wait())
+        tasks = {consumer, painter, stopper}
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            failure = next((task.exception() for task in tasks if task.done() and task.exception()), None)
+            if failure is not None:
+                self.ended = "the strategy failed" if isinstance(failure, UserError) else "an unexpected error"
+            elif consumer.done():
+                self.ended = self.ended or "the feed ended"
+            self._finish()
+            if failure is not None:
+                raise failure
+            if self._halted is not None:
+                raise self._halted
+        finally:
+            self.stop.set()  # from here on nothing is decided any more
+            for timer in (*tasks, self._timer, self._settling):
+                if timer is not None:
+                    timer.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            gc.unfreeze()
+            try:
+                self._publish()
+            finally:
+                if self.telemetry is not None:
+                    await self.telemetry.close()
+
+    @staticmethod
+    def make_kernel(
+        config: Config, instruments: Sequence[Instrument], journal: Journal, carried: Carried | None = None
+    ) -> Kernel:
+        """Compose the kernel of a paper session as configured; a replay does the same."""
+        line = line_of(config)
+        settings = PaperSession.settings_of(config, line)
+        if carried is not None:
+            settings = replace(settings, starting_cash=carried.equity)
+        kernel = make_kernel(instruments, line, settings, journal, show_vwap=True, carried=carried)
+        if carried is not None:
+            for lane, name in zip(kernel.lanes, lane_names(lanes_of(line, instruments), instruments), strict=True):
+                lane.cooldown_left = carried.cooldowns.get(name, 0)
+        return kernel
+
+    @staticmethod
+    def settings_of(config: Config, line: Line) -> Settings:
+        """Everything besides ticks and strategy that decides what a session does."""
+        paper, risk = config.paper, config.risk
+        # A live feed may quote or not: what the first tick shows is not known yet, so `auto` means touch.
+        fills = "touch" if paper.fills == "auto" else paper.fills
+        return Settings(
+            venue=VenueModel(
+                fills=fills,
+                spread=paper.spread,
+                slippage_bps=paper.slippage_bps,
+                fee=paper.fee,
+                latency_feed=paper.latency_feed,
+                latency_order=paper.latency_order,
+                maker_fee=paper.maker_fee,
+                borrow_rate=paper.borrow_rate,
+                shorting=paper.shorting,
+            ),
+            calendar=config.session.calendar,
+            session_rules=config.session.rules,
+            starting_cash=paper.starting_cash,
+            position_size=risk.position_size,
+            size=chosen_size(line, config.sizing.size or None),
+            **chosen_limits(line, risk.profile, risk.given),
+        )
+
+    @property
+    def _strategy_name(self) -> str:
+        """What viewers call what is traded by."""
+        chosen = self._config.strategy
+        return " + ".join(labels(line_up(chosen.strategies))) if chosen.strategies else chosen.name
+
+    def _clocks(self) -> tuple[int, int]:
+        """Monotonic and wall time: with the feed's receive stamp the only place where the engine asks for them."""
+        return self._timing.receive_stamp()
+
+    def _wall_ns(self) -> int:
+        return self._clocks()[1]
+
+    # ------------------------------------------------------------ inputs
+
+    def _process(self, event: Input) -> None:
+        """Record an input and decide on it. Without a journal nothing is: then the session ends as it stands."""
+        if self._halted is not None:
+            return
+        try:
+            self._inputs.process(event)
+        except JournalFailed as failed:
+            self._halt(failed)
+        if self._recording is not None and self._recording.reducing != self._short:
+            self._short = not self._short
+            log.warning("journal", room="none left" if self._short else "found again")
+            self._say_health()
+        if self._short and self._recording is not None and self._recording.full and not self.stop.is_set():
+            self.ended, self.exit_code = "the disk is full", ExitCode.STOPPED
+            self.stop.set()
+
+    def _halt(self, failed: JournalFailed) -> None:
+        log.error("journal", failed=failed.what)
+        self._halted, self.ended = failed, "the journal failed"
+        self.stop.set()
+
+    def _tend_journal(self) -> None:
+        """Once a second: have the journal flushed, and hear of a disk that has failed."""
+        now_ns = self._timing.monotonic_ns()
+        if self._recording is None or self._halted is not None or now_ns - self._tended_ns < TEND_NS:
+            return
+        self._tended_ns = now_ns
+        try:
+            self._recording.tend()
+        except JournalFailed as failed:
+            self._halt(failed)
+
+    def _take(self, batch: FeedBatch) -> None:
+        """Decide on one batch, then note what viewers will want to know of it."""
+        if self.stop.is_set():
+            return
+        if batch.state is not None:
+            self._feed_changed(batch)
+        block = batch.block
+        if block is not None:
+            if self._paced and batch.received_ns - self._seen_ns > OLD_NS:
+                self._look_at_clocks()
+            self._decide(block, batch.received_ns)
+        self._pace()
+
+    def _decide(self, block: TickBlock, received_ns: int) -> None:
+        if not self.view.started_ts_ns:
+            self.view.started_ts_ns = int(block.ts_ns[0])  # a recording begins with its first record
+        asked_ns = self._timing.monotonic_ns()
+        try:
+            self._process(block)
+        except UserError:
+            raise  # the strategy's own mistake: it is asked nothing more, and the session ends
+        except Exception as error:
+            self._failed(error)
+        decided_ns = self._timing.monotonic_ns()
+        if decided_ns - asked_ns > SLOW_NS and any(lane.asks_strategy for lane in self.kernel.lanes):
+            log.warning("slow strategy", strategy=self._strategy_name, ms=(decided_ns - asked_ns) // 1_000_000)
+        if received_ns >= self._began_ns:  # what came before had to wait for the session, not for the decision
+            self.view.latency.add(decided_ns - received_ns, len(block))
+        self.view.note(block)
+
+    def _failed(self, error: Exception) -> None:
+        """Working on a block failed in a way that nobody foresaw: go on, unless it is one time too many in a row.
+
+        What does not add up is too many the first time: the kernel has halted then.
+
+        Raises:
+            Exception: the error, once everything has been closed for it.
+        """
+        log.error("engine error", exc_info=error)
+        self._process(EngineFault(self._now_ns(), type(error).__name__))
+        if self.kernel.risk.halted in (Refusal.ERRORS, Refusal.CONSERVATION):
+            raise error
+
+    def _feed_changed(self, batch: FeedBatch) -> None:
+        state = batch.state
+        log.info("feed", state=str(state), detail=batch.detail)
+        if state is FeedState.GAP:
+            self._process(FeedGap(batch.gap_instruments))
+        elif state is FeedState.END:
+            self.ended = "the feed ended"
+            if self._feed.clock is Clock.RECORD:
+                self._process(End())
+        # A recording is as good after a pause as before: what happens next is written in it.
+        fresh = not self._paced or state in (FeedState.LIVE, FeedState.GAP, FeedState.END)
+        self._stale = None if fresh else Refusal.FEED_STALE
+        self._say_health()
+
+    def _say_health(self) -> None:
+        """Tell the kernel whether positions may be opened on what the feed says."""
+        short = Refusal.DISK_FULL if self._short else None
+        reason = self._stale or (short if self._settling is None else Refusal.DATA_OLD)
+        self._process(FeedHealthy(reason is None, reason))
+
+    def _on_command(self, name: str, reason: str = "") -> None:
+        log.info("command", name=name, reason=reason)
+        if name == "stop":
+            self.ended = "stopped from the dashboard"
+            self.stop.set()
+        elif not self.stop.is_set():
+            self._process(Command(CommandName(name), self._now_ns(), reason))
+            self._pace()
+
+    def _now_ns(self) -> int:
+        """Engine time: the wall clock, or for a recording the time of its newest record."""
+        return self._wall_ns() if self._paced else self.kernel.core.engine_ts_ns
+
+    # ------------------------------------------------------------ old data
+
+    def _look_at_clocks(self) -> None:
+        """Notice that this process was held up: what it reads next has waited somewhere."""
+        now_ns, wall_ns = self._clocks()
+        held_up_ns = max(now_ns - self._seen_ns, wall_ns - self._wall_seen_ns) - int(UNWATCHED_FRAME_S * 1e9)
+        self._seen_ns, self._wall_seen_ns = now_ns, wall_ns
+        if not self._paced or held_up_ns <= OLD_NS:
+            return
+        log.warning("held up", ms=held_up_ns // 1_000_000)
+        self._restart_windows |= held_up_ns > GAP_NS
+        if self._settling is not None:
+            self._settling.cancel()
+        self._settling = self._loop.call_later(SETTLE_S, self._settled)
+        self._say_health()
+
+    def _settled(self) -> None:
+        """What had waited has been read by now."""
+        self._settling = None
+        if self._restart_windows:
+            self._restart_windows = False
+            self._process(FeedGap(range(len(self._feed.instruments))))
+        self._say_health()
+
+    # ------------------------------------------------------------ the pacer
+
+    def _pace(self) -> None:
+        """Wake the kernel at its next deadline."""
+        if not self._paced:
+            return
+        due_ns = self.kernel.next_deadline_ns
+        if due_ns == self._due_ns:
+            return
+        self._due_ns = due_ns
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if due_ns != _core.FOREVER_NS:
+            self._timer = self._loop.call_later(max(0.0, (due_ns - self._wall_ns()) / 1e9), self._time_passed)
+
+    def _time_passed(self) -> None:
+        self._due_ns = _core.FOREVER_NS
+        self._process(TimePassed(self._wall_ns()))
+        self._pace()
+
+    # ------------------------------------------------------------ viewers
+
+    async def _paint(self) -> None:
+        while True:
+            self._look_at_clocks()
+            self._tend_journal()
+            self._publish()
+            watched = self.telemetry is not None and self.telemetry.viewers
+            await asyncio.sleep(WATCHED_FRAME_S if watched else UNWATCHED_FRAME_S)
+
+    def _publish(self) -> None:
+        snapshot = self.view.snapshot(
+            self._feed.health(),
+            self._timing.monotonic_ns(),
+            engine_ts_ns=self._now_ns(),
+            detail=self._feed.detail,
+            ended=self.ended if self.stop.is_set() else "",
+        )
+        self._on_snapshot(snapshot)
+        if self.telemetry is not None:
+            self.telemetry.publish(snapshot)
+
+    # ------------------------------------------------------------ the end
+
+    def _finish(self) -> None:
+        """Close what is open, at the last price: reason MANUAL, or END where a recording ran out."""
+        self.stop.set()
+        self.ended = self.ended or "stopped"
+        self._process(Command(CommandName.FLATTEN, self._now_ns()))
+        while self._halted is None and any(lane.order is not None for lane in self.kernel.lanes):
+            self._process(TimePassed(self.kernel.next_deadline_ns))

@@ -1,0 +1,398 @@
+"""From the kernel's state to the picture that terminal and dashboard show: one ``Snapshot``, at most 30 times a second.
+
+Nothing here runs on the tick path. ``note`` is called after a block has been decided on and only copies it; what a
+screen can show of it (of many trades in one frame the extremes and the last) is worked out when a picture is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from math import nan
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.account.portfolio import Trade
+from engine.events import Refusal
+from engine.model import Kind, Reason, TickBlock
+from engine.ports import FeedHealth
+from engine.telemetry_wire import (
+    AccountView,
+    FeatureView,
+    FeedView,
+    PositionView,
+    Snapshot,
+    SymbolView,
+    TradeView,
+    keep_extremes,
+)
+from engine.trading.kernel import Kernel
+from engine.trading.lanes import Lane
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TAIL = 50
+POINTS_PER_FRAME = 16
+DIGEST_ROWS = 8192
+"""Rows that may wait for the next picture: beyond, they are reduced to what it will show of them."""
+
+RATE_NS = 1_000_000_000
+"""How often the feed's ticks per second are measured."""
+
+STANDINGS = {
+    Refusal.HALTED: "halted",
+    Refusal.DRAWDOWN: "halted: drawdown limit",
+    Refusal.ERRORS: "halted: three engine errors in a row",
+    Refusal.CONSERVATION: "halted: orders, fills and positions do not add up",
+    Refusal.DAILY_LOSS: "daily loss limit",
+    Refusal.PAUSED: "paused",
+}
+"""Why nothing may be opened, in words; how a halt begins is known to viewers (``gui.words``)."""
+
+Point = tuple[int, float, float, float, float, float]
+TailRow = tuple[int, str, float, float, float, float]
+
+MIRRORED = {">=": ("<=", "<"), ">": ("<=", "<"), "<=": (">=", ">"), "<": (">=", ">")}
+
+
+class LatencyHistogram:
+    """Counts of durations in buckets 1/16 of a power of two wide: percentiles to 6 %, whatever their number."""
+
+    STEPS = 16
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._counts = [0] * (64 * self.STEPS)
+        self._largest = 0
+
+    def add(self, duration_ns: int, times: int = 1) -> None:
+        """Count one duration that ``times`` ticks have taken."""
+        duration_ns = max(duration_ns, 1)
+        power = duration_ns.bit_length() - 1
+        step = (duration_ns - (1 << power)) * self.STEPS >> power
+        self._counts[power * self.STEPS + step] += times
+        self.count += times
+        self._largest = max(self._largest, duration_ns)
+
+    def percentile_us(self, percent: float) -> float:
+        """The duration that ``percent`` of all stay within, in microseconds; NaN before the first."""
+        if not self.count:
+            return nan
+        bucket = int(np.searchsorted(np.cumsum(self._counts), self.count * percent / 100))
+        power, step = divmod(bucket, self.STEPS)
+        upper = (1 << power) * (self.STEPS + step + 1) / self.STEPS
+        return min(upper, self._largest) / 1_000
+
+
+class ViewBuilder:
+    """Builds the snapshots of one session."""
+
+    def __init__(self, kernel: Kernel, *, mode: str, session_id: str, strategy: str, started_ts_ns: int) -> None:
+        self._kernel = kernel
+        self._mode, self._session_id, self._strategy = mode, session_id, strategy
+        self.started_ts_ns = started_ts_ns
+        self.latency = LatencyHistogram()
+        self._seq = 0
+        self._scales = [10**instrument.price_precision for instrument in kernel.instruments]
+        self._size_scales = [10**instrument.size_precision for instrument in kernel.instruments]
+        self._noted: list[TickBlock] = []
+        self._noted_rows = 0
+        self._points: list[list[Point]] = [[] for _ in kernel.instruments]
+        self._tail: list[TailRow] = []
+        self._ticks = [0] * len(kernel.instruments)
+        self._last_ts = [0] * len(kernel.instruments)
+        self._tally = Tally()
+        self._rate = (0, 0, 0.0)  # when it was last taken (ns), ticks then, ticks per second
+
+    # -- after each block
+
+    def note(self, block: TickBlock) -> None:
+        """Keep a block that has been decided on; its arrays are copied, because the feed will use them again."""
+        self._noted.append(copied(block))
+        self._noted_rows += len(block)
+        if self._noted_rows > DIGEST_ROWS:
+            self._digest()
+
+    def _digest(self) -> None:
+        """Reduce what was noted to points, ticks and counts."""
+        if not self._noted:
+            return
+        block = joined(self._noted)
+        self._noted, self._noted_rows = [], 0
+        trades = np.arange(len(block)) if block.kind is None else np.flatnonzero(block.kind == Kind.TRADE)
+        self._tail = [*self._tail, *(self._tail_row(block, row) for row in trades[-TAIL:].tolist())][-TAIL:]
+        if block.instrument is None:
+            self._digest_trades(0, block, trades)
+            return
+        owners = block.instrument[trades]
+        for index in range(len(self._points)):
+            self._digest_trades(index, block, trades[owners == index])
+
+    def _digest_trades(self, index: int, block: TickBlock, rows: NDArray[np.intp]) -> None:
+        if not len(rows):
+            return
+        self._ticks[index] += len(rows)
+        self._last_ts[index] = int(block.ts_ns[rows[-1]])
+        while len(rows) > POINTS_PER_FRAME:
+            kept = keep_extremes(block.price_ticks[rows[:-1]].astype(np.float64))
+            rows = np.append(rows[kept], rows[-1])
+        vwap, sd = self._vwap(index)
+        for row in rows.tolist():
+            bid, ask = self._quote(block, row, index)
+            price = int(block.price_ticks[row]) / self._scales[index]
+            self._points[index].append((int(block.ts_ns[row]), price, bid, ask, vwap, sd))
+
+    def _quote(self, block: TickBlock, row: int, index: int) -> tuple[float, float]:
+        if block.bid_ticks is None or block.ask_ticks is None:
+            return 0.0, 0.0
+        return int(block.bid_ticks[row]) / self._scales[index], int(block.ask_ticks[row]) / self._scales[index]
+
+    def _tail_row(self, block: TickBlock, row: int) -> TailRow:
+        index = 0 if block.instrument is None else int(block.instrument[row])
+        price = int(block.price_ticks[row]) / self._scales[index]
+        size = int(block.size_lots[row]) / self._size_scales[index]
+        return (
+            int(block.ts_ns[row]),
+            self._kernel.instruments[index].symbol,
+            price,
+            size,
+            *self._quote(block, row, index),
+        )
+
+    def _vwap(self, index: int) -> tuple[float, float]:
+        """The session's VWAP and its deviation, in currency; NaN before the first trade."""
+        mean, sd = self._kernel.vwap[index]
+        core, scale = self._kernel.core, self._scales[index]
+        (numerator,), (denominator,) = mean.numerator, mean.denominator
+        total, weighted = core.value(index, denominator[0].index), core.value(index, numerator[0].index)
+        deviation = core.value(index, sd.column)
+        if not total or weighted is None or deviation is None:
+            return nan, nan
+        return weighted / total / scale, float(deviation) / scale
+
+    # -- at the rate of a screen
+
+    def snapshot(
+        self, health: FeedHealth, now_ns: int, *, engine_ts_ns: int = 0, detail: str = "", ended: str = ""
+    ) -> Snapshot:
+        """Return the present picture; points, trades and ticks are those since the previous one.
+
+        Args:
+            health: the feed's counters.
+            now_ns: monotonic time, for the rate of ticks.
+            engine_ts_ns: the present engine time, if it has passed the newest record's.
+            detail: why the feed is in its state.
+            ended: why the session is over, or "".
+        """
+        kernel = self._kernel
+        self._digest()
+        self._seq += 1
+        first = self._tally.seen
+        trades = self._tally.take(kernel.trades)
+        tail, self._tail = self._tail, []
+        return Snapshot(
+            seq=self._seq,
+            mode=self._mode,
+            session_id=self._session_id,
+            strategy=self._strategy,
+            engine_ts_ns=max(kernel.core.engine_ts_ns, engine_ts_ns, 0),
+            started_ts_ns=self.started_ts_ns,
+            symbols=[self._symbol(index) for index in range(len(kernel.instruments))],
+            account=self._account(),
+            feed=self._feed(health, now_ns, detail),
+            latency_p50_us=self.latency.percentile_us(50),
+            latency_p99_us=self.latency.percentile_us(99),
+            refusals=dict(kernel.counters.refusals),
+            skipped_signals=kernel.counters.skipped,
+            new_trades=[trade_view(number, trade) for number, trade in enumerate(trades, start=first + 1)],
+            ticks_tail=tail,
+            ended=ended,
+        )
+
+    def _symbol(self, index: int) -> SymbolView:
+        core, instrument, scale = self._kernel.core, self._kernel.instruments[index], self._scales[index]
+        bid, ask = core.quote(index)
+        vwap, sd = self._vwap(index)
+        lanes = [lane for lane in self._kernel.lanes if lane.instrument == index]
+        points, self._points[index] = self._points[index], []
+        return SymbolView(
+            symbol=instrument.symbol,
+            price_precision=instrument.price_precision,
+            price=core.price(index) / scale,
+            bid=bid / scale,
+            ask=ask / scale,
+            ticks=self._ticks[index],
+            last_ts_ns=self._last_ts[index],
+            warm=all(self._warm(lane) for lane in lanes),
+            vwap=vwap,
+            vwap_sd=sd,
+            features=[feature for lane in lanes for feature in self._features(lane)],
+            position=next((view for lane in lanes if (view := self._position(lane)) is not None), None),
+            points=points,
+        )
+
+    def _warm(self, lane: Lane) -> bool:
+        core = self._kernel.core
+        first_ts, trades = core.warm_since(lane.instrument)
+        warm_up = lane.rule.warm_up
+        return bool(trades) and self._last_ts[lane.instrument] - first_ts >= warm_up.ns and trades >= warm_up.trades
+
+    def _features(self, lane: Lane) -> Iterator[FeatureView]:
+        """One line per declared comparison; of two sides that exclude each other, the one that is nearer."""
+        core, warm = self._kernel.core, self._warm(lane)
+        shown: list[FeatureView] = []
+        for view in lane.rule.views:
+            value, threshold, passed = view.values(core, lane.instrument)
+            feature = FeatureView(view.name, value if warm else nan, view.op, threshold, passed and warm, view.unit)
+            place = next((n for n, other in enumerate(shown) if excludes(feature, other)), None)
+            if place is None:
+                shown.append(feature)
+            elif abs(value - threshold) < abs(value - shown[place].threshold):
+                shown[place] = feature
+        return iter(shown)
+
+    def _position(self, lane: Lane) -> PositionView | None:
+        kernel, index = self._kernel, lane.instrument
+        position = kernel.portfolio.positions.get(lane.number)
+        if position is None:
+            return None
+        instrument, scale = kernel.instruments[index], self._scales[index]
+        moved = (kernel.core.price(index) - position.entry_ticks) * position.side * position.lots
+        open_units = round(moved * kernel.portfolio.units[index]) - position.slippage - position.fees
+        return PositionView(
+            side=position.side.word,
+            qty=float(instrument.size(position.lots)),
+            entry_ts_ns=position.entry_ts_ns,
+            entry_price=float(position.entry_ticks / scale),
+            stop_price=level(lane.stop_ticks, scale),
+            target_price=level(lane.target_ticks, scale),
+            deadline_ts_ns=lane.deadline_ns,
+            open_pnl=float(kernel.portfolio.money(open_units)),
+        )
+
+    def _account(self) -> AccountView:
+        kernel, tally = self._kernel, self._tally
+        portfolio, core, risk = kernel.portfolio, kernel.core, kernel.risk
+
+        def money(units: int) -> float:
+            return float(portfolio.money(units))
+
+        standing = risk.standing
+        return AccountView(
+            cash=money(portfolio.starting + portfolio.realised),
+            equity=money(core.equity),
+            daily_pnl=money(core.equity - risk.day_start),
+            total_pnl=money(core.equity - portfolio.starting),
+            open_pnl=money(core.equity - portfolio.starting - portfolio.realised),
+            max_drawdown=money(core.drawdown),
+            current_drawdown=money(core.peak - core.equity),
+            trades=tally.trades,
+            wins=tally.wins,
+            losses=tally.losses,
+            win_rate=tally.wins / tally.trades if tally.trades else nan,
+            gross=money(portfolio.gross),
+            spread_cost=money(portfolio.spread),
+            slippage_cost=money(portfolio.slippage),
+            fees=money(portfolio.fees),
+            halted=STANDINGS.get(standing, standing.value) if standing is not None else "",
+        )
+
+    def _feed(self, health: FeedHealth, now_ns: int, detail: str) -> FeedView:
+        then, ticks, rate = self._rate
+        if now_ns - then >= RATE_NS:
+            rate = (health.accepted - ticks) * 1e9 / (now_ns - then) if then else 0.0
+            self._rate = (now_ns, health.accepted, rate)
+        return FeedView(
+            state=health.state.value,
+            address=health.address,
+            detail=detail,
+            accepted=health.accepted,
+            rejected=dict(health.rejected),
+            bad_frames=dict(health.bad_frames),
+            late=health.late,
+            gaps=health.gaps,
+            reconnects=health.reconnects,
+            queue_ticks=health.queue_ticks,
+            age_ms=health.age_ms,
+            ticks_per_s=rate,
+        )
+
+
+class Tally:
+    """Counts closed trades as ``engine.account.metrics`` defines them, without going through all for each picture."""
+
+    def __init__(self) -> None:
+        self.seen = self.trades = self.wins = self.losses = 0
+
+    def take(self, trades: Sequence[Trade]) -> Sequence[Trade]:
+        """Count the trades that are new since the last call, and return them."""
+        new = trades[self.seen :]
+        self.seen += len(new)
+        for trade in new:
+            if trade.reason is not Reason.END:
+                self.trades += 1
+                self.wins += trade.net > 0
+                self.losses += trade.net < 0
+        return new
+
+
+def copied(block: TickBlock) -> TickBlock:
+    """Return the columns that a screen shows of a block, in arrays of their own."""
+
+    def copy(column: NDArray[Any] | None) -> Any:
+        return None if column is None else column.copy()
+
+    return TickBlock(
+        block.ts_ns.copy(),
+        block.price_ticks.copy(),
+        block.size_lots.copy(),
+        copy(block.bid_ticks),
+        copy(block.ask_ticks),
+        instrument=copy(block.instrument),
+        kind=copy(block.kind),
+    )
+
+
+def joined(blocks: Sequence[TickBlock]) -> TickBlock:
+    """Return the blocks of one feed, which have the same columns, as one."""
+    if len(blocks) == 1:
+        return blocks[0]
+
+    def join(name: str) -> Any:
+        parts = [getattr(block, name) for block in blocks]
+        return None if parts[0] is None else np.concatenate(parts)
+
+    return TickBlock(**{column.name: join(column.name) for column in fields(TickBlock)})
+
+
+def excludes(one: FeatureView, other: FeatureView) -> bool:
+    """Whether two comparisons of one feature cannot both hold, as those of a long and a short entry."""
+    if one.name != other.name or other.op not in MIRRORED[one.op]:
+        return False
+    low, high = (one, other) if one.op.startswith("<") else (other, one)
+    return low.threshold <= high.threshold
+
+
+def level(ticks: int, scale: int) -> float:
+    """Return a protective level as a price; 0 when it is none that a price can reach."""
+    return ticks / scale if 0 < ticks < 1 << 60 else 0.0
+
+
+def trade_view(number: int, trade: Trade) -> TradeView:
+    """A closed trade as tables show it."""
+    return TradeView(
+        number=number,
+        symbol=trade.symbol,
+        side=trade.side,
+        qty=float(trade.qty),
+        entry_ts_ns=trade.entry_ts_ns,
+        exit_ts_ns=trade.exit_ts_ns,
+        entry_price=float(trade.entry_price),
+        exit_price=float(trade.exit_price),
+        reason=trade.reason.value,
+        gross=float(trade.gross),
+        costs=float(trade.spread_cost + trade.slippage_cost + trade.fees),
+        net=float(trade.net),
+    )

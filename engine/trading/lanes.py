@@ -1,0 +1,280 @@
+"""A lane is one strategy on one instrument: what the kernel keeps about it beside the core's lane of its number."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import ceil, floor
+
+from engine import _core
+from engine.account.orders import AT_MARKET, Order, Terms
+from engine.errors import ConfigError
+from engine.graph.compiler import CompiledRule
+from engine.language.entries import EntryPlan
+from engine.language.exits import ExitPlan, Level
+from engine.language.hedge import HedgePlan
+from engine.model import MAX_PRICE_TICKS, NO_PRICE, Instrument, OrderType, Reason, Side, Signal, TickBlock, TimeInForce
+from engine.quantities import format_duration
+from engine.rules import Condition, RuleError
+from engine.sessions.trading_calendar import DAY_NS
+from engine.sizing import Size
+from engine.strategy import Strategy
+
+NEVER_BELOW, NEVER_ABOVE = -1, (1 << 62)
+
+
+AT_ONCE = EntryPlan()
+
+
+@dataclass(slots=True)
+class Lane:
+    """One strategy on one instrument: what the kernel keeps about it beside the core's lane of the same number."""
+
+    number: int
+    strategy: Strategy
+    instrument: int
+    lots: int  # of every entry; with a sizing the most that one may be for
+    plan: ExitPlan
+    rule: CompiledRule
+    asks_strategy: bool  # whether on_fire is the strategy's own
+    distance_columns: Mapping[str, int]  # of the exits that are declared as distances in price, in ticks
+    sizing: Size | None = None
+    size_columns: Mapping[str, int] = field(default_factory=dict)  # of what the sizing measures
+    entry_plan: EntryPlan = AT_ONCE
+    entry_column: int | None = None  # of the price at which the entry waits, in ticks, where that is an expression
+    when_column: int = -1  # of the condition that closes; -1 for none
+    stop_when_column: int = -1  # of that part of it that counts as a stop; -1 for none
+    cooldown_left: int = 0
+    in_position: bool = False
+    stop_ticks: int = 0
+    target_ticks: int = 0
+    account_stop: bool = False  # the stop is the account's, which was tighter than the strategy's own
+    deadline_ns: int = 0
+    deadline_reason: Reason = Reason.TIME
+    distances: Mapping[str, Fraction] = field(default_factory=dict)  # measured when the signal was taken, in ticks
+    entry: Order | None = None  # at or on its way to the venue
+    exit: Order | None = None  # that closes the whole position
+    side: int = 0  # of the position that is open or was last
+    asleep: bool = False  # the market is closed, and the position is held over it (engine.trading.nights)
+    slept: bool = False  # it has been, and the instrument is not known to have traded since
+    due: Reason | None = None  # why it is left at the opening
+    takes: list[Take] = field(default_factory=list)  # the position's targets that are still to come
+    gate: int = -1  # the column of what must hold when it enters; -1: nothing
+    failed: bool = False  # the strategy's own code raised: it is asked nothing more
+    partner: Lane | None = field(default=None, repr=False, compare=False)  # the other leg (engine.trading.legs)
+    follows: bool = False  # the partner leads: this lane has no rule of its own
+    hedge: HedgePlan | None = None  # of the one that leads
+    hedge_column: int = -1  # of the hedge's ratio where that is measured
+    pair: int = 0  # of the legs that are open or were last: the id of the order that entered the leading one
+    earned: int = 0  # by a leg that is closed, until the other is
+
+    @property
+    def order(self) -> Order | None:
+        """What is at or on its way to the venue to enter or to leave altogether."""
+        return self.exit or self.entry
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing of the lane is open, and nothing at or on its way to the venue."""
+        return not (self.in_position or self.entry or self.exit or self.takes)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it may enter: it is idle, and its other leg, too."""
+        return self.is_idle and (self.partner is None or self.partner.is_idle)
+
+
+@dataclass(slots=True)
+class Take:
+    """One of several targets of an open position, or one that rests at the venue."""
+
+    price_ticks: int
+    until: int  # share of the entry that is closed once this target and those before it are, in parts of ``whole``
+    since: int  # the same before it
+    whole: int
+    resting: bool
+    order: Order | None = None
+
+    def lots(self, entered: int) -> int:
+        """Its lots of an entry: rounded so that all targets' together are as near as lots allow, and exact in sum."""
+        return entered * self.until // self.whole - entered * self.since // self.whole
+
+
+@dataclass(slots=True)
+class Assignment:
+    """A strategy, the instruments it trades, and the size of its entries.
+
+    ``size`` is in units of the instrument; ``sizing`` says instead how it is worked out at each entry.
+    """
+
+    strategy: Strategy
+    instruments: Sequence[int]
+    size: Fraction
+    sizing: Size | None = None
+    when: Condition | None = None  # must hold when it enters
+
+
+class Moment:
+    """The read-only market that a strategy sees while it decides (``engine.strategy.Context``).
+
+    Its features can only be asked for during that decision: later they would be another moment's.
+    """
+
+    __slots__ = ("_core", "_lane", "ask_ticks", "bid_ticks", "instrument", "price_ticks", "ts_ns")
+
+    def __init__(self, core: _core.Core, lane: Lane, instrument: Instrument) -> None:
+        self._core: _core.Core | None = core
+        self._lane, self.instrument = lane, instrument
+        self.ts_ns, self.price_ticks = core.event_ts_ns, core.price(lane.instrument)
+        self.bid_ticks, self.ask_ticks = core.quote(lane.instrument)
+
+    def features(self) -> Mapping[str, float]:
+        """The declared comparisons' left sides by name, in display units; NaN while undefined."""
+        if self._core is None:
+            raise RuleError("a context's features are those of its own moment", fix="ask for them within on_fire")
+        core, index = self._core, self._lane.instrument
+        return {view.name: view.values(core, index)[0] for view in self._lane.rule.views}
+
+    def close(self) -> None:
+        """The decision is made: the market moves on."""
+        self._core = None
+
+
+def check_bars(block: TickBlock, lanes: Sequence[Lane], spans: Collection[tuple[str, int]]) -> None:
+    """Refuse to trade on bars what needs to know more than a bar tells; ``spans`` is what the rules look at.
+
+    Raises:
+        ConfigError: a strategy closes after flat one-second candles, or a window holds no whole number of bars.
+    """
+    for lane in lanes:
+        if lane.plan.flat_candles:
+            raise ConfigError(
+                f"it closes after {lane.plan.flat_candles} flat one-second candles, and bars do not show them",
+                where=f"{type(lane.strategy).__name__}.exits",
+                fix="give ticks, or switch that exit off where the strategy lets you: --set flat_candles=0",
+            )
+    assert block.start_ns is not None, "called for bars"
+    for length in sorted(set((block.ts_ns - block.start_ns).tolist())):
+        for what, span_ns in sorted(spans):
+            if length > 0 and span_ns % length and span_ns != DAY_NS:
+                raise ConfigError(
+                    f"{what} of {format_duration(span_ns)} holds no whole number of bars of {format_duration(length)}",
+                    where="rules",
+                    fix=f"use a multiple of {format_duration(length)}, or give ticks",
+                )
+
+
+def exit_bounds(
+    plan: ExitPlan, side: Side, entry: int | Fraction, distances: Mapping[str, Fraction]
+) -> tuple[int, int]:
+    """The nearest prices, in ticks, at which stop and target close: exact bounds of ``side * (p - e)``."""
+    stop, target = (NEVER_BELOW, NEVER_ABOVE) if side is Side.LONG else (NEVER_ABOVE, NEVER_BELOW)
+    if plan.stop is not None:
+        stop = moved(entry, plan.stop, -side)
+    elif "stop" in distances:
+        stop = outward(entry - side * distances["stop"], -side)
+    if plan.target is not None:
+        target = moved(entry, plan.target, side)
+    elif "target" in distances:
+        target = outward(entry + side * distances["target"], side)
+    elif plan.reward is not None:
+        risked = distances["stop"] if plan.stop is None else entry * plan.stop
+        target = outward(entry + side * risked * plan.reward, side)
+    return bounded(stop), bounded(target)
+
+
+def takes_of(
+    plan: ExitPlan, side: Side, entry: int | Fraction, stop_ticks: int, distances: Mapping[str, Fraction]
+) -> list[Take]:
+    """The targets of a position that closes in parts, nearest first; a reward is a multiple of the stop's distance."""
+    placed: list[tuple[int, Level]] = []
+    for level in plan.levels:
+        if level.ratio is not None:
+            price = moved(entry, level.ratio, side)
+        elif level.reward is not None:
+            risked: Fraction = abs(Fraction(entry) - stop_ticks)
+            price = outward(entry + side * risked * level.reward, side)
+        else:
+            price = outward(entry + side * distances[level.distance], side)
+        placed.append((bounded(price), level))
+    found, closed = [], 0
+    for price, level in sorted(placed, key=lambda one: side * one[0]):
+        found.append(Take(price, closed + level.share, closed, level.whole, level.resting))
+        closed += level.share
+    return found
+
+
+def entry_terms(
+    plan: EntryPlan, side: Side, last_ticks: int, level: Fraction | None, ts_ns: int, day_ends_ns: int
+) -> Terms | None:
+    """What an entry asks of the venue; ``level`` is where it waits, in ticks. None: at no price that there is.
+
+    A limit is rounded to the tick that is no worse than asked, a trigger to the one that is no nearer.
+    """
+    if plan.kind is OrderType.MARKET:
+        return AT_MARKET
+    expires_ns = {TimeInForce.GTD: ts_ns + plan.good_for_ns, TimeInForce.DAY: day_ends_ns}.get(plan.time_in_force, 0)
+    away = plan.away if level is None else None
+    limit = trigger = 0
+    if plan.kind is OrderType.LIMIT:
+        limit = moved(last_ticks, away, -side) if away is not None else outward(level or Fraction(0), -side)
+    else:
+        trigger = moved(last_ticks, away, side) if away is not None else outward(level or Fraction(0), side)
+        limit = outward(trigger * (1 + side * plan.limit), -side) if plan.kind is OrderType.STOP_LIMIT else 0
+    if not all(0 < price <= MAX_PRICE_TICKS for price in (limit or 1, trigger or 1)) or not (limit or trigger):
+        return None
+    return Terms(plan.kind, limit, trigger, plan.time_in_force, expires_ns, plan.post_only)
+
+
+def signal_terms(signal: Signal, ts_ns: int) -> Terms:
+    """What a signal that brings its own entry asks of the venue."""
+    assert signal.order is not None, "it says how it enters"
+    kind, waits = signal.order, TimeInForce.GTD if signal.good_for_ns else TimeInForce.GTC
+    expires_ns = ts_ns + signal.good_for_ns if signal.good_for_ns else 0
+    limit = signal.entry_ticks if kind in (OrderType.LIMIT, OrderType.STOP_LIMIT) else NO_PRICE
+    trigger = {OrderType.STOP: signal.entry_ticks, OrderType.STOP_LIMIT: signal.trigger_ticks}.get(kind, NO_PRICE)
+    return Terms(kind, limit, trigger, waits, expires_ns, signal.post_only)
+
+
+def moved(price: int | Fraction, ratio: Fraction, direction: int) -> int:
+    """``price`` moved by a ratio of itself, to the tick there or the next one in ``direction`` (1 up, -1 down).
+
+    In whole numbers: it is done for every entry, and fractions take their time.
+    """
+    top = price.numerator * (ratio.denominator + direction * ratio.numerator)
+    bottom = price.denominator * ratio.denominator
+    return -(-top // bottom) if direction > 0 else top // bottom
+
+
+def outward(price: int | Fraction, direction: int) -> int:
+    """The tick at ``price``, or the next one in ``direction`` (1 up, -1 down)."""
+    return floor(price) if direction < 0 else ceil(price)
+
+
+def management(plan: ExitPlan, side: Side, entry: int | Fraction, stop_ticks: int, lane: Lane) -> dict[str, int]:
+    """What ``core.manage_lane`` needs to move the stop of a position, in ticks: exact, never tighter than declared."""
+    found: dict[str, int] = {}
+    if plan.even_after is not None:
+        found["even_from"] = moved(entry, plan.even_after, side)
+        found["even_ticks"] = outward(entry * (1 + side * plan.even_keep), -side)
+    if plan.trail is not None or "trailing" in lane.distances:
+        found["trail_from"] = moved(entry, plan.trail_after, side)
+    if plan.trail is not None:
+        found["trail_share"] = plan.trail.denominator - side * plan.trail.numerator
+        found["trail_scale"] = plan.trail.denominator
+    elif "trailing" in lane.distances:
+        found["trail_ticks"] = max(1, ceil(lane.distances["trailing"]))
+    if plan.decay_ns and NEVER_BELOW < stop_ticks < NEVER_ABOVE:
+        found["decay_ticks"] = max(0, floor(abs(Fraction(entry) - stop_ticks) * (1 - plan.decay_to)))
+        found["decay_ns"] = plan.decay_ns
+    if lane.when_column >= 0:
+        found["when_column"] = lane.when_column
+    if plan.opposite:
+        found["opposite"] = 2 if side is Side.LONG else 1
+    return found
+
+
+def bounded(price_ticks: int) -> int:
+    """A strategy's own stop or target, within what a price may be; a price beyond is never reached."""
+    return min(max(int(price_ticks), NEVER_BELOW), NEVER_ABOVE)

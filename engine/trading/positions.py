@@ -1,0 +1,120 @@
+"""Positions as they open and close: the money is booked, and the core is told what to watch.
+
+``Positions`` is the last step of the way of a trade; what decides that there is one is the desk's.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from engine import _core
+from engine.account.orders import Order
+from engine.account.portfolio import Portfolio
+from engine.account.risk import RiskGate
+from engine.events import PositionClosed, PositionReduced
+from engine.model import Reason, Side
+from engine.ports import Fill, Journal
+from engine.sessions.trading_calendar import Calendar
+from engine.trading.lanes import Lane, exit_bounds, management, outward, takes_of
+from engine.trading.legs import result_of
+
+
+class Positions:
+    """Books the fills of a core's lanes, arms what closes them, and keeps the core's account in step.
+
+    Args:
+        core: watches the open positions and marks the account.
+        calendar: when the session closes.
+        portfolio, risk, journal: the account, its gate, and where decisions go.
+    """
+
+    def __init__(
+        self, core: _core.Core, calendar: Calendar, portfolio: Portfolio, risk: RiskGate, journal: Journal
+    ) -> None:
+        self._core, self._calendar = core, calendar
+        self._portfolio, self._risk, self._journal = portfolio, risk, journal
+        self.closed_on = [-1] * len(portfolio.instruments)  # the record on which each one's last position closed
+
+    def open(self, lane: Lane, order: Order, lots: int, fill: Fill, ts_ns: int) -> None:
+        """An entry was filled, or some of it: the position exists or grows, and the core watches its exits."""
+        side, index, price = order.side, lane.instrument, fill.price_ticks
+        grows = lane.in_position
+        self._book(index, side * lots, fill)
+        position = self._portfolio.open(
+            lane.number, index, side, lots, ts_ns, price, fill.reference_ticks, fill.slippage, fill.fee
+        )
+        position.pair, lane.in_position = lane.pair, True
+        if not grows:
+            lane.side, lane.slept = int(side), False
+            self._watch(lane, side, price, ts_ns)
+
+    def _watch(self, lane: Lane, side: Side, price: int | Fraction, ts_ns: int) -> None:
+        """Let the core watch what closes the position."""
+        core, plan = self._core, lane.plan
+        stop, target = exit_bounds(plan, side, price, lane.distances)
+        lane.stop_ticks, lane.account_stop = self._risk.tighter_stop(side, price, lane.stop_ticks or stop)
+        if plan.levels and not lane.target_ticks:
+            lane.takes = takes_of(plan, side, price, lane.stop_ticks, lane.distances)
+            target = next((take.price_ticks for take in lane.takes if not take.resting), target)
+        lane.target_ticks = lane.target_ticks or target
+        self._set_deadline(lane, ts_ns)
+        first = price if isinstance(price, int) else core.price(lane.instrument)
+        if plan.moves:
+            best = outward(price, -side)
+            core.manage_lane(lane.number, best, ts_ns, **management(plan, side, price, lane.stop_ticks, lane))
+        core.open_lane(
+            lane.number,
+            side,
+            lane.stop_ticks,
+            lane.target_ticks,
+            lane.deadline_ns or _core.FOREVER_NS,
+            plan.flat_candles,
+            ts_ns,
+            first,
+        )
+
+    def _book(self, index: int, lots: int, fill: Fill) -> None:
+        """Move the core's holding of an instrument by signed ``lots``, before the portfolio's own, and pay for it."""
+        core, unit, held = self._core, self._portfolio.units[index], self._portfolio.held(index)
+        mark = core.mark(index) if held else core.price(index)  # other lanes' lots stay marked where they are
+        equity = core.equity + round((mark - fill.price_ticks) * lots * unit) - fill.slippage - fill.fee
+        core.set_holding(index, held + lots, unit, mark)
+        core.set_account(equity, self._risk.live_floor)
+
+    def _pay(self, amount: int) -> None:
+        core = self._core
+        core.set_account(core.equity - amount, self._risk.live_floor)
+
+    def _set_deadline(self, lane: Lane, ts_ns: int) -> None:
+        """When the position is closed whatever the price: the time stop, or so long before the session's close."""
+        plan = lane.plan
+        lane.deadline_ns, lane.deadline_reason = ts_ns + plan.time_stop_ns if plan.time_stop_ns else 0, Reason.TIME
+        if plan.before_close_ns:
+            day_ns = max(ts_ns, self._calendar.facts(ts_ns).close_ns - plan.before_close_ns)
+            if not lane.deadline_ns or day_ns < lane.deadline_ns:
+                lane.deadline_ns, lane.deadline_reason = day_ns, Reason.DAY
+
+    def close(self, lane: Lane, order: Order, lots: int, fill: Fill, ts_ns: int) -> None:
+        """An exit was filled: its leg is booked, or with the last lots the trade; a loss begins the cooldown."""
+        index, reason = lane.instrument, order.reason
+        assert reason is not None, "an exit has its reason"
+        position = self._portfolio.positions[lane.number]
+        self._book(index, -position.side * lots, fill)
+        leg = self._portfolio.close(
+            lane.number, lots, reason, ts_ns, fill.price_ticks, fill.reference_ticks, fill.slippage, fill.fee
+        )
+        if leg.borrow_units:
+            self._pay(leg.borrow_units)
+        if position.lots:
+            self._journal.append(PositionReduced(ts_ns, lane.number, reason, lots, leg.gross_units, leg.net_units))
+            return
+        trade = self._portfolio.trades[-1]
+        lane.in_position = False
+        self.closed_on[index] = self._core.event_record_number
+        ended = result_of(lane, trade.net_units)
+        if ended is not None:
+            entrant, net_units = ended
+            self._risk.ledger.closed(net_units, reason)
+            if net_units < 0:
+                entrant.cooldown_left = entrant.strategy.parameters["cooldown_signals"].value
+        self._journal.append(PositionClosed(ts_ns, lane.number, reason, trade.gross_units, trade.net_units))

@@ -1,0 +1,126 @@
+"""A paper session is killed by ``kill -9`` again and again while it trades, and each start goes on where it stood.
+
+What it says of itself after each restart is compared with an independent reading of its journal: an audit that knows
+nothing of the kernel's books.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from engine.events import OrderFilled, OrderSubmitted, PositionClosed, PositionReduced, Resumed
+from engine.journal.codec import is_input
+from engine.journal.reader import JournalReader
+from engine.model import TickBlock
+
+KILLS = int(os.environ.get("KILLS", "10"))
+SETTINGS = {
+    "window": "300ms",
+    "entry_threshold": "0.002%",
+    "guard": "0.002%",
+    "volume_spike": "1",
+    "time_stop": "400ms",
+    "cooldown_signals": "0",
+}
+COMMAND = [
+    *("engine", "--paper", "--json", "--fee", "1bps"),
+    *(part for name, value in SETTINGS.items() for part in ("--set", f"{name}={value}")),
+]
+LATE = {"MICROBURST__PAPER__LATENCY_ORDER": "30ms", "MICROBURST__RISK__PROFILE": "off"}
+
+
+@dataclass
+class Books:
+    """An account as its decisions tell of it, in whole ticks and money units, up to the seam of a number."""
+
+    held: Counter[int] = field(default_factory=Counter)  # signed lots by lane
+    sent: dict[int, OrderSubmitted] = field(default_factory=dict)
+    net: int = 0
+    trades: int = 0
+    ticks: int = 0
+    seams: int = 0
+
+    @classmethod
+    def read(cls, directory: Path, seams: int) -> Books:
+        books = cls()
+        for entry in JournalReader(directory):
+            if is_input(entry.kind) or entry.kind >= 64:
+                event = entry.event()
+                if isinstance(event, Resumed):
+                    books.seams += 1
+                    if books.seams == seams:
+                        break
+                books.take(event)
+        return books
+
+    def take(self, event: Any) -> None:
+        match event:
+            case TickBlock():
+                self.ticks += len(event)
+            case OrderSubmitted():
+                assert event.order_id == len(self.sent) + 1, "ids go on, and none comes twice"
+                self.sent[event.order_id] = event
+            case OrderFilled():
+                sent = self.sent[event.order_id]
+                self.held[sent.lane] += sent.side * event.lots
+            case PositionClosed() | PositionReduced():
+                self.net += event.net
+                self.trades += isinstance(event, PositionClosed)
+
+
+@pytest.fixture
+def live(start: Callable) -> str:
+    """A mock market in real time, as sessions that belong to an account need."""
+    mock = start("mock_server", "--port", "0", "--rate", "1000", "--quiet")
+    return mock.line("listening ").removeprefix("listening ")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_killed_again_and_again(start: Callable, run: Callable, live: str, environment: dict, seed: int) -> None:
+    random, told = Random(seed), Counter[str]()
+    root = Path(environment["XDG_STATE_HOME"]) / "microburst" / "journal"
+    session, held_open = "", 0
+    for life in range(KILLS + 1):
+        engine = start(*COMMAND, "--feed", live, **LATE)
+        first = json.loads(engine.line('{"event":"' + ("status" if not life else "recovered")))
+        if life:
+            session = session or first["session"]
+            assert first["session"] == session, "it goes on in the same journal"
+            engine.line('{"event":"status"')  # by now it has gone on, and said so in its journal
+            books = Books.read(root / session, life)
+            assert books.seams == life
+            held = {"long": 1, "short": -1}
+            assert sum(held[one["side"]] * int(one["qty"]) for one in first["positions"]) == books.held.total()
+            assert first["trades"] == books.trades >= told["close"], "every trade that was told of is there"
+            assert round((first["cash"] - 10_000) * 10**12) == pytest.approx(books.net, abs=10**6)
+            assert first["ticks"] == books.ticks >= told["ticks"], "every tick that was told of is there"
+            held_open += bool(first["positions"])
+        if life == KILLS:
+            break
+        for _ in range(random.randrange(1, 5)):
+            said = json.loads(engine.line('{"event":"'))
+            told[said["event"]] += 1
+            if said["event"] == "status":
+                told["ticks"] = max(told["ticks"], said["symbols"]["AAPL"]["ticks"])
+        engine.end(signal.SIGKILL)
+    ended = engine.end(signal.SIGINT)
+    assert ended.code == 130, ended.err
+    summary = json.loads(ended.out.splitlines()[-1])
+    assert summary["recovered"] == session
+    proven = run("engine", "parity", session, "--json")
+    assert proven.code == 0, proven.err
+    assert json.loads(run("engine", "journal", "verify", session, "--json").out)["sealed"] is True
+    books = Books.read(root / session, KILLS + 1)
+    assert books.trades == summary["trades"]
+    assert not any(books.held.values())
+    assert books.trades > 0

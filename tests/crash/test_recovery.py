@@ -1,0 +1,221 @@
+"""A session that dies after any record of its journal goes on as if it had not: nothing lost, nothing twice."""
+
+from __future__ import annotations
+
+import os
+from hashlib import blake2b
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from engine.errors import ExitCode
+from engine.events import OrderSubmitted, Resumed, TimePassed
+from engine.journal.codec import NEXT_SEGMENT
+from engine.journal.reader import SCHEMA, JournalReader, UnsoundError
+from engine.journal.segments import Disk
+from engine.journal.writer import SessionJournal
+from engine.live.recovery import Recovery
+from engine.live.replay import Replay
+from engine.model import TickBlock
+from engine.trading.kernel import Kernel
+from tests.crash.crashing import (
+    INSTRUMENTS,
+    START_NS,
+    begin,
+    block,
+    bring_back,
+    bury,
+    config,
+    die_after,
+    inputs,
+    journal_of,
+    play,
+    records,
+)
+
+SEEDS = int(os.environ.get("CRASH_SEEDS", "3"))
+LATENCY = ({}, {"paper.latency_feed": "sampled median 5ms p99 200ms seed 3"})
+
+
+def state(recorded) -> tuple[object, ...]:
+    """Everything about an account that a user could see, and what its lanes wait for."""
+    kernel = recorded.kernel
+    everywhere = range(len(INSTRUMENTS))
+    lanes = [
+        (lane.in_position, lane.stop_ticks, lane.target_ticks, lane.deadline_ns, lane.cooldown_left, lane.entry)
+        for lane in kernel.lanes
+    ]
+    return (
+        kernel.core.equity,
+        kernel.core.drawdown,
+        kernel.portfolio.realised,
+        kernel.portfolio.positions,
+        kernel.trades,
+        [kernel.core.quote(index) for index in everywhere],
+        lanes,
+        kernel.risk.state,
+        dict(kernel.counters.refusals),
+        kernel.next_deadline_ns,
+    )
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_dying_at_every_append(tmp_path: Path, seed: int) -> None:
+    settings, events = config(tmp_path, **LATENCY[seed % 2]), inputs(seed, 30)
+    whole = begin(settings, "whole")
+    assert play(whole, events)
+    expected, uninterrupted = state(whole), journal_of(whole).directory
+    journal_of(whole).leave()
+    written = records(uninterrupted)
+    assert sum(kind >= 64 for kind, _ in written) > 10, "it decided on something"
+    recovered = 0
+    for appends in range(1, len(written) + 1):
+        dying = begin(settings, f"{appends:04}")
+        die_after(journal_of(dying), appends)
+        assert not play(dying, events)
+        bury(journal_of(dying))
+        recovery, again = bring_back(journal_of(dying).directory)
+        recovered += 1
+        assert recovery.inputs == sum(kind < 64 for kind, _ in written[:appends])
+        assert play(again, events[recovery.inputs :])
+        assert state(again) == expected, f"after {appends} records"
+        journal_of(again).leave()
+        assert records(recovery.reader.directory) == written, f"after {appends} records"
+    assert recovered == len(written)
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_dying_again_and_again(tmp_path: Path, seed: int) -> None:
+    """Each life is short; the seams say where one ended, and the whole replays as one session."""
+    random, settings, events = Random(seed), config(tmp_path), inputs(seed, 120)
+    living, lives, at = begin(settings, "cat"), 1, 0
+    directory = journal_of(living).directory
+    while True:
+        die_after(journal_of(living), random.randrange(1, 60))
+        if play(living, events[at:]):
+            break
+        bury(journal_of(living))
+        recovery, living = bring_back(directory)
+        at = recovery.inputs - (lives - 1)  # a seam is an input, too
+        lives += 1
+        living.process(Resumed(recovery.kernel.core.engine_ts_ns + random.randrange(1, 10_000_000_000)))
+    assert lives > 2
+    journal_of(living).close("done")
+    ids = [one.event().order_id for one in JournalReader(directory) if one.name == OrderSubmitted.__name__]
+    assert ids == list(range(1, len(ids) + 1))
+    assert ids, "it traded"
+    replay = Replay(directory)
+    replay.check_whole()
+    assert replay.reader.sealed
+    assert replay.difference() is None
+    assert replay.replayed.decisions == replay.recorded.decisions
+    assert replay.kernel.trades == living.kernel.trades
+    assert sum(one.name == Resumed.__name__ for one in JournalReader(directory)) == lives - 1
+
+
+def interrupted(tmp_path: Path, seed: int = 1, appends: int = 60) -> Path:
+    """A session that has died."""
+    dying = begin(config(tmp_path), "cut")
+    die_after(journal_of(dying), appends)
+    assert not play(dying, inputs(seed))
+    bury(journal_of(dying))
+    return journal_of(dying).directory
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_a_torn_record_is_cut_and_kept(tmp_path: Path, mapped: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not mapped:
+        monkeypatch.setattr(Disk, "map", lambda *_: (_ for _ in ()).throw(OSError("no mapping here")))
+    directory = interrupted(tmp_path)
+    place = JournalReader(directory).check().place
+    with (directory / "000000.mbj").open("r+b") as file:
+        file.seek(place.at + 8)
+        file.write(b"half a record")
+    assert "never finished" in JournalReader(directory).check().problem
+    recovery, again = bring_back(directory)
+    assert play(again, inputs(1)[recovery.inputs :])
+    journal_of(again).close("done")
+    assert JournalReader(directory).check().sealed
+    assert Replay(directory).difference() is None
+    (kept,) = directory.glob("*-torn-*")
+    assert kept.read_bytes() == b"\0" * 8 + b"half a record"
+
+
+def test_dying_between_two_segments(tmp_path: Path) -> None:
+    """The mark of the next segment is written, and the segment has not begun; or its header is torn."""
+    for torn in (b"", b"MBURST"):
+        directory = tmp_path / f"j{len(torn)}"
+        journal = SessionJournal(directory, {"schema": SCHEMA}, segment_bytes=1 << 14)
+        journal.record(TimePassed(1))
+        journal._segments._end(NEXT_SEGMENT)
+        bury(journal)
+        with (directory / "000001.mbj").open("r+b") as file:
+            file.write(torn)
+        reader = JournalReader(directory).check()
+        assert (reader.place.segment, reader.place.at, reader.is_torn_only) == (1, 0, True)
+        again = SessionJournal.resumed(reader, 1, 0, blake2b(digest_size=16))
+        again.record(TimePassed(2))
+        again.close("done")
+        events = [one.event() for one in JournalReader(directory) if one.name == TimePassed.__name__]
+        assert events == [TimePassed(1), TimePassed(2)]
+        assert JournalReader(directory).check().sealed
+
+
+def test_what_was_decided_otherwise_is_an_error_with_its_place(tmp_path: Path) -> None:
+    directory = interrupted(tmp_path)
+    strategy = tmp_path / "busy.py"
+    strategy.write_text(strategy.read_text().replace('pct("0.01"), good', 'pct("0.02"), good'))
+    with pytest.raises(
+        UnsoundError, match=r"cut: record \d+, input \d+: .* recorded is .* decided now .*--fresh"
+    ) as told:
+        Recovery(directory)
+    assert told.value.exit_code == ExitCode.MISMATCH
+
+
+def test_damage_before_the_end_is_refused(tmp_path: Path) -> None:
+    directory = interrupted(tmp_path)
+    later = directory / "000002.mbj"
+    later.write_bytes((directory / "000000.mbj").read_bytes())
+    with (directory / "000000.mbj").open("r+b") as file:
+        file.seek(JournalReader(directory).check().place.at - 4)
+        file.write(b"\xff")
+    before = later.read_bytes()
+    with pytest.raises(UnsoundError, match="damaged"):
+        Recovery(directory)
+    assert later.read_bytes() == before, "nothing is deleted"
+
+
+class Unforeseen(Exception):  # noqa: N818
+    """Nobody thought of it."""
+
+
+def test_dying_between_an_unforeseen_failure_and_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dying, events = begin(config(tmp_path), "cut"), inputs(1)
+    assert play(dying, events)
+
+    def fail(self: Kernel, block: object) -> None:
+        raise Unforeseen
+
+    monkeypatch.setattr(Kernel, "_ticks", fail)
+    with pytest.raises(Unforeseen):
+        dying.process(block([(START_NS * 2, 10_000, 1, 0)]))
+    bury(journal_of(dying))
+    monkeypatch.undo()
+    whole = len(records(journal_of(dying).directory))
+    real = Kernel._ticks
+    calls = 0
+
+    def fail_again(self: Kernel, ticks: TickBlock) -> None:
+        nonlocal calls
+        calls += 1
+        if int(ticks.ts_ns[0]) == START_NS * 2:
+            raise Unforeseen
+        real(self, ticks)
+
+    monkeypatch.setattr(Kernel, "_ticks", fail_again)
+    _, again = bring_back(journal_of(dying).directory)
+    assert calls
+    assert again.kernel.risk.errors == 1, "it is counted, as the session would have"
+    journal_of(again).leave()
+    assert len(records(journal_of(dying).directory)) == whole + 1

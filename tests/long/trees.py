@@ -1,0 +1,40 @@
+"""Copies of this checkout, for what must be built in another way."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def copy_tree(folder: Path) -> Path:
+    """Copy what is under version control, and what is built of it."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    built = [str(path.relative_to(ROOT)) for kind in ("*.so", "*.c") for path in (ROOT / "engine").rglob(kind)]
+    for name in (*listed.splitlines(), *built):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def in_tree(tree: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run Python there, on the copy's own packages."""
+    shared = os.environ.get("MICROBURST_SHARED", str(ROOT.parent / "shared"))
+    environment = os.environ | {"PYTHONPATH": str(tree), "MICROBURST_SHARED": shared} | variables
+    return subprocess.run([sys.executable, *words], cwd=tree, env=environment, capture_output=True, text=True)
+
+
+def build(tree: Path, compiler: str = "", *flags: str) -> None:
+    """Compile there what has changed, by a compiler, the usual one unless it is named; the last flags win."""
+    usual = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC"))
+    command = tree.parent / f"{tree.name}-cc"
+    command.write_text(f'#!/bin/sh\nexec {shlex.join([compiler] if compiler else usual)} "$@" {shlex.join(flags)}\n')
+    command.chmod(0o755)
+    done = in_tree(tree, "setup.py", "-q", "build_ext", "--inplace", CC=str(command))
+    assert done.returncode == 0, done.stderr[-2_000:]
