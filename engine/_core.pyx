@@ -1524,14 +1524,14 @@ cdef class Core:
         return bool(has_fallen(&self.account))
 
     @property
-    def high(self):
-        """The equity that a drawdown limit is counted from: the highest since the limit was set."""
-        return wide_to_int(self.account.high)
-
-    @property
     def peak(self):
         """The highest equity so far."""
         return wide_to_int(self.account.peak)
+
+    @property
+    def high(self):
+        """The highest equity since the drawdown limit was set: what its fall is measured from."""
+        return max(wide_to_int(self.account.high), wide_to_int(self.account.equity))
 
     cdef int64_t price_before(self, int instrument, int record, int inclusive) noexcept nogil:
         cdef Market* market = &self.markets[instrument]

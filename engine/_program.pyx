@@ -3,7 +3,8 @@
 
 A ``Program`` is a list of nodes, each an ``Operation`` on columns that stand before it. ``engine.graph.compiler``
 writes programs from declared rules, ``engine._core`` runs them. Every operation of the engine is listed in
-``OPERATIONS``; a C function of the shape of ``engine._tape.Work`` becomes another one with ``Operation.of``, in any compiled module.
+``OPERATIONS``; a C function of the shape of ``engine._tape.Work`` becomes another one with ``Operation.of``, in any
+compiled module.
 """
 
 cimport cython

@@ -232,6 +232,7 @@ cdef class Decoder:
     cdef readonly int64_t offered, accepted, late, gaps, ignored_messages
     cdef readonly int64_t sent          # trades and quotes of this connection, as its sender counts them
     cdef readonly int64_t refused_since_accepted  # records and frames of this connection
+    cdef readonly int64_t oldest_ns     # exchange time of the oldest record accepted from the last frame that had any
     cdef readonly bytes hello           # text of the last hello message
     cdef readonly str fault             # why the last frame was refused, or ""
     cdef readonly bint awaiting_hello
@@ -608,6 +609,7 @@ cdef class Decoder:
         """Apply a proven frame: guard its staged records in order and append those that pass."""
         cdef int outcome = 0, i
         cdef bint late = False, gap = False
+        cdef int64_t oldest_ns = <int64_t>1 << 62
         cdef int64_t ts_ns
         cdef Record *r
         self.ignored_messages += self.ignored_here
@@ -642,11 +644,15 @@ cdef class Decoder:
                 ts_ns = self.last_ts_ns
             self.last_ts_ns = ts_ns
             columns.append(ts_ns, r)
+            if r.time_ns < oldest_ns:
+                oldest_ns = r.time_ns
             self.offered += 1
             self.accepted += 1
             self.late += late
             self.refused_since_accepted = 0
             outcome |= TICKS
+        if outcome & TICKS:
+            self.oldest_ns = oldest_ns
         if self.hello_start != NULL:
             self.hello = (<const char *>self.hello_start)[:self.hello_end - self.hello_start]
             outcome |= HELLO

@@ -29,6 +29,7 @@ from engine.commands import (
     journal,
     lookahead,
     montecarlo,
+    operate,
     replay,
     risk,
     run,
@@ -40,6 +41,7 @@ from engine.commands import (
 )
 from engine.commands.shared import discard_output
 from engine.errors import ExitCode, UserError
+from engine.secret import masked
 
 
 class Verbs(typer.core.TyperGroup):
@@ -80,6 +82,11 @@ app.command("lookahead")(lookahead.lookahead)
 app.add_typer(risk.app, name="risk")
 app.add_typer(calendar.app, name="calendar")
 app.command("status")(status.status)
+app.command("pause")(operate.pause)
+app.command("flatten")(operate.flatten)
+app.command("kill")(operate.kill)
+app.command("resume")(operate.resume)
+app.command("report")(bug_report.bug_report)
 app.command("bug-report")(bug_report.bug_report)
 app.command("doctor")(doctor.doctor)
 app.add_typer(config.app, name="config")
@@ -163,7 +170,7 @@ def _help_for(error: Exception) -> str:
 
 def _fail(line: str, code: ExitCode) -> int:
     sys.stdout.flush()
-    print(f"error: {' '.join(line.split())}", file=sys.stderr, flush=True)
+    print(f"error: {masked(' '.join(line.split()))}", file=sys.stderr, flush=True)
     return code
 
 

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 import orjson
+import structlog
 from rich.console import Console, ConsoleOptions, Group
 from rich.live import Live
 from rich.table import Table
@@ -35,10 +36,15 @@ DRAWS_PER_S = 4
 SWITCH_INTERVAL_S = 0.0005
 """While the drawing thread runs, the session gets the interpreter back within half a millisecond."""
 
+URGENT = ("", "yellow", "bold red")
+"""How a limit is shown, by the urgency of its gauge."""
+
 STATUS_EVERY_NS = 1_000_000_000
 """Engine time between two status objects of ``--json``."""
 
 Event = dict[str, object]
+
+log = structlog.get_logger("trades")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,10 @@ def trade_line(told: Opening | TradeView, precision: int) -> str:
         return f"OPEN  {clock(told.entry_ts_ns)} {what} {told.entry_price:.{precision}f}"
     digits = max(2, precision)
     held_s = (told.exit_ts_ns - told.entry_ts_ns) / 1e9
-    profit = f"P/L {signed(told.net, digits)} (gross {signed(told.gross, digits)}, costs {told.costs:.{digits}f})"
+    share = f"{signed(100 * told.net / (told.entry_price * told.qty), 3)} %, " if told.entry_price * told.qty else ""
+    profit = (
+        f"P/L {signed(told.net, digits)} ({share}gross {signed(told.gross, digits)}, costs {told.costs:.{digits}f})"
+    )
     close = f"CLOSE {clock(told.exit_ts_ns)} {what} {told.exit_price:.{precision}f}"
     return f"{close}  {told.reason:<5} {profit} after {held_s:.1f} s"
 
@@ -170,6 +179,8 @@ class SessionConsole:
                 if told.number <= self._events.told:
                     continue
             precision = precisions.get(told.symbol, 2)
+            event = trade_event(told, precision)
+            log.info(str(event.pop("event")), **event)
             self._say(trade_event(told, precision) if self._json else trade_line(told, precision))
         if self._json and (snapshot.engine_ts_ns - self._status_ts_ns >= STATUS_EVERY_NS or snapshot.ended):
             self._status_ts_ns = snapshot.engine_ts_ns
@@ -228,15 +239,21 @@ class SessionConsole:
 
 def live_view(snapshot: Snapshot) -> Group:
     """Return the live table with the lines above and below it."""
-    return Group(_headline(snapshot), SymbolsTable(snapshot), _account_line(snapshot.account), _feed_line(snapshot))
+    account = snapshot.account
+    limits = [_limits_line(account)] if account.gauges else []
+    return Group(_headline(snapshot), SymbolsTable(snapshot), _account_line(account), *limits, _feed_line(snapshot))
 
 
 def _headline(snapshot: Snapshot) -> Text:
     text = Text.assemble(
         (f" {snapshot.mode} ", "bold reverse"), f"  {snapshot.strategy}  {clock(snapshot.engine_ts_ns)} UTC"
     )
-    if snapshot.account.halted:
-        text.append(f"  HALTED: {snapshot.account.halted}", "bold red")
+    account = snapshot.account
+    if account.state != "active":
+        why = account.halted.removeprefix("halted: ")
+        text.append(f"  {account.state.upper()}: {why}", "bold red" if account.state == "halted" else "bold yellow")
+    if snapshot.problem:
+        text.append(f"\n{snapshot.problem}", "bold red")
     return text
 
 
@@ -314,6 +331,22 @@ def _account_line(account: AccountView) -> Text:
     return text
 
 
+def _limits_line(account: AccountView) -> Text:
+    """Each limit as what is used of what may be; the fuller the louder."""
+    text = Text("limits")
+    for gauge in account.gauges:
+        use, bound = (amount(value, gauge.measure) for value in (gauge.use, gauge.bound))
+        text.append(f"  {gauge.name.replace('_', ' ')} ").append(f"{use} of {bound}", URGENT[gauge.urgency])
+    return text
+
+
+def amount(value: float, measure: str) -> str:
+    """Return how much of a limit, in its measure; a ratio comes as a fraction."""
+    if measure == "ratio":
+        return f"{100 * value:.2f} %"
+    return f"{value:,.2f}" if measure in ("money", "number") else f"{value:g}"
+
+
 def _feed_line(snapshot: Snapshot) -> Text:
     feed = snapshot.feed
     text = Text("feed ")
@@ -365,7 +398,9 @@ def status_event(snapshot: Snapshot) -> Event:
         "trades": account.trades,
         "latency_p50_us": snapshot.latency_p50_us,
         "latency_p99_us": snapshot.latency_p99_us,
+        "state": account.state,
         "halted": account.halted,
+        "limits": {gauge.name: [gauge.use, gauge.bound] for gauge in account.gauges},
     }
 
 

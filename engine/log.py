@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, cast
 
 import structlog
 
+from engine.secret import masked
+
 if TYPE_CHECKING:
     from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
@@ -89,6 +91,11 @@ def current_file() -> Path | None:
     return _file
 
 
+def debugging() -> bool:
+    """Whether anybody keeps or sees DEBUG entries: what is only for them need not be worked out otherwise."""
+    return any(handler.level <= logging.DEBUG for handler in logging.getLogger().handlers)
+
+
 def get(name: str) -> FilteringBoundLogger:
     """Return the logger of a module; an entry is an event with values: ``log.info("connected", address=...)``."""
     return cast("FilteringBoundLogger", structlog.get_logger(name))
@@ -101,6 +108,13 @@ class _PrivateFiles(RotatingFileHandler):
         path = Path(self.baseFilename)
         path.touch(mode=0o600)
         return path.open(self.mode, encoding=self.encoding)  # type: ignore[return-value]
+
+
+class _Masked(structlog.stdlib.ProcessorFormatter):
+    """The last word on every entry, whoever wrote it: no value of a secret leaves through here."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return masked(super().format(record))
 
 
 # Plain text, without the values of variables: those may be secrets.
@@ -130,5 +144,4 @@ def _terminal_renderer() -> structlog.dev.ConsoleRenderer:
 
 
 def _formatter(*renderers: Processor) -> logging.Formatter:
-    remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    return structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_shared(), processors=[remove, *renderers])
+    return _Masked(foreign_pre_chain=_shared(), processors=[_Masked.remove_processors_meta, *renderers])

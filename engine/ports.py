@@ -8,7 +8,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import NamedTuple, Protocol
 
-from engine.account.risk import Approved
+from engine.account.orders import Approved
 from engine.events import Decision
 from engine.model import Clock, Instrument, TickBlock
 
@@ -30,7 +30,8 @@ class FeedBatch:
     """What a feed hands over at one moment: a block of records, a change of state, or both (state first).
 
     ``received_ns`` is ``time.monotonic_ns()`` at the moment the bytes arrived; tick-to-decision latency counts
-    from it. The block's arrays belong to the feed and are only valid until the next batch is asked for.
+    from it. ``late_ns`` is how much longer than usual the oldest record took on its way, as far as its exchange time
+    tells. The block's arrays belong to the feed and are only valid until the next batch is asked for.
     """
 
     received_ns: int
@@ -38,6 +39,7 @@ class FeedBatch:
     state: FeedState | None = None
     detail: str = ""
     gap_instruments: Sequence[int] = ()  # indices whose windows must restart; with state GAP
+    late_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -102,11 +104,18 @@ class Broker(Protocol):
         ...
 
     def arrival_ns(self, approved: Approved, sent_ns: int) -> int:
-        """When what is sent for the order reaches the venue; not after ``sent_ns``: it is there at once."""
+        """When what is sent for the order reaches the venue, never before what was sent earlier.
+
+        Not after ``sent_ns``: it is there at once.
+        """
         ...
 
     def fill(self, approved: Approved, lots: int, last_ticks: int, bid_ticks: int, ask_ticks: int) -> Fill | None:
         """Fill ``lots`` against the market as it stands, or None when there is no price."""
+        ...
+
+    def has_price(self, approved: Approved, last_ticks: int, bid_ticks: int, ask_ticks: int) -> bool:
+        """Whether there is a price that a market order could be filled at."""
         ...
 
     def crosses(self, approved: Approved, last_ticks: int, bid_ticks: int, ask_ticks: int) -> bool:

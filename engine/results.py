@@ -14,7 +14,7 @@ from typing import Any
 from engine.account.excursions import Excursion, excursions
 from engine.account.limits import RiskLimits
 from engine.account.metrics import trade_metrics
-from engine.account.portfolio import Trade
+from engine.account.portfolio import Trade, exact_money, exact_price
 from engine.brokers.paper import VenueModel
 from engine.errors import MissingExtraError
 from engine.events import SignalRefused, SignalSkipped
@@ -53,6 +53,24 @@ TRADE_FIELDS = (
 
 ROW_FIELDS = (*TRADE_FIELDS, *Excursion._fields, "pair")
 """What a result says of each trade: also how far the market went against it and for it, and whose leg it is."""
+
+LEG_FIELDS = (
+    "trade",
+    "leg",
+    "symbol",
+    "side",
+    "ts_ns",
+    "price",
+    "qty",
+    "reason",
+    "gross",
+    "spread_cost",
+    "slippage_cost",
+    "fees",
+    "borrow_cost",
+    "net",
+)
+"""What a result says of each exit of each trade; trades and the exits of one are counted from 1, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +277,18 @@ class BacktestResult:
             for trade, excursion in zip(self.trades, self.excursions, strict=True)
         ]
 
+    @property
+    def leg_rows(self) -> list[dict[str, Any]]:
+        """Every exit of every trade by ``LEG_FIELDS``, exactly: their sizes and money add up to the trades'."""
+        return [row for number, trade in enumerate(self.trades, start=1) for row in legs_of(number, trade)]
+
+    def _told(self) -> list[dict[str, Any]]:
+        """Every trade with its exits, as plain values."""
+        rows = [plain({**row, "legs": []}) for row in self.trade_rows]
+        for leg in self.leg_rows:
+            rows[leg["trade"] - 1]["legs"].append({name: plain(leg[name]) for name in LEG_FIELDS[4:]})
+        return rows
+
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain values."""
         block = self.traded.block
@@ -269,7 +299,7 @@ class BacktestResult:
             "ticks": len(block),
             "first_ts_ns": int(block.ts_ns[0]) if len(block) else None,
             "last_ts_ns": int(block.ts_ns.max()) if len(block) else None,
-            "trades": [plain(row) for row in self.trade_rows],
+            "trades": self._told(),
             "skipped_signals": [self._note(note) for note in self.skipped_signals],
             "refusals": [self._note(note) for note in self.refusals],
             "metrics": plain(self.metrics),
@@ -289,18 +319,11 @@ class BacktestResult:
 
     def trades_frame(self) -> Any:
         """Return the trades as a polars frame; needs the ``data`` extra."""
-        try:
-            import polars as pl
-        except ImportError:
-            raise MissingExtraError("a frame of trades", "data") from None
-        text, number, whole = pl.String, pl.Float64, pl.Int64
-        kinds = dict.fromkeys(("symbol", "side", "reason"), text) | dict.fromkeys(
-            ("entry_ts_ns", "exit_ts_ns", "pair"), whole
-        )
-        rows = self.to_json()["trades"]
-        return pl.DataFrame(rows, {name: kinds.get(name, number) for name in ROW_FIELDS}).with_columns(
-            pl.from_epoch(pl.col("entry_ts_ns", "exit_ts_ns"), time_unit="ns").name.replace("_ts_ns", "_time")
-        )
+        return frame_of(self.trade_rows, ROW_FIELDS, "trades")
+
+    def legs_frame(self) -> Any:
+        """Return the exits of all trades as a polars frame; needs the ``data`` extra."""
+        return frame_of(self.leg_rows, LEG_FIELDS, "exits")
 
     def to_html(self) -> str:
         """Return the report: one HTML file with everything in it."""
@@ -321,3 +344,37 @@ class BacktestResult:
             f"gross={metrics['gross'].normalize():f}, net={metrics['net'].normalize():f}, "
             f"decision_hash={self.decision_hash})"
         )
+
+
+def legs_of(number: int, trade: Trade) -> list[dict[str, Any]]:
+    """The exits of a trade by ``LEG_FIELDS``, exactly; ``number`` is the trade's."""
+    instrument, rows = trade.instrument, []
+    for place, leg in enumerate(trade.legs, start=1):
+        costs = leg.gross_units, leg.spread_units, leg.slippage_units, leg.fee_units, leg.borrow_units, leg.net_units
+        price, money = exact_price(instrument, leg.price_ticks), [exact_money(units, trade.scale) for units in costs]
+        told = (leg.ts_ns, price, instrument.size(leg.lots), leg.reason, *money)
+        rows.append(dict(zip(LEG_FIELDS, (number, place, trade.symbol, trade.side, *told), strict=True)))
+    return rows
+
+
+WHOLE_FIELDS = frozenset(("trade", "leg", "pair", "ts_ns", "entry_ts_ns", "exit_ts_ns"))
+TEXT_FIELDS = frozenset(("symbol", "side", "reason"))
+
+
+def frame_of(rows: Sequence[Mapping[str, Any]], names: Sequence[str], what: str) -> Any:
+    """A polars frame of rows with these columns: decimals as floats, and each ``..ts_ns`` also as a time.
+
+    Raises:
+        MissingExtraError: polars is not installed.
+    """
+    try:
+        import polars as pl
+    except ImportError:
+        raise MissingExtraError(f"a frame of {what}", "data") from None
+    kinds = {
+        name: pl.Int64 if name in WHOLE_FIELDS else pl.String if name in TEXT_FIELDS else pl.Float64 for name in names
+    }
+    times = [name for name in names if name.endswith("ts_ns")]
+    return pl.DataFrame([plain(dict(row)) for row in rows], kinds).with_columns(
+        pl.from_epoch(pl.col(times), time_unit="ns").name.replace("ts_ns", "time")
+    )

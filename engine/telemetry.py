@@ -12,8 +12,6 @@ rendezvous file that only this user can read.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import hmac
 import os
 import secrets
 import stat
@@ -27,6 +25,7 @@ from typing import Any, cast
 import numpy as np
 
 from engine.errors import ConfigError
+from engine.secret import Secret
 from engine.telemetry_wire import (
     COMMANDS,
     MAX_COMMAND_BYTES,
@@ -34,6 +33,7 @@ from engine.telemetry_wire import (
     MAX_TICKS_TAIL,
     VERSION,
     Command,
+    Done,
     Endpoint,
     FrameReader,
     Hello,
@@ -42,6 +42,7 @@ from engine.telemetry_wire import (
     Snapshot,
     TradeView,
     WireError,
+    control_path,
     decode,
     encode,
     endpoint_path,
@@ -77,14 +78,15 @@ class TelemetryServer:
     """Publishes one session to any number of viewers on this machine.
 
     Args:
-        on_command: called with a name from ``commands`` and a reason when a viewer asks for it; None: no viewer may.
+        on_command: called with a name from ``commands`` and a reason when a viewer asks for it; what it returns is told
+            to that viewer. None: no viewer may ask.
         commands: those of :data:`~engine.telemetry_wire.COMMANDS` that ``on_command`` can carry out.
         directory: where the rendezvous file goes; by default the per-user runtime directory.
     """
 
     def __init__(
         self,
-        on_command: Callable[[str, str], None] | None = None,
+        on_command: Callable[[str, str], Done | None] | None = None,
         commands: Sequence[str] = COMMANDS,
         directory: Path | None = None,
     ) -> None:
@@ -94,6 +96,7 @@ class TelemetryServer:
         self._directory = directory or private_directory()
         self._server: asyncio.Server | None = None
         self._endpoint: Endpoint | None = None
+        self._control = Secret(secrets.token_hex(16))
         self._viewers: set[_Viewer] = set()
         self._history = _SessionHistory()
 
@@ -115,12 +118,13 @@ class TelemetryServer:
         self._endpoint = Endpoint(
             host="127.0.0.1",
             port=self._server.sockets[0].getsockname()[1],
-            token=secrets.token_hex(16),
+            token=Secret(secrets.token_hex(16)),
             pid=os.getpid(),
             session_id=session_id,
             mode=mode,
             started_mono_ns=time.monotonic_ns(),
         )
+        write_private(control_path(self._directory, self._endpoint.pid), self._control.reveal().encode())
         write_private(endpoint_path(self._directory, self._endpoint.pid), self._endpoint.to_json())
         return self._endpoint
 
@@ -146,8 +150,8 @@ class TelemetryServer:
     async def close(self) -> None:
         """Send viewers what they have not seen, say goodbye, stop listening and remove the rendezvous file."""
         if self._endpoint is not None:
-            with contextlib.suppress(FileNotFoundError):
-                endpoint_path(self._directory, self._endpoint.pid).unlink()
+            for path_of in (endpoint_path, control_path):
+                path_of(self._directory, self._endpoint.pid).unlink(missing_ok=True)
         if self._server is not None:
             self._server.close()
         leaving = list(self._viewers)
@@ -171,33 +175,35 @@ class TelemetryServer:
 
     def _greet(self, hello: Hello) -> str:
         """Return why this greeting is refused, or ``""``."""
-        if self._endpoint is None or not hmac.compare_digest(hello.token.encode(), self._endpoint.token.encode()):
+        if self._endpoint is None or hello.token != self._endpoint.token:  # compared in constant time
             return "token"
+        if hello.control and hello.control != self._control:
+            return "scope"
         if hello.version != VERSION:
             return "version"
         self.health.viewers += 1
         self.health.accepted += 1
         return ""
 
-    def _picture(self) -> tuple[bytes, int]:
-        """Return the encoded history and the number of the newest snapshot in it."""
+    def _picture(self, *, commands: bool) -> tuple[bytes, int]:
+        """Return the encoded history, for one who may command or not, and the number of the newest snapshot in it."""
         if self._endpoint is None:
             raise RuntimeError("telemetry has viewers before it was started")
-        history = self._history.picture(self._endpoint, self._commands)
+        history = self._history.picture(self._endpoint, self._commands if commands else [])
         return encode(history), self._history.seq
 
-    def _catch_up(self, seq: int) -> tuple[bytes, int] | None:
+    def _catch_up(self, seq: int, *, commands: bool) -> tuple[bytes, int] | None:
         """Return what a viewer that has seen ``seq`` is missing, or None when it has seen everything."""
         if seq >= self._history.seq:
             return None
         missed = self._history.since(seq)
-        return (encode(merge(missed)), self._history.seq) if missed else self._picture()
+        return (encode(merge(missed)), self._history.seq) if missed else self._picture(commands=commands)
 
-    def _command(self, name: str, reason: str) -> None:
+    def _command(self, name: str, reason: str) -> Done | None:
         if self._on_command is None or name not in self._commands:
             raise WireError(f"this engine does not take the command {name[:40]!r}")
         self.health.commands += 1
-        self._on_command(name, reason)
+        return self._on_command(name, reason)
 
 
 class _SessionHistory:
@@ -260,6 +266,7 @@ class _Viewer(asyncio.Protocol):
 
     def __init__(self, server: TelemetryServer) -> None:
         self.greeted = False
+        self.commands = False  # it has the second token
         self.congested = False
         loop = asyncio.get_running_loop()
         self.closed: asyncio.Future[None] = loop.create_future()
@@ -302,10 +309,15 @@ class _Viewer(asyncio.Protocol):
                 self._refuse(why)
                 return
             self._greeting_deadline.cancel()
-            self.greeted = True
-            self.send(*self._server._picture())
+            self.greeted, self.commands = True, bool(message.control)
+            self.send(*self._server._picture(commands=self.commands))
         elif isinstance(message, Command) and self.greeted:
-            self._server._command(message.name, message.reason)
+            if not self.commands:
+                self._refuse("scope")
+                return
+            done = self._server._command(message.name, message.reason)
+            if done is not None:
+                self._transport.write(encode(done))
         else:
             raise WireError(f"{type(message).__name__} is out of place")
 
@@ -319,7 +331,9 @@ class _Viewer(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.congested = False
-        missing = self._server._catch_up(self._seen_seq) if self.greeted else None
+        missing = None
+        if self.greeted:
+            missing = self._server._catch_up(self._seen_seq, commands=self.commands)
         if missing is not None:
             self.send(*missing)
         if self._leaving and not self.congested:
@@ -401,6 +415,7 @@ def _forget_dead_engines(directory: Path) -> None:
         try:
             os.kill(endpoint.pid, 0)
         except ProcessLookupError:
-            endpoint_path(directory, endpoint.pid).unlink(missing_ok=True)
+            for path_of in (endpoint_path, control_path):
+                path_of(directory, endpoint.pid).unlink(missing_ok=True)
         except PermissionError:
             continue

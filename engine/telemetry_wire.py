@@ -6,9 +6,13 @@ which only the newest state survives, so a slow viewer gets the latest picture, 
 
 The conversation, each frame a length and one JSON object::
 
-    viewer  {"hello": {"version": 1, "token": "..."}}
+    viewer  {"hello": {"version": 2, "token": "...", "control": "..."}}
     engine  {"history": {...}}   {"snapshot": {...}}   {"snapshot": {...}} ...        or {"refused": {...}} and the end
     viewer  {"command": {"name": "pause", "reason": ""}}
+    engine  {"done": {"name": "pause", "ts_ns": 1700000000000000000, "state": "reducing", "detail": "paused"}}
+
+To watch takes the first token, to command the second, ``control``, which is in a file of its own: so a watcher can be
+given the one without the other.
 """
 
 from __future__ import annotations
@@ -24,10 +28,12 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 import numpy as np
 import orjson
 
+from engine.secret import NO_SECRET, Secret
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-VERSION = 1
+VERSION = 2
 """Of this protocol; both sides must say the same."""
 
 COMMANDS = ("pause", "resume", "flatten", "halt", "stop")
@@ -40,6 +46,9 @@ MAX_COMMAND_BYTES = 4096
 MAX_POINTS = 2000
 MAX_TICKS_TAIL = 50
 """Most points per symbol and ticks in one snapshot; :func:`thin` halves what is beyond."""
+
+NEARLY = 0.8
+"""From so much of a limit on that closes everything, it is worth a look."""
 
 _PREFIX = 4
 
@@ -109,6 +118,29 @@ class SymbolView:
 
 
 @dataclass(slots=True)
+class GaugeView:
+    """A limit of risk that is on, how much of it is used, and its bound."""
+
+    name: str  # as in the configuration
+    use: float
+    bound: float
+    measure: str  # "ratio" (a fraction), "money", "units", "number" or "count"
+    reached: str = "refuse"  # what happens then: "close" (everything), "day" (no more entries today) or "refuse" (one)
+
+    @property
+    def share(self) -> float:
+        """How much of it is used, as a fraction of its bound."""
+        return self.use / self.bound if self.bound else 1.0
+
+    @property
+    def urgency(self) -> int:
+        """0: nothing to look at; 1: soon, or no more entries today; 2: reached, and everything is closed for it."""
+        if self.reached == "close":
+            return 2 if self.share >= 1 else int(self.share >= NEARLY)
+        return int(self.reached == "day" and self.share >= 1)
+
+
+@dataclass(slots=True)
 class AccountView:
     """Money and results so far. Money is in the account currency; ``win_rate`` is a fraction, NaN before a trade."""
 
@@ -128,6 +160,8 @@ class AccountView:
     slippage_cost: float
     fees: float
     halted: str = ""  # the reason why nothing may be opened, or ""
+    state: str = "active"  # "active", "reducing" (nothing is opened for now) or "halted" (until resumed with a reason)
+    gauges: list[GaugeView] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -146,6 +180,8 @@ class FeedView:
     queue_ticks: int
     age_ms: float
     ticks_per_s: float
+    data_age_ms: float = 0.0  # of the oldest data decided on since the previous snapshot
+    old_batches: int = 0  # batches of records that were too old to open anything on
 
 
 @dataclass(slots=True)
@@ -169,6 +205,7 @@ class Snapshot:
     ticks_tail: list[tuple[int, str, float, float, float, float]] = field(default_factory=list)
     # newest last, at most 50 since the previous snapshot: ts_ns, symbol, price, size, bid, ask
     ended: str = ""  # why the session is over, or ""
+    problem: str = ""  # what went wrong last while the session goes on, in a line, or ""
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -178,10 +215,14 @@ class Snapshot:
 
 @dataclass(slots=True)
 class Hello:
-    """The first frame of a viewer: who may watch is decided by the token in the rendezvous file."""
+    """The first frame of a viewer: who may watch is decided by the token in the rendezvous file.
+
+    ``control`` is the token of who may command; empty for a viewer that only watches.
+    """
 
     version: int
-    token: str = field(repr=False)
+    token: Secret
+    control: Secret = NO_SECRET
 
 
 @dataclass(slots=True)
@@ -193,8 +234,22 @@ class Command:
 
 
 @dataclass(slots=True)
+class Done:
+    """The engine has obeyed a command, or not; sent to who gave it.
+
+    ``state`` is the account's afterwards, and ``detail`` why it is so; where the command was not obeyed, why not.
+    """
+
+    name: str
+    ts_ns: int  # engine time
+    state: str
+    detail: str = ""
+    obeyed: bool = True
+
+
+@dataclass(slots=True)
 class Refused:
-    """The engine's last frame to a viewer it will not serve: ``"token"``, ``"version"`` or ``"full"``."""
+    """The engine's last frame to a viewer it will not serve: ``"token"``, ``"scope"``, ``"version"`` or ``"full"``."""
 
     why: str
 
@@ -220,11 +275,12 @@ class History:
     snapshot: Snapshot | None
 
 
-Message = Hello | Command | Refused | History | Snapshot
+Message = Hello | Command | Done | Refused | History | Snapshot
 
 _KINDS: dict[str, Any] = {  # each value one of Message's classes
     "hello": Hello,
     "command": Command,
+    "done": Done,
     "refused": Refused,
     "history": History,
     "snapshot": Snapshot,
@@ -247,7 +303,7 @@ def encode(message: Message) -> bytes:
     Raises:
         WireError: the frame would be longer than :data:`MAX_FRAME_BYTES`.
     """
-    body = orjson.dumps({_NAMES[type(message)]: message})
+    body = orjson.dumps({_NAMES[type(message)]: message}, default=_revealed)
     if len(body) > MAX_FRAME_BYTES:
         raise WireError(f"frame of {len(body)} bytes exceeds {MAX_FRAME_BYTES}")
     return len(body).to_bytes(_PREFIX, "big") + body
@@ -271,6 +327,13 @@ def decode(body: bytes | bytearray | memoryview) -> Message:
         raise WireError(f"unknown message {name[:40]!r}")
     message: Message = _reader(kind)(content)
     return message
+
+
+def _revealed(value: object) -> str:
+    """Tokens leave the process here, and in the rendezvous file."""
+    if isinstance(value, Secret):
+        return value.reveal()
+    raise TypeError(f"{type(value).__name__} has no place in a message")
 
 
 class FrameReader:
@@ -315,6 +378,9 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
         return _read_int
     if hint in (str, bool):
         return _exactly(hint)
+    if hint is Secret:
+        text = _exactly(str)
+        return lambda value: Secret(text(value))
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is list:
         return _list_reader(_reader(arguments[0]))
@@ -451,7 +517,7 @@ class Endpoint:
 
     host: str
     port: int
-    token: str = field(repr=False)  # 128 random bits as 32 hexadecimal digits
+    token: Secret  # 128 random bits as 32 hexadecimal digits
     pid: int
     session_id: str
     mode: str
@@ -459,7 +525,7 @@ class Endpoint:
 
     def to_json(self) -> bytes:
         """Return the rendezvous file's content."""
-        return orjson.dumps(self)
+        return orjson.dumps(self, default=_revealed)
 
 
 def runtime_directory(environ: Mapping[str, str], user: str) -> Path:
@@ -480,6 +546,19 @@ def runtime_directory(environ: Mapping[str, str], user: str) -> Path:
 def endpoint_path(directory: Path, pid: int) -> Path:
     """Return the rendezvous file of the engine with this process id."""
     return directory / f"engine-{pid}.json"
+
+
+def control_path(directory: Path, pid: int) -> Path:
+    """Return the file with the token of who may command the engine with this process id."""
+    return directory / f"control-{pid}.token"
+
+
+def read_control(directory: Path, pid: int) -> Secret:
+    """Return the token of who may command that engine; empty where this user cannot read it."""
+    try:
+        return Secret(control_path(directory, pid).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return NO_SECRET
 
 
 def read_endpoints(directory: Path) -> list[Endpoint]:

@@ -44,6 +44,7 @@ class TickQueue:
         self._handed_over = Columns(limit)
         self._marks: list[_Mark] = []
         self._received_ns = 0  # stamp of the oldest record that waits
+        self._late_ns = 0  # of the latest record that waits
 
     def __len__(self) -> int:
         return self._filling.rows
@@ -52,6 +53,10 @@ class TickQueue:
     def empty(self) -> bool:
         """Whether neither records nor changes of state wait."""
         return not self._filling.rows and not self._marks
+
+    def note_late(self, late_ns: int) -> None:
+        """The frame received last has taken so much longer than usual on its way."""
+        self._late_ns = max(self._late_ns, late_ns)
 
     def receive(self, frame: bytes, received_ns: int, wall_ns: int) -> int:
         """Decode a frame into the queue; returns the decoder's outcome."""
@@ -84,14 +89,15 @@ class TickQueue:
         columns, marks = self._filling, self._marks
         self._filling, self._handed_over, self._marks = self._handed_over, columns, []
         self._filling.clear()
-        batch, start = FeedBatch(self._received_ns), 0
+        late_ns, self._late_ns = self._late_ns, 0
+        batch, start = FeedBatch(self._received_ns, late_ns=late_ns), 0
         for mark in marks:
             if mark.row > start:
                 batch.block = TickBlock(*columns.view(start, mark.row))
                 start = mark.row
             if batch.block is not None or batch.state is not None:
                 yield batch
-                batch = FeedBatch(batch.received_ns)
+                batch = FeedBatch(batch.received_ns, late_ns=late_ns)
             batch.state, batch.detail, batch.gap_instruments = mark.state, mark.detail, mark.gap_instruments
         if columns.rows > start:
             batch.block = TickBlock(*columns.view(start, columns.rows))

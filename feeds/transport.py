@@ -7,15 +7,16 @@ redirection is followed.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from ipaddress import ip_address
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from engine.errors import ConfigError
+from engine.secret import PLACEHOLDER, Secret, filled, masked, redacted, sounds_secret
 from feeds.guard import FeedLimits
 
 
@@ -51,13 +52,22 @@ def check_address(address: str) -> str:
         url = urlsplit(address)
         host, _ = url.hostname, url.port  # a bad port raises here
     except ValueError as error:
-        raise ConfigError(f"{address!r} is not an address: {error}", where="feed address") from None
+        raise ConfigError(f"{redacted(address)!r} is not an address: {error}", where="feed address") from None
     if url.scheme not in ("ws", "wss") or not host:
         raise ConfigError(
-            f"{address!r} is not a WebSocket address", where="feed address", fix="write it like ws://127.0.0.1:8765"
+            f"{redacted(address)!r} is not a WebSocket address",
+            where="feed address",
+            fix="write it like ws://127.0.0.1:8765",
         )
     if url.username is not None or url.password is not None:
         raise ConfigError("an address must not contain a user name or password", where="feed address")
+    for name, value in parse_qsl(url.query, keep_blank_values=True):
+        if (sounds_secret(name) or name.lower() in ("auth", "sig")) and not PLACEHOLDER.fullmatch(value):
+            raise ConfigError(
+                f"'{name}' of an address is a secret, and addresses are shown",
+                where="feed address",
+                fix=f"write {name}={{secret:NAME}}, and its value where microburst doctor says",
+            )
     if url.scheme == "ws" and not _is_loopback(host):
         raise ConfigError(
             f"{host} is another machine, and ws:// is neither private nor proof against forgery",
@@ -81,6 +91,18 @@ class _Connect(connect):
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
+
+
+def opened_with(secrets: Mapping[str, Secret]) -> Connect:
+    """Return what opens an address in which secrets are named, and says nothing of their values when it cannot."""
+
+    async def connect_with(address: str, limits: FeedLimits) -> Transport:
+        try:
+            return await open_websocket(filled(address, secrets), limits)
+        except ConnectionLostError as lost:  # the library's own words may quote the address
+            raise ConnectionLostError(masked(str(lost)), frame_too_large=lost.frame_too_large) from None
+
+    return connect_with
 
 
 async def open_websocket(address: str, limits: FeedLimits) -> Transport:

@@ -27,6 +27,7 @@ from engine.model import Clock, Instrument
 from engine.ports import FeedBatch, FeedHealth, FeedState
 from feeds.base import SECOND_NS, SystemTiming, Timing
 from feeds.guard import FeedLimits, decoder_for, feed_health
+from feeds.lag import ExchangeLag
 from feeds.queue import TickQueue
 from feeds.reconnect import Reconnect
 from feeds.transport import Connect, ConnectionLostError, Transport, check_address, open_websocket
@@ -76,6 +77,7 @@ class WebSocketFeed:
         self._precisions: dict[str, Instrument] = {}  # also of symbols that were not selected
         self._decoder = decoder_for(venue, self._limits)
         self._queue = TickQueue(self._decoder, self._instruments, self._limits.queue_ticks)
+        self._lag = ExchangeLag()
         self._attempts = 0
         self._message_ns = 0  # when the last sound message came; 0 before the first
         self._vouched_ns = 0  # when the data was last known to be current
@@ -241,6 +243,8 @@ class WebSocketFeed:
                 await self._greet(transport)
                 self._vouched_ns = received_ns
             return
+        if outcome & TICKS and self.clock is Clock.RECEIVE:
+            self._queue.note_late(self._lag.excess_ns(self._decoder.oldest_ns, received_ns))
         if outcome & TICKS or (outcome & HEARTBEAT and not self._decoder.refused_since_accepted):
             self._vouched_ns = received_ns
             if self._queue.state is FeedState.STALE:

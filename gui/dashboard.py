@@ -11,6 +11,7 @@ from engine.telemetry_wire import TradeView
 from gui import words
 from gui.charts import ChartStack
 from gui.panels import Card, ExplainCard, PositionCard, StatisticsCard, label
+from gui.risk import RiskCard
 from gui.state import SessionState
 from gui.tables import TicksModel, TradesFilter, TradesModel, WatchModel
 from gui.theme import Theme
@@ -39,6 +40,7 @@ class Dashboard(QtWidgets.QWidget):
         self._fitted: tuple[str, int, int] | None = None
         self.chart = ChartStack(theme)
         self.position, self.explain, self.statistics = PositionCard(), ExplainCard(), StatisticsCard()
+        self.risk = RiskCard()
         self.trades, self.ticks, self.watch = TradesModel(theme), TicksModel(theme), WatchModel(theme)
         self.filtered = TradesFilter(self.trades)
         for model in (self.trades, self.ticks, self.watch):
@@ -61,6 +63,7 @@ class Dashboard(QtWidgets.QWidget):
         cards.setContentsMargins(0, 0, 0, 0)
         cards.setSpacing(8)
         cards.addWidget(self.position)
+        cards.addWidget(self.risk)
         cards.addWidget(self.explain, 1)
         cards.addWidget(self.statistics)
         scroll = QtWidgets.QScrollArea()
@@ -89,7 +92,7 @@ class Dashboard(QtWidgets.QWidget):
         self.splitter.addWidget(above)
         self.splitter.addWidget(below)
         self.splitter.setStretchFactor(0, 1)
-        self.splitter.setSizes([530, 210])
+        self.splitter.setSizes([560, 180])
         for splitter in (below, self.splitter):
             splitter.setHandleWidth(8)
             splitter.setChildrenCollapsible(False)
@@ -181,6 +184,7 @@ class Dashboard(QtWidgets.QWidget):
         if snapshot is None or symbol is None:
             return
         self.position.show_position(symbol.view, snapshot.engine_ts_ns)
+        self.risk.show_risk(snapshot.account)
         self.explain.show_conditions(symbol.view, snapshot)
         self.statistics.show_account(snapshot.account, symbol.view)
         self.ticks.replace(list(self._state.ticks))

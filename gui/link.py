@@ -21,6 +21,7 @@ from pathlib import Path
 from engine.telemetry_wire import (
     VERSION,
     Command,
+    Done,
     Endpoint,
     FrameReader,
     Hello,
@@ -31,6 +32,7 @@ from engine.telemetry_wire import (
     decode,
     encode,
     merge,
+    read_control,
     read_endpoints,
     runtime_directory,
 )
@@ -68,6 +70,7 @@ class LinkStatus:
     conflated: int = 0  # published snapshots that arrived merged into a later one
     gone_pid: int = 0  # the engine that is gone, 0 while there is none
     gone_ended: bool = False  # its process does not exist any more; otherwise only its announcement does not
+    done: Done | None = None  # the answer to the newest command
     gone_since_s: float = 0.0  # time.monotonic() when that was noticed
 
 
@@ -238,7 +241,8 @@ class Link:
         with self._sending:
             self._socket = connection
         try:
-            connection.sendall(encode(Hello(VERSION, endpoint.token)))
+            control = read_control(directory(), endpoint.pid)
+            connection.sendall(encode(Hello(VERSION, endpoint.token, control)))
             return self._listen(connection, endpoint)
         except TimeoutError:
             return f"the engine has been silent for {SILENCE_S:.0f} s"
@@ -262,6 +266,9 @@ class Link:
                 return ended or "the engine closed the connection"
             for body in frames.feed(data):
                 message = decode(body)
+                if isinstance(message, Done):
+                    self._set(done=message)
+                    continue
                 if isinstance(message, Refused):
                     self._set(phase=Phase.REFUSED, detail=message.why)
                     return message.why

@@ -176,7 +176,7 @@ class ExplainCard(Card):
         self._rows.append(cells)
 
     def _show_notes(self, snapshot: Snapshot) -> None:
-        notes = []
+        notes = [words.PROBLEM.format(problem=snapshot.problem)] if snapshot.problem else []
         if snapshot.account.halted:
             notes.append(words.HALTED.format(reason=snapshot.account.halted))
         if snapshot.refusals:

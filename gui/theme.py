@@ -125,6 +125,8 @@ QStatusBar QLabel { padding: 0 8px; color: $muted; }
 QSplitter::handle { background: transparent; }
 QProgressBar { background: $raised; border: none; border-radius: 2px; max-height: 4px; }
 QProgressBar::chunk { background: $accent; border-radius: 2px; }
+QProgressBar[tone="amber"]::chunk { background: $amber; }
+QProgressBar[tone="danger"]::chunk { background: $danger; }
 QScrollBar:vertical { background: transparent; width: 10px; margin: 0; }
 QScrollBar:horizontal { background: transparent; height: 10px; margin: 0; }
 QScrollBar::handle { background: $border; border-radius: 4px; min-height: 24px; min-width: 24px; }

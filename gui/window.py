@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from PySide6 import QtCore, QtGui, QtWidgets
 
-from engine.telemetry_wire import Endpoint
+from engine.telemetry_wire import Done, Endpoint
 from gui import words
 from gui.banner import Banner
 from gui.bars import StatusBar, TopBar
@@ -48,6 +48,7 @@ class MainWindow(QtWidgets.QMainWindow):
         self.link: Link | None = None
         self.child: EngineChild | None = None
         self._child_failure = ""
+        self._told_done: Done | None = None
         self.frame_ms: deque[float] = deque(maxlen=300)
         self._frames = 0
         self._local_zone = _local_zone()
@@ -278,8 +279,20 @@ class MainWindow(QtWidgets.QMainWindow):
                 self._child_failure = text
                 self.banner.say(text)
 
+    def _tell_done(self, done: Done | None) -> None:
+        """Say what has become of the newest command, once."""
+        if done is None or done is self._told_done:
+            return
+        self._told_done = done
+        if not done.obeyed:
+            self.notify(words.NOT_OBEYED.format(command=done.name, detail=done.detail))
+            return
+        state = f"{done.state}, {done.detail}" if done.detail else done.state
+        self.notify(words.DONE.format(command=done.name, time=words.moment(done.ts_ns, self.zone), state=state))
+
     def _draw_bars(self) -> None:
         status = self.link.status if self.link is not None else None
+        self._tell_done(status.done if status is not None else None)
         snapshot = self.state.snapshot if self.pages.currentWidget() is self.dashboard else None
         shown = self.top.show_connection(status, snapshot)
         self.dashboard.chart.set_stale(shown != "live")

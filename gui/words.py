@@ -9,7 +9,7 @@ import html
 import math
 from datetime import UTC, datetime, tzinfo
 
-from engine.telemetry_wire import Snapshot, TradeView
+from engine.telemetry_wire import GaugeView, Snapshot, TradeView
 from gui.link import LinkStatus
 
 TITLE = "Microburst"
@@ -59,6 +59,7 @@ CONNECTION = {
 }
 
 REFUSALS = {
+    "scope": "the engine does not take commands from this viewer; it was probably restarted",
     "token": "the engine does not accept this user's token; it was probably restarted",
     "version": "the engine is another version of Microburst",
     "full": "the engine already has as many viewers as it serves",
@@ -105,13 +106,45 @@ WARMING = "Warming up: windows are filling"
 CONDITIONS = "{passed} of {total} conditions hold"
 NO_CONDITIONS = "This strategy publishes no conditions"
 HALTED = "No entries: {reason}"
+PROBLEM = "Problem: {problem}"
 REFUSED = "Refused by risk: {reasons}"
 SKIPPED = "Signals skipped (cooldown): {count}"
 OPERATORS = {">=": "≥", "<=": "≤", ">": ">", "<": "<", "==": "="}
 PASSED, FAILED, UNKNOWN = "✓", "✗", "…"
 
+STATES = {  # of the account: icon and word
+    "active": ("●", "Active"),
+    "reducing": ("◐", "Reducing"),
+    "halted": ("■", "Halted"),
+}
+STATE_REASONS = {
+    "active": "",
+    "reducing": "No entries, exits work: {reason}",
+    "halted": "No entries until resumed: {reason}",
+}
+LIMITS = {
+    "daily_loss_limit": "Daily loss",
+    "daily_loss_money": "Daily loss, sum",
+    "max_drawdown": "Drawdown",
+    "max_losses_in_row": "Losses in a row",
+    "max_stops_in_row": "Stops in a row",
+    "max_trades_per_day": "Entries today",
+    "pdt": "Day trades",
+    "positions_per_symbol": "Per symbol",
+    "max_position_units": "Position size",
+    "max_position_value": "Position value",
+    "position_capital_fraction": "Position share",
+    "max_total_capital_fraction": "All positions",
+    "max_leverage": "Leverage",
+    "max_open_orders": "Open orders",
+    "max_cancel_ratio": "Unfilled to filled",
+    "max_orders_per_second": "Orders a second",
+}
+OF = "{use} of {bound}"
+
 CARDS = {
     "position": "Position",
+    "risk": "Risk",
     "explain": "Explain",
     "statistics": "Statistics",
     "trades": "Trades",
@@ -162,6 +195,8 @@ SAVED = "{count} trades saved to {path}"
 NOT_SAVED = "Not saved: {reason}"
 BAD_FILTER = "'{term}' is not understood; try {hint}"
 SENT = "Sent to the engine: {command}"
+DONE = "{command} done at {time}: {state}"
+NOT_OBEYED = "{command} was not obeyed: {detail}"
 NOT_SENT = "Not sent, the engine cannot be reached: {command}"
 SNAP_ON, SNAP_OFF = "Crosshair snaps to ticks", "Crosshair moves freely"
 
@@ -233,6 +268,29 @@ def measure(value: float, unit: str, precision: int = 2) -> str:
     if unit == "price":
         return f"{value:,.{precision}f}"
     return f"{value:,.4g}"
+
+
+def state_reason(state: str, halted: str) -> str:
+    """Return why the account is in its state, and what that means."""
+    return STATE_REASONS.get(state, "{reason}").format(reason=halted.removeprefix(f"{LATCHED}: "))
+
+
+def limit_name(name: str) -> str:
+    """Return what a limit is called; one that is new to this version by its key."""
+    return LIMITS.get(name, name.replace("_", " ").capitalize())
+
+
+def gauge(view: GaugeView) -> str:
+    """Return how much of a limit is used, in its measure."""
+
+    def said(value: float) -> str:
+        if view.measure == "ratio":
+            return percent(value, 2)
+        if view.measure == "money":
+            return money(value, sign=False)
+        return f"{value:.2f} ×" if view.measure == "number" else quantity(value)
+
+    return OF.format(use=said(view.use), bound=said(view.bound))
 
 
 def clock(ts_ns: int, zone: tzinfo = UTC, decimals: int = 3) -> str:

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
+from functools import cache
 from itertools import count
 from pathlib import Path
 
 import pytest
+
+
+@cache
+def commit() -> str:
+    """What is checked out, and whether it was changed since."""
+    describe = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(describe, cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What takes long is told with the commit that it ran at."""
+    if item.get_closest_marker("long"):
+        item.user_properties.append(("commit", commit()))
 
 
 @pytest.fixture(scope="session")

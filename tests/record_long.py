@@ -1,12 +1,15 @@
-"""Writes what `make long` found, with commit and machine: python tests/record_long.py build/long.xml PAGE.md."""
+"""Writes what long runs have found: python tests/record_long.py REPORT.xml... PAGE.md.
+
+`make long` gives it one report. A run may be played in parts, on several days: each test is told with the commit that
+it ran at, and where two reports have the same test the later one counts.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,51 +17,64 @@ from xml.etree import ElementTree
 MANY = 10
 """Seeds of one test from which on they share a row."""
 
+COMMIT = "commit"
+"""The property that says at which commit a test ran (``tests/conftest.py``)."""
 
-def main(report: Path, page: Path) -> None:
-    """Turn pytest's XML report into a page of the reference."""
-    cases = list(ElementTree.parse(report).iter("testcase"))
-    head = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True)
+Case = ElementTree.Element
+
+
+def main(reports: Sequence[Path], page: Path) -> None:
+    """Turn pytest's XML reports into a page of the reference."""
+    found = {}
+    for report in reports:
+        for case in ElementTree.parse(report).iter("testcase"):
+            found[case.get("classname"), case.get("name")] = case
+    cases = list(found.values())
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    failed = [case for case in cases if outcome(case) == "failed"]
+    outcomes = [outcome(case) for case in cases]
     lines = [
         "# The last long run",
         "",
-        "Written by `make long`: the tests that take minutes to hours, at their full sizes.",
+        "Written by `make long`, or by `python tests/record_long.py REPORT.xml... PAGE.md` where it was run in parts:",
+        "the tests that take minutes to hours. Each row says at which commit it ran, and its figures how much of it;",
+        "[how it is tested](../explanation/how-it-is-tested.md) says what each is for, and what its full size is.",
         "",
-        f"Commit {head.stdout.strip()}, {machine}: {len(cases)} tests, {len(failed)} failed.",
+        f"{machine}: {len(cases)} tests, {outcomes.count('failed')} failed, {outcomes.count('skipped')} skipped.",
         "",
-        "| test | result | seconds | figures |",
-        "|---|---|---|---|",
+        "| test | result | commit | seconds | figures |",
+        "|---|---|---|---|---|",
         *rows(cases),
     ]
     page.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"wrote {page}")
 
 
-def rows(cases: list[ElementTree.Element]) -> Iterator[str]:
+def rows(cases: Sequence[Case]) -> Iterator[str]:
     """A row for each test; the many seeds of one test share a row unless one of them failed."""
     for name, group in groupby(cases, lambda case: str(case.get("name")).partition("[")[0]):
         seeds = list(group)
-        alike = len(seeds) > MANY and {outcome(case) for case in seeds} == {"passed"}
+        alike = len(seeds) > MANY and len({(outcome(case), noted(case).get(COMMIT)) for case in seeds}) == 1
         for shown in [seeds] if alike else [[case] for case in seeds]:
-            title = f"{name}, {len(shown)} seeds" if alike else str(shown[0].get("name"))
+            title = f"{name}, {len(shown)} times" if alike else str(shown[0].get("name"))
             seconds = sum(float(case.get("time", 0)) for case in shown)
-            noted = "" if alike else figures(shown[0])
-            yield f"| {title} | {outcome(shown[0])} | {seconds:.0f} | {noted} |"
+            properties = {} if alike else noted(shown[0])
+            commit = noted(shown[0]).get(COMMIT, "?")
+            figures = ", ".join(f"{name} {value}" for name, value in properties.items() if name != COMMIT)
+            yield f"| {title} | {outcome(shown[0])} | {commit} | {seconds:.0f} | {figures} |"
 
 
-def outcome(case: ElementTree.Element) -> str:
+def outcome(case: Case) -> str:
     """Return passed, failed or skipped."""
     if case.find("failure") is not None or case.find("error") is not None:
         return "failed"
     return "skipped" if case.find("skipped") is not None else "passed"
 
 
-def figures(case: ElementTree.Element) -> str:
+def noted(case: Case) -> dict[str, str]:
     """Return what the test noted with ``record_property``."""
-    return ", ".join(f"{noted.get('name')} {noted.get('value')}" for noted in case.iter("property"))
+    return {str(one.get("name")): str(one.get("value")) for one in case.iter("property")}
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    *given, last = map(Path, sys.argv[1:])
+    main(given, last)

@@ -37,7 +37,7 @@ def engine(*names: str) -> tuple[str, ...]:
 
 LAYERS = {
     "hot": Layer(engine("_*"), ("hot",)),
-    "words": Layer(engine("errors", "quantities", "model", "events", "telemetry_wire"), ("hot", "words")),
+    "words": Layer(engine("errors", "quantities", "model", "events", "secret", "telemetry_wire"), ("hot", "words")),
     "language": Layer(
         engine("rules", "indicators", "structure", "regimes", "custom", "sizing")
         + engine("language", "language.*", "graph", "graph.*"),
@@ -56,7 +56,7 @@ LAYERS = {
     "core": Layer(engine("trading", "trading.*"), ("hot", "words", "language", "domain", "core")),
     "adapters": Layer(
         engine("journal", "journal.*", "store", "store.*", "config", "config.*", "brokers", "brokers.*", "reconcile")
-        + engine("telemetry", "calendars", "log", "plugins", "live.embedded")
+        + engine("telemetry", "telemetry_client", "secret_store", "calendars", "log", "plugins", "live.embedded")
         + ("feeds", "feeds.*"),
         ("hot", "words", "language", "domain"),
     ),

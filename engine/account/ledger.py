@@ -201,6 +201,10 @@ class Ledger:
         self._forget_before(ts_ns)
         return len(self._sent_ns)
 
+    def sent_after(self, ts_ns: int) -> int:
+        """Orders sent after a time of the last second; for those who look on: nothing is forgotten."""
+        return sum(sent_ns > ts_ns for sent_ns in self._sent_ns)
+
     def is_duplicate(self, order: Order) -> bool:
         """Whether the same entry was sent less than ``remember_ns`` before this one."""
         self._forget_before(order.decided_ns)

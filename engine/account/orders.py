@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NewType
 
 from engine.model import NO_PRICE, OrderType, Reason, Side, TimeInForce
 
@@ -41,6 +42,11 @@ class OrderEvent(StrEnum):
     EXPIRED = "expired"
     REJECTED = "rejected"
     LOST = "lost"  # no answer, or the connection broke: nothing is known
+
+
+SENT, ACCEPTED = OrderEvent.SENT, OrderEvent.ACCEPTED
+PART_FILLED, FILLED = OrderEvent.PART_FILLED, OrderEvent.FILLED
+"""Events of every order, bound once (see ``engine.model``)."""
 
 
 def _table() -> dict[tuple[OrderState, OrderEvent], OrderState]:
@@ -111,6 +117,7 @@ class Order:
     """An order of one lane: to enter on ``side``, or to leave it for ``reason``.
 
     ``filled`` are the lots of fills that stand, ``busted`` those of fills that the venue has annulled: both are done.
+    The last four fields say how it stands at a venue that fills from the market's records.
     """
 
     order_id: int
@@ -126,6 +133,10 @@ class Order:
     busted: int = 0
     fills: dict[int, int] = field(default_factory=dict)  # lots by the venue's number of the fill
     busts: frozenset[int] = frozenset()  # numbers of fills that it annulled
+    rests: bool = False
+    awaits_trigger: bool = False
+    watched: bool = False  # the core keeps the worst quote for it
+    ending: str = ""  # why a cancel is on its way
 
     @property
     def left(self) -> int:
@@ -143,7 +154,8 @@ class Order:
         Raises:
             OrderError: that cannot happen to an order in its state.
         """
-        if (state := NEXT.get((self.state, event))) is None:
+        state = NEXT.get((self.state, event))
+        if state is None:
             raise OrderError(f"order {self.order_id} is {self.state} and cannot be {event}")
         self.state = state
 
@@ -155,9 +167,10 @@ class Order:
         """
         if fill_id in self.fills:
             return 0
-        if not 0 < lots <= self.left:
-            raise OrderError(f"order {self.order_id} has {self.left} lots left and cannot fill {lots}")
-        self.hear(OrderEvent.FILLED if lots == self.left else OrderEvent.PART_FILLED)
+        left = self.left
+        if not 0 < lots <= left:
+            raise OrderError(f"order {self.order_id} has {left} lots left and cannot fill {lots}")
+        self.hear(FILLED if lots == left else PART_FILLED)
         self.fills[fill_id] = lots
         if fill_id in self.busts:
             self.busted += lots
@@ -179,14 +192,18 @@ class Order:
         return lots
 
 
+Approved = NewType("Approved", Order)
+"""An order that risk has let through: only the gate (``engine.account.risk``) says so of one."""
+
+
 class OrderBook:
     """The orders that were sent and may still be filled, by id. An id is sent once."""
 
     def __init__(self) -> None:
-        self.orders: dict[int, Order] = {}
+        self.orders: dict[int, Approved] = {}
         self.newest = 0
 
-    def send(self, order: Order) -> None:
+    def send(self, order: Approved) -> None:
         """Enter an order that leaves for the venue.
 
         Raises:
@@ -194,7 +211,7 @@ class OrderBook:
         """
         if order.order_id <= self.newest:
             raise OrderError(f"order {order.order_id} was sent before")
-        order.hear(OrderEvent.SENT)
+        order.hear(SENT)
         self.newest = order.order_id
         self.orders[order.order_id] = order
 

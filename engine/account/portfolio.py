@@ -12,12 +12,18 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
-from engine.model import Instrument, Reason, Side
+from engine.model import LONG, Instrument, Reason, Side
 
 MIN_SCALE = 12
 MOST_DECIMALS = 13  # of a price: twelve, and half a tick
 YEAR_NS = 365 * 86_400 * 10**9
 NO_RATE = Fraction(0)
+
+
+def quotient(numerator: int, denominator: int) -> int:
+    """A quotient of whole numbers as one, half to even; the denominator is positive."""
+    whole, left = divmod(numerator, denominator)
+    return whole + (2 * left > denominator or (2 * left == denominator and whole & 1))
 
 
 def rounded(amount: int | Fraction) -> int:
@@ -41,6 +47,11 @@ class Leg(NamedTuple):
     slippage_units: int
     fee_units: int
     borrow_units: int
+
+    @property
+    def amounts(self) -> tuple[int, int, int, int, int]:
+        """What the leg came to and its costs, in the order of the fields."""
+        return self[4:]
 
     @property
     def net_units(self) -> int:
@@ -69,6 +80,18 @@ class Position:
     fees: int
     legs: list[Leg] = field(default_factory=list)
     pair: int = 0
+
+    def take_costs(self, lots: int) -> tuple[int, int, int]:
+        """Take spread, slippage and fees of the entry's lots that are closed: of the last ones all that is left."""
+        spread, slippage, fees, of = self.spread, self.slippage, self.fees, self.lots
+        if lots != of:
+            spread = quotient(spread * lots, of) if spread else 0
+            slippage = quotient(slippage * lots, of) if slippage else 0
+            fees = quotient(fees * lots, of) if fees else 0
+        self.spread -= spread
+        self.slippage -= slippage
+        self.fees -= fees
+        return spread, slippage, fees
 
 
 class Trade(NamedTuple):
@@ -173,6 +196,7 @@ class Portfolio:
         self.realised = 0
         self.gross = self.spread = self.slippage = self.fees = self.borrow = 0
         self.positions: dict[int, Position] = {}
+        self._held = [0] * len(self.instruments)
         self.trades: list[Trade] = []
 
     def money(self, units: int) -> Decimal:
@@ -181,7 +205,7 @@ class Portfolio:
 
     def held(self, instrument: int) -> int:
         """Signed lots of an instrument over all lanes."""
-        return sum(one.side * one.lots for one in self.positions.values() if one.instrument == instrument)
+        return self._held[instrument]
 
     def open(
         self,
@@ -201,15 +225,16 @@ class Portfolio:
         if position is None:
             position = Position(instrument, side, lots, lots, ts_ns, fill_ticks, reference, spread, slippage, fee)
             self.positions[lane] = position
-            return position
-        assert (position.side, position.entry_ticks, position.entry_reference) == (side, fill_ticks, reference), (
-            "an entry is filled in parts at its limit only"
-        )
-        position.lots += lots
-        position.entered += lots
-        position.spread += spread
-        position.slippage += slippage
-        position.fees += fee
+        else:
+            assert (position.side, position.entry_ticks, position.entry_reference) == (side, fill_ticks, reference), (
+                "an entry is filled in parts at its limit only"
+            )
+            position.lots += lots
+            position.entered += lots
+            position.spread += spread
+            position.slippage += slippage
+            position.fees += fee
+        self._held[instrument] += side * lots
         return position
 
     def close(
@@ -227,16 +252,19 @@ class Portfolio:
         position = self.positions.get(lane)
         assert position is not None, "only an open position can be closed"
         assert 0 < lots <= position.lots, "an exit never turns a position round"
-        each = int(position.side) * lots * self.units[position.instrument]
+        signed = position.side * lots
+        each = signed * self.units[position.instrument]
         gross = rounded((reference - position.entry_reference) * each)
-        spread = rounded((reference - fill_ticks) * each) + take_share(position, "spread", lots)
-        slippage += take_share(position, "slippage", lots)
-        fee += take_share(position, "fees", lots)
+        entry_spread, entry_slippage, entry_fees = position.take_costs(lots)
+        spread = rounded((reference - fill_ticks) * each) + entry_spread
+        slippage += entry_slippage
+        fee += entry_fees
         borrow = self.borrow_fee(position, lots, ts_ns)
         leg = Leg(ts_ns, lots, fill_ticks, reason, gross, spread, slippage, fee, borrow)
         position.lots -= lots
         position.legs.append(leg)
-        self.realised += leg.net_units
+        self._held[position.instrument] -= signed
+        self.realised += gross - spread - slippage - fee - borrow
         self.gross += gross
         self.spread += spread
         self.slippage += slippage
@@ -249,23 +277,14 @@ class Portfolio:
 
     def borrow_fee(self, position: Position, lots: int, ts_ns: int) -> int:
         """What borrowing ``lots`` of a short position costs until ``ts_ns``, in money units: a year has 365 days."""
-        if position.side is Side.LONG or not self.borrow_rate:
+        if position.side is LONG or not self.borrow_rate:
             return 0
         value = Fraction(position.entry_ticks * lots * self.units[position.instrument])
         return rounded(value * self.borrow_rate * Fraction(max(0, ts_ns - position.entry_ts_ns), YEAR_NS))
 
     def _trade(self, lane: int, position: Position) -> Trade:
         legs = position.legs
-        gross, spread, slippage, fees, borrow = (
-            sum(amounts)
-            for amounts in zip(
-                *(
-                    (leg.gross_units, leg.spread_units, leg.slippage_units, leg.fee_units, leg.borrow_units)
-                    for leg in legs
-                ),
-                strict=True,
-            )
-        )
+        gross, spread, slippage, fees, borrow = together(legs)
         return Trade(
             self.instruments[position.instrument],
             position.side,
@@ -288,21 +307,19 @@ class Portfolio:
         )
 
 
-def take_share(position: Position, cost: str, lots: int) -> int:
-    """Take from a cost of a position's entry the share of the ``lots`` that are closed; the last take the rest."""
-    whole: int = getattr(position, cost)
-    share = whole if lots == position.lots or not whole else rounded(Fraction(whole * lots, position.lots))
-    if share:
-        setattr(position, cost, whole - share)
-    return share
+def together(legs: Sequence[Leg]) -> tuple[int, ...]:
+    """The amounts of all legs added up, in the order of a leg's fields."""
+    if len(legs) == 1:
+        return legs[0].amounts
+    return tuple(map(sum, zip(*[leg.amounts for leg in legs], strict=True)))
 
 
 def average_price(legs: Sequence[Leg]) -> int | Fraction:
     """The average price of exit fills, weighted by lots; the price itself where there is one."""
     if len(legs) == 1:
         return legs[0].price_ticks
-    average = Fraction(sum(leg.price_ticks * leg.lots for leg in legs), sum(leg.lots for leg in legs))
-    return average.numerator if average.denominator == 1 else average
+    value, lots = sum([leg.price_ticks * leg.lots for leg in legs]), sum([leg.lots for leg in legs])
+    return Fraction(value, lots) if value % lots else value // lots
 
 
 def exact_money(units: int, scale: int) -> Decimal:

@@ -16,12 +16,12 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from engine.account.carried import Carried
 from engine.account.ledger import Ledger
 from engine.account.limits import RiskLimits
-from engine.account.orders import AT_MARKET, Order, Terms
+from engine.account.orders import AT_MARKET, Approved, Order, Terms
 from engine.account.portfolio import Portfolio, rounded
 from engine.events import Refusal
 from engine.indicators import atr
 from engine.language.grammar import Expr, Kind, Quantity
-from engine.model import Side
+from engine.model import LONG, Side
 from engine.rules import bars
 from engine.trading.lanes import moved
 
@@ -45,12 +45,6 @@ LONG_MARGIN, SHORT_MARGIN, SHORT_MARGIN_UNIT = Fraction(1, 4), Fraction(3, 10), 
 
 RANGE_LENGTH, RANGE_BAR_NS = 14, 60_000_000_000
 """Liquidation buffer: how many bars the average true range is over, and how long they are where nobody says."""
-
-
-class Approved(NamedTuple):
-    """An order that risk has let through."""
-
-    order: Order
 
 
 class TradingState(StrEnum):
@@ -148,11 +142,6 @@ class RiskGate:
         limit = self.limits.max_drawdown
         return (0, 0) if limit is None or self.halted is not None else (limit.numerator, limit.denominator)
 
-    @property
-    def watches_loss(self) -> bool:
-        """Whether there is a loss that would still change something."""
-        return self.halted is None and (not self.day_halted or self.limits.max_drawdown is not None)
-
     def start_day(self, equity: int, number: int) -> None:
         """A new trading day begins: yesterday's losses no longer count. ``number`` counts trading days."""
         self.day_start = equity
@@ -168,10 +157,17 @@ class RiskGate:
         for name, count in carried.today.items():
             setattr(self.ledger, name, count)
 
-    def floor_reached(self, equity: int) -> bool:
-        """Whether the day's loss has reached its limit, on a day that is not over already."""
-        floor_units = self.live_floor
-        return floor_units is not None and equity <= floor_units
+    def loss(self) -> Refusal | None:
+        """The limit that the equity has reached, though no trade since has told: a fill's own costs may reach it.
+
+        None where nothing is left to halt.
+        """
+        market = self._market
+        if market is None or self.halted is not None:
+            return None
+        if self.floor is not None and not self.day_halted and market.equity <= self.floor:
+            return Refusal.DAILY_LOSS
+        return Refusal.DRAWDOWN if market.drawdown_reached else None
 
     # ------------------------------------------------------------ states
 
@@ -226,7 +222,7 @@ class RiskGate:
         limits, ledger = self.limits, self.ledger
         if limits.positions_per_symbol and ledger.positions(instrument) >= limits.positions_per_symbol:
             return Refusal.POSITION_OPEN
-        if (standing := self.standing or self._loss()) is not None:
+        if (standing := self.standing or self.loss()) is not None:
             return standing
         if limits.max_trades_per_day and ledger.trades_today() >= limits.max_trades_per_day:
             return Refusal.TRADES_PER_DAY
@@ -236,15 +232,6 @@ class RiskGate:
             return Refusal.OPEN_ORDERS
         counts_day_trades = limits.pdt == "legacy" and self.day_start < PDT_EQUITY * self._money
         return Refusal.PDT if counts_day_trades and ledger.possible_day_trades() >= PDT_TRADES else None
-
-    def _loss(self) -> Refusal | None:
-        """The limit that the equity has reached, though no trade since has told: an entry's own costs may reach it."""
-        market = self._market
-        if market is None:
-            return None
-        if self.floor_reached(market.equity):
-            return Refusal.DAILY_LOSS
-        return Refusal.DRAWDOWN if market.drawdown_reached else None
 
     def approve_entry(self, order: Order, exits: Exits = NO_EXITS) -> Approved | Refusal:
         """Let an entry through, or say why not."""
@@ -363,7 +350,7 @@ class RiskGate:
 
     def _margin(self, instrument: int, side: Side, lots: int, price_ticks: int) -> Fraction:
         value = lots * price_ticks * self._unit[instrument]
-        if side is Side.LONG:
+        if side is LONG:
             return LONG_MARGIN * value
         return max(SHORT_MARGIN * value, self._units(instrument, lots) * SHORT_MARGIN_UNIT * self._money)
 
@@ -394,7 +381,7 @@ class RiskGate:
             return waits_at
         market = known(self._market)
         bid, ask = market.quote(instrument)
-        return (ask if side is Side.LONG else bid) or market.price(instrument)
+        return (ask if side is LONG else bid) or market.price(instrument)
 
     def _lots_with(self, order: Order) -> int:
         return self.ledger.lots(order.instrument, order.side) + order.lots

@@ -11,12 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from engine.account.orders import Order
-from engine.account.portfolio import Portfolio, rounded
-from engine.account.risk import Approved
+from engine.account.orders import Approved, Order
+from engine.account.portfolio import Portfolio, quotient
 from engine.brokers.fills import LADDER, Fills
 from engine.latency import AT_ONCE, Constant, Latency, Leg
-from engine.model import Reason
+from engine.model import END
 from engine.ports import Fill
 from engine.quantities import Fee
 
@@ -54,15 +53,19 @@ class PaperBroker:
         self._is_constant = all(isinstance(leg, Constant) for leg in legs)
         self._delay_ns = sum(leg.delay_ns for leg in legs if isinstance(leg, Constant))
         self._portfolio = portfolio
-        self._instruments = portfolio.instruments
+        self._units = portfolio.units
         rung = LADDER[model.fills]
         self._touch, self.resting_model, self.wants_worst_quote = rung.crosses, rung.resting, rung.worst_quote
+        self._at_last = not rung.crosses or model.spread is not None  # spreads are measured from the last trade
         self.may_short = model.shorting
         self._costless = not model.slippage_bps and not model.fee.bps and not model.fee.per_unit
         self._half_spreads = [
             None if model.spread is None else model.spread / 2 * 10**instrument.price_precision
-            for instrument in self._instruments
+            for instrument in portfolio.instruments
         ]
+        self._slippage = Rate(model.slippage_bps * BPS)
+        self._fees = self._rates(model.fee)
+        self._maker_fees = self._fees if model.maker_fee is None else self._rates(model.maker_fee)
 
     def arrival_ns(self, approved: Approved, sent_ns: int) -> int:
         """When the order, or its cancel, reaches the venue.
@@ -78,53 +81,72 @@ class PaperBroker:
 
     def crosses(self, approved: Approved, last_ticks: int, bid_ticks: int, ask_ticks: int) -> bool:
         """Whether the limit is at or beyond the price that a market order would be filled at."""
-        order = approved.order
-        price, _ = self._market_price(order, last_ticks, bid_ticks, ask_ticks)
-        return price is not None and order.side * (order.terms.limit_ticks - price) >= 0
+        price = self._market_price(approved, last_ticks, bid_ticks, ask_ticks)
+        return price is not None and approved.side * (approved.terms.limit_ticks - price) >= 0
 
     def passive(self, approved: Approved, lots: int) -> Fill:
         """Fill a resting order at its limit: it pays no spread, and nothing slips."""
-        order = approved.order
-        price = order.terms.limit_ticks
-        fee = self.model.fee if self.model.maker_fee is None else self.model.maker_fee
-        return Fill(
-            price, price, 0, self._fee(fee, price * lots * self._portfolio.units[order.instrument], lots, order)
-        )
+        price, instrument = approved.terms.limit_ticks, approved.instrument
+        return Fill(price, price, 0, self._maker_fees[instrument].of(price * lots * self._units[instrument], lots))
+
+    def has_price(self, approved: Approved, last_ticks: int, bid_ticks: int, ask_ticks: int) -> bool:
+        """Whether there is a price that a market order could be filled at."""
+        price = self._market_price(approved, last_ticks, bid_ticks, ask_ticks)
+        return price is not None and (price > 0 or approved.reason is not None)
 
     def fill(self, approved: Approved, lots: int, last_ticks: int, bid_ticks: int, ask_ticks: int) -> Fill | None:
         """Fill a market order against the market as it stands; None when there is no price to fill at."""
-        order = approved.order
-        price, reference = self._market_price(order, last_ticks, bid_ticks, ask_ticks)
+        price = self._market_price(approved, last_ticks, bid_ticks, ask_ticks)
         if price is None:
             return None
         if price <= 0:
-            if order.reason is None:
+            if approved.reason is None:
                 return None
             price = 0  # an assumed spread wider than the price: what must be sold is sold for nothing
+        reference = last_ticks if self._at_last or approved.reason is END else middle(bid_ticks, ask_ticks)
         if self._costless:
             return Fill(price, reference, 0, 0)
-        value = price * lots * self._portfolio.units[order.instrument]
-        slippage = rounded(Fraction(value) * self.model.slippage_bps * BPS)
-        return Fill(price, reference, slippage, self._fee(self.model.fee, value, lots, order))
+        instrument = approved.instrument
+        value = price * lots * self._units[instrument]
+        return Fill(price, reference, self._slippage.of(value, lots), self._fees[instrument].of(value, lots))
 
-    def _market_price(
-        self, order: Order, last_ticks: int, bid_ticks: int, ask_ticks: int
-    ) -> tuple[int | Fraction | None, int | Fraction]:
-        """What a market order is filled at, None where there is no quote, and what its spread is measured from."""
-        if not self._touch or order.reason is Reason.END:  # what the end of the data cuts off is valued, not traded
-            return last_ticks, last_ticks
+    def _market_price(self, order: Order, last_ticks: int, bid_ticks: int, ask_ticks: int) -> int | Fraction | None:
+        """What a market order is filled at; None where there is no quote."""
+        if not self._touch or order.reason is END:  # what the end of the data cuts off is valued, not traded
+            return last_ticks
         half = self._half_spreads[order.instrument]
         if half is not None:
-            return whole(last_ticks + order.side * half), last_ticks
+            return whole(last_ticks + order.side * half)
         if bid_ticks and ask_ticks:
-            return ask_ticks if order.side > 0 else bid_ticks, middle(bid_ticks, ask_ticks)
-        return None, last_ticks
+            return ask_ticks if order.side > 0 else bid_ticks
+        return None
 
-    def _fee(self, fee: Fee, value: int | Fraction, lots: int, order: Order) -> int:
-        if not fee.bps and not fee.per_unit:
-            return 0
-        units = Fraction(lots * 10**self._portfolio.scale, 10 ** self._instruments[order.instrument].size_precision)
-        return rounded(Fraction(value) * fee.bps * BPS + fee.per_unit * units)
+    def _rates(self, fee: Fee) -> list[Rate]:
+        """What a fee is on each instrument."""
+        money = 10**self._portfolio.scale
+        return [
+            Rate(fee.bps * BPS, fee.per_unit * Fraction(money, 10**instrument.size_precision))
+            for instrument in self._portfolio.instruments
+        ]
+
+
+class Rate:
+    """A cost as a share of the value of a fill and so much for each lot, in whole numbers of the money unit.
+
+    It is ``(value * of_value + lots * per_lot) / divisor`` in whole numbers, which is exact and faster than fractions.
+    """
+
+    __slots__ = ("_divisor", "_of_value", "_per_lot")
+
+    def __init__(self, share: Fraction, per_lot: Fraction = Fraction(0)) -> None:
+        self._divisor = share.denominator * per_lot.denominator
+        self._of_value = share.numerator * per_lot.denominator
+        self._per_lot = per_lot.numerator * share.denominator
+
+    def of(self, value: int | Fraction, lots: int) -> int:
+        """The cost of a fill of this value, in money units, half to even."""
+        whole = value.numerator * self._of_value + value.denominator * lots * self._per_lot
+        return quotient(whole, value.denominator * self._divisor)
 
 
 def middle(bid_ticks: int, ask_ticks: int) -> int | Fraction:

@@ -110,7 +110,8 @@ def backtest(
         typer.Option(
             "--report",
             metavar="FILE",
-            help="Also write a report: .html, .txt or .json, or the trades: .csv or .parquet.",
+            help="Also write a report: .html, .txt or .json, or the trades: .csv or .parquet, or each exit: .legs.csv "
+            "or .legs.parquet.",
         ),
     ] = None,
     save: Annotated[

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import distributions
@@ -19,11 +18,9 @@ import typer
 
 from engine.commands.shared import ConfigFlag, JsonFlag, load_config, write_json
 from engine.errors import ConfigError, UserError
+from engine.secret import HIDDEN, Secret, masked, redacted, sounds_secret
 
 SCHEMA = "microburst.bug-report/1"
-
-SECRET_WORDS = ("secret", "password", "passphrase", "token", "api_key")
-"""A setting with one of these in its name is not shown."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -80,8 +77,10 @@ def contents(config_file: Path | None, since_s: float) -> Iterator[tuple[str, by
     from engine.commands.doctor import checks_of
     from engine.journal.sessions import root_of
     from engine.live.health import read_health
+    from engine.secret_store import known_secrets
     from engine.telemetry import private_directory
 
+    secrets = known_secrets()  # from here on no text names one of them
     loaded = load_config(config_file)
     settings = {key: {"value": shown(key, value), "origin": found} for key, value, found in loaded.rows()}
     packages = {one.metadata["Name"]: one.version for one in distributions()}
@@ -92,18 +91,39 @@ def contents(config_file: Path | None, since_s: float) -> Iterator[tuple[str, by
         ("doctor", [asdict(check) for check in checks_of(config_file)]),
         ("health", list(read_health(private_directory()))),
     ):
-        yield f"{name}.json", orjson.dumps(facts, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
+        text = orjson.dumps(facts, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode()
+        yield f"{name}.json", masked(text).encode()
     log_file = Path(loaded.config.log.file) if loaded.config.log.file else log.default_file()
-    yield "engine.log", b"".join(entries_since(log_file, since_s))
-    for file in recorded_since(root_of(loaded.config.journal.directory), since_s):
-        yield f"journal/{file.parent.name}/{file.name}", file.read_bytes()
+    entries = b"".join(entries_since(log_file, since_s)).decode(errors="replace")
+    yield "engine.log", "".join(map(redacted, entries.splitlines(keepends=True))).encode()
+    left_out = []
+    for directory, files in recorded_since(root_of(loaded.config.journal.directory), since_s):
+        recorded = {f"journal/{directory.name}/{file.name}": file.read_bytes() for file in files}
+        if any(holds(content, secrets) for content in recorded.values()):
+            left_out.append(directory.name)
+            continue
+        yield from recorded.items()
+    if left_out:
+        yield "journal-left-out.txt", LEFT_OUT.format(sessions="\n".join(left_out)).encode()
+
+
+LEFT_OUT = """These recordings hold the value of a secret, typed as the reason of a command, say. A recording cannot be
+changed without losing the proof that it is whole, so they are not in this archive:
+
+{sessions}
+"""
+
+
+def holds(content: bytes, secrets: Sequence[Secret]) -> bool:
+    """Whether the value of a secret is in there, as text."""
+    return any(secret.reveal().encode() in content for secret in secrets)
 
 
 def shown(key: str, value: object) -> object:
     """A setting's value, unless its name says that it is a secret; of an address neither credentials nor query."""
-    if any(word in key.lower() for word in SECRET_WORDS) and value not in ("", None):
-        return "***"
-    return re.sub(r"\?.*", "?***", re.sub(r"//[^/]*@", "//***@", str(value))) if "://" in str(value) else value
+    if sounds_secret(key) and value not in ("", None):
+        return HIDDEN
+    return redacted(value) if isinstance(value, str) else value
 
 
 def entries_since(file: Path, since_s: float) -> Iterator[bytes]:
@@ -120,11 +140,11 @@ def entries_since(file: Path, since_s: float) -> Iterator[bytes]:
                 yield line
 
 
-def recorded_since(root: Path, since_s: float) -> Iterator[Path]:
-    """Yield the files of the journals that were written to since then; locks are of this machine only."""
+def recorded_since(root: Path, since_s: float) -> Iterator[tuple[Path, list[Path]]]:
+    """Yield the journals that were written to since then, and their files; locks are of this machine only."""
     from engine.journal.sessions import LOCK, sessions
 
     for directory in sessions(root):
         files = sorted(path for path in directory.iterdir() if path.is_file() and path.name != LOCK)
         if any(path.stat().st_mtime >= since_s for path in files):
-            yield from files
+            yield directory, files

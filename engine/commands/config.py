@@ -9,6 +9,7 @@ import typer
 
 from engine.commands.shared import ConfigFlag, JsonFlag, load_config, plain_table, write_json, write_table
 from engine.errors import ConfigError
+from engine.secret import redacted
 
 app = typer.Typer(help="Show the settings, or write a file with all of them.", no_args_is_help=False)
 
@@ -23,7 +24,7 @@ def show(
 
     Merged from environment, .env, files and defaults.
     """
-    rows = list(load_config(config_file).rows())
+    rows = [(key, redacted(value), found) for key, value, found in load_config(config_file).rows()]
     if as_json:
         settings = {key: {"value": value, "origin": found} for key, value, found in rows}
         write_json({"schema": "microburst.config/1", "settings": settings})

@@ -61,6 +61,7 @@ def checks_of(config_file: Path | None) -> list[Check]:
         *_extras(),
         *_machine(),
         *_configuration(config_file),
+        _secrets(),
         _mock_port(),
     ]
 
@@ -143,6 +144,17 @@ def _telemetry(directory: Path) -> Check:
     except UserError as error:
         return Check("telemetry", "broken", f"{error.where}: {error.what}", error.fix)
     return _writable("telemetry", directory, str(directory), otherwise="broken")
+
+
+def _secrets() -> Check:
+    """Where secrets may stand, and how many do; none of them is shown."""
+    from engine.secret_store import VARIABLE, known_secrets, secrets_file
+
+    try:
+        found = len(known_secrets())
+    except UserError as error:
+        return Check("secrets", "broken", f"{error.where}: {error.what}", error.fix)
+    return Check("secrets", "ok", f"{found} in the environment ({VARIABLE}NAME) and {secrets_file()}")
 
 
 def _writable(name: str, directory: Path, shown: str, otherwise: str = "missing") -> Check:

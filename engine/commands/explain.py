@@ -44,9 +44,18 @@ def explain(
     whole_run: Annotated[
         bool, typer.Option("--why-not", help="Over the whole file: what each condition held back.")
     ] = False,
-    session: Annotated[
+    recorded: Annotated[
         str | None,
-        typer.Option("--session", metavar="SESSION", help="A recorded session, or 'last', in place of a file."),
+        typer.Argument(
+            metavar="SESSION", help="A recorded session, or 'last', in place of a file.", show_default=False
+        ),
+    ] = None,
+    session: Annotated[
+        str | None, typer.Option("--session", metavar="SESSION", help="The same, named by a flag.")
+    ] = None,
+    decision: Annotated[
+        int | None,
+        typer.Option("--decision", metavar="N", help="With --session, in place of --at: the moment of this decision."),
     ] = None,
     strategy: StrategyFlag = None,
     as_json: JsonFlag = False,
@@ -55,11 +64,18 @@ def explain(
 
     At a moment it runs over the ticks up to then and no further, so it shows what the engine knew then.
     """
+    if decision is not None:
+        if session is None or at is not None or whole_run:
+            what = "--decision N is the number of one of a session's decisions"
+            raise UserError(what, fix="write --session SESSION --decision N", exit_code=ExitCode.USAGE)
+        at = str(_time_of_decision(session, decision, trading))
     if (at is None) is not whole_run:
         what = "--at TIME and --why-not: not both" if whole_run else "one of --at TIME and --why-not is needed"
         fix = "--at asks about one moment, --why-not about the whole file"
         raise UserError(what, fix=fix, exit_code=ExitCode.USAGE)
-    if session is not None:
+    if session is not None and recorded is not None:
+        raise UserError(f"{recorded} and --session: not both", fix="name one session", exit_code=ExitCode.USAGE)
+    if (session := session or recorded) is not None:
         _explain_session(session, at, recording, trading, strategy, as_json)
         return
     recording.check()
@@ -83,6 +99,13 @@ def explain(
             _show_run(each)
         return
     _show_all(moment.explain(file, chosen, settings, at_ns), at_ns, as_json)
+
+
+def _time_of_decision(session: str, number: int, trading: Trading) -> int:
+    from engine.commands.journal import journal_of
+    from engine.tools.recorded import decision_ts_ns
+
+    return decision_ts_ns(journal_of(session, trading.config_file), number)
 
 
 def _explain_session(

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 ENDINGS = (".html", ".txt", ".json", ".csv", ".parquet")
 
+LEGS = ".legs"
+"""Before ``.csv`` or ``.parquet``: each exit on a row, in place of each trade."""
+
 
 def check_report(path: Path, *inputs: Path | None) -> None:
     """Refuse a report that could not be written, or would destroy an input: before the run rather than after it.
@@ -51,13 +54,14 @@ def write_report(path: Path, result: BacktestResult, text: str) -> str:
     """
     existed = path.exists()
     try:
-        path.write_bytes(_content(path.suffix, result, text))
+        path.write_bytes(_content(path, result, text))
     except OSError as error:
         raise ConfigError(f"cannot write the report: {error.strerror}", where=str(path)) from None
     return f"report: {path}{' (replaced)' if existed else ''}"
 
 
-def _content(ending: str, result: BacktestResult, text: str) -> bytes:
+def _content(path: Path, result: BacktestResult, text: str) -> bytes:
+    ending, legs = path.suffix, path.suffixes[-2:-1] == [LEGS]
     if ending == ".txt":
         return text.encode()
     if ending == ".html":
@@ -68,10 +72,11 @@ def _content(ending: str, result: BacktestResult, text: str) -> bytes:
         return orjson.dumps(result.to_json(), option=orjson.OPT_INDENT_2)
     if ending == ".parquet":
         file = io.BytesIO()
-        result.trades_frame().write_parquet(file)
+        (result.legs_frame() if legs else result.trades_frame()).write_parquet(file)
         return file.getvalue()
-    from engine.results import ROW_FIELDS
+    from engine.results import LEG_FIELDS, ROW_FIELDS
     from engine.tools.runs import table
 
-    rows = table(ROW_FIELDS, (row.values() for row in result.trade_rows))
+    names, found = (LEG_FIELDS, result.leg_rows) if legs else (ROW_FIELDS, result.trade_rows)
+    rows = table(names, (row.values() for row in found))
     return f"# run {result.run_id}\n".encode() + rows

@@ -159,7 +159,7 @@ async def _session(config: Config, console: SessionConsole, *, fresh: bool) -> i
         code = int(await session)
     except asyncio.CancelledError:
         code = ExitCode.OK
-    return asked[0] if asked and code == ExitCode.OK else code
+    return asked[0] if asked and code in (ExitCode.OK, ExitCode.STOPPED) else code
 
 
 def _on_signals(ask: Callable[[ExitCode], None]) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from engine.tools.explain import ConditionLine
     from engine.tools.trade_diff import Pair, Row
     from engine.tools.whatif import FirstDifference, WhatIf
+    from engine.tools.whatif_session import SessionWhatIf
 
 HASH_DIGITS = 12
 
@@ -35,6 +36,16 @@ def show_pairs(found: WhatIf, names: tuple[str, str]) -> None:
     if found.first is not None:
         parts += ["", *_parting(found.first, names)]
     write_table(*parts)
+
+
+def show_session(found: SessionWhatIf, names: tuple[str, str]) -> None:
+    """Write a recorded session beside what it would have been."""
+    from engine.tools.compare import figures
+
+    parts = settings_table(found.changes, names)
+    parts += figures_table(figures(*found.metrics), names)
+    parts += trades_table(found.pairs, names)
+    write_table(*parts, "", found.parting or "every decision is the same")
 
 
 def show_kept(found: Comparison) -> None:

@@ -5,20 +5,32 @@ from __future__ import annotations
 from typing import Any
 
 from engine.commands.shared import JsonFlag, plain_table, write_json, write_table
-from engine.errors import NotFoundError
+from engine.errors import ExitCode, NotFoundError
 
 
-def status(as_json: JsonFlag = False) -> None:
-    """Show the sessions of this user that run, and those that died without an end in order."""
+def status(as_json: JsonFlag = False) -> int:
+    """Show the sessions of this user that run, and those that died without an end in order.
+
+    The exit code is 7 when one that runs is halted.
+    """
     from engine.live.health import SCHEMA, read_health
+    from engine.live.kill_file import KillFile
     from engine.telemetry import private_directory
 
     found = list(read_health(private_directory()))
+    kill_file = KillFile()
+    killed = kill_file.is_there()
+    if not found and killed:
+        fix = "remove it with: microburst resume --reason '...'"
+        what = "no session is running, and one that starts is halted by the kill file"
+        raise NotFoundError(what, where=str(kill_file.path), fix=fix)
     if not found:
         raise NotFoundError("no session is running", fix="start one with: microburst run")
+    halted = any(report["alive"] and report["state"] == "halted" for report in found)
     if as_json:
-        write_json({"schema": SCHEMA, "sessions": found})
-        return
+        kill = {"path": str(kill_file.path), "reason": kill_file.reason()} if killed else None
+        write_json({"schema": SCHEMA, "sessions": found, "kill_file": kill})
+        return ExitCode.STOPPED if halted else ExitCode.OK
     table = plain_table("session", "pid", "mode", "state", "feed", "positions", "day", right=["pid", "day"])
     for report in found:
         table.add_row(
@@ -30,7 +42,8 @@ def status(as_json: JsonFlag = False) -> None:
             positions_of(report),
             f"{report.get('daily_pnl', 0):+.2f}",
         )
-    write_table(table)
+    write_table(table, *([f"kill file {kill_file.path}: {kill_file.reason()}"] if killed else []))
+    return ExitCode.STOPPED if halted else ExitCode.OK
 
 
 def state_of(report: dict[str, Any]) -> str:
@@ -44,7 +57,7 @@ def state_of(report: dict[str, Any]) -> str:
         return "died"
     if report["age_s"] > SILENT_S:
         return f"no sign of life for {report['age_s']:.0f} s"
-    return f"halted: {report['halted']}" if report.get("halted") else state
+    return f"{state}: {report['halted'].removeprefix('halted: ')}" if report.get("halted") else state
 
 
 def positions_of(report: dict[str, Any]) -> str:

@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 def stress(
     trading: Trading,
     data: Annotated[
-        Path | None, typer.Option("--data", metavar="DIR", help="A folder with recorded crash months.", exists=False)
+        Path | None, typer.Option("--data", metavar="DIR", help="A folder with recorded months and days.", exists=False)
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of the generated days.")] = 1,
     strategy: StrategyFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Run a strategy through bad weather: generated days that misbehave, and with --data recorded crash months.
+    """Run a strategy through bad weather: generated days that misbehave, and with --data recorded months and days.
 
     It shows what the strategy and its limits do when the market does its worst, not how likely that is.
     """

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from engine.commands.groups import with_groups
 from engine.commands.inputs import Recording, usage
+from engine.commands.journal import journal_of
 from engine.commands.shared import JsonFlag, StrategyFlag, Trading, account_of, chosen_line, chosen_strategy, write_json
-from engine.commands.side_by_side import show_pairs
+from engine.commands.side_by_side import show_pairs, show_session
 from engine.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
@@ -25,15 +28,24 @@ SECTIONS = ("paper", "risk", "sizing", "session")
 def whatif(
     recording: Recording,
     trading: Trading,
+    session: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="SESSION", help="A recorded session, or 'last', in place of a file.", show_default=False
+        ),
+    ] = None,
     strategy: StrategyFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Run the strategy twice over the same file, as configured and with a change, and lay the trades side by side.
+    """Run the strategy twice over the same file or recorded session, once with a change; lay the trades side by side.
 
     --set changes a parameter of the strategy, or a setting such as fee, latency_order or daily_loss_limit.
     """
     if not trading.parameters:
         raise usage("there is nothing to change", "name it: --set window=7s, or --set fee=5bps")
+    if session is not None:
+        _whatif_session(session, recording, trading, strategy, as_json)
+        return
     recording.check()
     base = replace(trading, parameters=None).load(strategy)
     parameters, settings = sort_changes(trading.parameters, chosen_strategy(base).declared)
@@ -46,6 +58,42 @@ def whatif(
         write_json(found.to_json())
     else:
         show_pairs(found, ("as configured", "changed"))
+
+
+def _whatif_session(
+    session: str, recording: Recording, trading: Trading, strategy: Sequence[str] | None, as_json: bool
+) -> None:
+    """The same for a recorded session, which has settings and a strategy of its own."""
+    own = [getattr(trading, one.name) for one in fields(trading) if one.name not in ("config_file", "parameters")]
+    if recording.named or strategy or any(own):
+        what = "SESSION goes with --set, and with the flags of neither files nor strategies"
+        raise usage(what, "a session was recorded with its own settings")
+    from engine.tools.whatif_session import SessionWhatIf, strategy_of
+
+    directory = journal_of(session, trading.config_file)
+    chosen = strategy_of(directory)
+    parameters, settings = sort_changes(trading.parameters or [], {} if chosen is None else chosen.declared)
+    sections: dict[str, dict[str, str]] = {}
+    for place, value in settings.items():
+        section, _, key = place.partition("__")
+        sections.setdefault(section, {})[key] = value
+    found = SessionWhatIf(directory, dict(text.split("=", 1) for text in split_all(parameters)), sections)
+    if as_json:
+        write_json(found.to_json())
+    else:
+        show_session(found, ("as recorded", "changed"))
+
+
+def split_all(parameters: Sequence[str]) -> Sequence[str]:
+    """Refuse a parameter without its value.
+
+    Raises:
+        ConfigError: there is no ``=``.
+    """
+    for text in parameters:
+        if "=" not in text:
+            raise ConfigError(f"'{text}' is not NAME=VALUE", where="flag --set", fix="write for example window=7s")
+    return parameters
 
 
 def variant_of(loaded: Loaded, file: TickFile) -> Variant:

@@ -135,6 +135,7 @@ class FeedSettings(Section):
 
     address: str = setting(AUTO_FEED, "WebSocket address of the feed; auto: the mock market, embedded if none answers")
     stale_after: Duration = setting("3s", "silence after which the feed counts as stale and nothing is opened", "time")
+    old_after: Duration = setting("250ms", "age from which data is too old to open anything on", "time", gt=0)
     connect_timeout: Duration = setting("10s", "how long the first connection may take before exit 6", "time")
     mock_rate: Amount = setting("200", "trades of the embedded mock market", "per second", gt=0, le=1_000_000)
 

@@ -16,11 +16,13 @@ from engine.errors import ConfigError, nearest
 
 ENV_FILE = Path(".env")
 ENV_PREFIX = "MICROBURST__"
+SECRET_PREFIX = "MICROBURST_SECRET_"  # noqa: S105 - the beginning of a name
 OTHER_NAMES = frozenset(
     f"MICROBURST_{name}"
-    for name in ("RUNTIME_DIR", "SHARED", "ONLY", "ANNOTATE", "COVERAGE", "PORTABLE_INT128", "SANITIZE")
+    for name in ("RUNTIME_DIR", "SECRETS_FILE", "SHARED", "ONLY", "ANNOTATE", "COVERAGE", "PORTABLE_INT128", "SANITIZE")
 )
-"""Variables that are no settings: the runtime directory, the tests' market data, and the switches of the build."""
+"""Variables that are no settings: the runtime directory, the file of secrets, the tests' market data, and the switches
+of the build."""
 
 
 def check_variables(settings: Iterable[tuple[str, str]]) -> None:
@@ -40,6 +42,11 @@ def check_variables(settings: Iterable[tuple[str, str]]) -> None:
 def _check_names(origins: Mapping[str, str], valid: Iterable[str]) -> None:
     for name, origin in sorted(origins.items()):
         known = name.upper()
+        if known.startswith(SECRET_PREFIX):
+            if not origin.startswith("environment"):
+                fix = "set it in the environment, or write it into the file of secrets"
+                raise ConfigError("a secret is not read from this file", where=origin, fix=fix)
+            continue
         if known.startswith("MICROBURST_") and not known.startswith(ENV_PREFIX) and known not in OTHER_NAMES:
             raise ConfigError(f"there is no variable {name}", where=origin, fix=nearest(known, valid))
 

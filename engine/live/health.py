@@ -51,7 +51,8 @@ class HealthFile:
             return
         self._due_ns = now_ns + EVERY_NS
         self._facts = facts_of(snapshot)
-        self.write("halted" if snapshot.account.halted else "running")
+        state = snapshot.account.state
+        self.write("running" if state == "active" else state, snapshot.problem)
 
     def write(self, state: str, error: str = "") -> None:
         """Write the newest picture under this state; ``error`` is what went wrong, in a line."""
@@ -84,6 +85,7 @@ def facts_of(snapshot: Snapshot) -> dict[str, Any]:
             "state": feed.state,
             "address": feed.address,
             "age_ms": None if feed.age_ms != feed.age_ms else round(feed.age_ms, 3),
+            "old_batches": feed.old_batches,
             "queue_ticks": feed.queue_ticks,
             "accepted": feed.accepted,
             "rejected": feed.rejected,
@@ -98,6 +100,7 @@ def facts_of(snapshot: Snapshot) -> dict[str, Any]:
         "trades": account.trades,
         "daily_pnl": account.daily_pnl,
         "halted": account.halted,
+        "limits": {one.name: {"use": one.use, "bound": one.bound} for one in account.gauges},
     }
 
 
@@ -110,12 +113,13 @@ def read_health(directory: Path) -> Iterator[dict[str, Any]]:
         try:
             facts = orjson.loads(path.read_bytes())
             age_s = max(0.0, (now_ns - facts["written_ts_ns"]) / 1e9)
-            yield {**facts, "alive": _lives(int(facts["pid"])), "age_s": round(age_s, 3)}
+            yield {**facts, "alive": lives(int(facts["pid"])), "age_s": round(age_s, 3)}
         except (OSError, ValueError, KeyError, TypeError):
             continue
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
+    """Whether a process exists."""
     if os.name == "nt":
         return True  # there os.kill(pid, 0) would end the process instead of asking about it
     try:

@@ -93,6 +93,7 @@ def open_session(
     clock: Clock,
     now_ns: int,
     fresh: bool = False,
+    tell_decisions: bool = False,
     beat: Callable[[], None] = lambda: None,
 ) -> Opened:
     """Go on with the account's interrupted session, or begin one that goes on from where its last one ended.
@@ -105,6 +106,7 @@ def open_session(
         clock: a recording of the market, ``Clock.RECORD``, belongs to no account.
         now_ns: the present time.
         fresh: begin anew, whatever was before; only a halt stays.
+        tell_decisions: whether the log is told of what a session decides that goes on.
         beat: is called now and then while a session is brought back.
 
     Raises:
@@ -123,7 +125,7 @@ def open_session(
     try:
         last, opened = account.last, None
         if last is not None and not fresh:
-            opened = start.after(account, last, beat)
+            opened = start.after(account, last, tell_decisions, beat)
         elif last is not None and not start.is_demo and (halt := halt_of(last)) is not None:
             cash = config.paper.starting_cash
             opened = start.anew(account, Carried(last.name, cash, cash, halted=halt))
@@ -164,7 +166,7 @@ class _Start:
         facts |= {"equity": float(carried.equity), "day": carried.day, "halted": carried.halted or ""}
         return Opened(name, journal, None, carried, account, facts, _carried_line(account.name, carried))
 
-    def after(self, account: Account, last: Path, beat: Callable[[], None]) -> Opened | None:
+    def after(self, account: Account, last: Path, tell_decisions: bool, beat: Callable[[], None]) -> Opened | None:
         """Go on after the account's last session; None: there is nothing to go on from."""
         manifest, reader = read_manifest(last), JournalReader(last).check()
         if reader.sealed:
@@ -175,7 +177,7 @@ class _Start:
             return None
         recovery = Recovery(last, beat)
         if not differs:
-            journal, resumed = recovery.go_on()
+            journal, resumed = recovery.go_on(tell_decisions=tell_decisions)
             facts = facts_of(recovery, account.name)
             return Opened(last.name, journal, resumed, None, account, facts, resumed_line(facts))
         if not recovery.kernel.is_flat:

@@ -6,7 +6,9 @@ Around the session stand what outlives a mistake in it: the journal, the health 
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
@@ -19,13 +21,17 @@ from engine.config.settings import AUTO_FEED
 from engine.errors import ExitCode, UnreachableError
 from engine.live.embedded import EmbeddedMarket
 from engine.live.health import HealthFile
+from engine.live.kill_file import KillFile
 from engine.live.opening import Opened, open_session
 from engine.live.session import PaperSession
 from engine.live.watchdog import Watchdog
+from engine.log import debugging
 from engine.model import Clock
+from engine.secret_store import secrets_in
 from engine.telemetry_wire import Snapshot
 from feeds.base import SystemTiming
 from feeds.guard import FeedLimits
+from feeds.transport import opened_with
 from feeds.ws import WebSocketFeed
 
 if TYPE_CHECKING:
@@ -75,12 +81,20 @@ async def run_paper(
                 moment = time.strftime("%Y%m%d-%H%M%S", time.gmtime(now_ns // SECOND_NS))
                 instruments, clock = feed.instruments, feed.clock
                 begun = open_session(
-                    config, instruments, moment, mode=mode, clock=clock, now_ns=now_ns, fresh=fresh, beat=beat
+                    config,
+                    instruments,
+                    moment,
+                    mode=mode,
+                    clock=clock,
+                    now_ns=now_ns,
+                    fresh=fresh,
+                    tell_decisions=debugging(),
+                    beat=beat,
                 )
                 on_opened(begun)
                 return begun
 
-            exit_code = await _run_recorded(config, feed, mode, opened, on_snapshot, stop_event)
+            exit_code = await _run_recorded(config, feed, mode, opened, on_snapshot, on_line, stop_event)
     finally:
         try:
             if feed is not None:
@@ -97,6 +111,7 @@ async def _run_recorded(
     mode: str,
     open_it: Callable[[Callable[[], None]], Opened],
     on_snapshot: Callable[[Snapshot], None],
+    on_line: Callable[[str], None],
     stop_event: asyncio.Event,
 ) -> ExitCode:
     """Run one session, with a journal unless that is switched off."""
@@ -112,6 +127,9 @@ async def _run_recorded(
         health.look(snapshot)
         on_snapshot(snapshot)
 
+    kill_file = KillFile()
+    if kill_file.is_there():
+        on_line(f"halted by the kill file {kill_file.path}; to go on: microburst resume --reason '...'")
     with Watchdog(stuck) as watchdog:  # of what is done again, too: code that hung will hang again
         opened = open_it(watchdog.beat)
         session: PaperSession | None = None
@@ -124,7 +142,10 @@ async def _run_recorded(
                 journal=opened.journal,
                 resumed=opened.resumed,
                 carried=opened.carried,
+                kill_file=kill_file,
+                tell_decisions=debugging(),
             )
+            _halt_on_signal(session)
             # Every entry of the log names the session, and with it the journal, that it belongs to.
             with structlog.contextvars.bound_contextvars(session=opened.name):
                 await _run_until(session, opened.name, stop_event, config.session.duration)
@@ -135,6 +156,13 @@ async def _run_recorded(
             else:
                 opened.close(session.kernel, session.ended)
     return session.exit_code
+
+
+def _halt_on_signal(session: PaperSession) -> None:
+    """Let SIGUSR1 halt the session: a way to it that needs neither its telemetry nor a disk."""
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        return
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, lambda: session.halt("signal"))
 
 
 async def unless(stop_event: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:
@@ -195,7 +223,8 @@ async def _connect(config: Config, address: str, timeout_s: float) -> WebSocketF
     Raises:
         UnreachableError: it has not within ``timeout_s``.
     """
-    feed = WebSocketFeed(address, limits=FeedLimits(stale_after_s=config.feed.stale_after / 1e9))
+    connect = opened_with(secrets_in(address))
+    feed = WebSocketFeed(address, connect=connect, limits=FeedLimits(stale_after_s=config.feed.stale_after / 1e9))
     connected = False
     try:
         connected = await feed.connected(timeout_s)

@@ -176,13 +176,19 @@ def manifest_of(config: Config, instruments: Sequence[Instrument], **more: Any) 
 
 
 def lanes_of(line: Line, instruments: Sequence[Instrument]) -> list[dict[str, Any]]:
-    """What each lane of a kernel trades, by its number: the strategy's label and the instrument's index."""
-    entrants = entrants_of(line)
-    return [
-        {"strategy": label, "instrument": index}
-        for label, entrant in zip(labels(entrants), entrants, strict=True)
-        for index in traded_by(entrant, instruments)
-    ]
+    """What each lane of a kernel trades, by its number: the strategy's label and the instrument's index.
+
+    The lane of a hedge comes after the one that it follows, as ``fitting.add_lanes`` has it.
+    """
+    entrants, symbols = entrants_of(line), [one.symbol for one in instruments]
+    lanes: list[dict[str, Any]] = []
+    for label, entrant in zip(labels(entrants), entrants, strict=True):
+        hedge = entrant.strategy.hedge_plan()
+        for index in traded_by(entrant, instruments):
+            lanes.append({"strategy": label, "instrument": index})
+            if hedge is not None and hedge.symbol in symbols:
+                lanes.append({"strategy": label, "instrument": symbols.index(hedge.symbol)})
+    return lanes
 
 
 def lane_names(lanes: Sequence[Mapping[str, Any]], instruments: Sequence[Instrument]) -> list[str]:

@@ -20,9 +20,11 @@ from engine.events import Decision, EngineFault, encode
 from engine.journal.codec import STATE, KernelState, fields_of, is_decision, is_input, name_of, number_of
 from engine.journal.reader import Entry, JournalReader, UnsoundError, read_manifest
 from engine.journal.writer import SessionJournal
+from engine.live.decision_log import LoggedJournal
 from engine.live.recording import RecordedKernel, carried_of
 from engine.live.replay import kernel_of
 from engine.model import TickBlock
+from engine.ports import Journal
 from engine.trading.kernel import Input
 
 BEAT_INPUTS = 4096
@@ -52,7 +54,7 @@ class Recovery:
         self._folded = blake2b(digest_size=16)
         self._made: deque[Decision | KernelState] = deque()  # and not met in the journal yet
         self._fault = ""  # what the last ticks failed with, in a way that nobody foresaw
-        self._target: SessionJournal | None = None
+        self._target: Journal | None = None
         self.kernel = kernel_of(self.manifest, self)
         self._recorded = RecordedKernel(self.kernel, self)
         for entry in self.reader:
@@ -133,15 +135,19 @@ class Recovery:
 
     # ------------------------------------------------------------ going on
 
-    def go_on(self) -> tuple[SessionJournal, RecordedKernel]:
+    def go_on(self, *, tell_decisions: bool = False) -> tuple[SessionJournal, RecordedKernel]:
         """Open the journal behind its last record, write what is missing there, and let the kernel write to it.
+
+        Args:
+            tell_decisions: whether the log is told of each decision from here on.
 
         Raises:
             JournalFailed: it cannot be written.
         """
         journal = SessionJournal.resumed(self.reader, self.inputs, self.decided, self._folded, self._made)
         self._made.clear()
-        self._target = self._recorded.journal = journal
+        self._recorded.journal = journal
+        self._target = LoggedJournal(journal, self.kernel, journal.decided) if tell_decisions else journal
         if self._fault:
             self._recorded.process(EngineFault(self.kernel.core.engine_ts_ns, self._fault))
         return journal, self._recorded

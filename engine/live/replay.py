@@ -97,6 +97,7 @@ class Replay:
 
     Args:
         directory: of its journal.
+        manifest: what it is run by; None: its own.
 
     Attributes:
         kernel: after all inputs; its trades and equity are those of the session.
@@ -108,8 +109,8 @@ class Replay:
         UserError: the journal cannot be read from its beginning, or what it needs is not there any more.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.manifest = read_manifest(directory)
+    def __init__(self, directory: Path, manifest: dict[str, Any] | None = None) -> None:
+        self.manifest = read_manifest(directory) if manifest is None else manifest
         self.reader = JournalReader(directory)
         self.journal, self.recorded = RerunJournal(), Run()
         self.inputs = self.ticks = 0

@@ -3,10 +3,6 @@
 Everything happens on one thread. The feed calls the session with each frame it has decoded, and the kernel decides on
 it before anything else runs; the pacer wakes the kernel at its next deadline, so a time stop fires without a tick;
 pictures are taken after decisions, 30 times a second while somebody watches and five times while nobody does.
-
-A receive stamp only says when the data was read. If this process was held up (a busy or sleeping machine, a suspended
-terminal), what it reads next may have waited as long: then nothing is opened for a moment, and after a longer pause
-the windows begin anew, because what comes in at once did not happen at once.
 """
 
 from __future__ import annotations
@@ -24,17 +20,20 @@ from engine.account.carried import Carried
 from engine.backtesting import chosen_limits, chosen_size, make_kernel
 from engine.brokers.paper import VenueModel
 from engine.errors import ExitCode, UserError
-from engine.events import Command, CommandName, End, EngineFault, FeedGap, FeedHealthy, Refusal, Resumed, TimePassed
+from engine.events import Command, CommandName, End, EngineFault, FeedGap, Refusal, Resumed, TimePassed
 from engine.journal.segments import JournalFailed
 from engine.journal.writer import MemoryJournal, SessionJournal
 from engine.lineup import Line, labels, line_up
+from engine.live.decision_log import LoggedJournal
+from engine.live.freshness import Freshness
+from engine.live.kill_file import KillFile
 from engine.live.recording import RecordedKernel, lane_names, lanes_of, line_of
 from engine.live.views import ViewBuilder
 from engine.model import Clock, Instrument, TickBlock
 from engine.ports import FeedBatch, FeedState, Journal
 from engine.results import Settings
 from engine.telemetry import TelemetryServer
-from engine.telemetry_wire import Snapshot
+from engine.telemetry_wire import Done, Snapshot
 from engine.trading.kernel import Input, Kernel
 from feeds.base import SystemTiming, Timing
 from feeds.ws import WebSocketFeed
@@ -44,13 +43,6 @@ if TYPE_CHECKING:
 
 WATCHED_FRAME_S = 1 / 30
 UNWATCHED_FRAME_S = 1 / 5
-
-OLD_NS = 250_000_000
-"""Held up for longer than this, the session opens nothing on what it reads during the next ``SETTLE_S``."""
-
-SETTLE_S = 1.0
-GAP_NS = 1_000_000_000
-"""Held up for longer than this, the windows begin anew as well."""
 
 SLOW_NS = 50_000_000
 """A strategy's own code that takes longer over one batch is warned about."""
@@ -73,6 +65,8 @@ class PaperSession:
         journal: where inputs and decisions are recorded; None keeps the decisions in memory.
         resumed: the kernel of a session that was interrupted, brought back; it goes on in its ``journal``.
         carried: what the account brings from its session before.
+        kill_file: while it is there, nothing trades; None: there is none to look for.
+        tell_decisions: whether the log is told of each decision, with values against thresholds.
     """
 
     def __init__(
@@ -86,6 +80,8 @@ class PaperSession:
         journal: SessionJournal | None = None,
         resumed: RecordedKernel | None = None,
         carried: Carried | None = None,
+        kill_file: KillFile | None = None,
+        tell_decisions: bool = False,
     ) -> None:
         self._config, self._feed, self._mode, self._on_snapshot = config, feed, mode, on_snapshot
         self._timing = timing or SystemTiming()
@@ -93,17 +89,20 @@ class PaperSession:
         self._due_ns = _core.FOREVER_NS
         self._timer: asyncio.TimerHandle | None = None
         self._seen_ns, self._wall_seen_ns = self._clocks()  # when they were last looked at
-        self._settling: asyncio.TimerHandle | None = None
-        self._restart_windows = False  # once settled
-        self._stale: Refusal | None = None  # why what the feed says is not to be traded on
         self._recording, self._resumed = journal, resumed
+        self._kill_file = kill_file
         self._halted: JournalFailed | None = None
+        self._failure: UserError | None = None  # the first of a strategy's own code
         self._short = False  # of room for the journal
         self._tended_ns = 0
         self.journal = journal or MemoryJournal()
-        self.kernel = (
-            self.make_kernel(config, feed.instruments, self.journal, carried) if resumed is None else resumed.kernel
-        )
+        if resumed is None:
+            told = LoggedJournal(self.journal) if tell_decisions else self.journal
+            self.kernel = self.make_kernel(config, feed.instruments, told, carried)
+            if isinstance(told, LoggedJournal):
+                told.kernel = self.kernel
+        else:
+            self.kernel = resumed.kernel  # recovery has seen to its log
         self._inputs = resumed or (self.kernel if journal is None else RecordedKernel(self.kernel, journal))
         self.exit_code = ExitCode.OK
         self.telemetry: TelemetryServer | None = None
@@ -113,6 +112,13 @@ class PaperSession:
     async def run(self, session_id: str) -> None:
         """Trade until the feed ends or ``stop`` is set; positions are then closed at the market."""
         self._paced = self._feed.clock is Clock.RECEIVE
+        self.freshness = Freshness(
+            self._process,
+            self._now_ns,
+            paced=self._paced,
+            old_ns=self._config.feed.old_after,
+            instruments=len(self._feed.instruments),
+        )
         self.view = ViewBuilder(
             self.kernel,
             mode=self._mode,
@@ -130,6 +136,7 @@ class PaperSession:
         if self._resumed is not None:
             self._process(Resumed(self._wall_ns()))
             self._pace()
+        self.look_at_kill_file()
         self._publish()  # the first sign of life, before the first tick: from here on a hang is noticed
         consumer = asyncio.create_task(self._feed.deliver(self._take))
         painter = asyncio.create_task(self._paint())
@@ -139,7 +146,7 @@ class PaperSession:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             failure = next((task.exception() for task in tasks if task.done() and task.exception()), None)
             if failure is not None:
-                self.ended = "the strategy failed" if isinstance(failure, UserError) else "an unexpected error"
+                self.ended = "an unexpected error"
             elif consumer.done():
                 self.ended = self.ended or "the feed ended"
             self._finish()
@@ -147,9 +154,12 @@ class PaperSession:
                 raise failure
             if self._halted is not None:
                 raise self._halted
+            if self._failure is not None:
+                raise self._failure
         finally:
             self.stop.set()  # from here on nothing is decided any more
-            for timer in (*tasks, self._timer, self._settling):
+            self.freshness.close()
+            for timer in (*tasks, self._timer):
                 if timer is not None:
                     timer.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -224,13 +234,30 @@ class PaperSession:
             self._inputs.process(event)
         except JournalFailed as failed:
             self._halt(failed)
+        except UserError as error:
+            self._strategy_failed(error)
+        if self._failure is not None and self._nothing_is_left() and not self.stop.is_set():
+            self.ended = "the strategy failed"
+            self.stop.set()
         if self._recording is not None and self._recording.reducing != self._short:
             self._short = not self._short
             log.warning("journal", room="none left" if self._short else "found again")
-            self._say_health()
+            self.freshness.room_is(short=self._short)
         if self._short and self._recording is not None and self._recording.full and not self.stop.is_set():
             self.ended, self.exit_code = "the disk is full", ExitCode.STOPPED
             self.stop.set()
+
+    def _strategy_failed(self, error: UserError) -> None:
+        """The code of a strategy or feature has failed: it is asked nothing more, and exits go on in the core."""
+        log.error("strategy failed", error=error.line())
+        self.view.problem = error.line()
+        self._failure = self._failure or error
+
+    def _nothing_is_left(self) -> bool:
+        """Whether no strategy works any more and nothing is open: a failure that is no strategy's is a feature's."""
+        lanes = self.kernel.lanes
+        works = any(lane.failed for lane in lanes) and not all(lane.failed for lane in lanes)
+        return not works and all(lane.is_free for lane in lanes)
 
     def _halt(self, failed: JournalFailed) -> None:
         log.error("journal", failed=failed.what)
@@ -256,19 +283,19 @@ class PaperSession:
             self._feed_changed(batch)
         block = batch.block
         if block is not None:
-            if self._paced and batch.received_ns - self._seen_ns > OLD_NS:
+            if self._paced and batch.received_ns - self._seen_ns > self.freshness.old_ns:
                 self._look_at_clocks()
-            self._decide(block, batch.received_ns)
+            self._decide(block, batch)
         self._pace()
 
-    def _decide(self, block: TickBlock, received_ns: int) -> None:
+    def _decide(self, block: TickBlock, batch: FeedBatch) -> None:
         if not self.view.started_ts_ns:
             self.view.started_ts_ns = int(block.ts_ns[0])  # a recording begins with its first record
-        asked_ns = self._timing.monotonic_ns()
+        asked_ns, received_ns = self._timing.monotonic_ns(), batch.received_ns
+        age_ns = asked_ns - received_ns + batch.late_ns
+        self.freshness.looked_at(age_ns, starting=received_ns < self._began_ns)
         try:
             self._process(block)
-        except UserError:
-            raise  # the strategy's own mistake: it is asked nothing more, and the session ends
         except Exception as error:
             self._failed(error)
         decided_ns = self._timing.monotonic_ns()
@@ -276,7 +303,7 @@ class PaperSession:
             log.warning("slow strategy", strategy=self._strategy_name, ms=(decided_ns - asked_ns) // 1_000_000)
         if received_ns >= self._began_ns:  # what came before had to wait for the session, not for the decision
             self.view.latency.add(decided_ns - received_ns, len(block))
-        self.view.note(block)
+        self.view.note(block, age_ns)
 
     def _failed(self, error: Exception) -> None:
         """Working on a block failed in a way that nobody foresaw: go on, unless it is one time too many in a row.
@@ -300,53 +327,63 @@ class PaperSession:
             self.ended = "the feed ended"
             if self._feed.clock is Clock.RECORD:
                 self._process(End())
-        # A recording is as good after a pause as before: what happens next is written in it.
-        fresh = not self._paced or state in (FeedState.LIVE, FeedState.GAP, FeedState.END)
-        self._stale = None if fresh else Refusal.FEED_STALE
-        self._say_health()
+        if state is not None:
+            self.freshness.feed_is(state)
 
-    def _say_health(self) -> None:
-        """Tell the kernel whether positions may be opened on what the feed says."""
-        short = Refusal.DISK_FULL if self._short else None
-        reason = self._stale or (short if self._settling is None else Refusal.DATA_OLD)
-        self._process(FeedHealthy(reason is None, reason))
-
-    def _on_command(self, name: str, reason: str = "") -> None:
+    def _on_command(self, name: str, reason: str = "") -> Done:
+        """Obey a viewer, and say what has become of it."""
         log.info("command", name=name, reason=reason)
-        if name == "stop":
+        refusal = self._refusal_of(name, reason)
+        if refusal:
+            pass
+        elif name == "stop":
             self.ended = "stopped from the dashboard"
             self.stop.set()
-        elif not self.stop.is_set():
-            self._process(Command(CommandName(name), self._now_ns(), reason))
-            self._pace()
+        else:
+            self._command(CommandName(name), reason)
+        account = self.view.account(self._now_ns())
+        return Done(name, self._now_ns(), account.state, refusal or account.halted, not refusal)
+
+    def _refusal_of(self, name: str, reason: str) -> str:
+        """Why a command is not obeyed, or ""."""
+        if self.stop.is_set():
+            return "the session has ended"
+        if name != CommandName.RESUME:
+            return ""
+        if self._kill_file is not None and self._kill_file.is_there():
+            return f"the kill file {self._kill_file.path} is there"
+        if self.kernel.risk.halted is not None and not reason.strip():
+            return "a halt ends only with a reason"
+        return ""
+
+    def _command(self, name: CommandName, reason: str) -> None:
+        if name is CommandName.HALT:
+            self.view.halted_for = reason
+        self._process(Command(name, self._now_ns(), reason))
+        self._pace()
+
+    def halt(self, reason: str) -> None:
+        """Close everything and open nothing until somebody resumes with a reason."""
+        if not self.stop.is_set():
+            log.warning("halt", reason=reason)
+            self._command(CommandName.HALT, reason)
+
+    def look_at_kill_file(self) -> None:
+        """Halt while the kill file is there: looked for with every picture, and before the first tick."""
+        if self._kill_file is None or self.kernel.risk.halted is not None or not self._kill_file.is_there():
+            return
+        self.halt(f"kill file: {self._kill_file.reason()}".removesuffix(": "))
 
     def _now_ns(self) -> int:
         """Engine time: the wall clock, or for a recording the time of its newest record."""
         return self._wall_ns() if self._paced else self.kernel.core.engine_ts_ns
-
-    # ------------------------------------------------------------ old data
 
     def _look_at_clocks(self) -> None:
         """Notice that this process was held up: what it reads next has waited somewhere."""
         now_ns, wall_ns = self._clocks()
         held_up_ns = max(now_ns - self._seen_ns, wall_ns - self._wall_seen_ns) - int(UNWATCHED_FRAME_S * 1e9)
         self._seen_ns, self._wall_seen_ns = now_ns, wall_ns
-        if not self._paced or held_up_ns <= OLD_NS:
-            return
-        log.warning("held up", ms=held_up_ns // 1_000_000)
-        self._restart_windows |= held_up_ns > GAP_NS
-        if self._settling is not None:
-            self._settling.cancel()
-        self._settling = self._loop.call_later(SETTLE_S, self._settled)
-        self._say_health()
-
-    def _settled(self) -> None:
-        """What had waited has been read by now."""
-        self._settling = None
-        if self._restart_windows:
-            self._restart_windows = False
-            self._process(FeedGap(range(len(self._feed.instruments))))
-        self._say_health()
+        self.freshness.held_up(held_up_ns)
 
     # ------------------------------------------------------------ the pacer
 
@@ -374,6 +411,7 @@ class PaperSession:
     async def _paint(self) -> None:
         while True:
             self._look_at_clocks()
+            self.look_at_kill_file()
             self._tend_journal()
             self._publish()
             watched = self.telemetry is not None and self.telemetry.viewers
@@ -384,6 +422,7 @@ class PaperSession:
             self._feed.health(),
             self._timing.monotonic_ns(),
             engine_ts_ns=self._now_ns(),
+            old_batches=self.freshness.old_batches,
             detail=self._feed.detail,
             ended=self.ended if self.stop.is_set() else "",
         )
@@ -397,6 +436,8 @@ class PaperSession:
         """Close what is open, at the last price: reason MANUAL, or END where a recording ran out."""
         self.stop.set()
         self.ended = self.ended or "stopped"
+        if self.kernel.risk.halted is not None and self.exit_code is ExitCode.OK:
+            self.exit_code = ExitCode.STOPPED
         self._process(Command(CommandName.FLATTEN, self._now_ns()))
         while self._halted is None and any(lane.order is not None for lane in self.kernel.lanes):
             self._process(TimePassed(self.kernel.next_deadline_ns))

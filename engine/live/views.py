@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.account.gauges import Gauges
 from engine.account.portfolio import Trade
 from engine.events import Refusal
 from engine.model import Kind, Reason, TickBlock
@@ -21,6 +22,7 @@ from engine.telemetry_wire import (
     AccountView,
     FeatureView,
     FeedView,
+    GaugeView,
     PositionView,
     Snapshot,
     SymbolView,
@@ -48,6 +50,9 @@ STANDINGS = {
     Refusal.CONSERVATION: "halted: orders, fills and positions do not add up",
     Refusal.DAILY_LOSS: "daily loss limit",
     Refusal.PAUSED: "paused",
+    Refusal.FEED_STALE: "the feed is stale",
+    Refusal.DATA_OLD: "old data",
+    Refusal.DISK_FULL: "no room for the journal",
 }
 """Why nothing may be opened, in words; how a halt begins is known to viewers (``gui.words``)."""
 
@@ -93,6 +98,8 @@ class ViewBuilder:
         self._kernel = kernel
         self._mode, self._session_id, self._strategy = mode, session_id, strategy
         self.started_ts_ns = started_ts_ns
+        self.problem = ""  # what went wrong last, in a line
+        self.halted_for = ""  # what an operator said of the newest halt
         self.latency = LatencyHistogram()
         self._seq = 0
         self._scales = [10**instrument.price_precision for instrument in kernel.instruments]
@@ -105,11 +112,14 @@ class ViewBuilder:
         self._last_ts = [0] * len(kernel.instruments)
         self._tally = Tally()
         self._rate = (0, 0, 0.0)  # when it was last taken (ns), ticks then, ticks per second
+        self._gauges = Gauges(kernel.risk, kernel.portfolio, kernel.core)
+        self._oldest_ns = 0  # of the data since the last picture
 
     # -- after each block
 
-    def note(self, block: TickBlock) -> None:
-        """Keep a block that has been decided on; its arrays are copied, because the feed will use them again."""
+    def note(self, block: TickBlock, age_ns: int = 0) -> None:
+        """Keep a block that has been decided on at this age; its arrays are copied: the feed will use them again."""
+        self._oldest_ns = max(self._oldest_ns, age_ns)
         self._noted.append(copied(block))
         self._noted_rows += len(block)
         if self._noted_rows > DIGEST_ROWS:
@@ -175,7 +185,14 @@ class ViewBuilder:
     # -- at the rate of a screen
 
     def snapshot(
-        self, health: FeedHealth, now_ns: int, *, engine_ts_ns: int = 0, detail: str = "", ended: str = ""
+        self,
+        health: FeedHealth,
+        now_ns: int,
+        *,
+        engine_ts_ns: int = 0,
+        old_batches: int = 0,
+        detail: str = "",
+        ended: str = "",
     ) -> Snapshot:
         """Return the present picture; points, trades and ticks are those since the previous one.
 
@@ -183,6 +200,7 @@ class ViewBuilder:
             health: the feed's counters.
             now_ns: monotonic time, for the rate of ticks.
             engine_ts_ns: the present engine time, if it has passed the newest record's.
+            old_batches: so many batches of records were too old to open anything on.
             detail: why the feed is in its state.
             ended: why the session is over, or "".
         """
@@ -197,11 +215,11 @@ class ViewBuilder:
             mode=self._mode,
             session_id=self._session_id,
             strategy=self._strategy,
-            engine_ts_ns=max(kernel.core.engine_ts_ns, engine_ts_ns, 0),
+            engine_ts_ns=(now_ts_ns := max(kernel.core.engine_ts_ns, engine_ts_ns, 0)),
             started_ts_ns=self.started_ts_ns,
             symbols=[self._symbol(index) for index in range(len(kernel.instruments))],
-            account=self._account(),
-            feed=self._feed(health, now_ns, detail),
+            account=self.account(now_ts_ns),
+            feed=self._feed(health, now_ns, detail, old_batches),
             latency_p50_us=self.latency.percentile_us(50),
             latency_p99_us=self.latency.percentile_us(99),
             refusals=dict(kernel.counters.refusals),
@@ -209,6 +227,7 @@ class ViewBuilder:
             new_trades=[trade_view(number, trade) for number, trade in enumerate(trades, start=first + 1)],
             ticks_tail=tail,
             ended=ended,
+            problem=self.problem,
         )
 
     def _symbol(self, index: int) -> SymbolView:
@@ -272,7 +291,8 @@ class ViewBuilder:
             open_pnl=float(kernel.portfolio.money(open_units)),
         )
 
-    def _account(self) -> AccountView:
+    def account(self, now_ts_ns: int) -> AccountView:
+        """The account, its limits and its state as they are now."""
         kernel, tally = self._kernel, self._tally
         portfolio, core, risk = kernel.portfolio, kernel.core, kernel.risk
 
@@ -296,10 +316,20 @@ class ViewBuilder:
             spread_cost=money(portfolio.spread),
             slippage_cost=money(portfolio.slippage),
             fees=money(portfolio.fees),
-            halted=STANDINGS.get(standing, standing.value) if standing is not None else "",
+            halted=self._words_of(standing),
+            state=risk.state.value,
+            gauges=[GaugeView(*gauge) for gauge in self._gauges.read(now_ts_ns)],
         )
 
-    def _feed(self, health: FeedHealth, now_ns: int, detail: str) -> FeedView:
+    def _words_of(self, standing: Refusal | None) -> str:
+        """Why nothing may be opened, in words; empty when there is no such reason."""
+        if standing is None:
+            return ""
+        words = STANDINGS.get(standing, standing.value)
+        return f"{words}: {self.halted_for}" if standing is Refusal.HALTED and self.halted_for else words
+
+    def _feed(self, health: FeedHealth, now_ns: int, detail: str, old_batches: int) -> FeedView:
+        oldest_ns, self._oldest_ns = self._oldest_ns, 0
         then, ticks, rate = self._rate
         if now_ns - then >= RATE_NS:
             rate = (health.accepted - ticks) * 1e9 / (now_ns - then) if then else 0.0
@@ -317,6 +347,8 @@ class ViewBuilder:
             queue_ticks=health.queue_ticks,
             age_ms=health.age_ms,
             ticks_per_s=rate,
+            data_age_ms=oldest_ns / 1e6,
+            old_batches=old_batches,
         )
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from engine.account.limits import ALL_OFF
-from engine.account.orders import Order
+from engine.account.orders import Approved, Order
 from engine.account.portfolio import Portfolio, exact_price, rounded
-from engine.account.risk import Approved, RiskGate
+from engine.account.risk import RiskGate
 from engine.brokers.paper import PaperBroker, VenueModel
 from engine.model import Kind, Side, TickBlock
 from engine.ports import Fill
@@ -61,7 +61,7 @@ def _hold(file: TickFile, number: int, portfolio: Portfolio, broker: PaperBroker
 def _fill(broker: PaperBroker, approved: Approved, market: tuple[int, int, int]) -> Fill:
     """Fill at the venue; before the first quote, at the trade's price."""
     last, bid, ask = market
-    lots = approved.order.lots
+    lots = approved.lots
     filled = broker.fill(approved, lots, last, bid, ask) or broker.fill(approved, lots, last, last, last)
     assert filled is not None, "there is a price"
     return filled

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from engine.account.portfolio import Leg, Portfolio, Position, Trade, average_price, take_share
+from engine.account.portfolio import Leg, Portfolio, Position, Trade, average_price
 from engine.errors import DataError
 from engine.events import (
     DayStarted,
@@ -175,8 +175,8 @@ class Ledger:
         """Book the newest fill as an exit of ``lots``; the journal has a leg's result right after its fill."""
         fill, position = self.fills[-1][1], self.open[lane].position
         borrow = self.account.borrow_fee(position, lots, fill.ts_ns)
-        slippage = fill.slippage + take_share(position, "slippage", lots)
-        fee = fill.fee + take_share(position, "fees", lots)
+        _, entry_slippage, entry_fees = position.take_costs(lots)
+        slippage, fee = fill.slippage + entry_slippage, fill.fee + entry_fees
         spread = gross - net - slippage - fee - borrow
         position.legs.append(
             Leg(fill.ts_ns, lots, fill.price_ticks, Reason(reason), gross, spread, slippage, fee, borrow)

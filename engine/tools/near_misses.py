@@ -164,14 +164,26 @@ class _Ear:
         run = self.observation
         assert run is not None, "it is told of the run before the run begins"
         index = run.file.instruments.index(context.instrument)
-        entry = None if signal is None else entry_of(index, run.row, context, signal)
+        quote = context.bid_ticks, context.ask_ticks
+        entry = None if signal is None else entry_of(index, run.row, quote, signal)
         self.begun.setdefault(index, []).append(Begun(run.number(index, run.row), side, entry))
 
 
-def entry_of(instrument: int, row: int, context: Context, signal: Signal) -> Entry:
-    """The entry that a signal asks for."""
+def entry_of(instrument: int, row: int, quote: tuple[int, int], signal: Signal) -> Entry:
+    """The entry that a signal asks for, by the order that it brings where it does."""
     return Entry(
-        instrument, row, signal.side, signal.stop_ticks, signal.target_ticks, context.bid_ticks, context.ask_ticks
+        instrument,
+        row,
+        signal.side,
+        signal.stop_ticks,
+        signal.target_ticks,
+        *quote,
+        signal.entry_ticks if signal.order is not None else 0,
+        signal.order,
+        signal.trigger_ticks,
+        signal.good_for_ns,
+        signal.post_only,
+        signal.confidence,
     )
 
 
@@ -260,9 +272,8 @@ class _Run:
         elif isinstance(decision, SignalDeclined):
             self._let_pass[index] += 1
         else:
-            side, answer = Side(decision.direction), self._answer
-            stop, target = (0, 0) if answer is None else (answer.stop_ticks, answer.target_ticks)
-            entry = Entry(index, core.event_record_number, side, stop, target, *core.quote(index))
+            answer = self._answer or Signal(Side(decision.direction), 0)
+            entry = entry_of(index, core.event_record_number, core.quote(index), answer)
             reason = COOLDOWN if isinstance(decision, SignalSkipped) else str(decision.reason)
             self._refused.append((reason, entry))
 

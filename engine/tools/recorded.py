@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from engine.errors import ConfigError, DataError, MissingExtraError, UserError
+from engine.errors import ConfigError, DataError, MissingExtraError, NotFoundError, UserError
 from engine.journal.codec import MANIFEST, NEXT_SEGMENT, SEALED, SUMMARY, fields_of, is_decision, is_input
 from engine.journal.reader import Entry, JournalReader, read_manifest
 from engine.journal.sessions import LOCK, lock_is_held, sessions
 from engine.model import Instrument, TickBlock
 from engine.store.ticks import TickFile, write_ticks
+
+if TYPE_CHECKING:
+    from engine.events import Decision
 
 OWN_RECORDS = (MANIFEST, NEXT_SEGMENT, SEALED, SUMMARY)
 
@@ -51,6 +54,25 @@ def _facts(directory: Path) -> SessionFacts:
         fault = error.line() if isinstance(error, UserError) else "parts of its manifest are missing"
         return SessionFacts(directory.name, "", "", (), size, running, fault)
     return SessionFacts(directory.name, strategy, mode, symbols, size, running)
+
+
+def decision_ts_ns(directory: Path, number: int) -> int:
+    """Return when a session's decision of this number was made, counted from 1 as the log counts them.
+
+    Raises:
+        NotFoundError: it made fewer.
+    """
+    seen = 0
+    for entry in JournalReader(directory):
+        if is_decision(entry.kind):
+            seen += 1
+            if seen == number:
+                return cast("Decision", entry.event()).ts_ns
+    raise NotFoundError(
+        f"there is no decision {number}",
+        where=directory.name,
+        fix=f"it made {seen:,}, which journal cat --decisions lists",
+    )
 
 
 def instruments_of(manifest: dict[str, Any]) -> list[Instrument]:

@@ -23,7 +23,7 @@ import orjson
 
 from engine.errors import ConfigError, DataError, NotFoundError, UserError
 from engine.model import SECOND_NS
-from engine.results import ROW_FIELDS, BacktestResult
+from engine.results import LEG_FIELDS, ROW_FIELDS, BacktestResult
 
 SCHEMA = "microburst.run/1"
 RUN_FILE = "run.json"
@@ -102,14 +102,16 @@ def save(result: BacktestResult, parent: Path, saved_ns: int) -> Path:
     trades = found.pop("trades")
     contents = {
         "trades.csv": table(ROW_FIELDS, (row.values() for row in result.trade_rows)),
+        "legs.csv": table(LEG_FIELDS, (row.values() for row in result.leg_rows)),
         "days.csv": table(("day", "pnl"), result.daily_pnl.items()),
         "equity.csv": table(("ts_ns", "equity"), equity_at_closes(result)),
         "report.html": result.to_html().encode(),
     }
     if trades and find_spec("polars") is not None:
-        parquet = io.BytesIO()
-        result.trades_frame().write_parquet(parquet)
-        contents["trades.parquet"] = parquet.getvalue()
+        for name, frame in (("trades", result.trades_frame()), ("legs", result.legs_frame())):
+            parquet = io.BytesIO()
+            frame.write_parquet(parquet)
+            contents[f"{name}.parquet"] = parquet.getvalue()
     head = {
         "schema": SCHEMA,
         "saved_ns": saved_ns,

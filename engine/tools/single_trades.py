@@ -1,5 +1,7 @@
 """One signal traded alone: entered when it began, left as the strategy declares, filled and charged as in a backtest.
 
+It is entered by the order that it brought, or else by the one that the strategy declares. Never filled, it is no trade.
+
 Each is a run of the kernel of its own, from the signal's trade to the exit. Nothing else stands in its way: no
 cooldown, no open position, no daily loss limit. Sessions still end, orders still arrive late, and a fill at the touch
 still needs a quote. Where exits, entry or size measure the market, by an ATR or by another instrument, the run begins
@@ -22,7 +24,7 @@ from engine.brokers.paper import PaperBroker
 from engine.calendars import calendar as find_calendar
 from engine.events import End, OrderCancelled, SignalRefused, TimePassed
 from engine.journal.writer import MemoryJournal
-from engine.model import Instrument, Kind, Side, Signal, TickBlock
+from engine.model import Instrument, Kind, OrderType, Side, Signal, TickBlock
 from engine.results import Settings
 from engine.rules import price
 from engine.store.ticks import TickFile
@@ -37,7 +39,10 @@ FIRST_RECORDS = 512
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A signal that began: at which record, and the market and the strategy's answer then."""
+    """A signal that began: at which record, and the market and the strategy's answer then.
+
+    ``order`` None enters as the strategy declares; else the fields are those of the signal that brought the order.
+    """
 
     instrument: int
     row: int
@@ -46,6 +51,27 @@ class Entry:
     target_ticks: int = 0
     bid_ticks: int = 0
     ask_ticks: int = 0
+    entry_ticks: int = 0
+    order: OrderType | None = None
+    trigger_ticks: int = 0
+    good_for_ns: int = 0
+    post_only: bool = False
+    confidence: float = 1.0
+
+    @property
+    def signal(self) -> Signal:
+        """The strategy's answer, but for its metadata."""
+        return Signal(
+            self.side,
+            self.entry_ticks if self.order is not None else 0,
+            self.stop_ticks,
+            self.target_ticks,
+            self.confidence,
+            order=self.order,
+            trigger_ticks=self.trigger_ticks,
+            good_for_ns=self.good_for_ns,
+            post_only=self.post_only,
+        )
 
 
 class SingleTrades:
@@ -86,7 +112,7 @@ class SingleTrades:
             kernel = self._compose(strategy, [self._file.instruments[entry.instrument]], 0, journal)
             if entry.bid_ticks or entry.ask_ticks:
                 kernel.process(_quote(int(stream.ts_ns[at]), entry))
-        answers.append(Signal(entry.side, 0, entry.stop_ticks, entry.target_ticks))
+        answers.append(entry.signal)
         count = FIRST_RECORDS
         while at < len(stream) and len(kernel.trades) < self._legs:
             kernel.process(stream.part(at, at + count))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import date
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from engine.lineup import Line
 from engine.results import BacktestResult, Settings
 from engine.store.bars import read_bars
 from engine.store.ticks import TickFile
+from engine.tools.tick_days import consolidated_day, lobster_day
 from engine.tools.weather import DAYS, storm
 
 SCHEMA = "microburst.stress/1"
@@ -34,6 +36,21 @@ RECORDED = {
     "DIA, October 2008": f"{BARS}DIA_2008-10.csv.gz",
 }
 """Files of minute bars by what they hold, below the folder that is named."""
+
+LOBSTER, TICKS = "equities/lobster-2012-06-21/LOBSTER_SampleFile_", "equities/us-tick/"
+TICK_DAYS: dict[str, tuple[str, Callable[[Path], TickFile]]] = {
+    f"{symbol}, {day:%-d %B %Y}, ticks": (path, partial(read, symbol=symbol, day=day))
+    for symbol, day, path, read in (
+        ("AAPL", date(2012, 6, 21), f"{LOBSTER}AAPL_2012-06-21_1.zip", lobster_day),
+        ("GOOG", date(2012, 6, 21), f"{LOBSTER}GOOG_2012-06-21_1.zip", lobster_day),
+        ("SPY", date(2013, 10, 7), f"{TICKS}spy/20131007_trade.zip", consolidated_day),
+        ("SPY", date(2013, 10, 9), f"{TICKS}spy/20131009_trade.zip", consolidated_day),
+        ("SPY", date(2013, 10, 10), f"{TICKS}spy/20131010_trade.zip", consolidated_day),
+        ("IBM", date(2013, 10, 7), f"{TICKS}ibm/20131007_trade.zip", consolidated_day),
+        ("BAC", date(2013, 10, 7), f"{TICKS}bac/20131007_trade.zip", consolidated_day),
+    )
+}
+"""Days of ticks by what they hold: where they are below the folder, and how they are read."""
 
 OWN_REFUSALS = (Refusal.POSITION_OPEN, Refusal.REGIME, Refusal.NO_EXIT, Refusal.NO_QUOTE)
 """Refusals that are no limit's."""
@@ -67,25 +84,32 @@ class Outcome:
 
 
 def scenarios(folder: Path | None, seed: int) -> list[Scenario]:
-    """What there is to run through: of ``folder`` the recorded files that it has, and every generated day.
+    """What there is to run through: of ``folder`` the recorded months and days, and every generated day.
 
     Raises:
         DataError: the folder has none of them.
     """
     recorded = []
     if folder is not None:
-        there = {name: folder / path for name, path in RECORDED.items() if (folder / path).is_file()}
-        if not there:
+        files = {name: (path, read_bars) for name, path in RECORDED.items()} | TICK_DAYS
+        if not any((folder / path).is_file() for path, _ in files.values()):
             fix = f"it is the folder that has {next(iter(RECORDED.values()))}; or leave --data out"
-            raise DataError("none of the recorded crashes is here", where=str(folder), fix=fix)
-        recorded = [Scenario(name, partial(read_bars, path)) for name, path in there.items()]
+            raise DataError("none of the recorded months and days is here", where=str(folder), fix=fix)
+        recorded = [Scenario(name, partial(_recorded, folder / path, read)) for name, (path, read) in files.items()]
     return [*recorded, *(Scenario(day, partial(storm, day, seed)) for day in DAYS)]
+
+
+def _recorded(path: Path, read: Callable[[Path], TickFile]) -> TickFile:
+    """Read a recorded file, or say that it is not there."""
+    if not path.is_file():
+        raise DataError("this folder does not have it", where=str(path))
+    return read(path)
 
 
 def stress(
     line: Callable[[], Line], settings: Callable[[TickFile, Line], Settings], chosen: Sequence[Scenario]
 ) -> Iterator[Outcome]:
-    """Run through scenarios, one after another; what a strategy cannot run on is said, and is no failure.
+    """Run through scenarios, one after another; what is not there or cannot be run on is said, and is no failure.
 
     Args:
         line: makes the strategies anew, so that no scenario knows of another.
@@ -93,8 +117,9 @@ def stress(
         chosen: from ``scenarios``.
     """
     for scenario in chosen:
-        file, entrants = scenario.read(), line()
+        entrants = line()
         try:
+            file = scenario.read()
             result = simulate(file, entrants, settings(file, entrants))
         except UserError as error:
             yield Outcome(scenario.name, refused=error.line())

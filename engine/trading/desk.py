@@ -14,11 +14,11 @@ from fractions import Fraction
 
 from engine import _core
 from engine.account.entry_size import entry_lots, foreseen_exits
-from engine.account.orders import AT_MARKET, Order, Terms
+from engine.account.orders import AT_MARKET, Approved, Order, Terms
 from engine.account.portfolio import Portfolio
-from engine.account.risk import NO_EXITS, Approved, RiskGate
+from engine.account.risk import NO_EXITS, RiskGate
 from engine.events import Refusal, SignalRefused, SignalSkipped, TradingHalted, TradingResumed
-from engine.model import NO_PRICE, OrderType, Reason, Side, Signal
+from engine.model import END, LONG, MARKET, NO_PRICE, SHORT, TARGET, OrderType, Reason, Side, Signal
 from engine.ports import Broker, Fill, Journal
 from engine.sessions.trading_calendar import Calendar
 from engine.trading.dispatch import Dispatch
@@ -114,17 +114,17 @@ class Desk:
             lane.stop_ticks, lane.target_ticks = bounded(signal.stop_ticks), bounded(signal.target_ticks)
         else:
             lane.stop_ticks = lane.target_ticks = NO_PRICE
-        if self._broker.fill(approved, approved.order.lots, price, *core.quote(lane.instrument)) is None:
+        if not self._broker.has_price(approved, price, *core.quote(lane.instrument)):
             self._refuse(lane, side, price, Refusal.NO_QUOTE)
             return
         core.hold_lane(lane.number)
         if hedge is None or lane.partner is None:
-            lane.entry = approved.order
-            self._send(lane, approved, "entry")
+            lane.entry = approved
+            self._send(approved, "entry")
             return
-        enter_together(lane, approved.order, hedge.order)
-        self._send(lane, approved, "entry")
-        self._send(lane.partner, hedge, "entry")
+        enter_together(lane, approved, hedge)
+        self._send(approved, "entry")
+        self._send(hedge, "entry")
 
     def answer(self, lane: Lane, side: Side) -> Refusal | None:
         """What risk would say to an entry as declared, at this moment; nothing is sent and nothing counted."""
@@ -136,7 +136,7 @@ class Desk:
         approved = self._approved(lane, side, signal)
         if lane.partner is None or isinstance(approved, Refusal):
             return approved, None
-        hedge = self._legs.approve(lane, approved.order)
+        hedge = self._legs.approve(lane, approved)
         return (hedge, None) if isinstance(hedge, Refusal) else (approved, hedge)
 
     def _approved(self, lane: Lane, side: Side, signal: Signal | None) -> Approved | Refusal:
@@ -145,9 +145,9 @@ class Desk:
         refusal = risk.refusal(lane.instrument)  # first: what is refused whatever its size need not be sized
         if refusal is not None:
             return refusal
-        if side is Side.SHORT and not self._broker.may_short:
+        if side is SHORT and not self._broker.may_short:
             return Refusal.NO_SHORTING
-        if not self._measure(lane):
+        if lane.distance_columns and not self._measure(lane):
             return Refusal.NO_EXIT
         if (terms := self._terms(lane, side, signal)) is None:
             return Refusal.NO_ENTRY
@@ -163,9 +163,9 @@ class Desk:
         order = Order(order_id, lane.number, lane.instrument, side, lots, ts_ns, terms=terms)
         return risk.approve_entry(order, exits)
 
-    def _send(self, lane: Lane, approved: Approved, purpose: str) -> None:
-        self._risk.ledger.sent(approved.order)
-        self._dispatch.send(lane, approved, purpose)
+    def _send(self, order: Approved, purpose: str) -> None:
+        self._risk.ledger.sent(order)
+        self._dispatch.send(order, purpose)
 
     def _terms(self, lane: Lane, side: Side, signal: Signal | None) -> Terms | None:
         """At the market or where the entry waits: as the signal says, or else as declared. None: at no price."""
@@ -173,7 +173,7 @@ class Desk:
         ts_ns = core.event_ts_ns
         if signal is not None and signal.order is not None:
             return signal_terms(signal, ts_ns)
-        if plan.kind is OrderType.MARKET:
+        if plan.kind is MARKET:
             return AT_MARKET
         level = None
         if lane.entry_column is not None:
@@ -186,8 +186,6 @@ class Desk:
 
     def _measure(self, lane: Lane) -> bool:
         """Measure the distances of a lane's exits now; False when one is not defined, or is nothing."""
-        if not lane.distance_columns:
-            return True
         measured = {name: self._core.value(lane.instrument, c) for name, c in lane.distance_columns.items()}
         known = {name: Fraction(value) for name, value in measured.items() if value is not None and value > 0}
         lane.distances = known
@@ -201,19 +199,20 @@ class Desk:
 
     def leave(self, lane: Lane, reason: Reason) -> None:
         """Close a lane's whole position at the market, its other leg, too, and call back whatever else it has sent."""
-        if lane.asleep and reason is not Reason.END:
+        if lane.asleep and reason is not END:
             lane.due = lane.due or reason
             return
         if lane.entry is not None:
             self._dispatch.cancel(lane.entry, reason)
-        self._call_back_targets(lane, reason)
+        if lane.takes:
+            self._call_back_targets(lane, reason)
         self._core.hold_lane(lane.number)
-        terms = AT_OPENING if reason is not Reason.END and awaits_opening(self._core, lane) else REDUCING
+        terms = AT_OPENING if reason is not END and awaits_opening(self._core, lane) else REDUCING
         lane.exit = self._exit(lane, self._portfolio.positions[lane.number].lots, reason, terms)
         other = lane.partner
         if other is not None and other.entry is not None:
             self._dispatch.cancel(other.entry, reason_of_other(reason))
-        self._send(lane, self._risk.approve_exit(lane.exit), reason)
+        self._send(self._risk.approve_exit(lane.exit), reason)
         if other is not None:
             self._part(other, reason_of_other(reason))
 
@@ -226,11 +225,14 @@ class Desk:
 
     def take_profit(self, lane: Lane) -> None:
         """A trade reached the nearest target: close the shares of all that it reached, and watch the next."""
+        if not lane.takes:
+            self.leave(lane, TARGET)
+            return
         position, price = self._portfolio.positions[lane.number], self._core.price(lane.instrument)
         watched = [take for take in lane.takes if not take.resting and take.order is None]
         reached = [take for take in watched if position.side * (price - take.price_ticks) >= 0]
         if sum(take.lots(position.entered) for take in reached) >= position.lots or not reached:
-            self.leave(lane, Reason.TARGET)
+            self.leave(lane, TARGET)
             return
         beyond = [take.price_ticks for take in watched if take not in reached]
         lane.target_ticks = beyond[0] if beyond else UNREACHED[position.side]
@@ -244,11 +246,11 @@ class Desk:
         if not lots:
             lane.takes.remove(take)
             return
-        take.order = self._exit(lane, lots, Reason.TARGET, terms)
-        self._send(lane, self._risk.approve_exit(take.order), Reason.TARGET)
+        take.order = self._exit(lane, lots, TARGET, terms)
+        self._send(self._risk.approve_exit(take.order), TARGET)
 
     def _exit(self, lane: Lane, lots: int, reason: Reason, terms: Terms) -> Order:
-        side = Side.SHORT if self._portfolio.positions[lane.number].side is Side.LONG else Side.LONG
+        side = SHORT if self._portfolio.positions[lane.number].side is LONG else LONG
         ts_ns = self._core.event_ts_ns
         return Order(self._dispatch.next_id, lane.number, lane.instrument, side, lots, ts_ns, reason, terms=terms)
 
@@ -292,9 +294,18 @@ class Desk:
         """Open nothing until resumed: entries on their way are called back, positions are left to their exits."""
         self._risk.paused = True
         self._journal.append(TradingHalted(ts_ns, Refusal.PAUSED))
+        self._call_back_entries(Refusal.PAUSED)
+
+    def trust_feed(self, refusal: Refusal | None) -> None:
+        """Open nothing while there is a reason not to trust what the feed says, and call back what would be opened."""
+        self._risk.feed_refusal = refusal
+        if refusal is not None:
+            self._call_back_entries(refusal)
+
+    def _call_back_entries(self, reason: Refusal) -> None:
         for lane in self._lanes:
             if lane.entry is not None:
-                self._dispatch.cancel(lane.entry, Refusal.PAUSED)
+                self._dispatch.cancel(lane.entry, reason)
 
     def resume(self, ts_ns: int, reason: str) -> None:
         """End a pause, and with a reason a halt: only then the drawdown is counted from here."""
@@ -339,9 +350,9 @@ class Desk:
         for lane in self._lanes:
             for order in (lane.entry, lane.exit):
                 if order is not None:
-                    self._dispatch.cancel(order, Reason.END)
+                    self._dispatch.cancel(order, END)
             if lane.in_position:
-                self.leave(lane, Reason.END)
+                self.leave(lane, END)
 
     # ------------------------------------------------------------ what the venue says
 
@@ -349,19 +360,20 @@ class Desk:
         """The core found a record that fills a resting order."""
         self._dispatch.filled(order_id, lots, self._core.event_ts_ns)
 
-    def open_lots(self, lane: Lane) -> int:
-        """Lots of the lane's position: what a reduce-only order may fill at most."""
-        position = self._portfolio.positions.get(lane.number)
+    def open_lots(self, order: Order) -> int:
+        """Lots of the position that an order leaves: what a reduce-only order may fill at most."""
+        position = self._portfolio.positions.get(order.lane)
         return position.lots if position is not None else 0
 
-    def on_fill(self, lane: Lane, order: Order, lots: int, fill: Fill, ts_ns: int) -> None:
+    def on_fill(self, order: Order, lots: int, fill: Fill, ts_ns: int) -> None:
         """An entry's fill opens or adds to the position, an exit's closes some of it, or all."""
+        lane = self._lanes[order.lane]
         self._risk.ledger.filled(order, lots)
         if order.reason is None:
             if order.is_done:
                 lane.entry = None
             self._positions.open(lane, order, lots, fill, ts_ns)
-            if lane.exit is None:
+            if lane.takes and lane.exit is None:
                 self._place_targets(lane)
             return
         whole = lane.exit is order
@@ -372,17 +384,17 @@ class Desk:
             self._dispatch.cancel(lane.entry, order.reason)  # what is being left is not added to
         if not lane.in_position:
             self._core.hold_lane(lane.number)
-            self._call_back_targets(lane, order.reason)
+            if lane.takes:
+                self._call_back_targets(lane, order.reason)
             self._rest_if_free(lane)
         elif whole:
             self.leave(lane, order.reason)  # an entry was filled on, after the exit had been sent
-        if order.reason is not Reason.END and self._risk.watches_loss:
-            core = self._core
-            if core.drawdown_reached or self._risk.floor_reached(core.equity):
-                self.limit_reached()
+        if order.reason is not END and self._risk.loss() is not None:
+            self.limit_reached()
 
-    def on_end(self, lane: Lane, order: Order) -> None:
+    def on_end(self, order: Order) -> None:
         """Nothing more of an order will be filled."""
+        lane = self._lanes[order.lane]
         self._risk.ledger.cancelled(order)
         self._strike(lane, order)
         if lane.partner is not None and order.reason is None:

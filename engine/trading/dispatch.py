@@ -8,41 +8,30 @@ still be filled.
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
 from typing import Protocol
 
 from engine import _core
-from engine.account.orders import Order, OrderBook, OrderEvent, OrderState
-from engine.account.risk import Approved
+from engine.account.orders import ACCEPTED, Approved, Order, OrderBook, OrderEvent
 from engine.events import OrderCancelled, OrderFilled, OrderRests, OrderSubmitted, Refusal
-from engine.model import MAX_PRICE_TICKS, NO_PRICE, OrderType, Reason, Side, TimeInForce
+from engine.model import END, MARKET, MAX_PRICE_TICKS, NO_PRICE, SHORT, OrderType, TimeInForce
 from engine.ports import Broker, Fill, Journal
-from engine.trading.lanes import Lane
+
+STOPS = (OrderType.STOP, OrderType.STOP_LIMIT)
+LIMITS = (OrderType.LIMIT, OrderType.STOP_LIMIT)
+OPENING = TimeInForce.OPENING
 
 
 class Listener(Protocol):
     """Who hears of fills and ends."""
 
-    def on_fill(self, lane: Lane, order: Order, lots: int, fill: Fill, ts_ns: int) -> None:
+    def on_fill(self, order: Order, lots: int, fill: Fill, ts_ns: int) -> None:
         """``lots`` of an order were filled; ``order.left`` says how many are still to come."""
 
-    def on_end(self, lane: Lane, order: Order) -> None:
+    def on_end(self, order: Order) -> None:
         """Nothing more of the order will be filled."""
 
-    def open_lots(self, lane: Lane) -> int:
-        """Lots of the lane's position: what a reduce-only order may fill at most."""
-
-
-@dataclass(slots=True)
-class Sent:
-    """An order at or on its way to the venue."""
-
-    lane: Lane
-    approved: Approved
-    rests: bool = False
-    awaits_trigger: bool = False
-    watched: bool = False  # the core keeps the worst quote for it
-    ending: str = ""  # why a cancel is on its way
+    def open_lots(self, order: Order) -> int:
+        """Lots of the position that the order leaves: what a reduce-only order may fill at most."""
 
 
 class Dispatch:
@@ -57,7 +46,7 @@ class Dispatch:
     def __init__(self, core: _core.Core, broker: Broker, journal: Journal, listener: Listener) -> None:
         self._core, self._broker, self._journal, self._listener = core, broker, journal, listener
         self._book = OrderBook()
-        self._sent: dict[int, Sent] = {}
+        self._sent = self._book.orders
         self._due: list[tuple[int, int, int, OrderEvent]] = []  # time, number, order, what happens then
         self._numbers = 0
         self._fills = 0
@@ -67,39 +56,37 @@ class Dispatch:
         """The id of the next order."""
         return self._book.newest + 1
 
-    def send(self, lane: Lane, approved: Approved, purpose: str) -> None:
+    def send(self, order: Approved, purpose: str) -> None:
         """Send an order; it is at the venue at once where there is no latency, or where the data has ended."""
-        order = approved.order
+        ts_ns = order.decided_ns
         self._book.send(order)
-        self._sent[order.order_id] = Sent(lane, approved)
-        self._journal.append(
-            OrderSubmitted(order.decided_ns, order.order_id, lane.number, int(order.side), order.lots, purpose)
-        )
-        arrival_ns = self._broker.arrival_ns(approved, order.decided_ns)
-        if arrival_ns <= order.decided_ns or order.reason is Reason.END:
-            self._arrive(order.order_id, order.decided_ns)
+        self._journal.append(OrderSubmitted(ts_ns, order.order_id, order.lane, order.side.real, order.lots, purpose))
+        arrival_ns = self._broker.arrival_ns(order, ts_ns)
+        if arrival_ns <= ts_ns or order.reason is END:
+            self._arrive(order, ts_ns)
             return
-        if self._broker.wants_worst_quote and order.terms.kind is OrderType.MARKET:
-            self._sent[order.order_id].watched = True
+        if self._broker.wants_worst_quote and order.terms.kind is MARKET:
+            order.watched = True
             core = self._core
             core.rest(order.order_id, order.instrument, _core.RESTS_WATCH, _core.LAST, order.side, 0, order.lots)
-        self._schedule(arrival_ns, order.order_id, OrderEvent.ACCEPTED)
+        self._schedule(arrival_ns, order, ACCEPTED)
 
-    def _schedule(self, ts_ns: int, order_id: int, event: OrderEvent) -> None:
+    def _schedule(self, ts_ns: int, order: Order, event: OrderEvent) -> None:
         self._numbers += 1
-        heapq.heappush(self._due, (ts_ns, self._numbers, order_id, event))
+        heapq.heappush(self._due, (ts_ns, self._numbers, order.order_id, event))
         self._core.set_alarm(self._due[0][0])
 
     def arrivals(self, ts_ns: int) -> None:
         """What is due happens: orders and cancels reach the venue, waiting orders expire."""
         while self._due and self._due[0][0] <= ts_ns:
             _, _, order_id, event = heapq.heappop(self._due)
-            if order_id not in self._sent:
+            order = self._sent.get(order_id)
+            if order is None:
                 continue  # filled or called back in the meantime
-            if event is OrderEvent.ACCEPTED:
-                self._arrive(order_id, ts_ns)
+            if event is ACCEPTED:
+                self._arrive(order, ts_ns)
             else:
-                self._end(order_id, event, self._sent[order_id].ending or "EXPIRED", ts_ns)
+                self._end(order, event, order.ending or "EXPIRED", ts_ns)
         if self._due:
             self._core.set_alarm(self._due[0][0])
 
@@ -107,77 +94,74 @@ class Dispatch:
         """Call an order back: one on its way at once, one at the venue once the cancel gets there."""
         if order.is_done:
             return  # a fault has left it where it was: nothing of it is at the venue
-        ts_ns, sent = self._core.event_ts_ns, self._sent[order.order_id]
-        if sent.ending and reason != Reason.END:
+        ts_ns = self._core.event_ts_ns
+        if order.ending and reason != END:
             return
         order.hear(OrderEvent.CANCEL_SENT)
-        arrival_ns = self._broker.arrival_ns(sent.approved, ts_ns)
-        if not sent.rests or arrival_ns <= ts_ns or reason == Reason.END:
-            self._end(order.order_id, OrderEvent.CANCELLED, reason, ts_ns)
+        arrival_ns = self._broker.arrival_ns(self._sent[order.order_id], ts_ns)
+        if not order.rests or arrival_ns <= ts_ns or reason == END:
+            self._end(order, OrderEvent.CANCELLED, reason, ts_ns)
             return
-        sent.ending = reason
-        self._schedule(arrival_ns, order.order_id, OrderEvent.CANCELLED)
+        order.ending = reason
+        self._schedule(arrival_ns, order, OrderEvent.CANCELLED)
 
     def resize(self, order: Order, lots: int) -> None:
         """Let a resting order be for ``lots`` in all, more than it has filled."""
         order.lots = lots
-        if self._sent[order.order_id].rests:
+        if order.rests:
             self._core.resize(order.order_id, order.left)
         ts_ns, limit = self._core.event_ts_ns, order.terms.limit_ticks
         self._journal.append(OrderRests(ts_ns, order.order_id, "limit", limit, order.left))
 
     # ------------------------------------------------------------ at the venue
 
-    def _arrive(self, order_id: int, ts_ns: int) -> None:
-        sent = self._sent[order_id]
-        order, core = sent.approved.order, self._core
+    def _arrive(self, order: Approved, ts_ns: int) -> None:
         terms = order.terms
-        order.hear(OrderEvent.ACCEPTED)
-        if terms.time_in_force is TimeInForce.OPENING:
-            self._rest(sent, _core.RESTS_STOP, MAX_PRICE_TICKS if order.side is Side.SHORT else 1, ts_ns)
-            return
-        is_stop = terms.kind in (OrderType.STOP, OrderType.STOP_LIMIT)
-        if is_stop and order.side * (core.price(order.instrument) - terms.trigger_ticks) < 0:
-            self._rest(sent, _core.RESTS_STOP, terms.trigger_ticks, ts_ns)
+        order.hear(ACCEPTED)
+        if terms.time_in_force is OPENING:
+            self._rest(order, _core.RESTS_STOP, MAX_PRICE_TICKS if order.side is SHORT else 1, ts_ns)
+        elif terms.kind in STOPS and order.side * (self._core.price(order.instrument) - terms.trigger_ticks) < 0:
+            self._rest(order, _core.RESTS_STOP, terms.trigger_ticks, ts_ns)
         else:
-            self._meet(sent, ts_ns)
+            self._meet(order, ts_ns)
 
-    def _meet(self, sent: Sent, ts_ns: int) -> None:
+    def _meet(self, order: Approved, ts_ns: int) -> None:
         """The order meets the market: it is filled, rests at its limit, or is refused."""
-        order, core = sent.approved.order, self._core
-        terms, order_id = order.terms, order.order_id
-        quote = core.quote(order.instrument)
-        if sent.watched:
-            quote = core.worst_quote(order_id)
-            core.withdraw(order_id)
-            sent.watched = False
+        core, broker, terms = self._core, self._broker, order.terms
+        bid, ask = self._worst_quote(order) if order.watched else core.quote(order.instrument)
         last = core.price(order.instrument)
-        if terms.kind in (OrderType.LIMIT, OrderType.STOP_LIMIT):
-            if not self._broker.crosses(sent.approved, last, *quote):
+        if terms.kind in LIMITS:
+            if not broker.crosses(order, last, bid, ask):
                 if terms.time_in_force is TimeInForce.IOC:
-                    self._end(order_id, OrderEvent.CANCELLED, "IOC", ts_ns)
+                    self._end(order, OrderEvent.CANCELLED, "IOC", ts_ns)
                 else:
-                    self._rest(sent, _core.RESTS_LIMIT, terms.limit_ticks, ts_ns)
+                    self._rest(order, _core.RESTS_LIMIT, terms.limit_ticks, ts_ns)
                 return
             if terms.post_only:
-                self._end(order_id, OrderEvent.CANCELLED, "POST_ONLY", ts_ns)
+                self._end(order, OrderEvent.CANCELLED, "POST_ONLY", ts_ns)
                 return
         lots = order.left
         if terms.reduce_only:
-            lots = min(lots, self._listener.open_lots(sent.lane))
-        fill = self._broker.fill(sent.approved, lots, last, *quote) if lots else None
+            lots = min(lots, self._listener.open_lots(order))
+        fill = broker.fill(order, lots, last, bid, ask) if lots else None
         if fill is None:
-            self._end(order_id, OrderEvent.CANCELLED, "REDUCE_ONLY" if not lots else Refusal.NO_QUOTE, ts_ns)
+            self._end(order, OrderEvent.CANCELLED, "REDUCE_ONLY" if not lots else Refusal.NO_QUOTE, ts_ns)
         else:
-            self._fill(sent, lots, fill, ts_ns)
-            if order_id in self._sent:  # the rest would turn the position round
-                self._end(order_id, OrderEvent.CANCELLED, "REDUCE_ONLY", ts_ns)
+            self._fill(order, lots, fill, ts_ns)
+            if order.order_id in self._sent:  # the rest would turn the position round
+                self._end(order, OrderEvent.CANCELLED, "REDUCE_ONLY", ts_ns)
 
-    def _rest(self, sent: Sent, kind: int, price_ticks: int, ts_ns: int) -> None:
-        order = sent.approved.order
-        sent.rests, sent.awaits_trigger = True, kind == _core.RESTS_STOP
-        words = "stop" if sent.awaits_trigger else "limit"
-        if order.terms.time_in_force is TimeInForce.OPENING:  # any trade triggers it
+    def _worst_quote(self, order: Order) -> tuple[int, int]:
+        """The worst quote while the order was on its way, which is over."""
+        quote = self._core.worst_quote(order.order_id)
+        self._core.withdraw(order.order_id)
+        order.watched = False
+        return quote
+
+    def _rest(self, order: Order, kind: int, price_ticks: int, ts_ns: int) -> None:
+        order.rests, order.awaits_trigger = True, kind == _core.RESTS_STOP
+        words = "stop" if order.awaits_trigger else "limit"
+        if order.terms.time_in_force is OPENING:  # any trade triggers it
             self._journal.append(OrderRests(ts_ns, order.order_id, "opening", NO_PRICE, order.left))
         else:
             self._journal.append(OrderRests(ts_ns, order.order_id, words, price_ticks, order.left))
@@ -192,40 +176,35 @@ class Dispatch:
             order.reason is not None,
         )
         if order.terms.expires_ns:
-            self._schedule(max(order.terms.expires_ns, ts_ns), order.order_id, OrderEvent.EXPIRED)
+            self._schedule(max(order.terms.expires_ns, ts_ns), order, OrderEvent.EXPIRED)
 
     def filled(self, order_id: int, lots: int, ts_ns: int) -> None:
         """The core found a record that fills a resting order, or triggers a stop."""
-        sent = self._sent[order_id]
-        order = sent.approved.order
-        if sent.awaits_trigger:
+        order = self._sent[order_id]
+        if order.awaits_trigger:
             self._core.withdraw(order_id)
-            sent.rests = sent.awaits_trigger = False
-            self._meet(sent, ts_ns)
+            order.rests = order.awaits_trigger = False
+            self._meet(order, ts_ns)
             return
         if order.terms.reduce_only:
-            lots = min(lots, self._listener.open_lots(sent.lane))
-        self._fill(sent, lots, self._broker.passive(sent.approved, lots), ts_ns)
+            lots = min(lots, self._listener.open_lots(order))
+        self._fill(order, lots, self._broker.passive(order, lots), ts_ns)
 
-    def _fill(self, sent: Sent, lots: int, fill: Fill, ts_ns: int) -> None:
-        order = sent.approved.order
+    def _fill(self, order: Order, lots: int, fill: Fill, ts_ns: int) -> None:
         self._fills += 1
         order.fill(self._fills, lots)
         self._journal.append(OrderFilled(ts_ns, order.order_id, fill.price_ticks, lots, fill.slippage, fill.fee))
-        if order.state is OrderState.FILLED:
+        if order.is_done:
             self._forget(order)
-        self._listener.on_fill(sent.lane, order, lots, fill, ts_ns)
+        self._listener.on_fill(order, lots, fill, ts_ns)
 
-    def _end(self, order_id: int, event: OrderEvent, reason: str, ts_ns: int) -> None:
-        sent = self._sent[order_id]
-        order = sent.approved.order
+    def _end(self, order: Order, event: OrderEvent, reason: str, ts_ns: int) -> None:
         order.hear(event)
         self._forget(order)
-        self._journal.append(OrderCancelled(ts_ns, order_id, reason))
-        self._listener.on_end(sent.lane, order)
+        self._journal.append(OrderCancelled(ts_ns, order.order_id, reason))
+        self._listener.on_end(order)
 
     def _forget(self, order: Order) -> None:
-        sent = self._sent.pop(order.order_id)
-        if sent.rests or sent.watched:
+        if order.rests or order.watched:
             self._core.withdraw(order.order_id)
         self._book.settle(order)

@@ -33,7 +33,7 @@ from engine.events import (
 from engine.graph.compiler import Compiler
 from engine.graph.nodes import Parameters
 from engine.language.grammar import Part
-from engine.model import Instrument, Reason, Side, Signal, TickBlock
+from engine.model import LONG, SHORT, Instrument, Reason, Side, Signal, TickBlock
 from engine.ports import Broker, Journal
 from engine.sessions.rules import Happens, SessionRules, schedule
 from engine.sessions.trading_calendar import DAY_NS, Calendar
@@ -194,7 +194,7 @@ class Kernel:
             for instrument in range(len(self.instruments)):
                 self.core.restart_windows(instrument)
         elif isinstance(event, FeedHealthy):
-            self.risk.feed_refusal = None if event.healthy else event.reason
+            self._desk.trust_feed(None if event.healthy else event.reason)
         elif isinstance(event, Command):
             self._command(event)
         elif isinstance(event, EngineFault):
@@ -309,7 +309,7 @@ class Kernel:
             self._go_on(ts_ns, self._carried)
         self._tell_session(ts_ns)
         self._desk.allow_entries(self._may_enter(ts_ns))
-        self.core.set_cut(self._next_boundary(ts_ns))
+        self._set_cut(ts_ns)
 
     def _go_on(self, ts_ns: int, carried: Carried) -> None:
         """What the account's session before has left to this one: its day, if this is the same, and why it may not."""
@@ -319,12 +319,13 @@ class Kernel:
         if (standing := self.risk.own_standing) is not None:
             self.journal.append(TradingHalted(ts_ns, standing))
 
-    def _next_boundary(self, ts_ns: int) -> int:
-        """When a session opens or closes, a day begins, or a session rule takes effect."""
+    def _set_cut(self, ts_ns: int) -> None:
+        """Be woken when a session opens or closes, a day begins, or a session rule takes effect."""
         session = self._calendar.next_boundary_ns(ts_ns)
         day = (ts_ns // DAY_NS + 1) * DAY_NS if self._calendar.is_always else session
         begins = self._begins_ns if ts_ns < self._begins_ns else day
-        return min(session, day, begins, self._schedule.next_ns(ts_ns))
+        self._cut_ns = min(session, day, begins, self._schedule.next_ns(ts_ns))
+        self.core.set_cut(self._cut_ns)
 
     def _may_enter(self, ts_ns: int) -> bool:
         """Whether calendar, session rules and the period that is traded allow positions to be opened."""
@@ -357,7 +358,7 @@ class Kernel:
             self._day = day
             self._desk.start_day(self._calendar.day_number(day))
             self.journal.append(DayStarted(ts_ns, day, core.equity))
-        core.set_cut(self._next_boundary(ts_ns))
+        self._set_cut(ts_ns)
 
     def _tell_session(self, ts_ns: int) -> None:
         """Tell the core what its features may know of the session that begins, or of the next one."""
@@ -372,7 +373,7 @@ class Kernel:
     def _entry(self, lane: Lane) -> None:
         """A signal begins: it is taken now, or not at all for as long as it holds."""
         core = self.core
-        side = Side.LONG if core.event_state == 1 else Side.SHORT
+        side = LONG if core.event_state == 1 else SHORT
         if self._is_closed():
             return
         signal = None
@@ -389,7 +390,8 @@ class Kernel:
 
     def _is_closed(self) -> bool:
         """Whether no session is open any more: the close of a session's last bar is the end of the market, too."""
-        return self._calendar.session_index(self.core.event_ts_ns) < 0
+        ts_ns = self.core.event_ts_ns
+        return (self._session if ts_ns < self._cut_ns else self._calendar.session_index(ts_ns)) < 0
 
     # ------------------------------------------------------------ the slow path, commands and the end
 

@@ -14,7 +14,19 @@ from engine.graph.compiler import CompiledRule
 from engine.language.entries import EntryPlan
 from engine.language.exits import ExitPlan, Level
 from engine.language.hedge import HedgePlan
-from engine.model import MAX_PRICE_TICKS, NO_PRICE, Instrument, OrderType, Reason, Side, Signal, TickBlock, TimeInForce
+from engine.model import (
+    LONG,
+    MARKET,
+    MAX_PRICE_TICKS,
+    NO_PRICE,
+    Instrument,
+    OrderType,
+    Reason,
+    Side,
+    Signal,
+    TickBlock,
+    TimeInForce,
+)
 from engine.quantities import format_duration
 from engine.rules import Condition, RuleError
 from engine.sessions.trading_calendar import DAY_NS
@@ -68,6 +80,7 @@ class Lane:
     hedge_column: int = -1  # of the hedge's ratio where that is measured
     pair: int = 0  # of the legs that are open or were last: the id of the order that entered the leading one
     earned: int = 0  # by a leg that is closed, until the other is
+    pair_reason: Reason = Reason.LEG  # why the pair is left, once a leg has been
 
     @property
     def order(self) -> Order | None:
@@ -169,7 +182,7 @@ def exit_bounds(
     plan: ExitPlan, side: Side, entry: int | Fraction, distances: Mapping[str, Fraction]
 ) -> tuple[int, int]:
     """The nearest prices, in ticks, at which stop and target close: exact bounds of ``side * (p - e)``."""
-    stop, target = (NEVER_BELOW, NEVER_ABOVE) if side is Side.LONG else (NEVER_ABOVE, NEVER_BELOW)
+    stop, target = (NEVER_BELOW, NEVER_ABOVE) if side is LONG else (NEVER_ABOVE, NEVER_BELOW)
     if plan.stop is not None:
         stop = moved(entry, plan.stop, -side)
     elif "stop" in distances:
@@ -212,7 +225,7 @@ def entry_terms(
 
     A limit is rounded to the tick that is no worse than asked, a trigger to the one that is no nearer.
     """
-    if plan.kind is OrderType.MARKET:
+    if plan.kind is MARKET:
         return AT_MARKET
     expires_ns = {TimeInForce.GTD: ts_ns + plan.good_for_ns, TimeInForce.DAY: day_ends_ns}.get(plan.time_in_force, 0)
     away = plan.away if level is None else None
@@ -242,8 +255,8 @@ def moved(price: int | Fraction, ratio: Fraction, direction: int) -> int:
 
     In whole numbers: it is done for every entry, and fractions take their time.
     """
-    top = price.numerator * (ratio.denominator + direction * ratio.numerator)
-    bottom = price.denominator * ratio.denominator
+    part, whole = ratio.as_integer_ratio()
+    top, bottom = price.numerator * (whole + direction * part), price.denominator * whole
     return -(-top // bottom) if direction > 0 else top // bottom
 
 
@@ -271,10 +284,12 @@ def management(plan: ExitPlan, side: Side, entry: int | Fraction, stop_ticks: in
     if lane.when_column >= 0:
         found["when_column"] = lane.when_column
     if plan.opposite:
-        found["opposite"] = 2 if side is Side.LONG else 1
+        found["opposite"] = 2 if side is LONG else 1
     return found
 
 
 def bounded(price_ticks: int) -> int:
     """A strategy's own stop or target, within what a price may be; a price beyond is never reached."""
-    return min(max(int(price_ticks), NEVER_BELOW), NEVER_ABOVE)
+    if NEVER_BELOW <= price_ticks <= NEVER_ABOVE:
+        return int(price_ticks)
+    return NEVER_BELOW if price_ticks < NEVER_BELOW else NEVER_ABOVE

@@ -6,7 +6,7 @@ the desk asks here what becomes of the other leg: when one is left, so is the ot
 entry ends without its fill, the other leg is called back, or closed. Alone a leg can only be while an order of the
 other is on its way (latency).
 
-What has to survive a restart beside the lanes' own state: ``Lane.pair`` and ``Lane.earned`` of both.
+What has to survive a restart beside the lanes' own state: ``Lane.pair``, ``Lane.earned`` and ``Lane.pair_reason``.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from __future__ import annotations
 from fractions import Fraction
 
 from engine import _core
-from engine.account.orders import Order
+from engine.account.orders import Approved, Order
 from engine.account.portfolio import Portfolio
-from engine.account.risk import Approved, RiskGate
+from engine.account.risk import RiskGate
 from engine.events import Refusal
 from engine.model import NO_PRICE, OrderType, Reason, Side
 from engine.ports import Broker
@@ -32,6 +32,7 @@ def enter_together(lead: Lane, leading: Order, following: Order) -> None:
     assert follower is not None, "called for a lane with another leg"
     lead.entry, follower.entry = leading, following
     lead.pair = follower.pair = leading.order_id
+    lead.pair_reason = follower.pair_reason = Reason.LEG
     follower.stop_ticks = follower.target_ticks = NO_PRICE
 
 
@@ -69,14 +70,9 @@ class Legs:
         risk.ledger.sent(leading)
         answer = risk.approve_entry(order)
         risk.ledger.unsent(leading)
-        if isinstance(answer, Approved) and not self._has_price(answer):
-            return Refusal.NO_QUOTE
-        return answer
-
-    def _has_price(self, approved: Approved) -> bool:
-        core, order = self._core, approved.order
-        index = order.instrument
-        return self._broker.fill(approved, order.lots, core.price(index), *core.quote(index)) is not None
+        if isinstance(answer, Refusal) or self._broker.has_price(answer, core.price(index), *core.quote(index)):
+            return answer
+        return Refusal.NO_QUOTE
 
     def _lots(self, lead: Lane, follower: Lane, leading: Order) -> int:
         """The nearest whole lots to the ratio's share of the leading leg's money; 0 where the ratio is undefined."""
@@ -94,17 +90,19 @@ class Legs:
         return lots
 
 
-def result_of(lane: Lane, net_units: int) -> tuple[Lane, int] | None:
-    """Whose trade has ended with which result, when a lane's has: of a pair once the second leg is closed.
+def result_of(lane: Lane, net_units: int, reason: Reason) -> tuple[Lane, int, Reason] | None:
+    """Whose trade has ended with which result and why, when a lane's has: of a pair once the second leg is closed.
 
     None while the other leg is still open or on its way: then the pair's result is not known.
     """
     partner = lane.partner
     if partner is None:
-        return lane, net_units
+        return lane, net_units, reason
     lane.earned = net_units
+    if reason is not Reason.LEG:
+        lane.pair_reason = partner.pair_reason = reason
     if not partner.is_idle:
         return None
     total = lane.earned + partner.earned
     lane.earned = partner.earned = 0
-    return (partner if lane.follows else lane), total
+    return (partner if lane.follows else lane), total, lane.pair_reason

@@ -12,7 +12,7 @@ from engine.account.orders import Order
 from engine.account.portfolio import Portfolio
 from engine.account.risk import RiskGate
 from engine.events import PositionClosed, PositionReduced
-from engine.model import Reason, Side
+from engine.model import TIME, Reason, Side
 from engine.ports import Fill, Journal
 from engine.sessions.trading_calendar import Calendar
 from engine.trading.lanes import Lane, exit_bounds, management, outward, takes_of
@@ -88,7 +88,7 @@ class Positions:
     def _set_deadline(self, lane: Lane, ts_ns: int) -> None:
         """When the position is closed whatever the price: the time stop, or so long before the session's close."""
         plan = lane.plan
-        lane.deadline_ns, lane.deadline_reason = ts_ns + plan.time_stop_ns if plan.time_stop_ns else 0, Reason.TIME
+        lane.deadline_ns, lane.deadline_reason = ts_ns + plan.time_stop_ns if plan.time_stop_ns else 0, TIME
         if plan.before_close_ns:
             day_ns = max(ts_ns, self._calendar.facts(ts_ns).close_ns - plan.before_close_ns)
             if not lane.deadline_ns or day_ns < lane.deadline_ns:
@@ -111,10 +111,10 @@ class Positions:
         trade = self._portfolio.trades[-1]
         lane.in_position = False
         self.closed_on[index] = self._core.event_record_number
-        ended = result_of(lane, trade.net_units)
+        ended = result_of(lane, trade.net_units, reason)
         if ended is not None:
-            entrant, net_units = ended
-            self._risk.ledger.closed(net_units, reason)
+            entrant, net_units, why = ended
+            self._risk.ledger.closed(net_units, why)
             if net_units < 0:
                 entrant.cooldown_left = entrant.strategy.parameters["cooldown_signals"].value
         self._journal.append(PositionClosed(ts_ns, lane.number, reason, trade.gross_units, trade.net_units))

@@ -65,6 +65,6 @@ def test_what_is_no_time(text: str) -> None:
 def test_what_is_called_a_secret_is_not_shown() -> None:
     assert shown("venue.api_key", "canary") == shown("a.TOKEN", "canary") == "***"
     assert shown("venue.api_key", "") == ""
-    assert shown("feed.address", "wss://me:canary@venue/x?key=canary") == "wss://***@venue/x?***"
+    assert shown("feed.address", "wss://me:canary@venue/x?key=canary") == "wss://***@venue/x?key=***"
     assert shown("feed.address", "ws://127.0.0.1:8765") == "ws://127.0.0.1:8765"
     assert shown("paper.fee", "0.1%") == "0.1%"

@@ -12,12 +12,14 @@ import pytest
 from engine.telemetry_wire import (
     VERSION,
     Command,
+    Done,
     FrameReader,
     Hello,
     History,
     Snapshot,
     decode,
     encode,
+    read_control,
     read_endpoints,
 )
 
@@ -47,6 +49,20 @@ def test_a_signal(trading, how, code):
     assert not market.is_running()
 
 
+def test_a_signal_closes_what_is_open_and_seals_the_journal(start, run, market):
+    """While a position is open: it is closed at the market, told, and the recording is whole."""
+    quick = ("--set", "window=3s", "--set", "time_stop=60s", "--set", "stop_loss=50%", "--set", "profit_target=50%")
+    engine = start("engine", "run", "--feed", market, "--json", *quick, "--set", "flat_candles=0")
+    engine.line('{"event":"open"')
+    done = engine.end(signal.SIGTERM)
+    assert done.code == 143
+    told = [json.loads(line) for line in done.out.splitlines()]
+    assert [one["reason"] for one in told if one["event"] == "close"][-1] == "MANUAL"
+    assert told[-1]["ended"] == "stopped by you"
+    assert json.loads(run("engine", "journal", "verify", "last", "--json").out)["sealed"] is True
+    assert run("engine", "parity", "last").code == 0
+
+
 def test_killed_without_a_word(trading):
     """Nobody can tell the market to stop: it notices that the pipe from its parent is closed."""
     engine, market = trading
@@ -55,13 +71,14 @@ def test_killed_without_a_word(trading):
     assert not market.is_running()
 
 
-def test_impatience(trading):
-    """A second Ctrl-C does not wait for an orderly end."""
+def test_impatience(trading, run):
+    """A second Ctrl-C does not wait for an orderly end; what was recorded still replays."""
     engine, market = trading
     engine.process.send_signal(signal.SIGINT)
     assert engine.end(signal.SIGINT).code == 130
     psutil.wait_procs([market], timeout=30)
     assert not market.is_running()
+    assert run("engine", "parity", "last").code == 0
 
 
 def test_a_viewer_asks_for_the_end(trading, environment, tmp_path):
@@ -70,12 +87,13 @@ def test_a_viewer_asks_for_the_end(trading, environment, tmp_path):
     assert endpoint.mode == "DEMO"
     frames = FrameReader()
     with socket.create_connection((endpoint.host, endpoint.port)) as viewer:
-        viewer.sendall(encode(Hello(VERSION, endpoint.token)))
+        viewer.sendall(encode(Hello(VERSION, endpoint.token, read_control(tmp_path / "run", endpoint.pid))))
         viewer.sendall(encode(Command("stop")))
         told = []
         while data := viewer.recv(1 << 16):
             told += [decode(body) for body in frames.feed(data)]
     assert isinstance(told[0], History)
+    assert [one.name for one in told if isinstance(one, Done)] == ["stop"]
     assert isinstance(told[-1], Snapshot)
     assert told[-1].ended == "stopped from the dashboard"
     done = engine.end()

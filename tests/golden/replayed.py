@@ -87,7 +87,7 @@ def decided(directory: Path, way: Cut) -> tuple[str, str]:
     reader.refuse_damage()
     journal = RerunJournal()
     kernel = kernel_of(reader.manifest, journal)
-    for event in way(inputs, Random(str(directory.name))):  # type: ignore[arg-type]
+    for event in way(inputs, Random(directory.parent.name)):  # type: ignore[arg-type]
         with suppress(UserError):
             kernel.process(event)
     return journal.decision_hash, state_of(kernel, 0, journal, "").chain
@@ -103,7 +103,7 @@ def main() -> None:
     for name in sys.argv[1:]:
         directory = Path(name)
         ways = {way.__name__: decided(directory, way) for way in WAYS}
-        print(json.dumps({"session": directory.name, "compiler": compiler(), "ways": ways}), flush=True)
+        print(json.dumps({"session": directory.parent.name, "compiler": compiler(), "ways": ways}), flush=True)
 
 
 if __name__ == "__main__":

@@ -74,10 +74,16 @@ def settings(number: int) -> dict[str, object]:
     return chosen
 
 
-def play(number: int, directory: Path) -> Report:
-    """Play one session and record it."""
+def play(number: int, folder: Path) -> Report:
+    """Play one session and record it in ``folder``: see ``journal_in``."""
     found: dict[str, Any] = {name: Found(value, "golden") for name, value in settings(number).items()}
-    return run(number, load(found).config, MINUTES, begins_s=BEGINS_S[number % len(BEGINS_S)], journal=directory)
+    begins_s = BEGINS_S[number % len(BEGINS_S)]
+    return run(number, load(found).config, folder, MINUTES, begins_s=begins_s, mortal=False)
+
+
+def journal_in(folder: Path) -> Path:
+    """The journal of the session that was played there."""
+    return folder / "life01"
 
 
 def expected() -> list[str]:
@@ -87,8 +93,8 @@ def expected() -> list[str]:
 
 def kept(number: int, below: Path) -> Path:
     """Unpack a journal that is in the repository; return its directory."""
-    directory = below / f"kept{number}"
-    directory.mkdir()
+    directory = journal_in(below / f"golden{number:02}")
+    directory.mkdir(parents=True)
     packed = (HERE / f"session{number:02}.mbj.xz").read_bytes()
     (directory / "000000.mbj").write_bytes(lzma.decompress(packed))
     return directory
@@ -100,14 +106,14 @@ def main() -> None:
     hashes = []
     with tempfile.TemporaryDirectory() as folder:
         for number in range(SESSIONS):
-            directory = Path(folder) / f"golden{number:02}"
-            report = play(number, directory)
+            place = Path(folder) / f"golden{number:02}"
+            report = play(number, place)
             hashes.append(report.decision_hash)
             print(f"session {number}: {report.trades} trades, {report.accepted} ticks, {dict(report.faults)}")
             if number in KEPT:
-                packed = lzma.compress((directory / "000000.mbj").read_bytes(), preset=9 | lzma.PRESET_EXTREME)
+                packed = lzma.compress((journal_in(place) / "000000.mbj").read_bytes(), preset=9 | lzma.PRESET_EXTREME)
                 (HERE / f"session{number:02}.mbj.xz").write_bytes(packed)
-            shutil.rmtree(directory)
+            shutil.rmtree(place)
     DECISIONS.write_text(json.dumps({"begins_ns": WALL_NS, "decisions": hashes}, indent=1) + "\n")
 
 

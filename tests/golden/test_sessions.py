@@ -17,7 +17,7 @@ import pytest
 
 from engine.journal.reader import JournalReader
 from engine.live.replay import Replay
-from tests.golden.sessions import KEPT, SESSIONS, expected, kept, play
+from tests.golden.sessions import KEPT, SESSIONS, expected, journal_in, kept, play
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = (3, 7, 16, 28)
@@ -55,10 +55,10 @@ def test_there_are_fifty() -> None:
 
 @pytest.mark.parametrize("number", SAMPLE)
 def test_a_session_played_again_decides_the_same(number: int, tmp_path: Path) -> None:
-    report = play(number, directory := tmp_path / f"golden{number:02}")
+    report = play(number, tmp_path)
     assert report.trades >= 10
     assert report.decision_hash == expected()[number], "meant? then: python -m tests.golden.sessions"
-    replay = Replay(directory)
+    replay = Replay(journal_in(tmp_path))
     replay.check_whole()
     assert replay.difference() is None
 

@@ -20,6 +20,7 @@ from engine.telemetry_wire import (
     AccountView,
     FeatureView,
     FeedView,
+    GaugeView,
     PositionView,
     Snapshot,
     SymbolView,
@@ -200,6 +201,13 @@ class SyntheticSession:
             trades=count, wins=wins, losses=count - wins, win_rate=wins / count if count else math.nan,
             gross=round(sum(trade.gross for trade in self.trades), 2), spread_cost=round(self.spread_cost, 2),
             slippage_cost=round(self.slippage, 2), fees=round(self.fees, 2), halted=self.halted,
+            state="reducing" if self.halted else "active",
+            gauges=[
+                GaugeView("daily_loss_limit", max(-total, 0.0) / 10_000, 0.05, "ratio"),
+                GaugeView("max_trades_per_day", count, 40, "count"),
+                GaugeView("positions_per_symbol", float(open_pnl != 0), 1, "count"),
+                GaugeView("max_position_value", 10_128.0 if open_pnl else 0.0, 12_000.0, "money"),
+            ],
         )  # fmt: skip
 
     def _snapshot(self, points: dict, trades: list[TradeView], ticks: list) -> Snapshot:  # type: ignore[type-arg]

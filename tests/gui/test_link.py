@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.secret import Secret
 from engine.telemetry_wire import Endpoint, History, Snapshot, endpoint_path
 from gui import link as link_module
 from gui.link import MAILBOX_SNAPSHOTS, Link, Mailbox, Phase, running_engines
@@ -108,7 +109,7 @@ def test_a_silent_engine_is_given_up(links: Callable[..., Link], monkeypatch: py
     monkeypatch.setattr(link_module, "SILENCE_S", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        link = links(lambda: Endpoint("127.0.0.1", port, "t", 1, "s", "PAPER", 1))
+        link = links(lambda: Endpoint("127.0.0.1", port, Secret("t"), 1, "s", "PAPER", 1))
         wait_until(lambda: "silent" in link.status.detail)
         assert link.status.phase is Phase.CONNECTING
 
@@ -116,7 +117,7 @@ def test_a_silent_engine_is_given_up(links: Callable[..., Link], monkeypatch: py
 def test_an_unreadable_engine_is_left_and_tried_again(links: Callable[..., Link]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        link = links(lambda: Endpoint("127.0.0.1", port, "t", 1, "s", "PAPER", 1))
+        link = links(lambda: Endpoint("127.0.0.1", port, Secret("t"), 1, "s", "PAPER", 1))
         for _ in range(2):
             connection, _ = server.accept()
             with connection:
@@ -133,7 +134,7 @@ def test_closing_does_not_wait_for_an_engine(links: Callable[..., Link]) -> None
 
 
 def test_a_directory_that_others_can_write_is_not_believed(runtime: Path) -> None:
-    real = Endpoint("127.0.0.1", 1, "t", os.getpid(), "s", "PAPER", 1)
+    real = Endpoint("127.0.0.1", 1, Secret("t"), os.getpid(), "s", "PAPER", 1)
     endpoint_path(runtime, real.pid).write_bytes(real.to_json())
     assert running_engines() == [real]
     runtime.chmod(0o777)
@@ -141,7 +142,7 @@ def test_a_directory_that_others_can_write_is_not_believed(runtime: Path) -> Non
 
 
 def test_the_newest_engine_comes_first(runtime: Path) -> None:
-    older = Endpoint("127.0.0.1", 1, "t", os.getpid(), "older", "PAPER", 1)
+    older = Endpoint("127.0.0.1", 1, Secret("t"), os.getpid(), "older", "PAPER", 1)
     newer = dataclasses.replace(older, pid=os.getppid(), session_id="newer", started_mono_ns=2)
     for one in (older, newer):
         endpoint_path(runtime, one.pid).write_bytes(one.to_json())

@@ -14,6 +14,7 @@ import pytest
 from PySide6 import QtCore, QtWidgets
 from pytestqt.qtbot import QtBot
 
+from engine.secret import Secret
 from engine.telemetry_wire import Endpoint, FeatureView, endpoint_path, read_endpoints
 from gui import words
 from gui.dashboard import SIDE_WIDTH_PX
@@ -639,7 +640,7 @@ def test_trades_are_saved_as_shown(
 
 def test_a_false_announcement_is_not_followed(window: MainWindow, runtime: Path) -> None:
     (runtime / "engine-1.json").write_text("{broken")
-    gone = Endpoint("127.0.0.1", 1, "t", 2**22 + 1, "gone", "PAPER", 1)
+    gone = Endpoint("127.0.0.1", 1, Secret("t"), 2**22 + 1, "gone", "PAPER", 1)
     endpoint_path(runtime, gone.pid).write_bytes(gone.to_json())
     window.open_session(demo=False)
     assert window.pages.currentWidget() is window.welcome

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.golden.sessions import SESSIONS, expected, play
+from tests.golden.sessions import SESSIONS, expected, journal_in, play
 from tests.golden.test_sessions import one_answer, replayed
 from tests.long.trees import build, copy_tree
 
@@ -24,10 +24,10 @@ NAMES = {"gcc": "GCC", "clang": "clang version"}
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """All fifty, played now: they decide what is written in the repository."""
-    folder = tmp_path_factory.mktemp("golden")
-    directories = [folder / f"golden{number:02}" for number in range(SESSIONS)]
-    assert [play(number, directory).decision_hash for number, directory in enumerate(directories)] == expected()
-    return directories
+    below = tmp_path_factory.mktemp("golden")
+    folders = [below / f"golden{number:02}" for number in range(SESSIONS)]
+    assert [play(number, folder).decision_hash for number, folder in enumerate(folders)] == expected()
+    return [journal_in(folder) for folder in folders]
 
 
 @pytest.mark.parametrize("compiler", NAMES)

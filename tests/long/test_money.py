@@ -1,4 +1,4 @@
-"""Random sequences of orders: ``MICROBURST_SEQUENCES`` of them, ten thousand unless it is set."""
+"""Random sequences of orders: ``MONEY_SEQUENCES`` of them, ten thousand unless it is set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.props.money_machine import Money
 
 pytestmark = pytest.mark.long
 
-MANY, STEPS = int(os.environ.get("MICROBURST_SEQUENCES", "10000")), 60
+MANY, STEPS = int(os.environ.get("MONEY_SEQUENCES", "10000")), 60
 
 
 def test_money_is_conserved_over_many_sequences(record_property: Callable[[str, object], None]) -> None:

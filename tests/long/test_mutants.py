@@ -31,6 +31,10 @@ def build_quickly(tree: Path) -> None:
     build(tree, "", "-O0")
 
 
+def is_compiled(fault: Fault) -> bool:
+    return Path(fault.file).suffix in (".pyx", ".pxd", ".h")
+
+
 @pytest.fixture
 def faulty(tree: Path, fault: Fault, tmp_path: Path) -> Iterator[Path]:
     """The copy with one fault in it; afterwards what it is in is put back as it was, and need not be built again."""
@@ -40,14 +44,14 @@ def faulty(tree: Path, fault: Fault, tmp_path: Path) -> Iterator[Path]:
     package = tree / Path(fault.file).parts[0]  # whole: a header is compiled into modules of other rooms too
     shutil.copytree(package, kept := tmp_path / "kept")
     file.write_text(whole.replace(fault.before, fault.after))
-    if file.suffix in (".pyx", ".pxd", ".h"):
+    if is_compiled(fault):
         build_quickly(tree)
     yield tree
     shutil.rmtree(package)
     kept.rename(package)
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", sorted(FAULTS, key=is_compiled), ids=lambda fault: fault.name)
 def test_a_fault_is_found(faulty: Path, fault: Fault) -> None:
     found = in_tree(faulty, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *fault.tests)
     assert found.returncode == FAILED, f"nobody noticed that {fault.name}:\n{found.stdout[-2_000:]}"

@@ -1,7 +1,11 @@
-"""A million random sequences of trading under random limits, watched by an observer of the journal."""
+"""A million random sequences of trading under random limits, watched by an observer of the journal.
+
+``RISK_SEQUENCES`` changes how many, in thousands of five.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 
@@ -9,7 +13,7 @@ import pytest
 
 from tests.props.risk_sequences import play
 
-SEQUENCES, PER_TASK = 1_000_000, 5_000
+SEQUENCES, PER_TASK = int(os.environ.get("RISK_SEQUENCES", "1000000")), 5_000
 FIRST_SEED = 1_000_000  # those below are drawn in every test run
 
 
@@ -30,7 +34,7 @@ def test_a_million_sequences_and_not_one_limit_exceeded(record_property: Callabl
         for judged, found in pool.map(play_several, range(FIRST_SEED, FIRST_SEED + SEQUENCES, PER_TASK)):
             entries += judged
             breaches += found
-    record_property("sequences", SEQUENCES)
-    record_property("entries judged", entries)
+    record_property("sequences", f"{SEQUENCES:,}")
+    record_property("entries judged", f"{entries:,}")
     record_property("limits exceeded", len(breaches))
     assert not breaches, breaches[:10]

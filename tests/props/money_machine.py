@@ -9,6 +9,7 @@ must agree with it to the last unit.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, ClassVar
 
@@ -91,6 +92,8 @@ class Halves(Told):
 LANES = ((Bracket, 0), (Managed, 0), (Halves, 1), (Told, 1))
 """The strategy and the instrument of each lane."""
 
+ALONE = tuple(index for _, index in LANES)
+
 venues = st.builds(
     VenueModel,
     fills=st.sampled_from(NAMES),
@@ -116,8 +119,8 @@ class Held:
 class Books:
     """The account by hand."""
 
-    def __init__(self, venue: VenueModel, scale: int, cash: int) -> None:
-        self.venue, self.scale, self.cash = venue, scale, cash
+    def __init__(self, venue: VenueModel, scale: int, cash: int, traded: Sequence[int] = ALONE) -> None:
+        self.venue, self.scale, self.cash, self.traded = venue, scale, cash, traded
         self.orders: dict[int, OrderSubmitted] = {}
         self.left: dict[int, int] = {}
         self.rests: dict[int, str] = {}
@@ -129,7 +132,7 @@ class Books:
 
     def unit(self, lane: int) -> int:
         """Money units of one tick and lot."""
-        of = INSTRUMENTS[LANES[lane][1]]
+        of = INSTRUMENTS[self.traded[lane]]
         return 10 ** (self.scale - of.price_precision - of.size_precision)
 
     def read(self, decision: Any) -> None:
@@ -180,7 +183,7 @@ class Books:
         """A fill that waited at its limit pays the maker's fee and slips nothing, any other the taker's."""
         venue, waited = self.venue, self.rests.get(fill.order_id) == "limit"
         fee = venue.maker_fee if waited and venue.maker_fee is not None else venue.fee
-        units = Fraction(fill.lots, 10 ** INSTRUMENTS[LANES[order.lane][1]].size_precision)
+        units = Fraction(fill.lots, 10 ** INSTRUMENTS[self.traded[order.lane]].size_precision)
         assert fill.fee == round(value * fee.bps / 10_000 + fee.per_unit * units * 10**self.scale)
         assert fill.slippage == (0 if waited else round(value * venue.slippage_bps / 10_000))
 
@@ -189,7 +192,9 @@ class Books:
         return round(value * self.venue.borrow_rate * Fraction(max(0, ts_ns - held.ts_ns), YEAR))
 
     def equity(self, prices: list[int]) -> int:
-        return self.cash + sum(prices[LANES[lane][1]] * one.lots * self.unit(lane) for lane, one in self.held.items())
+        return self.cash + sum(
+            prices[self.traded[lane]] * one.lots * self.unit(lane) for lane, one in self.held.items()
+        )
 
 
 class Money(RuleBasedStateMachine):

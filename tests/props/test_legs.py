@@ -2,7 +2,7 @@
 
 Seeded sequences of trades, quotes, silence and commands drive two pairs that lead each other's symbols and one strategy
 without a hedge beside them, over venues whose orders arrive at different times. After every input the two legs of each
-pair are held against each other, and the account that reads nothing but decisions (``test_money``) against the engine.
+pair are held against each other, and the books that read nothing but decisions (``money_machine``) against the engine.
 """
 
 from __future__ import annotations
@@ -29,9 +29,13 @@ from engine.rules import falling, of, pct, price, rising, seconds
 from engine.sessions.trading_calendar import calendar
 from engine.trading.kernel import Assignment, Kernel
 from engine.trading.lanes import Lane
-from tests.props.test_money import INSTRUMENTS, START, Account, Told
+from tests.props.money_machine import INSTRUMENTS, START, Books, Told
 
 SEQUENCES = 120
+
+
+TRADED = (0, 1, 1, 0, 0)
+"""The instrument of each lane: two that lead, each followed by its other leg, and one alone."""
 
 
 class LeadsA(Told):
@@ -60,6 +64,14 @@ def venue_of(rng: Random) -> VenueModel:
         borrow_rate=rng.choice([Fraction(0), Fraction(9)]),
         shorting=rng.random() < 0.9,
     )
+
+
+def check_money(kernel: Kernel, books: Books) -> None:
+    """The engine's equity and positions are those of the books."""
+    assert kernel.core.equity == books.equity([kernel.core.price(0), kernel.core.price(1)])
+    open_now = {lane: position.side * position.lots for lane, position in kernel.portfolio.positions.items()}
+    assert open_now == {lane: held.lots for lane, held in books.held.items()}
+    assert open_now == {lane: held.side * held.lots for lane, held in kernel.risk.ledger.held.items()}
 
 
 def check_legs(kernel: Kernel, seen: Counter[str]) -> None:
@@ -106,7 +118,8 @@ def play(seed: int, steps: int = 70) -> Counter[str]:
         broker=PaperBroker(venue, portfolio),
         journal=journal,
     )
-    account, seen = Account(kernel, journal), Counter[str]()
+    books, seen = Books(venue, portfolio.scale, portfolio.starting, TRADED), Counter[str]()
+    read = 0
     now, prices = START, [1000, 2000]
 
     def record(index: int, is_quote: bool) -> None:
@@ -132,12 +145,17 @@ def play(seed: int, steps: int = 70) -> Counter[str]:
             if turn > 0.6:
                 rng.choice(strategies).wish = Signal(rng.choice(list(Side)), 0)
             record(index, turn <= 0.3)
-        account.follow()
-        account.check([kernel.core.price(0), kernel.core.price(1)])
+        for decision in journal.decisions[read:]:
+            books.read(decision)
+        read = len(journal.decisions)
+        check_money(kernel, books)
         check_legs(kernel, seen)
     kernel.process(End())
-    account.follow()
-    account.check_end()
+    for decision in journal.decisions[read:]:
+        books.read(decision)
+    check_money(kernel, books)
+    assert not books.held
+    assert sum(books.results) == portfolio.realised == sum(trade.net_units for trade in kernel.trades)
     check_trades(kernel, journal, seen)
     return seen
 

@@ -45,6 +45,7 @@ class Audit:
     cash: Fraction = Fraction(0)
     net: int = 0
     entries: list[int] = field(default_factory=list)  # when entries were sent
+    equity: int = 0  # at the end, for the account's next session
 
     def follow(self, decisions: Sequence[Decision]) -> None:
         """Take the decisions that are new since the last call."""
@@ -89,6 +90,7 @@ class Audit:
 
     def close(self, equity: int, starting: int) -> None:
         """Compare with the account once everything is closed."""
+        self.equity = equity
         assert not any(self.held.values()), f"positions are left: {self.held}"
         assert all(order.done for order in self.orders.values()), "an order was never answered"
         assert equity - starting == self.net, "the account does not hold what its trades earned"

@@ -44,9 +44,8 @@ FAULTS_PER_FRAME = {
 class Link:
     """Opens connections to one market; what happened on them is in ``faults``. After ``calm_from_s`` nothing does."""
 
-    def __init__(self, random: Random, market: Iterator[Print], calm_from_s: float) -> None:
-        self._random, self._market, self._calm_from_s = random, market, calm_from_s
-        self.faults: Counter[str] = Counter()
+    def __init__(self, random: Random, market: Iterator[Print], calm_from_s: float, faults: Counter[str]) -> None:
+        self._random, self._market, self._calm_from_s, self.faults = random, market, calm_from_s, faults
         self.sent_trades = 0
         self._weather = random.choice((0.1, 0.3, 1.0, 3.0))
         self._began_s = asyncio.get_running_loop().time()

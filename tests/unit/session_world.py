@@ -44,12 +44,14 @@ class Line:
 
     async def open(self, address: str, limits: FeedLimits) -> Transport:
         hello = {"T": "hello", "v": 1, "clock": self.clock, "instruments": [{"S": "A", "pp": 2, "sp": 0}]}
-        return _Open(iter([(0.0, [hello]), *self.frames]), self.cut_s)
+        return _Open(iter([(0.0, [hello]), *self.frames]), self.cut_s, stamped=self.clock == "receive")
 
 
 class _Open:
-    def __init__(self, frames: Iterator[tuple[float, list[dict[str, object]] | str]], cut_s: float | None) -> None:
-        self._frames, self._cut_s = frames, cut_s
+    def __init__(
+        self, frames: Iterator[tuple[float, list[dict[str, object]] | str]], cut_s: float | None, *, stamped: bool
+    ) -> None:
+        self._frames, self._cut_s, self._stamped = frames, cut_s, stamped
         self._closed = asyncio.Event()
         self._opened = asyncio.get_running_loop().time()
 
@@ -58,7 +60,12 @@ class _Open:
         await self._until(due)
         if messages is None or self._closed.is_set():
             raise ConnectionLostError("the line was cut")
-        return messages.encode() if isinstance(messages, str) else json.dumps(messages).encode()
+        if isinstance(messages, str):
+            return messages.encode()
+        if self._stamped and due is not None:
+            now_ns = WALL_NS + round((self._opened + due) * 1e9)
+            messages = [stamped(one, now_ns) for one in messages]
+        return json.dumps(messages).encode()
 
     async def _until(self, due: float | None) -> None:
         try:
@@ -72,6 +79,13 @@ class _Open:
 
     async def close(self) -> None:
         self._closed.set()
+
+
+def stamped(message: dict[str, object], now_ns: int) -> dict[str, object]:
+    """Give a message its exchange time: when its frame was due, less the seconds that its ``late_s`` says."""
+    late_ns = round(message.get("late_s", 0) * 1e9)  # type: ignore[operator]
+    named = {key: value for key, value in message.items() if key != "late_s"}
+    return named | {"t": now_ns - late_ns} if "t" in named else named
 
 
 def quote(price: float) -> dict[str, float]:

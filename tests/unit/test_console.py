@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from engine.account.limits import RiskLimits
 from engine.console import (
@@ -27,6 +28,7 @@ from engine.telemetry_wire import (
     AccountView,
     FeatureView,
     FeedView,
+    GaugeView,
     PositionView,
     Snapshot,
     SymbolView,
@@ -68,7 +70,9 @@ def told(*snapshots: Snapshot) -> list[str]:
 
 
 OPEN_LINE = "OPEN  14:30:00.123 AAPL     long  1 @ 170.25"
-CLOSE_LINE = "CLOSE 14:30:03.323 AAPL     long  1 @ 170.51  TP    P/L +0.25 (gross +0.26, costs 0.01) after 3.2 s"
+CLOSE_LINE = (
+    "CLOSE 14:30:03.323 AAPL     long  1 @ 170.51  TP    P/L +0.25 (+0.147 %, gross +0.26, costs 0.01) after 3.2 s"
+)
 
 
 def test_a_position_that_stays_is_told_once():
@@ -161,9 +165,36 @@ def test_nothing_has_no_sign():
 
 def test_the_live_view_of_nothing_yet():
     nothing = snapshot(
-        symbols=[], account=replace(ACCOUNT, win_rate=math.nan, halted="daily loss"), latency_p50_us=math.nan
+        symbols=[],
+        account=replace(ACCOUNT, win_rate=math.nan, state="reducing", halted="daily loss limit"),
+        latency_p50_us=math.nan,
     )
-    assert "HALTED: daily loss" in text_of(live_view(nothing))
+    assert "REDUCING: daily loss limit" in text_of(live_view(nothing))
+
+
+def test_limits_in_use_stand_in_a_line_of_their_own():
+    gauges = [
+        GaugeView("daily_loss_limit", 0.0125, 0.05, "ratio", "close"),
+        GaugeView("max_position_value", 1_999.5, 2_000.0, "money"),
+        GaugeView("max_trades_per_day", 20, 20, "count", "day"),
+        GaugeView("max_drawdown", 0.05, 0.05, "ratio", "close"),
+        GaugeView("daily_loss_money", 161.0, 200.0, "money", "close"),
+    ]
+    drawn = live_view(
+        snapshot(account=replace(ACCOUNT, state="halted", halted="halted: drawdown limit", gauges=gauges))
+    )
+    text = text_of(drawn)
+    assert "HALTED: drawdown limit" in text
+    line = next(line for line in text.splitlines() if line.startswith("limits"))
+    assert "daily loss limit 1.25 % of 5.00 %" in line
+    assert "max position value 1,999.50 of 2,000.00" in line
+    assert "max trades per day 20 of 20" in line
+    (drawn_line,) = (part for part in drawn.renderables if isinstance(part, Text) and part.plain.startswith("limits"))
+    assert [(span.style, drawn_line.plain[span.start : span.end]) for span in drawn_line.spans if span.style] == [
+        ("yellow", "20 of 20"),
+        ("bold red", "5.00 % of 5.00 %"),
+        ("yellow", "161.00 of 200.00"),
+    ]
 
 
 def test_the_summary():

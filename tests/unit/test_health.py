@@ -169,7 +169,8 @@ def test_a_running_session_is_shown_and_a_signal_ends_it_in_order(
     code, out, _ = status(capsys, "--json")
     assert code == 0
     (report,) = json.loads(out)["sessions"]
-    assert (report["pid"], report["state"], report["feed"]["state"]) == (engine.pid, "running", "live")
+    assert (report["pid"], report["feed"]["state"]) == (engine.pid, "live")
+    assert report["state"] in ("running", "reducing")  # a machine that is too busy looks at old data
     try:
         engine.send_signal(signal.SIGTERM)
         engine.communicate(timeout=TIMEOUT_S)

@@ -310,6 +310,16 @@ def test_losses_in_a_row_are_counted_by_pairs():
     assert rig.kernel.risk.ledger.losses_in_row == 1
 
 
+def test_stops_in_a_row_are_counted_by_pairs():
+    rig = opened()
+    rig.trade(0, 65)  # A's stop; B is left after it, with LEG
+    assert rig.kernel.risk.ledger.stops_in_row == 1
+    rig.trade(0, 100)
+    rig.enter()
+    rig.trade(0, 130)
+    assert rig.kernel.risk.ledger.stops_in_row == 0
+
+
 # ---------------------------------------------------------------- declarations
 
 

@@ -79,6 +79,9 @@ def test_a_pair_is_traded_recorded_and_replayed(config: Config) -> None:
     a, b = world.session.kernel.trades
     assert (a.net, b.net) == (3 * (Decimal("100.19") - Decimal("100.11")), 12 * (Decimal("49.99") - Decimal("49.01")))
     assert a.exit_ts_ns == b.exit_ts_ns
+    assert world.replay is not None
+    told = [lane["instrument"] for lane in world.replay.manifest["lanes"]]
+    assert told == [lane.instrument for lane in world.session.kernel.lanes] == [0, 1]
 
 
 def test_stopping_the_session_closes_both_legs(config: Config) -> None:

@@ -18,7 +18,7 @@ from engine.events import OrderSubmitted
 from engine.indicators import atr
 from engine.journal.writer import MemoryJournal
 from engine.language.entries import Limit
-from engine.model import Instrument, TickBlock
+from engine.model import Instrument, OrderType, TickBlock
 from engine.rules import (
     Stop,
     Target,
@@ -322,6 +322,38 @@ def test_what_on_fire_lets_pass_is_no_trade_and_its_own_stops_count():
     assert (large.near_misses, large.met_later, large.let_pass) == (2, 1, 1)
     assert (large.figures["trades"], large.figures["net"]) == (1, 9)  # the target, hit at 110
     assert [(one.reason, one.signals, one.figures) for one in found.refusals] == [("ON_FIRE", 1, None)]
+
+
+FALLS, RISES = [99, 101, 99, 98, 97, 96, 95, 94], [99, 101, 103, 104, 105, 106, 107, 108]
+
+
+@pytest.mark.parametrize(
+    ("prices", "order", "net"),
+    [
+        (
+            FALLS,
+            {"order": OrderType.LIMIT, "entry_ticks": 9_800},
+            -1,
+        ),  # at 98 in the fourth second, out before the sixth
+        (FALLS, {"order": OrderType.LIMIT, "entry_ticks": 9_300}, None),  # never that low
+        (FALLS, {"order": OrderType.STOP, "entry_ticks": 10_200}, None),  # never that high
+        (RISES, {"order": OrderType.STOP, "entry_ticks": 10_200}, 1),  # at 103, the first trade beyond
+        (RISES, {"order": OrderType.STOP_LIMIT, "entry_ticks": 10_400, "trigger_ticks": 10_200}, 1),
+        (RISES, {"order": OrderType.STOP_LIMIT, "entry_ticks": 10_250, "trigger_ticks": 10_200}, None),  # gone by then
+        (FALLS, {"order": OrderType.LIMIT, "entry_ticks": 9_800, "good_for_ns": SECOND_NS}, None),  # given up before
+        (RISES, {"order": OrderType.LIMIT, "entry_ticks": 10_300, "post_only": True}, None),  # it could be had at once
+        (FALLS, {"entry_ticks": 9_800}, -2),  # a price without an order: at once, at 101, out at 99
+    ],
+)
+def test_what_brings_its_own_order_is_traded_by_it(prices, order, net):
+    class Waits(Two):
+        def on_fire(self, context, side):
+            return Signal(side, **order)
+
+    (found,) = summary(a_file(*((n, price, 1) for n, price in enumerate(prices, start=1))), Waits())
+    large = found.conditions[1]
+    assert (large.near_misses, large.let_pass, large.not_filled) == (1, 0, int(net is None))
+    assert (large.figures["trades"], large.figures["net"]) == (int(net is not None), net or 0)
 
 
 def test_a_touch_fill_without_a_quote_is_no_trade():

@@ -255,7 +255,7 @@ def test_a_full_disk_opens_nothing_and_closes_what_is_open(config, monkeypatch):
     assert world.session.kernel.trades == []
     refused = [one for one in world.replay.recorded.decisions if isinstance(one, SignalRefused)]
     assert [one.reason for one in refused] == [Refusal.DISK_FULL]
-    assert world.last.account.halted == Refusal.DISK_FULL
+    assert (world.last.account.state, world.last.account.halted) == ("reducing", "no room for the journal")
 
 
 def test_a_disk_that_does_not_take_what_was_written_halts_the_session(config, monkeypatch):

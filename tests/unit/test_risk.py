@@ -8,9 +8,9 @@ from fractions import Fraction
 import pytest
 
 from engine.account.limits import ALL_OFF, LIMITS, PROFILES, RiskLimits, profile, tightest, with_limits
-from engine.account.orders import Order, OrderError, Terms
+from engine.account.orders import Approved, Order, OrderError, Terms
 from engine.account.portfolio import Portfolio
-from engine.account.risk import Approved, Exits, RiskGate, TradingState
+from engine.account.risk import Exits, RiskGate, TradingState
 from engine.errors import ConfigError
 from engine.events import Refusal
 from engine.indicators import atr
@@ -133,6 +133,28 @@ def test_what_is_held_and_what_is_sent_counts_together(limits, refusal):
     assert (desk.ask(2), desk.ask(3)) == (None, refusal)
     desk.gate.ledger.cancelled(sent)
     assert (desk.ask(4), desk.ask(5)) == (None, refusal)
+
+
+def test_orders_on_another_symbol_are_no_part_of_the_position():
+    desk = Desk(only(max_position_units=5))
+    desk.send(3_000, instrument=1)
+    assert (desk.ask(5), desk.ask(6)) == (None, Refusal.POSITION_UNITS)
+
+
+def test_an_order_that_was_only_supposed_leaves_no_trace():
+    desk = Desk(only(max_open_orders=2, max_orders_per_second=2, duplicate_window="1s"))
+    desk.send(4)
+    supposed = desk.send(5)
+    assert desk.ask(6) is Refusal.OPEN_ORDERS
+    desk.gate.ledger.unsent(supposed)
+    assert desk.ask(5) is None
+    assert desk.ask(4) is Refusal.DUPLICATE
+
+
+def test_an_exit_is_no_twin_of_an_entry():
+    desk = Desk(only(duplicate_window="1s"))
+    desk.sell(desk.buy(5))
+    assert desk.ask(5, side=Side.SHORT) is None
 
 
 def test_the_other_side_of_a_symbol_does_not_make_room():
@@ -375,7 +397,11 @@ def test_the_floor_is_exact_to_the_unit(cash, limit):
     gate, exact = desk.gate, desk.portfolio.starting * (1 - limit)
     assert gate.floor is not None
     assert gate.floor <= exact < gate.floor + 1
-    assert [gate.floor_reached(gate.floor + each) for each in (1, 0, -1)] == [False, True, True]
+    reached = []
+    for each in (1, 0, -1):
+        desk.market.equity = gate.floor + each
+        reached.append(gate.loss())
+    assert reached == [None, Refusal.DAILY_LOSS, Refusal.DAILY_LOSS]
 
 
 def test_of_two_daily_limits_the_nearer_one_counts():
@@ -384,8 +410,9 @@ def test_of_two_daily_limits_the_nearer_one_counts():
     assert desk.gate.floor == 9_800 * unit
     desk.gate.start_day(3_000 * unit, 1)
     assert desk.gate.floor == 2_850 * unit
-    assert Desk(ALL_OFF).gate.floor is None
-    assert not Desk(ALL_OFF).gate.floor_reached(-(10**30))
+    without = Desk(ALL_OFF)
+    without.market.equity = -(10**30)
+    assert (without.gate.floor, without.gate.loss()) == (None, None)
 
 
 def test_a_new_day_measures_from_its_own_start():
@@ -451,6 +478,7 @@ def test_pdt_a_position_held_over_night_is_no_day_trade():
         desk.gate.start_day(desk.portfolio.starting, number)
         entry = desk.buy(1)
         desk.gate.start_day(desk.portfolio.starting, number + 1)
+        assert desk.gate.ledger.possible_day_trades() == 0
         desk.sell(entry)
         assert desk.ask(1) is None
 
@@ -527,13 +555,17 @@ def test_intraday_margin_of_a_part_of_a_unit_is_a_part_of_five_dollars():
 
 @pytest.mark.parametrize("drawdown", ["off", "5%"])
 def test_what_is_still_watched_of_losses(drawdown):
-    gate = Desk(only(daily_loss_limit="1%", max_drawdown=drawdown)).gate
-    share = (0, 0) if drawdown == "off" else (1, 20)
-    assert (gate.watches_loss, gate.live_drawdown) == (True, share)
+    desk = Desk(only(daily_loss_limit="1%", max_drawdown=drawdown))
+    gate, floor, share = desk.gate, desk.market.equity * 99 // 100, (0, 0) if drawdown == "off" else (1, 20)
+    assert (gate.loss(), gate.live_floor, gate.live_drawdown) == (None, floor, share)
+    desk.market.equity = floor
+    assert gate.loss() is Refusal.DAILY_LOSS
     gate.day_halted = True
-    assert (gate.watches_loss, gate.live_drawdown) == (drawdown != "off", share)
+    assert (gate.loss(), gate.live_floor, gate.live_drawdown) == (None, None, share)
+    desk.market.drawdown_reached = True
+    assert gate.loss() is Refusal.DRAWDOWN
     gate.halt(Refusal.HALTED)
-    assert (gate.watches_loss, gate.live_drawdown) == (False, (0, 0))
+    assert (gate.loss(), gate.live_floor, gate.live_drawdown) == (None, None, (0, 0))
 
 
 def test_the_range_is_asked_for_where_it_is_needed_only():

@@ -63,9 +63,9 @@ def test_nothing_is_opened_on_a_stale_feed(config: Config) -> None:
     assert world.last.refusals == {Refusal.FEED_STALE: 1}
     states = {round(world.at(snapshot.engine_ts_ns), 1): snapshot for snapshot in world.snapshots}
     assert states[5.0].feed.state == "stale"
-    assert states[5.0].account.halted == Refusal.FEED_STALE
+    assert (states[5.0].account.state, states[5.0].account.halted) == ("reducing", "the feed is stale")
     assert states[6.2].feed.state == "live"
-    assert states[6.2].account.halted == ""
+    assert (states[6.2].account.state, states[6.2].account.halted) == ("active", "")
 
 
 def test_windows_begin_anew_after_a_reconnect(config: Config) -> None:

@@ -11,9 +11,9 @@ import pytest
 from engine.backtesting import backtest, make_settings, make_strategy
 from engine.errors import DataError
 from engine.events import DayStarted, Refusal, TradingHalted, TradingResumed
-from engine.tools.stress import CALENDAR, RECORDED, halted_ns, scenarios, stress
+from engine.tools.stress import CALENDAR, RECORDED, TICK_DAYS, halted_ns, scenarios, stress
 from engine.tools.weather import DAYS, START_NS, storm
-from tests.shared_data import shared_file
+from tests.shared_data import load_aapl_lobster, load_spy, shared_file
 
 MINUTE_NS = 60 * 10**9
 
@@ -128,7 +128,7 @@ def test_what_a_strategy_cannot_run_on_is_said_and_the_rest_is_run():
 
 
 def test_a_folder_without_recorded_crashes_is_refused(tmp_path):
-    with pytest.raises(DataError, match="none of the recorded crashes is here"):
+    with pytest.raises(DataError, match="none of the recorded months and days is here"):
         scenarios(tmp_path, 1)
 
 
@@ -138,3 +138,40 @@ def test_recorded_crash_months_are_run_where_they_are_at_hand():
     assert [one.scenario for one in found] == list(RECORDED)
     assert all(one.trades > 10 for one in found)
     assert all(one.refused == "" for one in found)
+
+
+# ---------------------------------------------------------------- recorded days of ticks
+
+
+def test_days_of_ticks_are_those_that_were_recorded():
+    """Against the tests' own readers of the same files."""
+    folder = shared_file("equities/lobster-2012-06-21").parents[1]
+    for name, recorded in (
+        ("AAPL, 21 June 2012, ticks", load_aapl_lobster()),
+        ("SPY, 10 October 2013, ticks", load_spy()),
+    ):
+        path, read = TICK_DAYS[name]
+        file = read(folder / path)
+        for column, expected in recorded.columns().items():
+            found = getattr(file.block, column)
+            assert (found is None) is (expected is None)
+            assert expected is None or np.array_equal(found, expected), column
+        assert (file.instruments[0].symbol, file.instruments[0].price_precision) == (recorded.symbol, 4)
+
+
+def test_they_are_run_through():
+    folder = shared_file("equities/lobster-2012-06-21").parents[1]
+    names = {"AAPL, 21 June 2012, ticks", "IBM, 7 October 2013, ticks"}
+    found = outcomes("smoke_test", folder, names=names)
+    assert {one.scenario for one in found} == names
+    assert all(one.trades > 100 and not one.refused for one in found)
+
+
+def test_what_the_folder_lacks_is_said(tmp_path):
+    path, _ = TICK_DAYS["BAC, 7 October 2013, ticks"]
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_bytes(b"no zip")
+    found = {one.scenario: one.refused for one in outcomes("smoke_test", tmp_path) if one.refused}
+    assert set(found) == {*RECORDED, *TICK_DAYS}
+    assert "this is not such a day of ticks (File is not a zip file)" in found.pop("BAC, 7 October 2013, ticks")
+    assert all("this folder does not have it" in refused for refused in found.values())

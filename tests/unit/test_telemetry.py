@@ -16,11 +16,14 @@ import pytest
 
 from engine import telemetry
 from engine.errors import ConfigError
+from engine.secret import NO_SECRET, Secret
 from engine.telemetry import TelemetryServer
 from engine.telemetry_wire import (
+    COMMANDS,
     MAX_FRAME_BYTES,
     VERSION,
     Command,
+    Done,
     Endpoint,
     FrameReader,
     Hello,
@@ -28,9 +31,11 @@ from engine.telemetry_wire import (
     Message,
     Refused,
     Snapshot,
+    control_path,
     decode,
     encode,
     endpoint_path,
+    read_control,
     read_endpoints,
 )
 from tests.gui.publisher import SyntheticSession
@@ -69,9 +74,11 @@ class Viewer:
         return message
 
 
-async def connect(endpoint: Endpoint, token: str | None = None, version: int = VERSION) -> Viewer:
+async def connect(
+    endpoint: Endpoint, token: str | None = None, version: int = VERSION, control: Secret = NO_SECRET
+) -> Viewer:
     reader, writer = await asyncio.open_connection(endpoint.host, endpoint.port, limit=MAX_FRAME_BYTES)
-    writer.write(encode(Hello(version, endpoint.token if token is None else token)))
+    writer.write(encode(Hello(version, endpoint.token if token is None else Secret(token), control)))
     return Viewer(reader, writer)
 
 
@@ -111,7 +118,7 @@ async def test_the_rendezvous_file_is_private_and_goes_away(tmp_path: Path) -> N
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     assert read_endpoints(directory) == [endpoint]
     assert endpoint.host == "127.0.0.1"
-    assert len(bytes.fromhex(endpoint.token)) == 16
+    assert len(bytes.fromhex(endpoint.token.reveal())) == 16
     await server.close()
     assert list(directory.iterdir()) == []
 
@@ -146,7 +153,7 @@ async def test_a_viewer_gets_the_history_and_then_each_snapshot(running: Running
         server.publish(snapshot)
     viewer = await connect(endpoint)
     history = await viewer.history()
-    assert (history.session_id, history.mode, history.commands) == ("session-1", "PAPER", ["pause", "resume"])
+    assert (history.session_id, history.mode, history.commands) == ("session-1", "PAPER", [])
     assert history.trades == session.trades
     assert history.trades
     assert history.ticks_tail == published[-1].ticks_tail
@@ -179,7 +186,7 @@ async def test_history_is_bounded_and_keeps_the_extremes(running: Running, monke
 
 
 @pytest.mark.parametrize(
-    ("token", "version", "why"), [("0" * 32, VERSION, "token"), ("", 1, "token"), (None, 2, "version")]
+    ("token", "version", "why"), [("0" * 32, VERSION, "token"), ("", 1, "token"), (None, VERSION + 1, "version")]
 )
 async def test_a_wrong_token_or_version_is_refused(running: Running, token: str | None, version: int, why: str) -> None:
     server, endpoint = running
@@ -193,7 +200,8 @@ async def test_a_wrong_token_or_version_is_refused(running: Running, token: str 
 @pytest.mark.parametrize("cut", [slice(0), slice(16), slice(31)])
 async def test_the_beginning_of_a_token_is_not_the_token(running: Running, cut: slice) -> None:
     server, endpoint = running
-    for token in (endpoint.token[cut], endpoint.token[cut].ljust(32, "x"), endpoint.token + "x"):
+    whole = endpoint.token.reveal()
+    for token in (whole[cut], whole[cut].ljust(32, "x"), whole + "x"):
         assert await (await connect(endpoint, token)).next() == Refused("token")
     assert server.viewers == 0
 
@@ -230,10 +238,46 @@ async def test_a_silent_connection_is_closed(tmp_path: Path, monkeypatch: pytest
     await server.close()
 
 
-async def test_commands_reach_the_engine_and_others_do_not(running: Running, commands: list[str]) -> None:
+async def test_who_only_watches_is_offered_no_command_and_may_give_none(
+    running: Running, commands: list[str], tmp_path: Path
+) -> None:
+    """The second token is another one than the first, and in a file of its own."""
     server, endpoint = running
+    control = read_control(tmp_path, endpoint.pid)
+    assert stat.S_IMODE(control_path(tmp_path, endpoint.pid).stat().st_mode) == 0o600
+    assert len(bytes.fromhex(control.reveal())) == 16
+    assert control != endpoint.token
     viewer = await connect(endpoint)
-    await viewer.history()
+    assert (await viewer.history()).commands == []
+    viewer.writer.write(encode(Command("pause")))
+    assert await viewer.next() == Refused("scope")
+    assert await viewer.next() is None
+    for wrong in (endpoint.token, Secret(control.reveal()[:-1] + "x"), Secret(control.reveal()[:16])):
+        assert await (await connect(endpoint, control=wrong)).next() == Refused("scope")
+    assert commands == []
+    assert server.health.refused == 4
+
+
+async def test_a_command_is_answered_to_who_gave_it(tmp_path: Path) -> None:
+    done = Done("pause", 7, "reducing", "paused")
+    server = TelemetryServer(lambda name, reason: replace(done, name=name, detail=reason), directory=tmp_path)
+    endpoint = await server.start("s", "PAPER")
+    watcher, viewer = await connect(endpoint), await connect(endpoint, control=read_control(tmp_path, endpoint.pid))
+    assert (await watcher.history()).commands == []
+    assert (await viewer.history()).commands == list(COMMANDS)
+    viewer.writer.write(encode(Command("pause", "lunch")))
+    assert await viewer.next() == Done("pause", 7, "reducing", "lunch")
+    server.publish(SyntheticSession().advance(0.1))
+    assert isinstance(await watcher.next(), Snapshot)  # and nothing before it
+    await server.close()
+
+
+async def test_commands_reach_the_engine_and_others_do_not(
+    running: Running, commands: list[str], tmp_path: Path
+) -> None:
+    server, endpoint = running
+    viewer = await connect(endpoint, control=read_control(tmp_path, endpoint.pid))
+    assert (await viewer.history()).commands == ["pause", "resume"]
     viewer.writer.write(encode(Command("pause")) + encode(Command("resume")) + encode(Command("flatten")))
     with contextlib.suppress(ConnectionResetError):
         assert await viewer.next() is None

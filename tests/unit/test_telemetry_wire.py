@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine import telemetry_wire as wire
+from engine.secret import Secret
 from tests.gui.publisher import SyntheticSession
 
 
@@ -74,9 +75,12 @@ def test_a_wrong_shape_deep_inside_is_refused(snapshots: list[wire.Snapshot]) ->
 
 
 def test_a_token_is_never_printed() -> None:
-    endpoint = wire.Endpoint("127.0.0.1", 1, "secret-token", 2, "s", "PAPER", 3)
+    endpoint = wire.Endpoint("127.0.0.1", 1, Secret("secret-token"), 2, "s", "PAPER", 3)
     assert "secret" not in repr(endpoint)
-    assert "secret" not in repr(wire.Hello(1, "secret-token"))
+    assert "secret" not in repr(wire.Hello(1, Secret("secret-token"), Secret("secret-control")))
+    assert b"secret-token" in endpoint.to_json()
+    (body,) = wire.FrameReader().feed(wire.encode(wire.Hello(1, Secret("secret-token"), Secret("secret-control"))))
+    assert wire.decode(body) == wire.Hello(1, Secret("secret-token"), Secret("secret-control"))
 
 
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=8), st.data())

@@ -351,7 +351,7 @@ def test_the_feed_is_shown_as_it_counts() -> None:
     ("event", "word"),
     [
         (events.Command(events.CommandName.PAUSE, START_NS), "paused"),
-        (events.FeedHealthy(False, events.Refusal.FEED_STALE), "FEED_STALE"),
+        (events.FeedHealthy(False, events.Refusal.FEED_STALE), "the feed is stale"),
         (events.FeedHealthy(True), ""),
     ],
 )
