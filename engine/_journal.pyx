@@ -46,6 +46,9 @@ MAX_ROWS = 8192
 
 cdef int _INSTRUMENT = 7, _KIND = 8
 
+cdef enum:
+    JOINED_ = 32768  # rows of records that are read together
+
 # ---------------------------------------------------------------- CRC-32C
 
 crc32c_begin()
@@ -255,6 +258,9 @@ cdef class Scanner:
     cdef readonly int rows
     cdef readonly str problem             # why the scan ended; "" while it goes on, and where everything is in order
     cdef Py_ssize_t _start
+    cdef list _arrays                     # that ``join`` fills, and where they begin
+    cdef int64_t* _out[COLUMNS_]
+    cdef uint64_t _joined                 # the columns that they are for
 
     def __init__(self, data, Py_ssize_t at, uint64_t sequence, uint32_t checksum):
         self.data, self.at, self.sequence, self.checksum, self.problem = data, at, sequence, checksum, ""
@@ -308,6 +314,47 @@ cdef class Scanner:
             at += 1
         return True
 
+    def join(self) -> tuple:
+        """Read the block of ticks that the record holds, and go on with the next ones while they have its columns.
+
+        Returns the columns of all of them and how many records they are. The arrays are used again by the next call.
+
+        Raises:
+            ValueError: one is not what ``append_block`` writes.
+        """
+        cdef const uint8_t* payload = &self.data[self._start]
+        cdef Py_ssize_t filled = 0, records = 0
+        cdef uint64_t columns
+        if self.at - self._start < 8 or not 0 < self.rows <= 8192:
+            raise ValueError("no block of ticks")
+        columns = columns_in(payload)
+        if self._arrays is None or columns != self._joined:
+            self._arrays, self._joined = arrays_for(columns, JOINED_, self._out), columns
+        while True:
+            payload = &self.data[self._start]
+            if not unpack_block(payload, self.at - self._start, self.rows, self._out, filled):
+                raise ValueError("a block that is not as long as its columns, or has unknown ones")
+            filled += self.rows
+            records += 1
+            if not self._joins(filled) or not self.step():
+                return columns_of(self._arrays, filled), records
+
+    cdef bint _joins(self, Py_ssize_t filled) noexcept:
+        """Whether the next record looks like another block of the same columns, and there is room for its rows."""
+        cdef const uint8_t* record
+        cdef uint32_t length, rows
+        cdef uint16_t type, version
+        if self.data.shape[0] - self.at < HEADER_BYTES_ + 8:
+            return False
+        record = &self.data[self.at]
+        memcpy(&length, record, 4)
+        memcpy(&type, record + 16, 2)
+        memcpy(&version, record + 18, 2)
+        memcpy(&rows, record + 20, 4)
+        if length < HEADER_BYTES_ + 8 or type != 16 or version != 1 or not 0 < rows <= 8192:
+            return False
+        return filled + rows <= JOINED_ and columns_in(record + HEADER_BYTES_) == self._joined
+
     def empty_rest(self) -> bool:
         """Whether nothing but zeros follows."""
         return self._empty_from(self.at)
@@ -318,42 +365,85 @@ cdef class Scanner:
         return bytes(self.data[self._start:self.at])
 
 
+cdef bint unpack_block(
+    const uint8_t* payload, Py_ssize_t length, Py_ssize_t rows, int64_t** out, Py_ssize_t first
+) noexcept nogil:
+    """Write a block's columns from row ``first`` on; False where the record is not what ``put_block`` makes."""
+    cdef uint64_t shape, base, packed
+    cdef const uint8_t* cells
+    cdef int64_t* column
+    cdef Py_ssize_t row, at = 8
+    cdef int number, width
+    memcpy(&shape, payload, 8)
+    if shape >> (4 * COLUMNS_):
+        return False
+    for number in range(COLUMNS_):
+        width = <int>((shape >> (4 * number)) & 15) - 1
+        if width < 0:
+            continue
+        if (width > 2 and width != 4 and width != 8) or at + 8 + (width * rows + 7) // 8 * 8 > length:
+            return False
+        memcpy(&base, payload + at, 8)
+        cells = payload + at + 8
+        column = out[number] + first
+        if width == 1:
+            for row in range(rows):
+                column[row] = <int64_t>(base + cells[row])
+        elif width == 2:
+            for row in range(rows):
+                column[row] = <int64_t>(base + (<const uint16_t*>cells)[row])
+        elif width == 4:
+            for row in range(rows):
+                column[row] = <int64_t>(base + (<const uint32_t*>cells)[row])
+        else:
+            packed = 0
+            for row in range(rows):
+                if width:
+                    memcpy(&packed, cells + row * 8, 8)
+                column[row] = <int64_t>(base + packed)
+        at += 8 + (width * rows + 7) // 8 * 8
+    return at == length
+
+
+cdef inline uint64_t columns_in(const uint8_t* payload) noexcept nogil:
+    """Which columns a block has, a bit for each."""
+    cdef uint64_t shape, found = 0
+    cdef int number
+    memcpy(&shape, payload, 8)
+    for number in range(COLUMNS_):
+        found |= <uint64_t>((shape >> (4 * number)) & 15 != 0) << number
+    return found
+
+
+cdef dict columns_of(list arrays, Py_ssize_t rows):
+    """The first rows of the arrays that there are, by name and with their exact types."""
+    kinds = {_INSTRUMENT: np.uint16, _KIND: np.uint8}
+    return {
+        COLUMNS[number]: array[:rows].astype(kinds[number]) if number in kinds else array[:rows]
+        for number, array in enumerate(arrays)
+        if array is not None
+    }
+
+
 def read_block(const uint8_t[::1] payload not None, Py_ssize_t rows) -> dict:
     """Return the columns of a block's record by name.
 
     Raises:
         ValueError: it is not what ``append_block`` writes.
     """
-    cdef uint64_t shape, packed, least
-    cdef Py_ssize_t at = 8, row, needed
-    cdef int number, width
-    cdef int64_t[::1] wide
-    cdef uint64_t base
+    cdef int64_t* out[COLUMNS_]
     if payload.shape[0] < 8 or not 0 < rows <= 8192:
         raise ValueError("no block of ticks")
-    memcpy(&shape, &payload[0], 8)
-    if shape >> (4 * COLUMNS_):
-        raise ValueError("a block with unknown columns")
-    found = {}
+    arrays = arrays_for(columns_in(&payload[0]), rows, out)
+    if not unpack_block(&payload[0], payload.shape[0], rows, out, 0):
+        raise ValueError("a block that is not as long as its columns, or has unknown ones")
+    return columns_of(arrays, rows)
+
+
+cdef list arrays_for(uint64_t columns, Py_ssize_t rows, int64_t** out):
+    """An array of so many rows for each of the columns, None for the others; ``out`` has where they begin."""
+    cdef int number
+    arrays = [np.empty(rows, np.int64) if columns >> number & 1 else None for number in range(COLUMNS_)]
     for number in range(COLUMNS_):
-        width = <int>((shape >> (4 * number)) & 15) - 1
-        if width < 0:
-            continue
-        needed = 8 + (width * rows + 7) // 8 * 8
-        if width not in (0, 1, 2, 4, 8) or at + needed > payload.shape[0]:
-            raise ValueError("a block that ends within a column")
-        memcpy(&least, &payload[at], 8)
-        values = np.empty(rows, np.int64)
-        wide = values
-        for row in range(rows):
-            packed = 0
-            if width:
-                memcpy(&packed, &payload[at + 8 + row * width], width)
-            base = least + packed
-            wide[row] = <int64_t>base
-        at += needed
-        kinds = {_INSTRUMENT: np.uint16, _KIND: np.uint8}
-        found[COLUMNS[number]] = values.astype(kinds[number]) if number in kinds else values
-    if at != payload.shape[0]:
-        raise ValueError("a block that is longer than its columns")
-    return found
+        out[number] = NULL if arrays[number] is None else <int64_t*>cnp.PyArray_DATA(<cnp.ndarray>arrays[number])
+    return arrays

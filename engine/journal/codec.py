@@ -201,15 +201,15 @@ def unpack(number: int, version: int, rows: int, payload: bytes) -> Journaled:
     """
     try:
         if number == _journal.TICKS:
-            _check_version(number, version, 1)
+            check_version(number, version, 1)
             return TickBlock(**cast("dict[str, Any]", _journal.read_block(payload, rows)))
         if number == _journal.TICK:
-            _check_version(number, version, 1)
+            check_version(number, version, 1)
             return _one_tick(payload)
         kind = _BY_NUMBER.get(number)
         if kind is None:
             raise DataError(f"a record of type {number}, which this version does not know", fix=_NEWER)
-        _check_version(number, version, version_of(kind))
+        check_version(number, version, version_of(kind))
         values, names = _Unpacker(payload), fields_of(kind)
         event = kind(**{name: values.value() for name in names})
         values.check_end()
@@ -221,7 +221,12 @@ def unpack(number: int, version: int, rows: int, payload: bytes) -> Journaled:
 _NEWER = "read it with the version of microburst that wrote it"
 
 
-def _check_version(number: int, version: int, known: int) -> None:
+def check_version(number: int, version: int, known: int) -> None:
+    """Refuse a record of a version that this program does not read.
+
+    Raises:
+        DataError: it is one.
+    """
     if version != known:
         raise DataError(f"a {name_of(number)} of version {version}, and this program reads {known}", fix=_NEWER)
 

@@ -168,7 +168,7 @@ class _Start:
 
     def after(self, account: Account, last: Path, tell_decisions: bool, beat: Callable[[], None]) -> Opened | None:
         """Go on after the account's last session; None: there is nothing to go on from."""
-        manifest, reader = read_manifest(last), JournalReader(last).check()
+        manifest, reader = read_manifest(last), JournalReader(last).end()
         if reader.sealed:
             found = reader.summary.get("account")
             return None if self.is_demo or found is None else self.anew(account, Carried.read(found))
@@ -311,5 +311,5 @@ def _carried_line(account: str, carried: Carried) -> str:
 
 def _standing(halted: str) -> str:
     if halted in HALTS:
-        return f"; HALTED ({halted}) until it is resumed with a reason"
+        return f"; HALTED ({halted}), to go on: microburst resume --reason '...'"
     return f"; nothing is opened: {halted}" if halted else ""

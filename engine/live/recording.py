@@ -93,6 +93,26 @@ class RecordedKernel:
         if failure is not None:
             raise failure
 
+    def catch_up(self, block: TickBlock, inputs: int) -> None:
+        """Decide again on ticks that are so many inputs in the journal already; how they are cut changes nothing.
+
+        Raises:
+            Exception: as the kernel does, on the last of the inputs.
+        """
+        failure: UserError | None = None
+        try:
+            self.kernel.process(block)
+        except UserError as error:
+            failure = error
+        except Exception:
+            self._inputs += inputs - 1
+            raise
+        self._inputs += inputs
+        if self._inputs % STATE_EVERY == 0:
+            self._write_state()
+        if failure is not None:
+            raise failure
+
     def _write_state(self) -> None:
         state = state_of(self.kernel, self._inputs, self.journal, self._chain)
         self._chain = state.chain

@@ -27,16 +27,13 @@ from engine.model import TickBlock
 from engine.ports import Journal
 from engine.trading.kernel import Input
 
-BEAT_INPUTS = 4096
-"""Inputs from one sign of life to the next while a session is brought back."""
-
 
 class Recovery:
     """An interrupted session, brought back. It is the journal of its kernel, while that catches up and afterwards.
 
     Args:
         directory: of its journal.
-        beat: is called now and then, so that whoever watches knows that it goes on.
+        beat: is called with every record, so that whoever watches knows that it goes on.
 
     Attributes:
         kernel: as it was after the last input.
@@ -49,7 +46,7 @@ class Recovery:
 
     def __init__(self, directory: Path, beat: Callable[[], None] = lambda: None) -> None:
         self.manifest = read_manifest(directory)
-        self.reader = JournalReader(directory)
+        self.reader = JournalReader(directory, joins=True)
         self.inputs = self.ticks = self.decided = 0
         self._folded = blake2b(digest_size=16)
         self._made: deque[Decision | KernelState] = deque()  # and not met in the journal yet
@@ -59,8 +56,7 @@ class Recovery:
         self._recorded = RecordedKernel(self.kernel, self)
         for entry in self.reader:
             self._take(entry)
-            if is_input(entry.kind) and self.inputs % BEAT_INPUTS == 0:
-                beat()
+            beat()
         if not self.reader.is_torn_only:
             raise UnsoundError(f"the journal is damaged: {self.reader.problem}", fix=_WAYS_OUT.format(directory.name))
 
@@ -93,18 +89,22 @@ class Recovery:
     def _take(self, entry: Entry) -> None:
         if is_input(entry.kind):
             self._expect_nothing(entry)
-            self._run(cast("Input", entry.event()))
+            self._run(cast("Input", entry.event()), entry.records)
         elif is_decision(entry.kind) or entry.kind == STATE:
             made = self._made.popleft() if self._made else None
             recorded = entry.event()
             if made != recorded or type(made) is not type(recorded):
                 raise self._differs(entry, made)
 
-    def _run(self, event: Input) -> None:
+    def _run(self, event: Input, inputs: int) -> None:
         self._fault = ""
-        self.ticks += len(event) if isinstance(event, TickBlock) else 0
         try:
-            self._recorded.process(event)
+            if isinstance(event, TickBlock):
+                self.ticks += len(event)
+                self.inputs += inputs
+                self._recorded.catch_up(event, inputs)
+            else:
+                self._recorded.process(event)
         except UnsoundError:
             raise
         except UserError:  # the strategy's own code failed, as it had in the session

@@ -7,7 +7,6 @@ nothing of the kernel's books.
 from __future__ import annotations
 
 import json
-import os
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -23,7 +22,10 @@ from engine.journal.codec import is_input
 from engine.journal.reader import JournalReader
 from engine.model import TickBlock
 
-KILLS = int(os.environ.get("KILLS", "10"))
+KILLS = 10
+SEEDS = [*range(5), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(5, 105))]
+"""Fifty kills in the test command, a thousand more in the long run."""
+
 SETTINGS = {
     "window": "300ms",
     "entry_threshold": "0.002%",
@@ -36,7 +38,11 @@ COMMAND = [
     *("engine", "--paper", "--json", "--fee", "1bps"),
     *(part for name, value in SETTINGS.items() for part in ("--set", f"{name}={value}")),
 ]
-LATE = {"MICROBURST__PAPER__LATENCY_ORDER": "30ms", "MICROBURST__RISK__PROFILE": "off"}
+LATE = {
+    "MICROBURST__PAPER__LATENCY_ORDER": "30ms",
+    "MICROBURST__RISK__PROFILE": "off",
+    "MICROBURST__FEED__OLD_AFTER": "1h",  # a busy machine trades, too
+}
 
 
 @dataclass
@@ -85,7 +91,7 @@ def live(start: Callable) -> str:
     return mock.line("listening ").removeprefix("listening ")
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_killed_again_and_again(start: Callable, run: Callable, live: str, environment: dict, seed: int) -> None:
     random, told = Random(seed), Counter[str]()
     root = Path(environment["XDG_STATE_HOME"]) / "microburst" / "journal"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from hashlib import blake2b
 from pathlib import Path
 from random import Random
@@ -34,7 +33,7 @@ from tests.crash.crashing import (
     records,
 )
 
-SEEDS = int(os.environ.get("CRASH_SEEDS", "3"))
+SEEDS = [0, 1, 2, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(3, 25))]
 LATENCY = ({}, {"paper.latency_feed": "sampled median 5ms p99 200ms seed 3"})
 
 
@@ -60,7 +59,7 @@ def state(recorded) -> tuple[object, ...]:
     )
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_dying_at_every_append(tmp_path: Path, seed: int) -> None:
     settings, events = config(tmp_path, **LATENCY[seed % 2]), inputs(seed, 30)
     whole = begin(settings, "whole")
@@ -85,7 +84,7 @@ def test_dying_at_every_append(tmp_path: Path, seed: int) -> None:
     assert recovered == len(written)
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_dying_again_and_again(tmp_path: Path, seed: int) -> None:
     """Each life is short; the seams say where one ended, and the whole replays as one session."""
     random, settings, events = Random(seed), config(tmp_path), inputs(seed, 120)
@@ -219,3 +218,41 @@ def test_dying_between_an_unforeseen_failure_and_its_record(tmp_path: Path, monk
     assert again.kernel.risk.errors == 1, "it is counted, as the session would have"
     journal_of(again).leave()
     assert len(records(journal_of(dying).directory)) == whole + 1
+
+
+def test_blocks_are_joined_and_nothing_else(tmp_path: Path) -> None:
+    """A reader that joins gives the same ticks, records of every other kind, and counts as one that does not."""
+    random, number = Random(5), 0
+    journal = SessionJournal(tmp_path / "j", {"schema": SCHEMA}, segment_bytes=1 << 16)
+    for _ in range(400):
+        for _ in range(random.choice((1, 1, 2, 30))):
+            rows = random.choice((1, 3, 700))
+            ticks = block(
+                [(number + row, random.randrange(1, 1 << 40), random.randrange(1, 9), 0) for row in range(rows)]
+            )
+            number += rows
+            if random.random() < 0.2:
+                ticks.instrument = None
+            journal.record(ticks)
+        journal.record(TimePassed(number))
+    journal.close("done")
+    plain, joined = JournalReader(tmp_path / "j"), JournalReader(tmp_path / "j", joins=True)
+    ticks_of = {False: list[tuple[int, ...]](), True: list[tuple[int, ...]]()}
+    others = {False: list[object](), True: list[object]()}
+    blocks = 0
+    for reader, joins in ((plain, False), (joined, True)):
+        for entry in reader:
+            event = entry.event() if entry.kind > 5 else entry.kind
+            if isinstance(event, TickBlock):
+                blocks += joins
+                index = [0] * len(event) if event.instrument is None else event.instrument.tolist()
+                columns = (event.ts_ns, event.price_ticks, event.size_lots, event.bid_ticks)
+                ticks_of[joins] += zip(*(column.tolist() for column in columns), index, strict=True)
+            else:
+                others[joins].append((entry.sequence, event))
+    assert ticks_of[True] == ticks_of[False]
+    assert others[True] == others[False]
+    assert (joined.records, joined.sealed, joined.problem) == (plain.records, True, "")
+    assert blocks < joined.records / 2, "most were joined"
+    ended = JournalReader(tmp_path / "j").end()
+    assert (ended.sealed, ended.summary, ended.place) == (True, plain.summary, plain.place)
