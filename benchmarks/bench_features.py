@@ -3,8 +3,10 @@
 Everything runs over generated trades with bid and ask. *Alone* is what a feature adds to a core that only reads its
 ticks, in blocks; a feature over a window includes keeping the window, one on bars the bars. *Beside* is what it adds to
 the prototype's graph, where the 15-second window and some of its sums are there already. *Single* is what it adds when
-the core evaluates every tick on its own, as it does for a tick that arrives alone. What the graphs cost to which the
-features are added stands in the last line.
+the core evaluates every tick on its own. What the graphs cost to which the features are added stands in the last line.
+
+*One tick at a time* means blocks of one within the core, from columns: no call of Python per tick. A tick that Python
+pushes costs the call besides, which is measured on its own.
 """
 
 from __future__ import annotations

@@ -110,9 +110,12 @@ cdef class Core:
     cdef void copy_taps(self) noexcept nogil
     cdef int append_plain_trades(self) noexcept nogil
     cdef int append_plain_trade(self) noexcept nogil
+    cdef int is_plain(self) noexcept nogil
+    cdef void pass_plain_trades(self) noexcept nogil
     cdef void note_plain_trades(self, int n) noexcept nogil
     cdef void begin_block(self) noexcept nogil
     cdef void finish_block(self) noexcept nogil
+    cdef void search_block(self) noexcept nogil
     cdef int fill_block(self) noexcept nogil
     cdef int next_event(self, int64_t before) noexcept nogil
     cdef void research_resting(self, Resting* it) noexcept nogil

@@ -800,7 +800,7 @@ cdef class Core:
         cdef const int64_t* in_bid_size = self.in_bid_size + self.in_next if self.in_bid_size != NULL else NULL
         cdef const int64_t* in_ask_size = self.in_ask_size + self.in_next if self.in_ask_size != NULL else NULL
         cdef int64_t last = self.cut_ns - 1 if 0 < self.cut_ns <= TIME_BOUND else TIME_BOUND
-        cdef int k, n = self.block_limit
+        cdef int n = self.block_limit
         if self.cut_ns <= 0:
             return 0
         if self.in_count - self.in_next < n:
@@ -859,6 +859,48 @@ cdef class Core:
         self.note_plain_trades(1)
         return 0
 
+    cdef int is_plain(self) noexcept nogil:
+        """Whether the block is of one plain trade, and nobody asks for more than whether a lane enters."""
+        return (
+            self.block.identity and self.block.records == 1 and not self.block.of_bars and not self.in_quotes
+            and self.in_instrument == NULL and self.in_kind == NULL and self.in_open == NULL
+            and self.n_instruments == 1 and self.n_segments == 0 and self.n_resting == 0 and self.n_taps == 0
+            and not self.tapes[0].graph.needs_flow and not self.may_fire()
+        )
+
+    cdef void pass_plain_trades(self) noexcept nogil:
+        """Go on with further blocks of one plain trade, without ceremony, until something is found or one is not plain.
+
+        All is then as if each had been closed and the next begun: what nothing has changed is not written again.
+        """
+        cdef Tape* tape = &self.tapes[0]
+        cdef int64_t until = self.cut_ns if self.cut_ns < self.alarm_ns else self.alarm_ns
+        cdef int64_t ts, price, size
+        while not self.found and self.in_next < self.in_count:
+            ts, price, size = self.in_ts[self.in_next], self.in_price[self.in_next], self.in_size[self.in_next]
+            if ts < self.reached or ts > TIME_BOUND or ts >= until:
+                return
+            if <uint64_t>price - 1 >= <uint64_t>INPUT_BOUND or <uint64_t>size - 1 >= <uint64_t>INPUT_BOUND:
+                return
+            if make_room(tape, BLOCK) != 0:
+                return
+            self.markets[0].price_before = fixed_column(tape, COL_PRICE)[0]
+            self.markets[0].trades_before = 1
+            self.engine_ts_ns = self.event_ts_ns = self.reached
+            self.records_before += 1
+            self.trades_seen += 1
+            self.in_next += 1
+            self.reached = self.block.ts[0] = ts
+            tape.fresh_before = 1
+            turn_columns(tape, 1)
+            fixed_column(tape, COL_PRICE)[0] = price
+            fixed_column(tape, COL_SIZE)[0] = size
+            fixed_column(tape, COL_TS)[0] = ts
+            append_trade(tape, 0)
+            begin_evaluation(tape)
+            evaluate_one(tape)
+            self.search_block()
+
     cdef void note_plain_trades(self, int n) noexcept nogil:
         """Say of the block that its records are the next ``n`` trades of the only instrument."""
         cdef Market* market = &self.markets[0]
@@ -880,13 +922,18 @@ cdef class Core:
 
     cdef void finish_block(self) noexcept nogil:
         """Evaluate the graphs over the block's trades and find each lane's next event."""
-        cdef Lane* lane
-        cdef int i
         if self.block.records > 0:
             self.block.times = self.block.records
         self.evaluate_graphs()
         if self.n_taps > 0:
             self.copy_taps()
+        self.search_block()
+        self.block_open = 1
+
+    cdef void search_block(self) noexcept nogil:
+        """Find each lane's and resting order's first event in the block."""
+        cdef Lane* lane
+        cdef int i
         self.found = 0
         for i in range(self.n_lanes):
             lane = &self.lanes[i]
@@ -897,7 +944,6 @@ cdef class Core:
                 self.research(i)
         for i in range(self.n_resting):
             self.research_resting(&self.resting[i])
-        self.block_open = 1
 
     cdef void evaluate_graphs(self) noexcept nogil:
         cdef Tape* tape
@@ -1116,6 +1162,8 @@ cdef class Core:
             status = self.next_block()
             if status != 1:
                 return self.event if status >= 0 else -1
+            if self.block_limit == 1 and self.is_plain():
+                self.pass_plain_trades()
 
     cdef int run_with_callback(self) except -2:
         """As ``run``, with the callback after each trade's own events."""

@@ -48,6 +48,7 @@ cdef class Program:
     cdef void pair_tails(self) noexcept
     cdef seal(self)
     cdef pair_average(self)
+    cdef void divide_by_number(self, int divisor) noexcept
     cdef uint64_t sources_of(self, int column) noexcept
     cdef set_terms(self, Node* node, int column, numerator, denominator)
     cdef bint is_short(self, terms)

@@ -1,9 +1,10 @@
 # cython: auto_pickle=False, autotestdict=False
 """Programs: feature graphs under construction.
 
-A ``Program`` is a list of nodes, each an ``Operation`` on columns that stand before it. ``engine.graph.compiler`` writes
-programs from declared rules, ``engine._core`` runs them. Every operation of the engine is listed in ``OPERATIONS``; a
-C function of the shape of ``engine._tape.Work`` becomes another one with ``Operation.of``, in any compiled module.
+A ``Program`` is a list of nodes, each an ``Operation`` on columns that stand before it. ``engine.graph.compiler``
+writes programs from declared rules, ``engine._core`` runs them. Every operation of the engine is listed in
+``OPERATIONS``; a C function of the shape of ``engine._tape.Work`` becomes another one with ``Operation.of``, in any
+compiled module.
 """
 
 cimport cython
@@ -371,7 +372,16 @@ cdef class Program:
         self.add_node(found, inputs, clocks.pop() if clocks else clock, k, x)
         if found.work == _series.ema:
             self.pair_average()
+        elif found.work == _values.float_div:
+            self.divide_by_number(inputs[1])
         return self.newest[0] if len(self.newest) == 1 else self.newest
+
+    cdef void divide_by_number(self, int divisor) noexcept:
+        """Have the newest node divide by a number that is not 0 without asking each time, where its divisor is one."""
+        cdef Node* newest = &self.graph.nodes[self.graph.n_nodes - 1]
+        cdef int number = self.graph.column_node[divisor]
+        if number >= 0 and self.graph.nodes[number].work == _values.float_const and self.graph.nodes[number].x != 0:
+            newest.work, newest.x = _values.float_div_by, self.graph.nodes[number].x
 
     cdef pair_average(self):
         """Have the newest node, an exponential average, computed together with the one before it, if nothing minds.
@@ -400,7 +410,7 @@ cdef class Program:
         graph.column_node[column] = graph.n_nodes - 1
 
     cdef seal(self):
-        """Admit no more nodes, and compile those there are to the steps of a single record. Sealing twice is harmless."""
+        """Admit no more nodes, and compile those there are to a single record's steps. Sealing twice is harmless."""
         cdef Graph* graph = &self.graph
         cdef Node* node
         cdef int i

@@ -11,6 +11,7 @@ from engine._int128 cimport (
     i128,
     i128_add,
     i128_double,
+    i128_hi,
     i128_lo,
     i128_mul,
     i128_mul64,
@@ -288,6 +289,8 @@ cdef inline void ratio(Tape* tape, Slot* slot, const Node* node, int m) noexcept
         top[0] = polynomial_now(tape, node.terms, node.n_terms)
         out[0] = quotient(top[0], polynomial_now(tape, node.terms + node.n_terms, node.n_denominator))
         return
+    if ratio_of_one_sum(tape, node, m):
+        return
     polynomial(tape, node.terms, node.n_terms, top, m)
     if node.n_denominator == 1 and narrow_product(tape, node.terms + node.n_terms, narrow, m):
         for k in range(m):
@@ -296,6 +299,69 @@ cdef inline void ratio(Tape* tape, Slot* slot, const Node* node, int m) noexcept
     polynomial(tape, node.terms + node.n_terms, node.n_denominator, bottom, m)
     for k in range(m):
         out[k] = quotient(top[k], bottom[k])
+
+
+cdef inline int ratio_of_one_sum(const Tape* tape, const Node* node, int m) noexcept nogil:
+    """``c*w / (d*x)`` with ``w`` wide, as in a VWAP; returns 0 where doubles might not hold both products exactly."""
+    cdef const Term* above = node.terms
+    cdef const Term* below = node.terms + 1
+    cdef const i128* w = wides(tape, above.offset[0])
+    cdef const int64_t* x = ints(tape, below.offset[0])
+    cdef double* out = floats(tape, node.out)
+    cdef double c = <double>above.coef, d = <double>below.coef
+    cdef uint64_t high = 0, low = 0, bits = 0
+    cdef int k
+    if node.n_terms != 1 or above.n_factors != 1 or not above.first_is_wide:
+        return 0
+    if node.n_denominator != 1 or below.n_factors != 1 or below.first_is_wide:
+        return 0
+    for k in range(m):
+        high |= <uint64_t>i128_hi(w[k])
+        low |= i128_lo(w[k])
+        bits |= <uint64_t>x[k]
+        out[k] = c * <double><int64_t>i128_lo(w[k]) / (d * <double>x[k]) if x[k] != 0 else NAN
+    return high == 0 and <double>low * fabs(c) < 2e15 and <double>bits * fabs(d) < 2e15
+
+
+cdef inline int ratio_in_64_bits(const Tape* tape, const Node* node, int m) noexcept nogil:
+    """``ratio_of_sums`` where every product in it provably fits in 62 bits; else returns 0."""
+    cdef const Term* below = node.terms + 2
+    cdef const i128* w = wides(tape, node.terms[0].offset[0])
+    cdef const int64_t* n = ints(tape, node.terms[0].offset[1])
+    cdef const int64_t* x = ints(tape, node.terms[1].offset[0])
+    cdef const int64_t* y = ints(tape, node.terms[1].offset[1])
+    cdef const int64_t* p = ints(tape, below.offset[0])
+    cdef const int64_t* q = ints(tape, below.offset[1])
+    cdef double* out = floats(tape, node.out)
+    cdef int64_t coef = node.terms[0].coef, divisor
+    cdef uint64_t high = 0, low = 0, xs = 0, ys = 0, ns = 0, ps = 0, qs = 0
+    cdef int k, plain = below.n_factors == 0
+    for k in range(m):
+        high |= <uint64_t>i128_hi(w[k])
+        low |= i128_lo(w[k])
+        xs |= <uint64_t>x[k]
+        ys |= <uint64_t>y[k]
+    if not plain:
+        for k in range(m):
+            ns |= <uint64_t>n[k]
+            ps |= <uint64_t>p[k]
+            qs |= <uint64_t>q[k]
+    elif coef < 0:
+        return 0
+    else:
+        ns = <uint64_t>coef
+    if high or not (<double>low * <double>ns < 4e18 and <double>xs * <double>ys < 4e18):  # 2**62 is 4.6e18
+        return 0
+    if plain:
+        for k in range(m):
+            out[k] = <double>(<int64_t>i128_lo(w[k]) * coef - x[k] * y[k]) / <double>below.coef
+        return 1
+    if not <double>ps * <double>qs < 4e18:
+        return 0
+    for k in range(m):
+        divisor = p[k] * q[k]
+        out[k] = <double>(<int64_t>i128_lo(w[k]) * n[k] - x[k] * y[k]) / <double>divisor if divisor != 0 else NAN
+    return 1
 
 
 cdef inline void ratio_of_sums(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
@@ -313,6 +379,8 @@ cdef inline void ratio_of_sums(Tape* tape, Slot* slot, const Node* node, int m) 
     cdef int64_t coef = first.coef
     cdef double divisor = <double>below.coef
     cdef int k
+    if ratio_in_64_bits(tape, node, m):
+        return
     if below.n_factors == 0:
         for k in range(m):
             out[k] = i128_double(i128_sub(i128_mul(w[k], coef), i128_mul64(x[k], y[k]))) / divisor
@@ -328,33 +396,44 @@ cdef inline void narrow_sum(
 
     Where nothing in it leaves 51 bits, doubles compute it exactly. Processors of the plain x86-64 convert integers one
     at a time, but those below 2**51 become doubles by an addition to the bits of 1.5 * 2**52, which compilers do to
-    several at once.
+    several at once. That is done first; whether it was right stands in the bits that any column had.
     """
     cdef const int64_t* x = ints(tape, terms[0].offset[0] if n > 0 else 0)
     cdef const int64_t* y = ints(tape, terms[1].offset[0] if n > 1 else 0)
     cdef int64_t cx = terms[0].coef if n > 0 else 0, cy = terms[1].coef if n > 1 else 0
-    cdef int64_t bits = 0
+    cdef uint64_t bits = 0, reach = <uint64_t>1 << 50
     cdef double weight = fabs(<double>cx) + fabs(<double>cy) + 1
     cdef int k
     if n == 0:
         for k in range(m):
             out[k] = <double>constant
         return
-    for k in range(m):
-        bits |= (x[k] ^ (x[k] >> 63)) | (y[k] ^ (y[k] >> 63))
-    if (<double>bits + 1) * weight + fabs(<double>constant) >= 2e15:  # 2**51 is 2.25e15
+    while <double>reach * weight + fabs(<double>constant) >= 2e15:  # 2**51 is 2.25e15
+        reach >>= 1
+        if reach == 0:
+            break
+    if n == 1 and cx == 1 and constant == 0:
         for k in range(m):
-            out[k] = <double>(cx * x[k] + cy * y[k] + constant)
+            bits |= <uint64_t>x[k] + reach
+            out[k] = double_of(<int64_t>(<uint64_t>x[k] + <uint64_t>SHIFTED_BITS)) - SHIFTED
     elif n == 1:
         for k in range(m):
-            out[k] = <double>cx * (double_of(x[k] + SHIFTED_BITS) - SHIFTED) + <double>constant
-    else:
-        for k in range(m):
+            bits |= <uint64_t>x[k] + reach
             out[k] = (
-                <double>cx * (double_of(x[k] + SHIFTED_BITS) - SHIFTED)
-                + <double>cy * (double_of(y[k] + SHIFTED_BITS) - SHIFTED)
+                <double>cx * (double_of(<int64_t>(<uint64_t>x[k] + <uint64_t>SHIFTED_BITS)) - SHIFTED)
                 + <double>constant
             )
+    else:
+        for k in range(m):
+            bits |= (<uint64_t>x[k] + reach) | (<uint64_t>y[k] + reach)
+            out[k] = (
+                <double>cx * (double_of(<int64_t>(<uint64_t>x[k] + <uint64_t>SHIFTED_BITS)) - SHIFTED)
+                + <double>cy * (double_of(<int64_t>(<uint64_t>y[k] + <uint64_t>SHIFTED_BITS)) - SHIFTED)
+                + <double>constant
+            )
+    if bits >= 2 * reach:  # one was below -reach, or not below reach
+        for k in range(m):
+            out[k] = <double>(cx * x[k] + cy * y[k] + constant)
 
 
 cdef inline int64_t narrow_sum_now(const Tape* tape, const Term* terms, int n, int64_t total) noexcept nogil:
@@ -448,6 +527,16 @@ cdef inline void float_div(Tape* tape, Slot* slot, const Node* node, int m) noex
     cdef int k
     for k in range(m):
         out[k] = a[k] / b[k] if b[k] != 0 else NAN
+
+
+cdef inline void float_div_by(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """a / x, for an x that is not 0."""
+    cdef const double* a = floats(tape, node.a)
+    cdef double* out = floats(tape, node.out)
+    cdef double divisor = node.x
+    cdef int k
+    for k in range(m):
+        out[k] = a[k] / divisor
 
 
 cdef inline void float_min(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:

@@ -28,9 +28,10 @@ ENGINE = ROOT / "engine"
 
 METHODS = ("append", "append_plain_trades", "begin_block", "finish_block", "fill_block", "next_event", "alarm_key")
 METHODS += ("next_block", "come_to_cut", "begin_time_block", "run", "take", "research", "price_before", "objection")
-METHODS += ("read_record", "evaluate_graphs", "copy_taps")
+METHODS += ("read_record", "evaluate_graphs", "copy_taps", "append_plain_trade", "note_plain_trades", "search_block")
+METHODS += ("is_plain", "pass_plain_trades", "may_fire")
 FUNCTIONS = ("run_clock", "carry_forward", "take_quotes")
-RUN_BY_THE_CORE = ("_tape", "_graph", "_lanes")
+RUN_BY_THE_CORE = ("_tape", "_graph", "_steps", "_lanes")
 WORK = ("_windows", "_values", "_series", "_bars", "_market")
 
 PYTHON_CALL = re.compile(

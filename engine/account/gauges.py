@@ -106,7 +106,7 @@ class Gauges:
         """Share of the highest equity that is lost; once it has halted, all that may be: it is then counted anew."""
         if self._risk.halted is Refusal.DRAWDOWN:
             return float(self._risk.limits.max_drawdown or 0)
-        return self._share(self._market.high - self._market.equity, self._market.high)
+        return self._share(max(self._market.high - self._market.equity, 0), self._market.high)
 
     @staticmethod
     def _share(part: int, whole: int) -> float:

@@ -26,7 +26,7 @@ from engine.commands.inputs import (
     ZoneFlag,
     bar_flags,
     check_source,
-    read_recorded,
+    read_files,
     row_policy,
     tell_skipped,
     usage,
@@ -164,21 +164,8 @@ def backtest(
 
     config = loaded.config
     chosen = chosen_line(loaded)
-    grid = {"price_precision": price_precision, "size_precision": size_precision}
-    if demo:
-        file = demo_ticks()
-    else:
-        from engine.tools.many_files import files_of, read_many
-
-        paths = files_of(ticks or bars or [])
-        if quotes and len(paths) > 1:
-            raise usage("--quotes goes with one tick file", "give the ticks bid and ask columns")
-
-        def read(path: Path) -> TickFile:
-            tick_file, bar_file = (path, None) if ticks else (None, path)
-            return read_recorded(tick_file, bar_file, of_bars, symbol, on_bad_row=policy, quotes=quotes, **grid)
-
-        file = read_many(paths, read)
+    how = {"price_precision": price_precision, "size_precision": size_precision, "on_bad_row": policy}
+    file = demo_ticks() if demo else read_files(ticks, bars, of_bars, symbol, quotes=quotes, **how)
     if not quiet:
         _tell_input(file)
     if climbs:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,10 +15,6 @@ from engine.errors import ConfigError, ExitCode, UserError
 if TYPE_CHECKING:
     from engine.store.ticks import TickFile
 
-TicksFlag = Annotated[
-    Path | None,
-    typer.Option("--ticks", metavar="FILE", help="Tick file: CSV, CSV.gz or Parquet.", show_default=False),
-]
 ManyTicksFlag = Annotated[
     list[Path] | None,
     typer.Option("--ticks", metavar="FILE|DIR", help="Tick file, or a folder; may be repeated.", show_default=False),
@@ -29,10 +25,6 @@ ManyBarsFlag = Annotated[
 ]
 QuotesFlag = Annotated[
     Path | None, typer.Option("--quotes", metavar="FILE", help="Quote file, merged with the ticks by time.")
-]
-BarsFlag = Annotated[
-    Path | None,
-    typer.Option("--bars", metavar="FILE", help="Bars instead of ticks: CSV, CSV.gz or Parquet.", show_default=False),
 ]
 ZoneFlag = Annotated[
     str | None,
@@ -64,11 +56,11 @@ OnBadRowFlag = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """The flags of a verb that runs on a recording: which file of ticks or bars, and how it is read."""
+    """The flags of a verb that runs on a recording: which files of ticks or bars, and how they are read."""
 
-    ticks: TicksFlag = None
+    ticks: ManyTicksFlag = None
     quotes: QuotesFlag = None
-    bars: BarsFlag = None
+    bars: ManyBarsFlag = None
     zone: ZoneFlag = None
     bar_stamps: BarStampsFlag = None
     bar_period: BarPeriodFlag = None
@@ -85,11 +77,11 @@ class Recording:
     @property
     def inputs(self) -> tuple[Path | None, ...]:
         """The files that are read, which nothing may be written over."""
-        return self.ticks, self.quotes, self.bars
+        return *(self.ticks or ()), self.quotes, *(self.bars or ())
 
     @property
-    def _sources(self) -> dict[str, Path | None]:
-        return {"--ticks FILE": self.ticks, "--bars FILE": self.bars}
+    def _sources(self) -> dict[str, list[Path] | None]:
+        return {"--ticks FILE": self.ticks or None, "--bars FILE": self.bars or None}
 
     @property
     def _of_bars(self) -> dict[str, str | None]:
@@ -111,12 +103,13 @@ class Recording:
         row_policy(self.on_bad_row)
 
     def read(self) -> TickFile:
-        """Read the file, and say on standard error which rows were left out.
+        """Read the files, as one where there are several, and say on standard error which rows were left out.
 
         Raises:
-            UserError: flags that do not go together (exit code 2); the file cannot be read.
+            UserError: flags that do not go together (exit code 2); a file cannot be read.
         """
-        file = read_recorded(
+        self.check()
+        file = read_files(
             self.ticks,
             self.bars,
             self._of_bars,
@@ -164,6 +157,33 @@ def bar_flags(zone: str | None, stamps: str | None, period: str | None) -> dict[
     if stamps not in (None, "start", "end"):
         raise usage(f"--bar-stamps {stamps} is neither start nor end", "write --bar-stamps start, or end")
     return {"--zone": zone, "--bar-stamps": stamps, "--bar-period": period}
+
+
+def read_files(
+    ticks: Sequence[Path] | None,
+    bars: Sequence[Path] | None,
+    of_bars: Mapping[str, str | None],
+    symbol: str | None,
+    *,
+    quotes: Path | None = None,
+    **how: Any,
+) -> TickFile:
+    """Read files and folders of ticks, or of bars, as one recording (``engine.tools.many_files``).
+
+    Raises:
+        UserError: quotes go with several files of ticks (exit code 2); a file cannot be read.
+    """
+    from engine.tools.many_files import files_of, read_many
+
+    paths = files_of(ticks or bars or [])
+    if quotes and len(paths) > 1:
+        raise usage("--quotes goes with one tick file", "give the ticks bid and ask columns")
+
+    def read(path: Path) -> TickFile:
+        tick_file, bar_file = (path, None) if ticks else (None, path)
+        return read_recorded(tick_file, bar_file, of_bars, symbol, quotes=quotes, **how)
+
+    return read_many(paths, read)
 
 
 def read_recorded(

@@ -38,10 +38,18 @@ class Freshness:
         paced: whether time is this machine's; on a recording's own time nothing is ever old.
         old_ns: age from which data is too old.
         instruments: how many have windows.
+        told: what the kernel was told last: one that was brought back may have been told something before.
     """
 
     def __init__(
-        self, process: Callable[[Input], None], now_ns: Callable[[], int], *, paced: bool, old_ns: int, instruments: int
+        self,
+        process: Callable[[Input], None],
+        now_ns: Callable[[], int],
+        *,
+        paced: bool,
+        old_ns: int,
+        instruments: int,
+        told: Refusal | None = None,
     ) -> None:
         self.old_ns = old_ns
         self.old_batches = 0  # so many batches of records were too old
@@ -51,7 +59,7 @@ class Freshness:
         self._stale = self._short = False
         self._settling: asyncio.TimerHandle | None = None
         self._restart_windows = False  # once settled
-        self._told: Refusal | None = None
+        self._told = told
 
     def feed_is(self, state: FeedState) -> None:
         """The feed has changed its state."""

@@ -198,22 +198,27 @@ def manifest_of(config: Config, instruments: Sequence[Instrument], **more: Any) 
 def lanes_of(line: Line, instruments: Sequence[Instrument]) -> list[dict[str, Any]]:
     """What each lane of a kernel trades, by its number: the strategy's label and the instrument's index.
 
-    The lane of a hedge comes after the one that it follows, as ``fitting.add_lanes`` has it.
+    The lane of a pair's other leg comes after the one that leads, whose number ``follows`` names.
     """
-    entrants, symbols = entrants_of(line), [one.symbol for one in instruments]
-    lanes: list[dict[str, Any]] = []
+    entrants = entrants_of(line)
+    symbols, found = [instrument.symbol for instrument in instruments], list[dict[str, Any]]()
     for label, entrant in zip(labels(entrants), entrants, strict=True):
         hedge = entrant.strategy.hedge_plan()
         for index in traded_by(entrant, instruments):
-            lanes.append({"strategy": label, "instrument": index})
+            found.append({"strategy": label, "instrument": index})
             if hedge is not None and hedge.symbol in symbols:
-                lanes.append({"strategy": label, "instrument": symbols.index(hedge.symbol)})
-    return lanes
+                other = symbols.index(hedge.symbol)
+                found.append({"strategy": label, "instrument": other, "follows": len(found) - 1})
+    return found
 
 
 def lane_names(lanes: Sequence[Mapping[str, Any]], instruments: Sequence[Instrument]) -> list[str]:
     """What lanes are called where their numbers may differ: the strategy's label and the symbol."""
-    return [f"{lane['strategy']} {instruments[lane['instrument']].symbol}" for lane in lanes]
+    legs = ["" if lane.get("follows") is None else f" after {lane['follows']}" for lane in lanes]
+    return [
+        f"{lane['strategy']} {instruments[lane['instrument']].symbol}{leg}"
+        for lane, leg in zip(lanes, legs, strict=True)
+    ]
 
 
 def carried_of(kernel: Kernel, manifest: Mapping[str, Any]) -> Carried:

@@ -118,6 +118,7 @@ class PaperSession:
             paced=self._paced,
             old_ns=self._config.feed.old_after,
             instruments=len(self._feed.instruments),
+            told=self.kernel.risk.feed_refusal,
         )
         self.view = ViewBuilder(
             self.kernel,

@@ -111,6 +111,7 @@ class Ledger:
         try:
             self.instruments = instruments_of(self.manifest)
             self.lanes = [(str(lane["strategy"]), int(lane["instrument"])) for lane in self.manifest["lanes"]]
+            self.follows = [lane.get("follows") for lane in self.manifest["lanes"]]  # whom, of a pair's other leg
         except (KeyError, TypeError, ValueError):
             what = f"the manifest of session {self.manifest.get('session')} does not name instruments and lanes"
             raise DataError(what, fix="it was recorded by an earlier version; see: microburst journal cat") from None
@@ -142,7 +143,7 @@ class Ledger:
 
     def _submitted(self, sequence: int, sent: OrderSubmitted) -> None:
         self.orders[sent.order_id] = OrderFacts(sequence, sent)
-        if sent.purpose == ENTRY:
+        if sent.purpose == ENTRY and self.follows[sent.lane] is None:
             self.signals.append(SignalFacts(sequence, sent.ts_ns, sent.lane, sent.side, "taken", None))
 
     def _rests(self, sequence: int, rests: OrderRests) -> None:
@@ -160,12 +161,19 @@ class Ledger:
             if entered is None:
                 side, index = Side(order.sent.side), self.lanes[lane][1]
                 position = Position(index, side, 0, 0, fill.ts_ns, fill.price_ticks, fill.price_ticks, 0, 0, 0)
+                position.pair = self._pair(lane, fill.order_id)
                 entered = self.open[lane] = OpenTrade(fill.order_id, position)
             position = entered.position
             position.lots += fill.lots
             position.entered += fill.lots
             position.slippage += fill.slippage
             position.fees += fill.fee
+
+    def _pair(self, lane: int, order_id: int) -> int:
+        """The pair that an entry begins: the id of its leading leg's entry, which is sent right before the other's."""
+        if self.follows[lane] is not None:
+            return order_id - 1
+        return order_id if lane in self.follows else 0
 
     def _cancelled(self, sequence: int, cancelled: OrderCancelled) -> None:
         order = self.orders[cancelled.order_id]
@@ -220,6 +228,7 @@ class Ledger:
             borrow_units=sum(leg.borrow_units for leg in legs),
             legs=tuple(legs),
             lane=closed.lane,
+            pair=position.pair,
         )
 
     def _day(self, sequence: int, started: DayStarted) -> None:

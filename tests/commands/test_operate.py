@@ -15,9 +15,13 @@ from tests.commands.conftest import Ended, Running
 ANSWER = re.compile(r"^\S+ \(pid \d+\): (\w+) done at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC: (\w+)(, .*)?$")
 
 
+PATIENT = {"MICROBURST__FEED__OLD_AFTER": "1h", "MICROBURST__FEED__STALE_AFTER": "1h"}
+"""However busy the machine is, nothing but an operator reduces."""
+
+
 @pytest.fixture
 def session(start: Callable[..., Running]) -> Running:
-    engine = start("engine", "--paper", "--json", "--mock-rate", "300")
+    engine = start("engine", "--paper", "--json", "--mock-rate", "300", **PATIENT)
     engine.line('{"event":"status"')
     return engine
 

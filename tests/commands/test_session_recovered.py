@@ -38,7 +38,11 @@ COMMAND = [
     *("engine", "--paper", "--json", "--fee", "1bps"),
     *(part for name, value in SETTINGS.items() for part in ("--set", f"{name}={value}")),
 ]
-LATE = {"MICROBURST__PAPER__LATENCY_ORDER": "30ms", "MICROBURST__RISK__PROFILE": "off"}
+LATE = {
+    "MICROBURST__PAPER__LATENCY_ORDER": "30ms",
+    "MICROBURST__RISK__PROFILE": "off",
+    "MICROBURST__FEED__OLD_AFTER": "1h",  # a busy machine trades, too
+}
 
 
 @dataclass

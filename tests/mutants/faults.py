@@ -439,6 +439,27 @@ FAULTS = (
         (RECOVERY,),
     ),
     Fault(
+        "two sessions trade one account",
+        "engine/journal/accounts.py",
+        "        if self._lock is None:\n            raise AccountBusy",
+        "        if False:\n            raise AccountBusy",
+        ("tests/unit/test_opening.py",),
+    ),
+    Fault(
+        "a halt ends with the session that was halted",
+        "engine/trading/kernel.py",
+        "risk.halted, risk.paused = carried.halted, carried.paused",
+        "risk.paused = carried.paused",
+        ("tests/unit/test_opening.py",),
+    ),
+    Fault(
+        "the day's loss begins anew with every session",
+        "engine/trading/kernel.py",
+        "        if carried.day == self._day:\n",
+        "        if False:\n",
+        ("tests/unit/test_opening.py",),
+    ),
+    Fault(
         "a replay leaves out that time has passed",
         "engine/live/replay.py",
         "                again.process(event)\n",

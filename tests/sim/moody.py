@@ -41,8 +41,8 @@ def moods(seed: int, met: Counter[str]) -> Iterator[None]:
             return spell * SPELL_NS + away_ns
 
         def fill(self, approved: Approved, lots: int, last_ticks: int, bid_ticks: int, ask_ticks: int) -> Fill | None:
-            order = approved.order
-            if order.state is not OrderState.APPROVED and order.reason is None and mood(order.order_id) < 25:
+            is_sent = approved.state is not OrderState.APPROVED
+            if is_sent and approved.reason is None and mood(approved.order_id) < 25:
                 met["refused by the venue"] += 1
                 return None
             return super().fill(approved, lots, last_ticks, bid_ticks, ask_ticks)

@@ -13,6 +13,8 @@ from engine.config.settings import Config
 from engine.events import FeedHealthy, OrderCancelled, OrderRests, Refusal
 from engine.journal.codec import is_input
 from engine.journal.reader import JournalReader
+from engine.live.freshness import Freshness
+from engine.ports import FeedState
 from engine.telemetry_wire import Snapshot
 from feeds.lag import HALF_NS, ExchangeLag
 from tests.sim.clock import JumpingLoop
@@ -166,6 +168,15 @@ def test_being_held_up_reduces_until_a_second_has_passed(config: Config) -> None
     assert closed.reason.value == "TIME"
     assert FeedHealthy(False, Refusal.DATA_OLD) in healths(world)
     assert world.last.account.state == "active"
+
+
+async def test_a_kernel_that_was_brought_back_reducing_hears_that_all_is_well() -> None:
+    """It was told before the crash that data was old; nothing of that is left."""
+    told: list[object] = []
+    fresh = Freshness(told.append, lambda: 7, paced=True, old_ns=1, instruments=1, told=Refusal.DATA_OLD)
+    fresh.feed_is(FeedState.LIVE)
+    fresh.feed_is(FeedState.LIVE)
+    assert told == [FeedHealthy(True)]
 
 
 # ------------------------------------------------------------ the lag alone

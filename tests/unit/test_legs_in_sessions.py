@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from engine.config.settings import Config, Found, load
+from engine.journal.reader import read_manifest
+from engine.live.recording import carried_of
 from feeds.guard import FeedLimits
 from feeds.transport import Transport
 from tests.sim.clock import WALL_NS
 from tests.unit.session_world import World, _Open, heartbeats, play
+from tests.unit.test_trades_db import ledger_of
 
 STRATEGY = """
 from engine.language.hedge import Hedge
@@ -39,7 +42,7 @@ class TwoLine:
     async def open(self, address: str, limits: FeedLimits) -> Transport:
         symbols = [{"S": "A", "pp": 2, "sp": 0}, {"S": "B", "pp": 2, "sp": 0}]
         hello = {"T": "hello", "v": 1, "clock": "receive", "instruments": symbols}
-        return _Open(iter([(0.0, [hello]), *self.frames]), self.cut_s)
+        return _Open(iter([(0.0, [hello]), *self.frames]), self.cut_s, stamped=True)
 
 
 def trade(symbol: str, number: int, at: float) -> dict[str, object]:
@@ -79,6 +82,11 @@ def test_a_pair_is_traded_recorded_and_replayed(config: Config) -> None:
     a, b = world.session.kernel.trades
     assert (a.net, b.net) == (3 * (Decimal("100.19") - Decimal("100.11")), 12 * (Decimal("49.99") - Decimal("49.01")))
     assert a.exit_ts_ns == b.exit_ts_ns
+    ledger = ledger_of(world.directory)
+    assert [one for _, one in ledger.trades] == world.session.kernel.trades, "its journal says the same, pairs and all"
+    assert sum(one.outcome == "taken" for one in ledger.signals) == 1, "a pair is one signal"
+    carried = carried_of(world.session.kernel, read_manifest(world.directory))
+    assert list(carried.cooldowns) == ["Couple A", "Couple B after 0"]
     assert world.replay is not None
     told = [lane["instrument"] for lane in world.replay.manifest["lanes"]]
     assert told == [lane.instrument for lane in world.session.kernel.lanes] == [0, 1]
