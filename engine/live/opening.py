@@ -312,4 +312,6 @@ def _carried_line(account: str, carried: Carried) -> str:
 def _standing(halted: str) -> str:
     if halted in HALTS:
         return f"; HALTED ({halted}), to go on: microburst resume --reason '...'"
+    if halted == Refusal.PAUSED:
+        return "; paused, to open again: microburst resume --reason '...'"
     return f"; nothing is opened: {halted}" if halted else ""

@@ -162,6 +162,21 @@ def test_losses_and_cooldowns_go_on(tmp_path: Path) -> None:
     assert [type(one) for one in decisions] == [DayStarted, TradingHalted]
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_the_line_of_a_paused_account_says_how_to_end_that(tmp_path: Path, killed: bool) -> None:
+    settings = config(tmp_path)
+    first = opened(settings, "one")
+    recorded = trading(settings, first)
+    recorded.process(block([(START_NS, 10_000, 1, 0)]))
+    recorded.process(Command(CommandName.PAUSE, START_NS + 1))
+    if killed:
+        bury(first.journal)
+        first.account.release()
+    else:
+        first.close(recorded.kernel, "done")
+    assert opened(settings, "two").line.endswith("; paused, to open again: microburst resume --reason '...'")
+
+
 @pytest.mark.parametrize("fresh", [False, True])
 @pytest.mark.parametrize("killed", [False, True])
 def test_a_halt_survives_until_somebody_gives_a_reason(tmp_path: Path, fresh: bool, killed: bool) -> None:
