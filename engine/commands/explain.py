@@ -55,7 +55,7 @@ def explain(
     ] = None,
     decision: Annotated[
         int | None,
-        typer.Option("--decision", metavar="N", help="With --session, in place of --at: the moment of this decision."),
+        typer.Option("--decision", metavar="N", help="With a session, in place of --at: the moment of this decision."),
     ] = None,
     strategy: StrategyFlag = None,
     as_json: JsonFlag = False,
@@ -64,18 +64,19 @@ def explain(
 
     At a moment it runs over the ticks up to then and no further, so it shows what the engine knew then.
     """
+    if session is not None and recorded is not None:
+        raise UserError(f"{recorded} and --session: not both", fix="name one session", exit_code=ExitCode.USAGE)
+    session = session or recorded
     if decision is not None:
         if session is None or at is not None or whole_run:
             what = "--decision N is the number of one of a session's decisions"
-            raise UserError(what, fix="write --session SESSION --decision N", exit_code=ExitCode.USAGE)
+            raise UserError(what, fix="write microburst explain SESSION --decision N", exit_code=ExitCode.USAGE)
         at = str(_time_of_decision(session, decision, trading))
     if (at is None) is not whole_run:
         what = "--at TIME and --why-not: not both" if whole_run else "one of --at TIME and --why-not is needed"
         fix = "--at asks about one moment, --why-not about the whole file"
         raise UserError(what, fix=fix, exit_code=ExitCode.USAGE)
-    if session is not None and recorded is not None:
-        raise UserError(f"{recorded} and --session: not both", fix="name one session", exit_code=ExitCode.USAGE)
-    if (session := session or recorded) is not None:
+    if session is not None:
         _explain_session(session, at, recording, trading, strategy, as_json)
         return
     recording.check()

@@ -140,9 +140,13 @@ def rise_config(tmp_path: Path) -> Config:
 
 
 def play(
-    config: Config, *lines: Line, seconds: float, meanwhile: Callable[[World, JumpingLoop], None] | None = None
+    config: Config,
+    *lines: Line,
+    seconds: float,
+    meanwhile: Callable[[World, JumpingLoop], None] | None = None,
+    told: bool = False,
 ) -> World:
-    """Run a session on these connections, one after the other, for so long."""
+    """Run a session on these connections, one after the other, for so long; with its log ``told`` of each decision."""
 
     async def main() -> World:
         loop = asyncio.get_running_loop()
@@ -161,7 +165,9 @@ def play(
         snapshots: list[Snapshot] = []
         journal = open_journal(config, feed.instruments, "test", mode="PAPER", clock=str(feed.clock))
         assert journal is not None
-        session = PaperSession(config, feed, mode="PAPER", on_snapshot=snapshots.append, timing=timing, journal=journal)
+        session = PaperSession(
+            config, feed, mode="PAPER", on_snapshot=snapshots.append, timing=timing, journal=journal, tell_decisions=told
+        )
         world = World(session, feed, snapshots, loop.time(), journal.directory)
         loop.call_later(seconds, session.stop.set)
         if meanwhile is not None:

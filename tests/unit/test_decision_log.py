@@ -27,11 +27,10 @@ def config(tmp_path: Path) -> Config:
 
 def played(config: Config, *, told: bool) -> tuple[World, list[dict[str, Any]]]:
     def meanwhile(world: World, loop: JumpingLoop) -> None:
-        world.session._tell_decisions = told
         loop.call_later(12, world.session._on_command, "pause")
 
     with capture_logs() as entries:
-        world = play(config, LINE, seconds=18, meanwhile=meanwhile)
+        world = play(config, LINE, seconds=18, meanwhile=meanwhile, told=told)
     return world, [dict(entry) for entry in entries if entry["event"] == "decision"]
 
 
@@ -103,4 +102,8 @@ def test_explain_can_be_asked_by_the_number(config: Config, capsys: pytest.Captu
     code, _, err = asked("--session", str(world.directory), "--decision", "999")
     assert code == 5
     assert f"there is no decision 999; it made {len(entries)}" in err
+    code, out, err = asked(str(world.directory), "--decision", str(entry["decision"]))
+    assert (code, err) == (0, "")
+    assert json.loads(out)["at_ns"] == entry["ts_ns"]
     assert asked("--decision", "1")[0] == 2
+    assert asked("last", "--session", "last", "--decision", "1")[0] == 2
