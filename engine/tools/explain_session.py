@@ -29,6 +29,7 @@ def explain_session(directory: Path, at_ns: int) -> list[Explanation]:
 
     Raises:
         DataError: nothing had traded by then.
+        UnsoundError: the journal is damaged before that moment.
         ConfigError: the session traded by several strategies at once.
     """
     manifest = read_manifest(directory)
@@ -49,7 +50,8 @@ def inputs_until(directory: Path, at_ns: int) -> Iterator[Input]:
     Engine time is the latest that was seen; what has no time of its own happened when the input before it did.
     """
     clock_ns = 0
-    for entry in JournalReader(directory):
+    reader = JournalReader(directory)
+    for entry in reader:
         if not is_input(entry.kind):
             continue
         event: Input = entry.event()  # type: ignore[assignment]  # what is an input is one
@@ -67,3 +69,4 @@ def inputs_until(directory: Path, at_ns: int) -> Iterator[Input]:
                 return
             clock_ns = max(clock_ns, event.ts_ns)
         yield event
+    reader.refuse_damage()  # the moment may lie in what cannot be read

@@ -401,6 +401,10 @@ def test_one_changed_byte_is_exit_8_with_file_byte_and_reason(settings, capsys, 
     code, out, _ = leaves(capsys, "replay", "last")
     assert code == 0
     assert "damaged" in out
+    at = str(settings.replay.recorded.decisions[-1].ts_ns)
+    code, out, err = leaves(capsys, "explain", "last", "--at", at)
+    assert (code, out) == (8, ""), "it would be the answer for an earlier moment"
+    assert "a wrong checksum" in err
 
 
 def test_export_of_ticks_is_read_by_backtest_and_of_decisions_by_anything(settings, capsys, tmp_path):
