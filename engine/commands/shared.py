@@ -164,6 +164,7 @@ FLAG_NAMES = {
     "risk__profile": "--risk-profile",
     "sizing__size": "--size",
     "session__calendar": "--calendar",
+    "paper__account": "--account",
     "paper__fills": "--fills",
     "paper__spread": "--spread",
     "paper__slippage_bps": "--slippage-bps",
