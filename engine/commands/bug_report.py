@@ -45,14 +45,20 @@ def bug_report(
     path = output or Path(time.strftime("microburst-report-%Y%m%d-%H%M%S.zip", time.gmtime()))
     try:
         private = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise UserError("the file exists", where=str(path), fix="name another with --output") from None
+    except OSError as error:
+        raise UserError(error.strerror or str(error), where=str(path), fix="name another with --output") from None
+    try:
         with os.fdopen(private, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, content in contents(config_file, since_s):
                 archive.writestr(name, content)
             names = archive.namelist()
-    except FileExistsError:
-        raise UserError("the file exists", where=str(path), fix="name another with --output") from None
-    except OSError as error:
-        raise UserError(error.strerror or str(error), where=str(path)) from None
+    except BaseException as error:
+        path.unlink(missing_ok=True)  # half an archive helps nobody
+        if isinstance(error, OSError):
+            raise UserError(error.strerror or str(error), where=str(path)) from None
+        raise
     if as_json:
         write_json({"schema": SCHEMA, "file": str(path), "contents": names})
         return

@@ -48,6 +48,14 @@ def test_a_session_travels_in_an_archive_and_replays(tmp_path: Path, capsys: pyt
     assert capsys.readouterr().err == "error: report.zip: the file exists; name another with --output\n"
 
 
+def test_half_an_archive_does_not_stay_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "broken.toml").write_text("[paper\n")
+    archive = tmp_path / "report.zip"
+    assert leaves("bug-report", "--output", str(archive), "--config", str(tmp_path / "broken.toml")) == 3
+    assert "broken.toml:1: not valid TOML" in capsys.readouterr().err
+    assert not archive.exists()
+
+
 def test_entries_from_before_stay_out(tmp_path: Path) -> None:
     log = tmp_path / "engine.log"
     old, new = (f'{{"event": "x", "timestamp": "{year}-01-01T00:00:00Z"}}\n' for year in (2001, 2040))
