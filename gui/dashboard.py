@@ -20,6 +20,7 @@ Qt = QtCore.Qt
 SIDE_WIDTH_PX = 384
 ROW_PX = 22
 TIME_PX = 112
+PRICE_PX = 72
 
 
 class Dashboard(QtWidgets.QWidget):
@@ -87,7 +88,7 @@ class Dashboard(QtWidgets.QWidget):
         below.addWidget(self._ticks_card())
         below.setStretchFactor(0, 3)
         below.setStretchFactor(1, 2)
-        below.setSizes([880, 376])
+        below.setSizes([816, 440])
         self.splitter = QtWidgets.QSplitter(Qt.Orientation.Vertical)
         self.splitter.addWidget(above)
         self.splitter.addWidget(below)
@@ -129,6 +130,7 @@ class Dashboard(QtWidgets.QWidget):
         header = self.ticks_table.horizontalHeader()
         header.setSectionResizeMode(0, QtWidgets.QHeaderView.ResizeMode.Fixed)
         header.resizeSection(0, TIME_PX)
+        header.setMinimumSectionSize(PRICE_PX)  # what does not fit is scrolled to: half a price is none
         card.body.addWidget(self.ticks_table, 1)
         card.body.setContentsMargins(12, 8, 4, 4)
         return card
