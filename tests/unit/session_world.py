@@ -165,8 +165,9 @@ def play(
         snapshots: list[Snapshot] = []
         journal = open_journal(config, feed.instruments, "test", mode="PAPER", clock=str(feed.clock))
         assert journal is not None
+        seen = snapshots.append
         session = PaperSession(
-            config, feed, mode="PAPER", on_snapshot=snapshots.append, timing=timing, journal=journal, tell_decisions=told
+            config, feed, mode="PAPER", on_snapshot=seen, timing=timing, journal=journal, tell_decisions=told
         )
         world = World(session, feed, snapshots, loop.time(), journal.directory)
         loop.call_later(seconds, session.stop.set)
