@@ -20,7 +20,7 @@ Qt = QtCore.Qt
 SIDE_WIDTH_PX = 384
 ROW_PX = 22
 TIME_PX = 112
-PRICE_PX = 72
+PRICE_PX = 66
 
 
 class Dashboard(QtWidgets.QWidget):
@@ -88,7 +88,7 @@ class Dashboard(QtWidgets.QWidget):
         below.addWidget(self._ticks_card())
         below.setStretchFactor(0, 3)
         below.setStretchFactor(1, 2)
-        below.setSizes([816, 440])
+        below.setSizes([840, 416])
         self.splitter = QtWidgets.QSplitter(Qt.Orientation.Vertical)
         self.splitter.addWidget(above)
         self.splitter.addWidget(below)
