@@ -295,6 +295,7 @@ def resumed_line(facts: Mapping[str, Any]) -> str:
         f"from {facts['inputs']:,} inputs in its {facts['from']}: {held}; {facts['orders']} orders waiting; "
         f"equity {facts['equity']:,.2f}, day {facts['daily_pnl']:+.2f}, {facts['trades']} trades"
         + _standing(facts["halted"])
+        + (f"; its end cannot be read and was put aside: {facts['cut']}" if facts["cut"] else "")
     )
 
 

@@ -92,6 +92,19 @@ def test_an_interrupted_session_goes_on(tmp_path: Path) -> None:
     assert opened(settings, "two").name == "two"
 
 
+def test_what_is_cut_off_is_said(tmp_path: Path) -> None:
+    settings = config(tmp_path)
+    dead(settings, "one", open_positions=False)
+    place = JournalReader(tmp_path / "journal" / "one").check().place
+    with (tmp_path / "journal" / "one" / "000000.mbj").open("r+b") as file:
+        file.seek(place.at)
+        file.write(b"\1half a record")
+    line = opened(settings, "two").line
+    assert line.startswith("recovered: session one")
+    assert f"; its end cannot be read and was put aside: {tmp_path}" in line
+    assert f"000000.mbj: byte {place.at:,}: " in line
+
+
 def test_what_is_still_open_is_not_sealed(tmp_path: Path) -> None:
     """A second Ctrl-C ends a session at once: the next start goes on with what is open."""
     settings = config(tmp_path)
