@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from engine.cli import main
@@ -21,7 +22,9 @@ LINE = Line(sorted([*climb(0, 1), *climb(13, 7), *heartbeats(1, 20)], key=lambda
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Config:
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    # A logger keeps the configuration it was first used with, and another test may have used it before.
+    monkeypatch.setattr("engine.live.decision_log.log", structlog.get_logger("decisions"))
     return rise_config(tmp_path)
 
 
