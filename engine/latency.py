@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
-from functools import cache
+from functools import cache, lru_cache
 from itertools import cycle, repeat
 
 from engine.quantities import format_duration
@@ -57,11 +57,9 @@ class Sampled:
         table = self.quantiles_ns()
         return (table[word * len(table) >> 64] for word in words(self.seed, stream))
 
-    def quantiles_ns(self) -> list[int]:
+    def quantiles_ns(self) -> tuple[int, ...]:
         """The delays that are drawn from, the shortest first."""
-        with localcontext(ARITHMETIC):
-            spread = (Decimal(self.p99_ns) / self.median_ns).ln() / normal_quantile(P99, Decimal(2))
-            return [round(self.median_ns * (z * spread).exp()) for z in normal_quantiles()]
+        return quantiles_ns(self.median_ns, self.p99_ns)
 
     def __str__(self) -> str:
         median, p99 = format_duration(self.median_ns), format_duration(self.p99_ns)
@@ -125,6 +123,14 @@ def _mixed(state: int) -> int:
     state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & WORD
     state = (state ^ state >> 27) * 0x94D049BB133111EB & WORD
     return state ^ state >> 31
+
+
+@lru_cache(maxsize=8)
+def quantiles_ns(median_ns: int, p99_ns: int) -> tuple[int, ...]:
+    """Delays in the middle of ``CELLS`` equally likely cells of a log-normal distribution, the shortest first."""
+    with localcontext(ARITHMETIC):
+        spread = (Decimal(p99_ns) / median_ns).ln() / normal_quantile(P99, Decimal(2))
+        return tuple(round(median_ns * (z * spread).exp()) for z in normal_quantiles())
 
 
 @cache

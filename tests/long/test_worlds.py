@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -20,10 +21,10 @@ WORLDS = int(os.environ.get("WORLDS", "10000"))
 SPELLS = int(os.environ.get("SPELLS", "10000"))
 
 
-def test_every_world_keeps_its_promises(record_property: Callable[[str, object], None]) -> None:
+def test_every_world_keeps_its_promises(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     traded = 0
     for seed in range(SEEDS, SEEDS + WORLDS):
-        traded += play(seed).trades
+        traded += play(seed, tmp_path).trades
     record_property("worlds of ten simulated minutes", WORLDS)
     record_property("trades in them", traded)
     assert traded > WORLDS
