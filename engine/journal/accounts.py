@@ -21,6 +21,9 @@ FOLDER = "accounts"
 DEMOS = 100
 """As many demos at a time as there will ever be on one machine."""
 
+ANEW = "bring it back; or start anew with --fresh, if nothing of that account counts any more"
+"""The ways out where nobody knows what an account holds, or whether it was halted."""
+
 
 class AccountBusy(UserError):  # noqa: N818 - what is the case, not a kind of exception
     """Another session trades the account."""
@@ -75,10 +78,19 @@ class Account:
 
     @property
     def last(self) -> Path | None:
-        """The directory of the account's last session; None when there is none, or its journal has gone."""
-        session = self._facts().get("session")
-        if not isinstance(session, str) or not session or not path_of(self._root / session, 0).is_file():
+        """The directory of the account's last session; None when there was none.
+
+        Raises:
+            DataError: there was one, and what it left behind cannot be known: its note or its journal is not whole.
+        """
+        if not self._note.exists():
             return None
+        session = self._facts().get("session")
+        if not isinstance(session, str) or not session:
+            raise DataError("the note of the account's last session cannot be read", where=str(self._note), fix=ANEW)
+        if not path_of(self._root / session, 0).is_file():
+            where = str(self._root / session)
+            raise DataError("the journal of the account's last session has gone", where=where, fix=ANEW)
         return self._root / session
 
     def begin(self, session: str, now_ns: int) -> None:

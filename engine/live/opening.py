@@ -113,6 +113,7 @@ def open_session(
         AccountBusy: another session trades the account.
         ConfigError: the interrupted session has something open, and its settings are not these.
         UnsoundError: the interrupted session's journal does not bring it back.
+        DataError: what the account's last session left behind is not there any more.
         JournalFailed: the journal cannot be written.
     """
     start = _Start(config, instruments, moment, mode, clock)
@@ -123,7 +124,7 @@ def open_session(
     root = root_of(config.journal.directory)
     account = free_account(root, DEMO) if start.is_demo else Account(root, config.paper.account)
     try:
-        last, opened = account.last, None
+        last, opened = start.last_of(account, fresh), None
         if last is not None and not fresh:
             opened = start.after(account, last, tell_decisions, beat)
         elif last is not None and not start.is_demo and (halt := halt_of(last)) is not None:
@@ -150,6 +151,15 @@ class _Start:
     @property
     def is_demo(self) -> bool:
         return self.mode == "DEMO"
+
+    def last_of(self, account: Account, fresh: bool) -> Path | None:
+        """The account's last session; a demo, or who begins anew, does not mind that it is lost."""
+        try:
+            return account.last
+        except DataError:
+            if fresh or self.is_demo:
+                return None
+            raise
 
     def anew(self, account: Account | None, carried: Carried | None = None) -> Opened:
         """Begin a new session."""

@@ -11,7 +11,7 @@ import pytest
 
 from engine.account.carried import Carried
 from engine.config.settings import Config
-from engine.errors import ConfigError, ExitCode
+from engine.errors import ConfigError, DataError, ExitCode
 from engine.events import Command, CommandName, DayStarted, Refusal, TradingHalted, TradingResumed
 from engine.journal.accounts import Account, AccountBusy
 from engine.journal.reader import JournalReader, read_manifest
@@ -339,7 +339,23 @@ def test_names_of_accounts_are_files(tmp_path: Path) -> None:
             config(tmp_path, **{"paper.account": bad})
     held = Account(tmp_path / "j", "mine")
     assert held.last is None
-    held.begin("gone", START_NS)
-    assert held.last is None, "its journal is not there"
     held.release()
     held.release()
+
+
+def test_an_account_whose_last_session_is_lost_does_not_begin_as_if_it_had_none(tmp_path: Path) -> None:
+    """Whether it was halted, and what it held, nobody knows then."""
+    settings = config(tmp_path)
+    ended(settings, "a")
+    root = tmp_path / "journal"
+    note, journal = root / "accounts" / "paper.json", root / "a" / "000000.mbj"
+    whole = note.read_bytes()
+    for broken in (b"", b"{", b"[]", b'{"session": 3}'):
+        note.write_bytes(broken)
+        with pytest.raises(DataError, match=r"note .* cannot be read.*--fresh"):
+            opened(settings, "b")
+    note.write_bytes(whole)
+    journal.rename(journal.with_suffix(".away"))
+    with pytest.raises(DataError, match=r"journal .* has gone.*--fresh"):
+        opened(settings, "b")
+    opened(settings, "b", fresh=True).close(None, "done")
