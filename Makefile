@@ -5,7 +5,7 @@ VENV  := .venv
 PY    := $(VENV)/bin/python
 STAMP := $(VENV)/.stamps
 UV    := $(shell command -v uv 2>/dev/null)
-JOBS  ?= 3
+JOBS  ?= 2
 ARGS  ?=
 
 COMPILED := $(wildcard engine/*.pyx engine/*.pxd engine/*.h) setup.py

@@ -44,7 +44,7 @@ def check_declaration(strategy: Strategy) -> list[Finding]:
 
 def _unused(cls: type[Strategy]) -> Iterator[Finding]:
     """Parameters and named features that neither the rule, nor the exits, nor the strategy's own code mentions."""
-    used = _reachable([cls.long, cls.short, cls.exits, cls.warm_up])
+    used = _reachable([cls.long, cls.short, cls.exits, cls.hedge, cls.warm_up])
     mentioned = _mentioned(cls)
     for name, param in cls.declared.items():
         if name not in Strategy.declared and id(param) not in used and name not in mentioned:
