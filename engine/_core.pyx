@@ -287,6 +287,7 @@ def divide(numerator, denominator):
 
 
 @cython.final
+@cython.no_gc_clear  # the programs' graphs are read until the tapes are freed; a cycle can be cut anywhere else
 cdef class Core:
     """Runs programs over a stream of records and stops at each event. One program per instrument."""
 
