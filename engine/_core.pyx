@@ -482,6 +482,11 @@ cdef class Core:
         self.n_taps += 1
         self.tap_owners = (*(self.tap_owners or ()), out)
 
+    def untap(self):
+        """Let go of all arrays that columns are copied to."""
+        self.n_taps = 0
+        self.tap_owners = None
+
     # ------------------------------------------------------------ input
 
     def load(
