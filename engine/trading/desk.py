@@ -23,15 +23,12 @@ from engine.model import END, LONG, MARKET, NO_PRICE, SHORT, TARGET, OrderType, 
 from engine.ports import Broker, Fill, Journal
 from engine.sessions.trading_calendar import Calendar
 from engine.trading.dispatch import Dispatch
-from engine.trading.lanes import NEVER_ABOVE, NEVER_BELOW, Lane, Take, bounded, entry_terms, signal_terms
+from engine.trading.lanes import UNREACHED, Lane, Take, bounded, entry_terms, signal_terms
 from engine.trading.legs import Legs, enter_together, reason_of_other
 from engine.trading.nights import AT_OPENING, awaits_opening, fall_asleep, wake
 from engine.trading.positions import Positions
 
 REDUCING = Terms(reduce_only=True)
-
-UNREACHED = {Side.LONG: NEVER_ABOVE, Side.SHORT: NEVER_BELOW}
-"""The target of a position that has none left."""
 
 
 @dataclass(slots=True)
@@ -224,6 +221,15 @@ class Desk:
         if lane.in_position and lane.exit is None:
             self.leave(lane, reason)
 
+    def time_is_up(self, lane: Lane, reason: Reason) -> None:
+        """A timer of an open position ran out: it is closed, or was too young until now to be closed by its target."""
+        now_ns = self._core.event_ts_ns
+        if lane.held_until_ns and not (lane.deadline_ns and lane.deadline_ns <= now_ns):
+            lane.held_until_ns = 0
+            lane.watch(self._core, now_ns + 1)
+        else:
+            self.leave(lane, reason)
+
     def take_profit(self, lane: Lane) -> None:
         """A trade reached the nearest target: close the shares of all that it reached, and watch the next."""
         if not lane.takes:
@@ -380,7 +386,7 @@ class Desk:
         self._dispatch.give_up(ts_ns)
         for lane in self._lanes:
             if lane.in_position and lane.exit is None and not lane.asleep:
-                self._core.go_on(lane.number, lane.target_ticks)
+                self._core.go_on(lane.number, lane.watched_target)
 
     # ------------------------------------------------------------ what the venue says
 

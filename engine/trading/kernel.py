@@ -59,7 +59,6 @@ EXIT_REASONS = {
     _core.STOP: Reason.STOP,
     _core.OPPOSITE: Reason.OPPOSITE,
     _core.WHEN: Reason.WHEN,
-    _core.TIME: Reason.TIME,
     _core.FLAT: Reason.FLAT,
 }
 
@@ -285,6 +284,9 @@ class Kernel:
                 self._desk.take_profit(self.lanes[core.event_lane])
             elif event == _core.FILL:
                 self._desk.filled(core.event_order, core.event_lots)
+            elif event == _core.TIME:
+                lane = self.lanes[core.event_lane]
+                self._desk.time_is_up(lane, lane.deadline_reason)
             elif event in EXIT_REASONS:
                 self._desk.leave(self.lanes[core.event_lane], self._reason_of(event))
             elif event == _core.RISK:
@@ -304,8 +306,6 @@ class Kernel:
             account_stop = declared and self.lanes[self.core.event_lane].account_stop
             return Reason.ACCOUNT_STOP if account_stop else STOP_REASONS[self.core.event_stop]
         lane = self.lanes[self.core.event_lane]
-        if event == _core.TIME:
-            return lane.deadline_reason
         if event == _core.WHEN and lane.stop_when_column >= 0:
             return Reason.STOP if self.core.value(lane.instrument, lane.stop_when_column) else Reason.WHEN
         return EXIT_REASONS[event]
