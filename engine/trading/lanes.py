@@ -35,6 +35,9 @@ from engine.strategy import Strategy
 
 NEVER_BELOW, NEVER_ABOVE = -1, (1 << 62)
 
+UNREACHED = {Side.LONG: NEVER_ABOVE, Side.SHORT: NEVER_BELOW}
+"""The target of a position that has none left, or may not be closed by it yet."""
+
 
 AT_ONCE = EntryPlan()
 
@@ -64,6 +67,7 @@ class Lane:
     account_stop: bool = False  # the stop is the account's, which was tighter than the strategy's own
     deadline_ns: int = 0
     deadline_reason: Reason = Reason.TIME
+    held_until_ns: int = 0  # nothing but its stop, and the end of the day, closes it before; 0: that is over
     distances: Mapping[str, Fraction] = field(default_factory=dict)  # measured when the signal was taken, in ticks
     entry: Order | None = None  # at or on its way to the venue
     exit: Order | None = None  # that closes the whole position
@@ -86,6 +90,27 @@ class Lane:
     def order(self) -> Order | None:
         """What is at or on its way to the venue to enter or to leave altogether."""
         return self.exit or self.entry
+
+    @property
+    def watched_target(self) -> int:
+        """The target that the core is to watch, ticks: none while the position is too young to be closed by it."""
+        return UNREACHED[Side(self.side)] if self.held_until_ns else self.target_ticks
+
+    def watch(self, core: _core.Core, entry_ts_ns: int, first_price_ticks: int = 0) -> None:
+        """Let the core watch what closes the position; the last two are those of the candles that count, if any."""
+        flat = 0 if self.held_until_ns else self.plan.flat_candles
+        due = [at_ns for at_ns in (self.deadline_ns, self.held_until_ns) if at_ns]
+        deadline_ns = min(due, default=_core.FOREVER_NS)
+        core.open_lane(
+            self.number,
+            self.side,
+            self.stop_ticks,
+            self.watched_target,
+            deadline_ns,
+            flat,
+            entry_ts_ns,
+            first_price_ticks,
+        )
 
     @property
     def is_idle(self) -> bool:

@@ -40,9 +40,7 @@ class Positions:
         side, index, price = order.side, lane.instrument, fill.price_ticks
         grows = lane.in_position
         self._book(index, side * lots, fill)
-        position = self._portfolio.open(
-            lane.number, index, side, lots, ts_ns, price, fill.reference_ticks, fill.slippage, fill.fee
-        )
+        position = self._portfolio.open(lane.number, index, side, lots, ts_ns, fill)
         position.pair, lane.in_position = lane.pair, True
         if not grows:
             lane.side, lane.slept = int(side), False
@@ -62,16 +60,7 @@ class Positions:
         if plan.moves:
             best = outward(price, -side)
             core.manage_lane(lane.number, best, ts_ns, **management(plan, side, price, lane.stop_ticks, lane))
-        core.open_lane(
-            lane.number,
-            side,
-            lane.stop_ticks,
-            lane.target_ticks,
-            lane.deadline_ns or _core.FOREVER_NS,
-            plan.flat_candles,
-            ts_ns,
-            first,
-        )
+        lane.watch(core, ts_ns, first)
 
     def _book(self, index: int, lots: int, fill: Fill) -> None:
         """Move the core's holding of an instrument by signed ``lots``, before the portfolio's own, and pay for it."""
@@ -88,6 +77,7 @@ class Positions:
     def _set_deadline(self, lane: Lane, ts_ns: int) -> None:
         """When the position is closed whatever the price: the time stop, or so long before the session's close."""
         plan = lane.plan
+        lane.held_until_ns = ts_ns + plan.not_before_ns if plan.not_before_ns else 0
         lane.deadline_ns, lane.deadline_reason = ts_ns + plan.time_stop_ns if plan.time_stop_ns else 0, TIME
         if plan.before_close_ns:
             day_ns = max(ts_ns, self._calendar.facts(ts_ns).close_ns - plan.before_close_ns)
@@ -100,9 +90,7 @@ class Positions:
         assert reason is not None, "an exit has its reason"
         position = self._portfolio.positions[lane.number]
         self._book(index, -position.side * lots, fill)
-        leg = self._portfolio.close(
-            lane.number, lots, reason, ts_ns, fill.price_ticks, fill.reference_ticks, fill.slippage, fill.fee
-        )
+        leg = self._portfolio.close(lane.number, lots, reason, ts_ns, fill)
         if leg.borrow_units:
             self._pay(leg.borrow_units)
         if position.lots:
