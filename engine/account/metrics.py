@@ -2,8 +2,9 @@
 
 The legs of a pair are one trade wherever trades are counted or judged (``engine.account.pairs``); sums of money are
 the same either way. A trade that was only closed because the data ended (reason ``END``) counts in the totals and by
-reason, and apart from that nowhere: the rule did not close it. What is not defined is None, never 0. ``docs/reference/metrics.md`` has every
-definition with its unit and source; ``engine.account.equity`` has the figures that need equity and time.
+reason, and apart from that nowhere: the rule did not close it. What is not defined is None, never 0.
+``docs/reference/metrics.md`` has every definition with its unit and source; ``engine.account.equity`` has the figures
+that need equity and time.
 """
 
 from __future__ import annotations
