@@ -122,6 +122,7 @@ class PaperSession:
             paced=self._paced,
             old_ns=self._config.feed.old_after,
             instruments=len(self._feed.instruments),
+            stale_s=self._config.feed.stale_after / 1e9,
             told=self.kernel.risk.feed_refusal,
         )
         self.view = ViewBuilder(
