@@ -166,7 +166,7 @@ class Ledger:
         if order.sent.purpose == ENTRY:
             if entered is None:
                 side, index = Side(order.sent.side), self.lanes[lane][1]
-                position = Position(index, side, 0, 0, fill.ts_ns, fill.price_ticks, fill.price_ticks, 0, 0, 0)
+                position = Position(index, side, 0, 0, fill.ts_ns, fill.price_ticks, 0, 0, 0, 0)  # its mid is not told
                 position.pair = self._pair(lane, fill.order_id)
                 entered = self.open[lane] = OpenTrade(fill.order_id, position)
             position = entered.position
