@@ -14,15 +14,16 @@ from engine.model import Instrument, Reason, Side
 from engine.tools.montecarlo import closed_trades
 from tests.unit.strategies.data import market
 from tests.unit.strategies.test_real_data import UNLIMITED
+from tests.unit.test_portfolio import filled
 
 
 def closed(*legs: tuple[int, int, int, Reason, int, int]) -> list[Trade]:
     """Trades of one lot from 100.00: lane, pair, net in ticks, reason, entry and exit in seconds."""
     portfolio = Portfolio([Instrument("A"), Instrument("B")], 10_000)
     for lane, pair, net, reason, entry_s, exit_s in legs:
-        position = portfolio.open(lane, lane % 2, Side.LONG, 1, entry_s * 10**9, 10_000, 10_000, 0, 0)
+        position = portfolio.open(lane, lane % 2, Side.LONG, 1, entry_s * 10**9, filled(10_000))
         position.pair = pair
-        portfolio.close(lane, 1, reason, exit_s * 10**9, 10_000 + net, 10_000 + net, 0, 0)
+        portfolio.close(lane, 1, reason, exit_s * 10**9, filled(10_000 + net))
     return portfolio.trades
 
 
