@@ -135,8 +135,10 @@ class PaperSession:
         if self._config.telemetry.enabled:
             self.telemetry = TelemetryServer(self._on_command)
             await self.telemetry.start(session_id, self._mode)
-        gc.collect()
-        gc.freeze()  # what exists now lives as long as the session: the collector need not look at it again
+        freezes = not gc.get_freeze_count()  # unless whoever runs sessions has done so for all of them
+        if freezes:
+            gc.collect()
+            gc.freeze()  # what exists now lives as long as the session: the collector need not look at it again
         if self._resumed is not None:
             self._process(Resumed(self._wall_ns()))  # the seam comes before anything else that is decided
         self._look_at_clocks()  # the feed has been running meanwhile
@@ -169,7 +171,8 @@ class PaperSession:
                 if timer is not None:
                     timer.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            gc.unfreeze()
+            if freezes:
+                gc.unfreeze()
             try:
                 self._publish()
             finally:
