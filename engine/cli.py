@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -91,6 +93,9 @@ app.command("bug-report")(bug_report.bug_report)
 app.command("doctor")(doctor.doctor)
 app.add_typer(config.app, name="config")
 
+UNBROKEN: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+"""Paths, names and commands stay whole, so that they can be copied."""
+
 OWN_FLAGS = {"-h", "--help", "--version", "--install-completion", "--show-completion"}
 
 
@@ -159,6 +164,8 @@ def is_usage_error(error: Exception) -> bool:
 
 
 def _sentence(error: Exception) -> str:
+    if getattr(error, "option_name", "") == "--live":
+        return "there is no --live: this version trades on paper only"
     return str(error.format_message()).rstrip(".")  # type: ignore[attr-defined]
 
 
@@ -170,7 +177,10 @@ def _help_for(error: Exception) -> str:
 
 def _fail(line: str, code: ExitCode) -> int:
     sys.stdout.flush()
-    print(f"error: {masked(' '.join(line.split()))}", file=sys.stderr, flush=True)
+    text = f"error: {masked(' '.join(line.split()))}"
+    if sys.stderr.isatty():  # between words, where there is a width to keep to; for programs it is one line
+        text = textwrap.fill(text, shutil.get_terminal_size().columns, subsequent_indent="  ", **UNBROKEN)
+    print(text, file=sys.stderr, flush=True)
     return code
 
 

@@ -43,6 +43,7 @@ def test_version_and_help(capsys):
     [
         (["bogus"], "No such command 'bogus'; see: microburst --help"),
         (["--qqq"], "No such option"),
+        (["--live"], "there is no --live: this version trades on paper only; see: microburst run --help"),
         (["config"], "Missing command; see: microburst config --help"),
         (["config", "shw"], "No such command 'shw'"),
         (["strategy", "show"], "Missing argument 'NAME|FILE:CLASS'; see: microburst strategy show --help"),
