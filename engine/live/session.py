@@ -135,6 +135,8 @@ class PaperSession:
         if self._config.telemetry.enabled:
             self.telemetry = TelemetryServer(self._on_command)
             await self.telemetry.start(session_id, self._mode)
+        if self._resumed is not None and self._resumed.failure is not None:
+            self._strategy_failed(self._resumed.failure)  # before it was interrupted: it is asked nothing more
         freezes = not gc.get_freeze_count()  # unless whoever runs sessions has done so for all of them
         if freezes:
             gc.collect()
