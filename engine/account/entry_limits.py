@@ -127,6 +127,15 @@ class EntryLimits:
         bid, ask = self._market.quote(instrument)
         return (ask if side is LONG else bid) or self._market.price(instrument)
 
+    def _going_rate(self, instrument: int) -> int:
+        """Twice what an instrument is worth now, in ticks: the mid of its quote, or the last trade without a good one.
+
+        A good quote has both sides, in order. How old it may be is not asked here: of a feed that is silent or late
+        nothing is opened at all.
+        """
+        bid, ask = self._market.quote(instrument)
+        return bid + ask if 0 < bid <= ask else 2 * self._market.price(instrument)
+
     @property
     def _market(self) -> Market:
         assert self._watched is not None, "nothing is entered before there is a market"
@@ -201,8 +210,8 @@ class EntryLimits:
         if least is not None and not self._keeps_from_liquidation(least, order, price):
             return Refusal.LIQUIDATION
         if (collar := bounds.collar) is not None:
-            last = self._market.price(order.instrument)
-            if abs(price - last) * collar[1] > collar[0] * last:
+            twice = self._going_rate(order.instrument)
+            if abs(2 * price - twice) * collar[1] > collar[0] * twice:
                 return Refusal.PRICE_COLLAR
         if bounds.reward_risk is not None and not rewards(bounds.reward_risk, order.side, price, exits):
             return Refusal.REWARD_RISK

@@ -347,10 +347,10 @@ FAULTS = (
         (FILLS,),
     ),
     Fault(
-        "the equity gains by slippage",
-        "engine/trading/positions.py",
-        "- fill.slippage - fill.fee",
-        "+ fill.slippage - fill.fee",
+        "the equity gains by costs",
+        "engine/_core.pyx",
+        "round(amount) - costs",
+        "round(amount) + costs",
         ("tests/props/test_money.py",),
     ),
     Fault(
