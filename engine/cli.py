@@ -65,6 +65,9 @@ VERBS = {
 COMPLETING = "_MICROBURST_COMPLETE"
 """Is set when a shell asks what a word may become."""
 
+UNBROKEN: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+"""Paths, names and commands stay whole, so that they can be copied."""
+
 OWN_FLAGS = {"-h", "--help", "--version", "--install-completion", "--show-completion"}
 
 
@@ -164,6 +167,8 @@ def is_usage_error(error: Exception) -> bool:
 
 
 def _sentence(error: Exception) -> str:
+    if getattr(error, "option_name", "") == "--live":
+        return "there is no --live: this version trades on paper only"
     return str(error.format_message()).rstrip(".")  # type: ignore[attr-defined]
 
 
@@ -175,7 +180,13 @@ def _help_for(error: Exception) -> str:
 
 def _fail(line: str, code: ExitCode) -> int:
     sys.stdout.flush()
-    print(f"error: {masked(' '.join(line.split()))}", file=sys.stderr, flush=True)
+    text = f"error: {masked(' '.join(line.split()))}"
+    if sys.stderr.isatty():  # between words, where there is a width to keep to; for programs it is one line
+        import shutil
+        import textwrap
+
+        text = textwrap.fill(text, shutil.get_terminal_size().columns, subsequent_indent="  ", **UNBROKEN)
+    print(text, file=sys.stderr, flush=True)
     return code
 
 

@@ -67,6 +67,7 @@ def test_a_verb_loads_what_it_needs_and_none_of_the_others():
     [
         (["bogus"], "No such command 'bogus'; see: microburst --help"),
         (["--qqq"], "No such option"),
+        (["--live"], "there is no --live: this version trades on paper only; see: microburst run --help"),
         (["config"], "Missing command; see: microburst config --help"),
         (["config", "shw"], "No such command 'shw'"),
         (["strategy", "show"], "Missing argument 'NAME|FILE:CLASS'; see: microburst strategy show --help"),
