@@ -64,10 +64,14 @@ class RecordedKernel:
     Args:
         kernel: its decisions go to ``journal``.
         journal: where inputs and states go as well.
+
+    Attributes:
+        failure: the first of a strategy's own code.
     """
 
     def __init__(self, kernel: Kernel, journal: InputJournal) -> None:
         self.kernel, self.journal = kernel, journal
+        self.failure: UserError | None = None
         self._inputs = 0
         self._chain = ""
 
@@ -90,8 +94,7 @@ class RecordedKernel:
             self._inputs += 1
             if self._inputs % STATE_EVERY == 0 or isinstance(part, End):
                 self._write_state()
-        if failure is not None:
-            raise failure
+        self._note(failure)
 
     def catch_up(self, block: TickBlock, inputs: int) -> None:
         """Decide again on ticks that are so many inputs in the journal already; how they are cut changes nothing.
@@ -112,7 +115,11 @@ class RecordedKernel:
         self._inputs += inputs
         if self._inputs % STATE_EVERY == 0:
             self._write_state()
+        self._note(failure)
+
+    def _note(self, failure: UserError | None) -> None:
         if failure is not None:
+            self.failure = self.failure or failure
             raise failure
 
     def _write_state(self) -> None:

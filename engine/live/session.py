@@ -122,6 +122,7 @@ class PaperSession:
             paced=self._paced,
             old_ns=self._config.feed.old_after,
             instruments=len(self._feed.instruments),
+            stale_s=self._config.feed.stale_after / 1e9,
             told=self.kernel.risk.feed_refusal,
         )
         self.view = ViewBuilder(
@@ -134,6 +135,8 @@ class PaperSession:
         if self._config.telemetry.enabled:
             self.telemetry = TelemetryServer(self._on_command)
             await self.telemetry.start(session_id, self._mode)
+        if self._resumed is not None and self._resumed.failure is not None:
+            self._strategy_failed(self._resumed.failure)  # before it was interrupted: it is asked nothing more
         gc.collect()
         gc.freeze()  # what exists now lives as long as the session: the collector need not look at it again
         if self._resumed is not None:
@@ -186,9 +189,15 @@ class PaperSession:
             settings = replace(settings, starting_cash=carried.equity)
         kernel = make_kernel(instruments, line, settings, journal, show_vwap=True, carried=carried)
         if carried is not None:
-            for lane, name in zip(kernel.lanes, lane_names(lanes_of(line, instruments), instruments), strict=True):
-                lane.cooldown_left = carried.cooldowns.get(name, 0)
+            PaperSession.carry_cooldowns(kernel, line, carried)
         return kernel
+
+    @staticmethod
+    def carry_cooldowns(kernel: Kernel, line: Line, carried: Carried) -> None:
+        """Let each lane of a line-up, the kernel's first ones, skip the signals that it had still to skip."""
+        names = lane_names(lanes_of(line, kernel.instruments), kernel.instruments)
+        for lane, name in zip(kernel.lanes, names, strict=False):
+            lane.cooldown_left = carried.cooldowns.get(name, 0)
 
     @staticmethod
     def settings_of(config: Config, line: Line) -> Settings:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.account.gauges import Gauges
+from engine.account.pairs import as_one
 from engine.account.portfolio import Trade
 from engine.events import Refusal
 from engine.model import Kind, Reason, TickBlock
@@ -380,17 +381,27 @@ class Tally:
 
     def __init__(self) -> None:
         self.seen = self.trades = self.wins = self.losses = 0
+        self._alone: dict[int, Trade] = {}  # legs of which the other is still to come, by pair
 
     def take(self, trades: Sequence[Trade]) -> Sequence[Trade]:
         """Count the trades that are new since the last call, and return them."""
         new = trades[self.seen :]
         self.seen += len(new)
         for trade in new:
-            if trade.reason is not Reason.END:
-                self.trades += 1
-                self.wins += trade.net > 0
-                self.losses += trade.net < 0
+            if (first := self._alone.pop(trade.pair, None)) is not None:
+                self._count(first, -1)
+                self._count(as_one((first, trade)))
+                continue
+            if trade.pair:
+                self._alone[trade.pair] = trade
+            self._count(trade)
         return new
+
+    def _count(self, trade: Trade, times: int = 1) -> None:
+        if trade.reason is not Reason.END:
+            self.trades += times
+            self.wins += times * (trade.net > 0)
+            self.losses += times * (trade.net < 0)
 
 
 def excludes(one: FeatureView, other: FeatureView) -> bool:

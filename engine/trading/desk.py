@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from engine import _core
+from engine.account.entry_limits import NO_EXITS, Exits
 from engine.account.entry_size import entry_lots, foreseen_exits
-from engine.account.orders import AT_MARKET, Approved, Order, OrderState, Terms
+from engine.account.orders import AT_MARKET, Approved, Order, OrderError, OrderState, Terms
 from engine.account.portfolio import Portfolio
-from engine.account.risk import NO_EXITS, RiskGate
+from engine.account.risk import RiskGate
 from engine.errors import UserError
 from engine.events import Refusal, SignalRefused, SignalSkipped, TradingHalted, TradingResumed
 from engine.model import END, LONG, MARKET, NO_PRICE, SHORT, TARGET, OrderType, Reason, Side, Signal
@@ -138,11 +139,12 @@ class Desk:
         return (hedge, None) if isinstance(hedge, Refusal) else (approved, hedge)
 
     def _approved(self, lane: Lane, side: Side, signal: Signal | None) -> Approved | Refusal:
-        """Size an entry and ask risk for it: the only place where its lots are decided."""
+        """Ask risk for an entry."""
+        return self._risk.approve_entry(lane.instrument, lambda: self._draft(lane, side, signal))
+
+    def _draft(self, lane: Lane, side: Side, signal: Signal | None) -> tuple[Order, Exits] | Refusal:
+        """Make an entry: the only place where its lots are decided."""
         risk, core, exits = self._risk, self._core, NO_EXITS
-        refusal = risk.refusal(lane.instrument)  # first: what is refused whatever its size need not be sized
-        if refusal is not None:
-            return refusal
         if side is SHORT and not self._broker.may_short:
             return Refusal.NO_SHORTING
         if lane.distance_columns and not self._measure(lane):
@@ -158,8 +160,7 @@ class Desk:
         if not lots:
             return Refusal.NO_SIZE
         order_id, ts_ns = self._dispatch.next_id, core.event_ts_ns
-        order = Order(order_id, lane.number, lane.instrument, side, lots, ts_ns, terms=terms)
-        return risk.approve_entry(order, exits)
+        return Order(order_id, lane.number, lane.instrument, side, lots, ts_ns, terms=terms), exits
 
     def _send(self, order: Approved, purpose: str) -> None:
         self._risk.ledger.sent(order)
@@ -373,6 +374,21 @@ class Desk:
             if lane.in_position:
                 self.leave(lane, END)
 
+    def reconcile(self) -> None:
+        """Compare what is held and on its way in every book: after time in which anything may have happened.
+
+        Raises:
+            OrderError: two of them differ.
+        """
+        ledger, positions = self._risk.ledger, self._portfolio.positions
+        for lane in self._lanes:
+            books = ledger.held.get(lane.number), positions.get(lane.number)
+            risk, account = (0 if held is None else held.side * held.lots for held in books)
+            if risk != account or lane.in_position != bool(account):
+                raise OrderError(f"lane {lane.number} holds {risk} lots for risk and {account} for the account")
+        if (known := sorted(ledger.working)) != (sent := self._dispatch.working):
+            raise OrderError(f"orders {known} are on their way for risk and {sent} at the venue")
+
     def pick_up(self, ts_ns: int) -> None:
         """Go on after an input on which something failed: nothing waits for an order that is nowhere any more.
 
@@ -381,6 +397,8 @@ class Desk:
         for lane in self._lanes:
             for order in (lane.entry, lane.exit, *(take.order for take in lane.takes)):
                 if order is not None and order.state is OrderState.APPROVED:  # it was never sent
+                    if order.order_id in self._risk.ledger.working:
+                        self._risk.ledger.cancelled(order)
                     self._strike(lane, order)
                     self._rest_if_free(lane)
         self._dispatch.give_up(ts_ns)

@@ -59,6 +59,11 @@ class Dispatch:
         """The id of the next order."""
         return self._book.newest + 1
 
+    @property
+    def working(self) -> list[int]:
+        """The ids of the orders that are at or on their way to the venue."""
+        return sorted(self._sent)
+
     def send(self, order: Approved, purpose: str) -> None:
         """Send an order; it is at the venue at once where there is no latency, or where the data has ended."""
         ts_ns = order.decided_ns

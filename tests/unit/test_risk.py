@@ -7,10 +7,11 @@ from fractions import Fraction
 
 import pytest
 
+from engine.account.entry_limits import NO_EXITS, Exits
 from engine.account.limits import ALL_OFF, LIMITS, PROFILES, RiskLimits, profile, tightest, with_limits
 from engine.account.orders import Approved, Order, OrderError, Terms
 from engine.account.portfolio import Portfolio
-from engine.account.risk import Exits, RiskGate, TradingState
+from engine.account.risk import RiskGate, TradingState
 from engine.errors import ConfigError
 from engine.events import Refusal
 from engine.indicators import atr
@@ -61,8 +62,11 @@ class Desk:
 
     def ask(self, lots: int, exits: Exits | None = None, **more: int | Side) -> Refusal | None:
         """Why an entry is refused, or None; nothing is sent."""
-        answer = self.gate.approve_entry(self.order(lots, **more), *([exits] if exits else []))  # type: ignore[arg-type]
+        answer = self.answer(self.order(lots, **more), exits or NO_EXITS)  # type: ignore[arg-type]
         return answer if isinstance(answer, Refusal) else None
+
+    def answer(self, order: Order, exits: Exits = NO_EXITS) -> Approved | Refusal:
+        return self.gate.approve_entry(order.instrument, lambda: (order, exits))
 
     def send(self, lots: int, **more: int | Side) -> Order:
         order = self.order(lots, **more)  # type: ignore[arg-type]
@@ -190,6 +194,27 @@ def test_the_collar_one_tick_below_at_and_above(side):
         assert desk.ask(1, side=side) is refusal
 
 
+@pytest.mark.parametrize(
+    ("quote", "lowest", "highest"),
+    [
+        ((10_199, 10_201), 10_098, 10_302),  # the market has moved on since the last trade at 10,000
+        ((10_199, 10_202), 10_099, 10_302),  # 1 % of 10,200.5 either way
+        ((10_200, 10_200), 10_098, 10_302),
+        ((0, 0), 9_900, 10_100),
+        ((10_199, 0), 9_900, 10_100),  # half a quote
+        ((0, 10_201), 9_900, 10_100),
+        ((10_201, 10_199), 9_900, 10_100),  # crossed
+    ],
+)
+@pytest.mark.parametrize("side", list(Side))
+def test_the_collar_lies_around_the_quote_and_without_a_good_one_around_the_last_trade(side, quote, lowest, highest):
+    desk = Desk(only(price_collar="1%"))
+    desk.market.quotes[0] = quote
+    for limit, inside in ((lowest - 1, False), (lowest, True), (highest, True), (highest + 1, False)):
+        order = replace(desk.order(1, side=side), terms=Terms(OrderType.LIMIT, limit))
+        assert desk.answer(order) == (Approved(order) if inside else Refusal.PRICE_COLLAR)
+
+
 def test_an_order_that_waits_is_judged_at_its_own_price():
     desk = Desk(only(price_collar="1%", max_order_value=1_000))
     desk.market.quotes[0] = (9_999, 10_001)
@@ -201,9 +226,9 @@ def test_an_order_that_waits_is_judged_at_its_own_price():
         (10_001, 10, Refusal.ORDER_VALUE),
     ):
         order = replace(desk.order(lots), terms=Terms(OrderType.LIMIT, limit))
-        assert desk.gate.approve_entry(order) == (refusal or Approved(order))
+        assert desk.answer(order) == (refusal or Approved(order))
     stop = replace(desk.order(1), terms=Terms(OrderType.STOP, trigger_ticks=10_101))
-    assert desk.gate.approve_entry(stop) is Refusal.PRICE_COLLAR
+    assert desk.answer(stop) is Refusal.PRICE_COLLAR
 
 
 def test_orders_on_their_way_one_below_at_and_above():

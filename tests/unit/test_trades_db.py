@@ -177,6 +177,7 @@ def test_trades_read_from_decisions_are_those_of_the_run(strategy, costs):
     assert chosen is not Rungs or {len(one.legs) for one in result.trades} == {1, 2, 3}
     assert {one.side for one in result.trades} == {"long", "short"}
     assert [replace(one, own) for (_, one), own in zip(ledger.trades, result.trades, strict=True)] == result.trades
+    assert ledger.made_by == result.decided_by
     assert ledger.account.starting + ledger.net_units() == result.kernel.core.equity
     outcomes = Counter(one.outcome for one in ledger.signals)
     assert (outcomes["refused"], outcomes["skipped"]) == (len(result.refusals), len(result.skipped_signals))
@@ -432,7 +433,7 @@ def test_what_is_no_database_of_this_kind_is_left_alone(world, tmp_path, capsys)
     for file, said in (
         (other, "it is another program's database"),
         (text, "it cannot be used: file is not a database"),
-        (older, "its tables are of version 99, and this program writes 1"),
+        (older, "its tables are of version 99, and this program writes 2"),
         (tmp_path, "it cannot be written: Is a directory"),
     ):
         before = file.read_bytes() if file.is_file() else b""
