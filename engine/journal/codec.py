@@ -120,6 +120,22 @@ def fields_of(event: Any) -> tuple[str, ...]:
     return tuple(getattr(event, "_fields", None) or event.__dataclass_fields__)
 
 
+def pack_value(value: Any) -> bytes:
+    """Return a value as bytes: a whole number, a fraction, text, a listed word, None, or a sequence of these."""
+    return b"".join(_packed(value))
+
+
+def unpack_values(data: bytes) -> Iterator[Any]:
+    """Yield what ``pack_value`` was given, of bytes that follow each other; sequences as tuples.
+
+    Raises:
+        ValueError, KeyError, ZeroDivisionError, RecursionError: these are not its bytes.
+    """
+    values = _Unpacker(data)
+    while not values.is_at_end:
+        yield values.value()
+
+
 def pack(event: Any) -> bytes:
     """Return the fields of an input or a decision as bytes."""
     return b"".join(part for name in fields_of(event) for part in _packed(getattr(event, name)))
@@ -185,6 +201,11 @@ class _Unpacker:
             raise ValueError("it ends too early")
         self._at += count
         return data
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether nothing follows."""
+        return self._at == len(self._payload)
 
     def check_end(self) -> None:
         """Nothing may follow but the zeros that fill a record up."""
