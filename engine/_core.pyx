@@ -287,6 +287,7 @@ def divide(numerator, denominator):
 
 
 @cython.final
+@cython.no_gc_clear  # the programs' graphs are read until the tapes are freed; a cycle can be cut anywhere else
 cdef class Core:
     """Runs programs over a stream of records and stops at each event. One program per instrument."""
 
@@ -483,6 +484,11 @@ cdef class Core:
         taps[self.n_taps].out = <char*>&out[0] if out.shape[0] > 0 else NULL
         self.n_taps += 1
         self.tap_owners = (*(self.tap_owners or ()), out)
+
+    def untap(self):
+        """Let go of all arrays that columns are copied to."""
+        self.n_taps = 0
+        self.tap_owners = None
 
     # ------------------------------------------------------------ input
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from engine.language.grammar import Condition, Expr, Kind, Quantity, RuleError, condition, said
 from engine.language.parameters import Param
-from engine.quantities import Number, parse_number
+from engine.quantities import Number, format_duration, parse_number
 
 Length = Param | Quantity
 ZERO = Quantity(Kind.RATIO, Fraction(0))
@@ -96,6 +96,16 @@ class TimeStop:
 
     def __post_init__(self) -> None:
         exit_value("TimeStop", self.after, Kind.DURATION, "seconds(8)")
+
+
+@dataclass(frozen=True, slots=True)
+class NotBefore:
+    """Before the position is ``after`` old nothing closes it but its stop and the end of the day; zero switches it off."""
+
+    after: Length
+
+    def __post_init__(self) -> None:
+        exit_value("NotBefore", self.after, Kind.DURATION, "days(1)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +197,8 @@ def as_declared(item: Any) -> str:
     return f"{type(item).__name__}({', '.join(shown)})"
 
 
-Exit = Stop | Target | TimeStop | Flat | BreakEven | Trailing | Decay | Opposite | EndOfDay | When
-EXITS = (Stop, Target, TimeStop, Flat, BreakEven, Trailing, Decay, Opposite, EndOfDay, When)
+Exit = Stop | Target | TimeStop | Flat | BreakEven | Trailing | Decay | Opposite | EndOfDay | NotBefore | When
+EXITS = (Stop, Target, TimeStop, Flat, BreakEven, Trailing, Decay, Opposite, EndOfDay, NotBefore, When)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +220,7 @@ class ExitPlan:
     stop: Fraction | None = None
     target: Fraction | None = None
     time_stop_ns: int = 0
+    not_before_ns: int = 0
     flat_candles: int = 0
     reward: Fraction | None = None
     distances: dict[str, Expr] = field(default_factory=dict)  # of "stop", "target" and "trailing", in price
@@ -243,7 +254,7 @@ def plan_of(exits: tuple[Exit, ...], parameters: dict[str, Quantity]) -> ExitPla
     """The plan of declared exits with these parameter values.
 
     Raises:
-        RuleError: a target by reward without a stop, or a ratio that is too fine to follow.
+        RuleError: a target by reward without a stop, a ratio that is too fine to follow, or what cannot be held back.
     """
 
     def read(value: Param | Quantity) -> Quantity:
@@ -274,6 +285,8 @@ def plan_of(exits: tuple[Exit, ...], parameters: dict[str, Quantity]) -> ExitPla
                 distance("target", "target", item.distance)
             case TimeStop():
                 plan["time_stop_ns"] = read(item.after).value
+            case NotBefore():
+                plan["not_before_ns"] = read(item.after).value
             case Flat():
                 assert not isinstance(item.candles, int)
                 plan["flat_candles"] = min(read(item.candles).value, (1 << 31) - 1)  # 68 years are never reached
@@ -299,7 +312,25 @@ def plan_of(exits: tuple[Exit, ...], parameters: dict[str, Quantity]) -> ExitPla
             raise RuleError(f"{what} needs a stop to measure by", where="exits", fix="add Stop(pct('0.5'))")
     if made.trail is not None and made.trail.denominator + made.trail.numerator >= 1 << 22:
         raise RuleError(f"a trailing distance of {float(made.trail):%} is too fine", where="exits", fix="pct('0.25')")
+    check_held_back(made)
     return made
+
+
+def check_held_back(plan: ExitPlan) -> None:
+    """Refuse a shortest hold beside exits that it does not hold back.
+
+    Raises:
+        RuleError: with what is in its way.
+    """
+    hold_ns, stop_ns = plan.not_before_ns, plan.time_stop_ns
+    if 0 < stop_ns < hold_ns:
+        what = f"NotBefore({format_duration(hold_ns)}) is longer than TimeStop({format_duration(stop_ns)})"
+        raise RuleError(what, where="exits", fix="let the time stop be the longer one")
+    acts = {"Opposite": plan.opposite, "When": plan.when is not None}
+    acts["a target that rests"] = any(level.resting for level in plan.levels)
+    for name in [name for name, there in acts.items() if hold_ns and there]:
+        what = f"NotBefore holds back Target, TimeStop and Flat, not {name}"
+        raise RuleError(what, where="exits", fix="leave one of the two out")
 
 
 def levels_of(

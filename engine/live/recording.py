@@ -112,8 +112,10 @@ class RecordedKernel:
             self.kernel.process(block)
         except UserError as error:
             failure = error
-        except Exception:
+        except Exception:  # the last of them raised it: an error is an input of its own, which would follow
             self.inputs += inputs - 1
+            if inputs > 1:
+                self.kernel.risk.errors = 0  # those before it were good
             raise
         self.inputs += inputs
         if self.inputs % STATE_EVERY == 0:

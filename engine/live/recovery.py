@@ -68,7 +68,7 @@ class Recovery:
         self.inputs = self.decided = self._begun_at = 0
         self._folded = Fold()
         self._made: deque[Decision | KernelState] = deque()  # and not met in the journal yet
-        self._fault = ""  # what the last ticks failed with, in a way that nobody foresaw
+        self._fault = ""  # what the last input failed with, in a way that nobody foresaw
         self._target: Journal | None = None
         self.kernel = kernel_of(self.manifest, self)
         self._recorded = RecordedKernel(self.kernel, self)
@@ -148,7 +148,7 @@ class Recovery:
         except UserError:  # the strategy's own code failed, as it had in the session
             pass
         except Exception as error:
-            self._fault = type(error).__name__ if isinstance(event, TickBlock) else ""
+            self._fault = "" if isinstance(event, EngineFault) else type(error).__name__
 
     def _expect_nothing(self, entry: Entry) -> None:
         """An input follows: everything decided on the one before has been met."""

@@ -27,7 +27,7 @@ from engine.lineup import Line, labels, line_up
 from engine.live.decision_log import LoggedJournal
 from engine.live.freshness import Freshness
 from engine.live.kill_file import KillFile
-from engine.live.recording import RecordedKernel, lane_names, lanes_of, line_of
+from engine.live.recording import RecordedKernel, lane_names, lanes_of, line_of, parts_of
 from engine.live.snapshots import Snapshots
 from engine.live.views import ViewBuilder
 from engine.model import Clock, Instrument, TickBlock
@@ -47,6 +47,9 @@ UNWATCHED_FRAME_S = 1 / 5
 
 SLOW_NS = 50_000_000
 """A strategy's own code that takes longer over one batch is warned about."""
+
+RETRY_NS = 1_000_000
+"""A deadline that has passed and is still there, because what was to happen failed, is tried again so much later."""
 
 TEND_NS = 1_000_000_000
 """From one flush of the journal to the next."""
@@ -94,6 +97,7 @@ class PaperSession:
         self._kill_file = kill_file
         self._halted: JournalFailed | None = None
         self._failure: UserError | None = None  # the first of a strategy's own code
+        self._error: Exception | None = None  # nobody foresaw it, and it was one too many
         self._short = False  # of room for the journal
         self._tended_ns = 0
         self.journal = journal or MemoryJournal()
@@ -150,7 +154,7 @@ class PaperSession:
         tasks = {consumer, painter, stopper}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            failure = next((task.exception() for task in tasks if task.done() and task.exception()), None)
+            failure = next((task.exception() for task in tasks if task.done() and task.exception()), self._error)
             if failure is not None:
                 self.ended = "an unexpected error"
             elif consumer.done():
@@ -242,6 +246,8 @@ class PaperSession:
             self._halt(failed)
         except UserError as error:
             self._strategy_failed(error)
+        except Exception as error:
+            self._failed(event, error)
         if self._failure is not None and self._nothing_is_left() and not self.stop.is_set():
             self.ended = "the strategy failed"
             self.stop.set()
@@ -251,6 +257,19 @@ class PaperSession:
             self.freshness.room_is(short=self._short)
         if self._short and self._recording is not None and self._recording.full and not self.stop.is_set():
             self.ended, self.exit_code = "the disk is full", ExitCode.STOPPED
+            self.stop.set()
+
+    def _failed(self, event: Input, error: Exception) -> None:
+        """An input failed in a way that nobody foresaw: go on, unless it is one time too many in a row.
+
+        What does not add up is too many the first time: the kernel has halted then. The session then closes
+        everything and ends with the error.
+        """
+        log.error("engine error", exc_info=error)
+        if not isinstance(event, EngineFault):
+            self._process(EngineFault(self._now_ns(), type(error).__name__))
+        if isinstance(event, EngineFault) or self.kernel.risk.halted in (Refusal.ERRORS, Refusal.CONSERVATION):
+            self._error = self._error or error
             self.stop.set()
 
     def _strategy_failed(self, error: UserError) -> None:
@@ -302,29 +321,14 @@ class PaperSession:
         asked_ns, received_ns = self._timing.monotonic_ns(), batch.received_ns
         age_ns = asked_ns - received_ns + batch.late_ns
         self.freshness.looked_at(age_ns, starting=received_ns < self._began_ns)
-        try:
-            self._process(block)
-        except Exception as error:
-            self._failed(error)
+        for part in parts_of(block):  # each is an input, and fails for itself
+            self._process(part)
         decided_ns = self._timing.monotonic_ns()
         if decided_ns - asked_ns > SLOW_NS and any(lane.asks_strategy for lane in self.kernel.lanes):
             log.warning("slow strategy", strategy=self._strategy_name, ms=(decided_ns - asked_ns) // 1_000_000)
         if received_ns >= self._began_ns:  # what came before had to wait for the session, not for the decision
             self.view.latency.add(decided_ns - received_ns, len(block))
         self.view.note(block, age_ns)
-
-    def _failed(self, error: Exception) -> None:
-        """Working on a block failed in a way that nobody foresaw: go on, unless it is one time too many in a row.
-
-        What does not add up is too many the first time: the kernel has halted then.
-
-        Raises:
-            Exception: the error, once everything has been closed for it.
-        """
-        log.error("engine error", exc_info=error)
-        self._process(EngineFault(self._now_ns(), type(error).__name__))
-        if self.kernel.risk.halted in (Refusal.ERRORS, Refusal.CONSERVATION):
-            raise error
 
     def _feed_changed(self, batch: FeedBatch) -> None:
         state = batch.state
@@ -407,6 +411,7 @@ class PaperSession:
             self._timer.cancel()
             self._timer = None
         if due_ns != _core.FOREVER_NS:
+            due_ns = max(due_ns, self.kernel.core.engine_ts_ns + RETRY_NS)  # later than now, where it failed before
             self._timer = self._loop.call_later(max(0.0, (due_ns - self._wall_ns()) / 1e9), self._time_passed)
 
     def _time_passed(self) -> None:
@@ -447,5 +452,6 @@ class PaperSession:
         if self.kernel.risk.halted is not None and self.exit_code is ExitCode.OK:
             self.exit_code = ExitCode.STOPPED
         self._process(Command(CommandName.FLATTEN, self._now_ns()))
-        while self._halted is None and any(lane.order is not None for lane in self.kernel.lanes):
+        errors = self.kernel.risk.errors
+        while self._halted is None and self.kernel.risk.errors == errors and self.kernel.awaits_venue:
             self._process(TimePassed(self.kernel.next_deadline_ns))

@@ -2,6 +2,7 @@
 
 from engine.indicators import count_of, rsi
 from engine.rules import (
+    NotBefore,
     Param,
     Stop,
     Target,
@@ -36,6 +37,7 @@ class Swing(Strategy):
     least_signs = Param(2, "how many of the four signs must agree", low=1, high=4)
     profit_target = Param(pct("4"), "gain that closes", low=0)
     stop_loss = Param(pct("2"), "loss that closes", low=0)
+    shortest_hold = Param(days(1), "age before which only the stop closes it; 0 switches it off", low=0)
     time_stop = Param(days(5), "longest holding time; 0 switches it off", low=0)
 
     b = bars(bar)
@@ -48,4 +50,4 @@ class Swing(Strategy):
 
     long = begins(signs >= least_signs)
 
-    exits = (Stop(stop_loss), Target(profit_target), TimeStop(time_stop))
+    exits = (Stop(stop_loss), Target(profit_target), NotBefore(shortest_hold), TimeStop(time_stop))

@@ -116,7 +116,11 @@ def _exits(strategy: Strategy) -> Iterator[Finding]:
         return
     declared = [type(one).__name__ for one in (strategy.exits if isinstance(strategy.exits, tuple) else ())]
     declared = declared or [type(strategy.exits).__name__]
-    for name, value in (("TimeStop", plan.time_stop_ns), ("Flat", plan.flat_candles)):
+    for name, value in (
+        ("TimeStop", plan.time_stop_ns),
+        ("Flat", plan.flat_candles),
+        ("NotBefore", plan.not_before_ns),
+    ):
         if name in declared and not value:
             yield Finding(NOTE, "exit_switched_off", f"{name} is 0, which switches it off", {"exit": name})
     for name, ratio, side in (("Stop", plan.stop, Side.LONG), ("Target", plan.target, Side.SHORT)):

@@ -24,6 +24,7 @@ from engine.model import Kind, TickBlock
 from engine.rules import Param
 from engine.store.ticks import TickFile
 from engine.strategy import Strategy
+from engine.tools.column_memory import lay_out
 from engine.tools.feature_shares import Share, dealt, shares_of
 from engine.trading.kernel import Kernel
 
@@ -85,9 +86,8 @@ def feature_table(
 
 def _in_shares(file: TickFile, shares: Sequence[Share], kernel_of: Callable[..., Kernel]) -> Columns | None:
     """The columns, each share by a thread of its own; None when a tick was out of order or refused."""
-    columns: Columns = {}
-    for share in shares:
-        columns |= _empty({n: p for n, p in share.watched.items() if n not in columns}, _trades_in(file.block))
+    watched = {name: part for share in shares for name, part in share.watched.items()}
+    columns = _empty(watched, _trades_in(file.block))
     with ThreadPoolExecutor(len(shares)) as pool:
         kernels = list(pool.map(lambda share: _fill(file, share, kernel_of(share.watched), columns), shares))
     in_stretches = any(share.first for share in shares)
@@ -103,7 +103,8 @@ def _trades_in(block: TickBlock) -> int:
 
 
 def _empty(watched: Mapping[str, Part], rows: int) -> Columns:
-    return {name: np.empty(rows, bool if isinstance(part, Condition) else np.float64) for name, part in watched.items()}
+    kinds = [np.bool_ if isinstance(part, Condition) else np.float64 for part in watched.values()]
+    return dict(zip(watched, lay_out(rows, kinds), strict=True))
 
 
 def _kernel(file: TickFile, parameters: Mapping[str, Quantity], calendar: str, watched: Mapping[str, Part]) -> Kernel:
@@ -118,7 +119,10 @@ def _fill(file: TickFile, share: Share, kernel: Kernel, columns: Columns) -> Ker
         rows = columns[name][share.first :]
         for instrument, column in enumerate(kernel.columns[name]):
             kernel.core.tap(instrument, column, rows.view(np.uint8), share.first - share.start)
-    kernel.process(file.block.part(share.start, share.stop))
+    try:
+        kernel.process(file.block.part(share.start, share.stop))
+    finally:
+        kernel.core.untap()  # or the columns would live as long as the kernel
     return kernel
 
 

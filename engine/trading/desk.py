@@ -15,23 +15,21 @@ from typing import Any
 
 from engine import _core
 from engine.account.entry_size import entry_lots, foreseen_exits
-from engine.account.orders import AT_MARKET, Approved, Order, Terms
+from engine.account.orders import AT_MARKET, Approved, Order, OrderState, Terms
 from engine.account.portfolio import Portfolio
 from engine.account.risk import NO_EXITS, RiskGate
+from engine.errors import UserError
 from engine.events import Refusal, SignalRefused, SignalSkipped, TradingHalted, TradingResumed
 from engine.model import END, LONG, MARKET, NO_PRICE, SHORT, TARGET, OrderType, Reason, Side, Signal
 from engine.ports import Broker, Fill, Journal
 from engine.sessions.trading_calendar import Calendar
 from engine.trading.dispatch import Dispatch
-from engine.trading.lanes import NEVER_ABOVE, NEVER_BELOW, Lane, Take, bounded, entry_terms, signal_terms
+from engine.trading.lanes import UNREACHED, Lane, Take, bounded, entry_terms, signal_terms
 from engine.trading.legs import Legs, enter_together, reason_of_other
 from engine.trading.nights import AT_OPENING, awaits_opening, fall_asleep, wake
 from engine.trading.positions import Positions
 
 REDUCING = Terms(reduce_only=True)
-
-UNREACHED = {Side.LONG: NEVER_ABOVE, Side.SHORT: NEVER_BELOW}
-"""The target of a position that has none left."""
 
 
 @dataclass(slots=True)
@@ -242,6 +240,15 @@ class Desk:
         if lane.in_position and lane.exit is None:
             self.leave(lane, reason)
 
+    def time_is_up(self, lane: Lane, reason: Reason) -> None:
+        """A timer of an open position ran out: it is closed, or was too young until now to be closed by its target."""
+        now_ns = self._core.event_ts_ns
+        if lane.held_until_ns and not (lane.deadline_ns and lane.deadline_ns <= now_ns):
+            lane.held_until_ns = 0
+            lane.watch(self._core, now_ns + 1)
+        else:
+            self.leave(lane, reason)
+
     def take_profit(self, lane: Lane) -> None:
         """A trade reached the nearest target: close the shares of all that it reached, and watch the next."""
         if not lane.takes:
@@ -345,9 +352,21 @@ class Desk:
         self._core.limit_drawdown(*self._risk.live_drawdown)
 
     def flatten(self, reason: Reason) -> None:
-        """Close every position and call back every entry."""
+        """Close every position and call back every entry; one that cannot be keeps none of the others open.
+
+        Raises:
+            Exception: the first that was raised for one of them, once all have been seen to.
+        """
+        failed: Exception | None = None
         for lane in self._lanes:
-            self._part(lane, reason)
+            try:
+                self._part(lane, reason)
+            except UserError:
+                raise
+            except Exception as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
 
     def close_session(self) -> None:
         """The market closes: positions are closed, but for those that sleep; entries are called back."""
@@ -372,6 +391,21 @@ class Desk:
                     self._dispatch.cancel(order, END)
             if lane.in_position:
                 self.leave(lane, END)
+
+    def pick_up(self, ts_ns: int) -> None:
+        """Go on after an input on which something failed: nothing waits for an order that is nowhere any more.
+
+        What is open and not being left is watched again, from the next record on.
+        """
+        for lane in self._lanes:
+            for order in (lane.entry, lane.exit, *(take.order for take in lane.takes)):
+                if order is not None and order.state is OrderState.APPROVED:  # it was never sent
+                    self._strike(lane, order)
+                    self._rest_if_free(lane)
+        self._dispatch.give_up(ts_ns)
+        for lane in self._lanes:
+            if lane.in_position and lane.exit is None and not lane.asleep:
+                self._core.go_on(lane.number, lane.watched_target)
 
     # ------------------------------------------------------------ what the venue says
 

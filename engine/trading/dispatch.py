@@ -21,6 +21,9 @@ STOPS = (OrderType.STOP, OrderType.STOP_LIMIT)
 LIMITS = (OrderType.LIMIT, OrderType.STOP_LIMIT)
 OPENING = TimeInForce.OPENING
 
+FAULT = "FAULT"
+"""Why an order ended that an error had left nowhere."""
+
 
 class Listener(Protocol):
     """Who hears of fills and ends."""
@@ -95,17 +98,26 @@ class Dispatch:
 
     def arrivals(self, ts_ns: int) -> None:
         """What is due happens: orders and cancels reach the venue, waiting orders expire."""
-        while self._due and self._due[0][0] <= ts_ns:
-            _, _, order_id, event = heapq.heappop(self._due)
-            order = self._sent.get(order_id)
-            if order is None:
-                continue  # filled or called back in the meantime
-            if event is ACCEPTED:
-                self._arrive(order, ts_ns)
-            else:
-                self._end(order, event, order.ending or "EXPIRED", ts_ns)
-        if self._due:
-            self._core.set_alarm(self._due[0][0])
+        try:
+            while self._due and self._due[0][0] <= ts_ns:
+                _, _, order_id, event = heapq.heappop(self._due)
+                order = self._sent.get(order_id)
+                if order is None:
+                    continue  # filled or called back in the meantime
+                if event is ACCEPTED:
+                    self._arrive(order, ts_ns)
+                else:
+                    self._end(order, event, order.ending or "EXPIRED", ts_ns)
+        finally:
+            if self._due:
+                self._core.set_alarm(self._due[0][0])
+
+    def give_up(self, ts_ns: int) -> None:
+        """End every order that an error has kept from going on: it neither travels nor rests."""
+        travelling = {order_id for _, _, order_id, event in self._due if event is ACCEPTED}
+        for order in list(self._sent.values()):
+            if order.order_id in self._sent and not order.rests and order.order_id not in travelling:
+                self._end(order, OrderEvent.CANCELLED, FAULT, ts_ns)
 
     def cancel(self, order: Order, reason: str) -> None:
         """Call an order back: one on its way at once, one at the venue once the cancel gets there."""

@@ -61,7 +61,6 @@ EXIT_REASONS = {
     _core.STOP: Reason.STOP,
     _core.OPPOSITE: Reason.OPPOSITE,
     _core.WHEN: Reason.WHEN,
-    _core.TIME: Reason.TIME,
     _core.FLAT: Reason.FLAT,
 }
 
@@ -160,25 +159,40 @@ class Kernel:
     def process(self, event: Input) -> None:
         """Take one input and make every decision that follows from it.
 
+        Whatever failed, the input has been worked through when this raises: positions are still watched, and the next
+        input may be a flatten. So one failure is one error, however much was left of its input.
+
         Raises:
-            ConfigError: a strategy's own code failed. The input has been worked through all the same: positions are
-                still watched, the failed strategy is asked nothing more, and the next input may be a flatten.
+            ConfigError: a strategy's own code failed; it is asked nothing more.
             OrderError: orders, fills and positions do not add up. Everything has been closed and trading is halted.
+            JournalFailed: a decision could not be written, the only failure after which nothing more is decided.
         """
         try:
             self._take(event)
-        except OrderError:
-            self._stop_at_once()
+        except Exception as error:
+            self._work_through(error)
             raise
         self._tell_faults()
 
-    def _stop_at_once(self) -> None:
-        """The books are wrong, and nobody knows since when: close what there is and open nothing more.
+    def _work_through(self, error: Exception) -> None:
+        """Go on with what is left of an input on which ``error`` was raised: as it would have, had it not been.
 
-        What is left of the input is worked through, so that exits on their way arrive.
+        Where the books are wrong, nobody knows since when: close what there is and open nothing more.
         """
-        self._desk.halt(Refusal.CONSERVATION, Reason.RISK, self.core.event_ts_ns)
-        self._run(self.core.advance())
+        failed: Exception | None = error
+        stopped = False
+        while failed is not None:
+            if isinstance(failed, UserError | MemoryError):
+                return
+            stops, stopped = isinstance(failed, OrderError) and not stopped, stopped or isinstance(failed, OrderError)
+            try:
+                if stops:
+                    self._desk.halt(Refusal.CONSERVATION, Reason.RISK, self.core.event_ts_ns)
+                self._run(self.core.advance())
+                failed = None
+            except Exception as later:  # every event is answered once, so this comes to an end
+                failed = later
+        self._desk.pick_up(self.core.event_ts_ns)
 
     def _take(self, event: Input) -> None:
         if isinstance(event, TickBlock):
@@ -257,8 +271,8 @@ class Kernel:
         if event:
             try:
                 self._run(event)
-            except OrderError:
-                self._stop_at_once()
+            except Exception as error:
+                self._work_through(error)
                 raise
         self._tell_faults()
 
@@ -272,6 +286,9 @@ class Kernel:
                 self._desk.take_profit(self.lanes[core.event_lane])
             elif event == _core.FILL:
                 self._desk.filled(core.event_order, core.event_lots)
+            elif event == _core.TIME:
+                lane = self.lanes[core.event_lane]
+                self._desk.time_is_up(lane, lane.deadline_reason)
             elif event in EXIT_REASONS:
                 self._desk.leave(self.lanes[core.event_lane], self._reason_of(event))
             elif event == _core.RISK:
@@ -291,8 +308,6 @@ class Kernel:
             account_stop = declared and self.lanes[self.core.event_lane].account_stop
             return Reason.ACCOUNT_STOP if account_stop else STOP_REASONS[self.core.event_stop]
         lane = self.lanes[self.core.event_lane]
-        if event == _core.TIME:
-            return lane.deadline_reason
         if event == _core.WHEN and lane.stop_when_column >= 0:
             return Reason.STOP if self.core.value(lane.instrument, lane.stop_when_column) else Reason.WHEN
         return EXIT_REASONS[event]
@@ -335,6 +350,12 @@ class Kernel:
 
     def _boundary(self, ts_ns: int) -> None:
         """A session opens or closes, a day begins, or a session rule takes effect."""
+        try:
+            self._pass_boundary(ts_ns)
+        finally:
+            self._set_cut(ts_ns)
+
+    def _pass_boundary(self, ts_ns: int) -> None:
         core = self.core
         session, day = self._calendar.session_index(ts_ns), self._calendar.trading_day(ts_ns)
         changes = session != self._session
@@ -360,7 +381,6 @@ class Kernel:
             self._day = day
             self._desk.start_day(self._calendar.day_number(day))
             self.journal.append(DayStarted(ts_ns, day, core.equity))
-        self._set_cut(ts_ns)
 
     def _tell_session(self, ts_ns: int) -> None:
         """Tell the core what its features may know of the session that begins, or of the next one."""
@@ -495,6 +515,12 @@ class Kernel:
     def is_flat(self) -> bool:
         """Whether nothing is open, and nothing at or on its way to the venue."""
         return all(lane.is_free for lane in self.lanes)
+
+    @property
+    def awaits_venue(self) -> bool:
+        """Whether an order or a cancel is on its way, so that time alone will bring an answer."""
+        orders = [lane.order for lane in self.lanes if lane.order is not None]
+        return any(not order.rests or order.ending for order in orders)
 
     @property
     def next_deadline_ns(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import astuple, dataclass, field, fields, replace
 from fractions import Fraction
 from math import ceil, floor
 from typing import Any
@@ -36,15 +36,19 @@ from engine.strategy import Strategy
 
 NEVER_BELOW, NEVER_ABOVE = -1, (1 << 62)
 
+UNREACHED = {Side.LONG: NEVER_ABOVE, Side.SHORT: NEVER_BELOW}
+"""The target of a position that has none left, or may not be closed by it yet."""
+
 
 AT_ONCE = EntryPlan()
 
 
-CHANGING = (
-    *("cooldown_left", "in_position", "stop_ticks", "target_ticks", "account_stop", "deadline_ns", "deadline_reason"),
-    *("side", "asleep", "slept", "due", "failed", "pair", "earned", "pair_reason"),
+COMPOSED = (
+    *("number", "strategy", "instrument", "lots", "plan", "rule", "asks_strategy", "distance_columns", "sizing"),
+    *("size_columns", "entry_plan", "entry_column", "when_column", "stop_when_column", "gate"),
+    *("partner", "follows", "hedge", "hedge_column"),
 )
-"""Fields of a lane that change and are plain values."""
+"""Fields of a lane that are as they were composed; whatever else there is, now or later, a snapshot keeps."""
 
 
 @dataclass(slots=True)
@@ -72,6 +76,7 @@ class Lane:
     account_stop: bool = False  # the stop is the account's, which was tighter than the strategy's own
     deadline_ns: int = 0
     deadline_reason: Reason = Reason.TIME
+    held_until_ns: int = 0  # nothing but its stop, and the end of the day, closes it before; 0: that is over
     distances: Mapping[str, Fraction] = field(default_factory=dict)  # measured when the signal was taken, in ticks
     entry: Order | None = None  # at or on its way to the venue
     exit: Order | None = None  # that closes the whole position
@@ -91,6 +96,11 @@ class Lane:
     pair_reason: Reason = Reason.LEG  # why the pair is left, once a leg has been
 
     @property
+    def plain(self) -> list[str]:
+        """Names of the fields that may change and are plain values."""
+        return [one.name for one in fields(self) if one.name not in (*COMPOSED, "distances", "entry", "exit", "takes")]
+
+    @property
     def orders(self) -> list[Order]:
         """Every order that it waits for."""
         return [one for one in (self.entry, self.exit, *(take.order for take in self.takes)) if one is not None]
@@ -103,12 +113,12 @@ class Lane:
             (*astuple(replace(take, order=None))[:-1], 0 if take.order is None else take.order.order_id)
             for take in self.takes
         )
-        return (*(getattr(self, name) for name in CHANGING), tuple(self.distances.items()), entry, leave, takes)
+        return (*(getattr(self, name) for name in self.plain), tuple(self.distances.items()), entry, leave, takes)
 
     def restore(self, state: Sequence[Any], orders: Mapping[int, Order]) -> None:
         """Go on from where the same lane was in this state; ``orders`` are those that it names."""
         *changing, distances, entry, leave, takes = state
-        for name, value in zip(CHANGING, changing, strict=True):
+        for name, value in zip(self.plain, changing, strict=True):
             setattr(self, name, value)
         self.distances = dict(distances)
         self.entry, self.exit = (orders[number] if number else None for number in (entry, leave))
@@ -120,6 +130,27 @@ class Lane:
     def order(self) -> Order | None:
         """What is at or on its way to the venue to enter or to leave altogether."""
         return self.exit or self.entry
+
+    @property
+    def watched_target(self) -> int:
+        """The target that the core is to watch, ticks: none while the position is too young to be closed by it."""
+        return UNREACHED[Side(self.side)] if self.held_until_ns else self.target_ticks
+
+    def watch(self, core: _core.Core, entry_ts_ns: int, first_price_ticks: int = 0) -> None:
+        """Let the core watch what closes the position; the last two are those of the candles that count, if any."""
+        flat = 0 if self.held_until_ns else self.plan.flat_candles
+        due = [at_ns for at_ns in (self.deadline_ns, self.held_until_ns) if at_ns]
+        deadline_ns = min(due, default=_core.FOREVER_NS)
+        core.open_lane(
+            self.number,
+            self.side,
+            self.stop_ticks,
+            self.watched_target,
+            deadline_ns,
+            flat,
+            entry_ts_ns,
+            first_price_ticks,
+        )
 
     @property
     def is_idle(self) -> bool:

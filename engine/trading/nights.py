@@ -34,10 +34,8 @@ def wake(core: _core.Core, lane: Lane, ts_ns: int) -> Reason | None:
     if reason is None and lane.deadline_ns and lane.deadline_ns <= ts_ns:
         reason = lane.deadline_reason
     if reason is None:
-        side, deadline_ns = lane.side, lane.deadline_ns or _core.FOREVER_NS
-        after = ts_ns + 1  # the opening is nobody's candle yet
-        flat = lane.plan.flat_candles
-        core.open_lane(lane.number, side, lane.stop_ticks, lane.target_ticks, deadline_ns, flat, after)
+        lane.held_until_ns = 0 if lane.held_until_ns <= ts_ns else lane.held_until_ns
+        lane.watch(core, ts_ns + 1)  # the opening is nobody's candle yet
     return reason
 
 

@@ -62,16 +62,7 @@ class Positions:
         if plan.moves:
             best = outward(price, -side)
             core.manage_lane(lane.number, best, ts_ns, **management(plan, side, price, lane.stop_ticks, lane))
-        core.open_lane(
-            lane.number,
-            side,
-            lane.stop_ticks,
-            lane.target_ticks,
-            lane.deadline_ns or _core.FOREVER_NS,
-            plan.flat_candles,
-            ts_ns,
-            first,
-        )
+        lane.watch(core, ts_ns, first)
 
     def _book(self, index: int, lots: int, fill: Fill) -> None:
         """Move the core's holding of an instrument by signed ``lots``, before the portfolio's own, and pay for it."""
@@ -88,6 +79,7 @@ class Positions:
     def _set_deadline(self, lane: Lane, ts_ns: int) -> None:
         """When the position is closed whatever the price: the time stop, or so long before the session's close."""
         plan = lane.plan
+        lane.held_until_ns = ts_ns + plan.not_before_ns if plan.not_before_ns else 0
         lane.deadline_ns, lane.deadline_reason = ts_ns + plan.time_stop_ns if plan.time_stop_ns else 0, TIME
         if plan.before_close_ns:
             day_ns = max(ts_ns, self._calendar.facts(ts_ns).close_ns - plan.before_close_ns)

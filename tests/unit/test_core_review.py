@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from random import Random
@@ -203,6 +204,29 @@ def test_programs_cannot_be_taken_from_under_a_core():
 
 
 # ---------------------------------------------------------------- memory
+
+IN_A_CYCLE = """
+import gc
+from engine._core import Core
+from engine._program import Program
+
+gc.disable()
+for _ in range(5):
+    core = Core([Program()])
+    core.set_callback(lambda *record, core=core: None)
+    del core
+print(gc.collect() > 0)
+"""
+
+
+def test_a_core_in_a_cycle_keeps_its_programs_until_it_is_gone():
+    """The collector may not take the graphs away first; with what is freed overwritten, a look at one would show."""
+    overwritten = os.environ | {"PYTHONMALLOC": "malloc", "MALLOC_PERTURB_": "17"}
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_CYCLE], env=overwritten, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "True\n")
+
 
 STARVED = """
 import resource, sys

@@ -42,8 +42,8 @@ GOLDEN = [  # strategy, market, trades, of them long, and how they ended
     ("ema_pullback", "spy_minutes", 29, 29, {"EOD": 1, "SL": 18, "TP": 10}),
     ("ema_pullback", "es", 6, 6, {"SL": 1, "TIME": 5}),
     ("crypto_vwap_rsi", "ltcusdt", 9, 8, {"END": 1, "SL": 5, "TP": 3}),
-    ("swing", "spy_minutes", 10, 10, {"SL": 7, "TP": 3}),
-    ("swing", "spy_overnight", 30, 30, {"END": 1, "SL": 23, "TP": 6}),
+    ("swing", "spy_minutes", 9, 9, {"SL": 6, "TP": 3}),
+    ("swing", "spy_overnight", 27, 27, {"END": 1, "SL": 23, "TP": 3}),
     ("pairs", "spy_dia", 258, 129, {"LEG": 116, "SESSION": 26, "SL": 6, "WHEN": 110}),
     ("smart_money", "ltcusdt", 4, 0, {"SL": 3, "TP": 1}),
     ("smart_money", "spy_minutes", 50, 17, {"SL": 29, "TP": 21}),
@@ -163,6 +163,7 @@ def test_swing_holds_overnight_and_leaves_while_the_market_is_open():
         assert "09:30" < f"{left:%H:%M}" <= "16:00", "the bars of other hours are in the file, too"
     days = [(trade.exit_ts_ns - trade.entry_ts_ns) / (86_400 * 10**9) for trade in trades]
     assert max(days) <= 5
+    assert all(held >= 1 for trade, held in zip(trades, days, strict=True) if trade.reason.value == "TP")
 
 
 @pytest.mark.parametrize(("strategy", "name"), [("swing", "spy_overnight"), ("smart_money", "spy_minutes")])
