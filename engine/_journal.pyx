@@ -79,7 +79,7 @@ cdef inline uint32_t _checksum_of(uint32_t before, const uint8_t* record, uint32
 
 @cython.final
 cdef class Fold:
-    """The hash of all that is added, as ``hashlib.blake2b`` of 16 bytes makes it; it goes on from a state that was kept.
+    """The hash of all that is added, as ``hashlib.blake2b`` of 16 bytes makes it, and its state can be kept.
 
     Args:
         state: what ``state`` was; empty for the beginning.

@@ -261,6 +261,10 @@ class RiskGate:
         """An exit only ever lowers risk: it always passes, but it passes here."""
         return Approved(order)
 
+    def again(self, order: Order) -> Approved:
+        """An order of a snapshot: it was let through before that was taken."""
+        return Approved(order)
+
     def _limits_on(self) -> list[tuple[Check, Any, Refusal]]:
         """The checks of single orders whose limit is on, each with its limit in the whole numbers that it compares."""
         limits, lots, money, ratio = self.limits, self._in_lots, self._in_money, Fraction.as_integer_ratio

@@ -104,9 +104,23 @@ class JournalReader:
         if not path_of(directory, 0).is_file():
             raise NotFoundError("there is no journal here", where=str(directory), fix="see: microburst journal ls")
         self._reset()
-        first = next(iter(self), None)
+        first = self._first()
         self.manifest: dict[str, Any] = first.plain() if first is not None and first.kind == MANIFEST else {}
         self._start, self._session_begun = start, self.session
+
+    def _first(self) -> Entry | None:
+        """The first record, of which alone so much is read as it may take."""
+        path = path_of(self.directory, 0)
+        try:
+            with path.open("rb") as file:
+                data = file.read(HEADER_BYTES + _journal.MAX_RECORD)
+        except OSError as error:
+            self.problem = f"{path}: byte 0: {error.strerror}"
+            return None
+        if reason := self._check_header(0, data):
+            self.problem = f"{path}: byte 0: {reason}"
+            return None
+        return next(self._records(path, 0, data), None)
 
     def _reset(self) -> None:
         self.sealed, self.problem, self.records, self.size = False, "", 0, 0

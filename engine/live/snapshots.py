@@ -149,6 +149,8 @@ def put_back(path: Path, manifest: Mapping[str, Any], kernel: Kernel) -> Snapsho
         _image.put_back(kernel.core, image)
         (remembered,) = unpack_values(kept)
         kernel.restore(remembered, list(unpack_values(trades)))
+        if pack_value(kernel.kept) != kept:
+            raise ValueError("not all of it comes back")
     except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError) as error:
         raise SnapshotUnfitError(f"it cannot be put back: {error}", where=where) from None
     return snapshot

@@ -81,7 +81,7 @@ class Desk:
         counted = self.counters.skipped, tuple(self.counters.refusals.items())
         return self._dispatch.kept, tuple(self._positions.closed_on), counted, self.entries_allowed
 
-    def restore(self, state: Sequence[Any], orders: Mapping[int, Order]) -> None:
+    def restore(self, state: Sequence[Any], orders: Mapping[int, Approved]) -> None:
         """Go on from where another desk was in this state."""
         dispatch, closed_on, (self.counters.skipped, refusals), self.entries_allowed = state
         self._dispatch.restore(dispatch, orders)

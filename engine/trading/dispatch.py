@@ -70,10 +70,10 @@ class Dispatch:
         """Everything that it remembers, as plain values; orders by their ids."""
         return tuple(self._sent), self._book.newest, tuple(self._due), self._numbers, self._fills
 
-    def restore(self, state: Sequence[Any], orders: Mapping[int, Order]) -> None:
+    def restore(self, state: Sequence[Any], orders: Mapping[int, Approved]) -> None:
         """Go on from where another one was in this state; ``orders`` are those that it names."""
         sent, self._book.newest, due, self._numbers, self._fills = state
-        self._sent.update((number, Approved(orders[number])) for number in sent)  # it was let through once
+        self._sent.update((number, orders[number]) for number in sent)
         self._due = [(ts_ns, number, order, OrderEvent(event)) for ts_ns, number, order, event in due]
 
     def send(self, order: Approved, purpose: str) -> None:

@@ -493,7 +493,7 @@ class Kernel:
             trades: the ``Trade.values`` of its closed trades.
         """
         days, listed, desk, portfolio, risk, broker, lanes = state
-        orders = {order.order_id: order for order in map(Order.of, listed)}
+        orders = {order.order_id: self.risk.again(order) for order in map(Order.of, listed)}
         if days:
             self._begun = True
             self._day, self._session, self._cut_ns = days
