@@ -23,7 +23,7 @@ INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run gui test long mutants bench lint wheel build clean distclean
+.PHONY: help run gui test long mutants sanitize bench lint wheel build clean distclean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ long: $(STAMP)/dev $(STAMP)/built  ## run what takes longer, and record the resu
 
 mutants: $(STAMP)/dev $(STAMP)/built  ## make thirty faults, one at a time: each must be found
 	@$(PY) -m pytest -m long --timeout=0 -q tests/long/test_mutants.py $(ARGS)
+
+sanitize: $(STAMP)/dev $(STAMP)/built  ## run the core's tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(PY) -m pytest -m long --timeout=0 -q tests/long/test_sanitizers.py $(ARGS)
 
 bench: $(STAMP)/dev $(STAMP)/built  ## run the benchmarks
 	@$(PY) -m pytest benchmarks/ --benchmark $(ARGS)

@@ -9,6 +9,7 @@ time stop that has run out by the bar's end. A stop that moves stands where it s
 
 from libc.stdint cimport int64_t
 
+from engine._account cimport Account, Holding, mark_at
 from engine._lanes cimport (
     EVENT_NONE,
     EVENT_OPPOSITE,
@@ -22,11 +23,8 @@ from engine._lanes cimport (
     PHASE_RISK,
     PHASE_TIMER,
     PHASES,
-    Account,
     Block,
-    Holding,
     Lane,
-    mark_at,
 )
 from engine._management cimport note_best, stop_at
 from engine._tape cimport COL_HIGH, COL_LOW, COL_OPEN, COL_PRICE, COL_START, COL_TS, Tape, bools, fixed_column

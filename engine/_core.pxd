@@ -3,7 +3,8 @@
 cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 
-from engine._lanes cimport Account, Block, Holding, Lane, Market, Record
+from engine._account cimport Account, Holding
+from engine._lanes cimport Block, Lane, Market, Record
 from engine._program cimport Program
 from engine._resting cimport Resting
 from engine._tape cimport Tape
@@ -131,6 +132,7 @@ cdef class Core:
     cdef void take(self, int event, int lane, int64_t key, int64_t ts) noexcept nogil
     cdef void research(self, int lane) noexcept nogil
     cdef int64_t price_before(self, int instrument, int record, int inclusive) noexcept nogil
+    cdef int first_held(self) noexcept nogil
     cdef Resting* find_resting(self, int64_t order) except NULL
     cdef int record_of_quote(self, int instrument) noexcept nogil
     cdef check_instrument(self, int instrument)

@@ -13,6 +13,7 @@ from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint16_t, uint6
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
+from engine._account cimport Holding, has_fallen, mark_account, note_drawdown
 from engine._barpath cimport mark_bars, search_bars
 from engine._graph cimport begin_evaluation, end_evaluation, evaluate
 from engine._int128 cimport i128, i128_hi, i128_lo, i128_make, i128_of
@@ -39,15 +40,11 @@ from engine._lanes cimport (
     PHASE_TIMER,
     PHASES,
     SECOND,
-    Holding,
     Lane,
     Market,
     begin_candles,
     first_at_or_after,
     first_trade_from,
-    has_fallen,
-    mark_account,
-    note_drawdown,
     search,
     stays_flat,
 )
@@ -1057,7 +1054,9 @@ cdef class Core:
             if self.block.of_bars:
                 record = mark_bars(&self.account, self.holdings, self.tapes, &self.block, key)
             else:
-                record = mark_account(&self.account, self.holdings, self.tapes, &self.block, key)
+                record = mark_account(
+                    &self.account, self.holdings, self.tapes, self.markets, &self.block, key
+                )
             if record >= 0:
                 self.take(EVENT_RISK, -1, <int64_t>record * PHASES + PHASE_RISK, self.block.ts[record])
                 self.event_price = self.holdings[self.event_instrument].mark_ticks
@@ -1476,9 +1475,18 @@ cdef class Core:
         it.lots = lots
         it.unit = unit
         it.mark_ticks = mark_ticks
+        if self.account.open_positions == 1:
+            self.account.only = instrument if lots != 0 else self.first_held()
         scanned = self.event_record + (self.event_key % PHASES > PHASE_RISK)
         if self.event_key >= 0 and self.account.scanned < scanned:
             self.account.scanned = scanned  # what happened before the position was another's
+
+    cdef int first_held(self) noexcept nogil:
+        """The first instrument that the account has a position on."""
+        cdef int instrument = 0
+        while self.holdings[instrument].lots == 0:
+            instrument += 1
+        return instrument
 
     # ------------------------------------------------------------ reading
 

@@ -11,8 +11,9 @@ from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport realloc
 from libc.string cimport memcpy, memset
 
+from engine._account cimport Account, Holding
 from engine._core cimport Core
-from engine._lanes cimport Account, Block, Holding, Lane, Market
+from engine._lanes cimport Block, Lane, Market
 from engine._program cimport Program
 from engine._resting cimport Resting
 from engine._tape cimport (

@@ -6,14 +6,13 @@ the evaluated block, so thousands of trades on which nothing fires cost no more 
 
 Events are ordered by *key*: the index of the record in its block, then the phase. Timers come before the record whose
 time has reached their deadline; on the record itself fills of resting orders come first (``engine._resting``), then
-exits, then the account's loss floor, then entries.
+exits, then the account's loss floor (``engine._account``), then entries.
 What differs when records are bars is in ``engine._barpath``.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
-from engine._int128 cimport i128, i128_add, i128_less, i128_mul, i128_mul64, i128_sub
 from engine._management cimport Management, note_best, stop_at
 from engine._tape cimport BLOCK, COL_PRICE, COL_TRUNCATED, COL_TS, Tape, bools, fixed_column
 from engine._values cimport is_quiet
@@ -50,6 +49,7 @@ cdef enum Mode:
 
 cdef enum:
     SECOND = 1000000000
+    TOGETHER = 16
 
 cdef extern from "stdint.h":
     const int64_t NEVER "INT64_MAX"  # a time that is never reached, and the key of no event
@@ -83,25 +83,6 @@ cdef struct Lane:
     int stop_kind  # of a stop event: STOP_*
     int entered_within  # the number in its block of the bar within which the position was entered, or -1
     Management managed
-
-cdef struct Account:
-    # equity counts every open position at its instrument's last trade, in the account's money unit
-    int open_positions
-    int floor_set
-    i128 equity
-    i128 floor
-    i128 peak
-    i128 drawdown
-    i128 high  # of the equity since the drawdown limit was set
-    int64_t fall_share  # the drawdown limit as a quotient, share / scale; 0 / 0: none
-    int64_t fall_scale
-    int scanned  # records of this block already marked
-
-cdef struct Holding:
-    # what the account scan needs to know about one instrument
-    int64_t lots  # signed; 0 when there is no position
-    int64_t unit  # money units per tick and lot
-    int64_t mark_ticks
 
 cdef struct Market:
     # one instrument's part of the block, and what was known before it
@@ -173,6 +154,25 @@ cdef inline int first_trade_from(const int* records, int trades, int record) noe
     return low
 
 
+cdef inline int first_outside(const int64_t* prices, int k, int end, int64_t low, int64_t high) noexcept nogil:
+    """Index of the first price from ``k`` on that is below ``low`` or above ``high``; ``end`` when there is none.
+
+    Mostly there is none for long, so many are looked at together.
+    """
+    cdef int64_t signs
+    cdef int i
+    while k + TOGETHER <= end:
+        signs = 0
+        for i in range(TOGETHER):
+            signs |= (prices[k + i] - low) | (high - prices[k + i])
+        if signs < 0:
+            break
+        k += TOGETHER
+    while k < end and low <= prices[k] and prices[k] <= high:
+        k += 1
+    return k
+
+
 cdef inline int first_warm(const Lane* lane, const Tape* tape, int trades) noexcept nogil:
     """Index of the first trade of the block at which all of the lane's windows are warm."""
     cdef const int64_t* ts = fixed_column(tape, COL_TS)
@@ -242,62 +242,73 @@ cdef inline void begin_candles(Lane* lane, int64_t entry_ns, int64_t price) noex
         lane.candle_ns = entry_ns - remainder + SECOND
 
 
-cdef inline int scan_prices(Lane* lane, const Tape* tape, const int* records, int trades, int before) noexcept nogil:
-    """Look at the trades on records earlier than ``before``; return the one that hits stop or target, or -1."""
-    cdef const int64_t* price = fixed_column(tape, COL_PRICE)
+cdef inline void note_candle(Lane* lane, const Tape* tape, int first, int end) noexcept nogil:
+    """Let the present candle have the trades [first, end), as far as they fall in it; none comes after it."""
     cdef const int64_t* ts = fixed_column(tape, COL_TS)
-    cdef int64_t p
-    cdef int k = lane.cursor
-    while k < trades and records[k] < before:
-        p = price[k]
-        if lane.side > 0:
-            if p <= lane.stop_ticks or p >= lane.target_ticks:
-                lane.event = EVENT_STOP if p <= lane.stop_ticks else EVENT_TARGET
-                lane.cursor = k + 1
-                return k
-        elif p >= lane.stop_ticks or p <= lane.target_ticks:
-            lane.event = EVENT_STOP if p >= lane.stop_ticks else EVENT_TARGET
-            lane.cursor = k + 1
-            return k
-        if ts[k] >= lane.candle_ns:
-            if not lane.candle_traded:
-                lane.candle_traded = 1
-                lane.candle_first = p
-            lane.candle_last = p
-        k += 1
-    lane.cursor = k
-    return -1
+    cdef const int64_t* price = fixed_column(tape, COL_PRICE)
+    if lane.flat_candles == 0 or first == end or ts[end - 1] < lane.candle_ns:
+        return
+    if not lane.candle_traded:
+        while ts[first] < lane.candle_ns:
+            first += 1
+        lane.candle_traded = 1
+        lane.candle_first = price[first]
+    lane.candle_last = price[end - 1]
 
 
-cdef inline int scan_managed(Lane* lane, const Tape* tape, const int* records, int trades, int before) noexcept nogil:
-    """As ``scan_prices`` for a position whose stop moves; the rule's turning to the other side closes it, too."""
+cdef inline int scan_prices(Lane* lane, const Tape* tape, int end) noexcept nogil:
+    """Look at the trades before the one of number ``end``; return the one that hits stop or target, or -1."""
+    cdef const int64_t* price = fixed_column(tape, COL_PRICE)
+    cdef int64_t low = (lane.stop_ticks if lane.side > 0 else lane.target_ticks) + 1
+    cdef int64_t high = (lane.target_ticks if lane.side > 0 else lane.stop_ticks) - 1
+    cdef int first = lane.cursor, k = first_outside(price, first, end, low, high)
+    note_candle(lane, tape, first, k)
+    if k == end:
+        lane.cursor = end
+        return -1
+    lane.event = EVENT_STOP if lane.side * price[k] <= lane.side * lane.stop_ticks else EVENT_TARGET
+    lane.cursor = k + 1
+    return k
+
+
+cdef inline int scan_managed(Lane* lane, const Tape* tape, int end) noexcept nogil:
+    """As ``scan_prices`` for a position whose stop moves; the rule's turning to the other side closes it, too.
+
+    While nothing but a new best price moves the stop, trades between stop, target and that price are passed over.
+    """
     cdef const int64_t* price = fixed_column(tape, COL_PRICE)
     cdef const int64_t* ts = fixed_column(tape, COL_TS)
     cdef const uint8_t* state = bools(tape, lane.state)
+    cdef Management* managed = &lane.managed
+    cdef int passes = managed.decay_ticks == 0 and managed.opposite == 0 and not managed.has_when
     cdef int64_t p, side = lane.side
-    cdef int k = lane.cursor
-    while k < trades and records[k] < before:
+    cdef int first = lane.cursor, k = lane.cursor
+    while k < end:
+        lane.stop_ticks = stop_at(managed, ts[k], &lane.stop_kind)
+        if passes:
+            if side > 0:
+                k = first_outside(price, k, end, lane.stop_ticks + 1, min(lane.target_ticks - 1, managed.best))
+            else:
+                k = first_outside(price, k, end, max(lane.target_ticks + 1, managed.best), lane.stop_ticks - 1)
+            if k == end:
+                break
         p = price[k]
-        lane.stop_ticks = stop_at(&lane.managed, ts[k], &lane.stop_kind)
         if side * p <= side * lane.stop_ticks:
             lane.event = EVENT_STOP
         elif side * p >= side * lane.target_ticks:
             lane.event = EVENT_TARGET
-        elif lane.managed.opposite != 0 and state[k] == lane.managed.opposite:
+        elif managed.opposite != 0 and state[k] == managed.opposite:
             lane.event = EVENT_OPPOSITE
-        elif lane.managed.has_when and bools(tape, lane.managed.when)[k]:
+        elif managed.has_when and bools(tape, managed.when)[k]:
             lane.event = EVENT_WHEN
         if lane.event != EVENT_NONE:
+            note_candle(lane, tape, first, k)
             lane.cursor = k + 1
             return k
-        note_best(&lane.managed, p)
-        if ts[k] >= lane.candle_ns:
-            if not lane.candle_traded:
-                lane.candle_traded = 1
-                lane.candle_first = p
-            lane.candle_last = p
+        note_best(managed, p)
         k += 1
-    lane.cursor = k
+    note_candle(lane, tape, first, end)
+    lane.cursor = end
     return -1
 
 
@@ -329,10 +340,10 @@ cdef inline void find_exit(
         candle_end = lane.candle_ns + SECOND if lane.flat_candles > 0 else NEVER
         deadline = lane.deadline_ns if lane.deadline_ns <= candle_end else candle_end
         record = first_at_or_after(block, deadline, lane.from_record) if deadline != NEVER else block.times
-        if lane.managed.on:
-            k = scan_managed(lane, tape, records, trades, record)
-        else:
-            k = scan_prices(lane, tape, records, trades, record)
+        k = first_trade_from(records, trades, record)
+        if k < lane.cursor:
+            k = lane.cursor
+        k = scan_managed(lane, tape, k) if lane.managed.on else scan_prices(lane, tape, k)
         if k >= 0:
             lane.key = <int64_t>records[k] * PHASES + PHASE_EXIT
             return
@@ -377,53 +388,3 @@ cdef inline void search(
         find_entry(lane, tape, records, trades)
     elif lane.mode == MODE_OPEN:
         find_exit(lane, tape, records, trades, block)
-
-
-cdef inline int has_fallen(Account* account) noexcept nogil:
-    """Whether the equity has fallen from its highest by the drawdown limit: a floor that rises with the equity."""
-    if account.fall_scale == 0:
-        return 0
-    if i128_less(account.high, account.equity):
-        account.high = account.equity
-    return not i128_less(
-        i128_mul(i128_sub(account.high, account.equity), account.fall_scale),
-        i128_mul(account.high, account.fall_share),
-    )
-
-
-cdef inline int mark_at(Account* account, Holding* held, int64_t price) noexcept nogil:
-    """Count a position at ``price``. Returns whether the equity has reached its floor, or fallen too far."""
-    account.equity = i128_add(account.equity, i128_mul(i128_mul64(price - held.mark_ticks, held.lots), held.unit))
-    held.mark_ticks = price
-    note_drawdown(account)
-    return (account.floor_set and not i128_less(account.floor, account.equity)) or has_fallen(account)
-
-
-cdef inline int mark_account(
-    Account* account, Holding* holdings, const Tape* tapes, const Block* block, int64_t before
-) noexcept nogil:
-    """Mark open positions on every trade whose risk phase comes before ``before``.
-
-    Returns the record on which the equity reaches the floor or has fallen too far, or -1.
-    """
-    cdef int record = account.scanned, trade
-    cdef Holding* held
-    while record < block.records and <int64_t>record * PHASES + PHASE_RISK < before:
-        trade = block.trade[record]
-        held = &holdings[block.instrument[record]]
-        if trade >= 0 and held.lots != 0:
-            if mark_at(account, held, fixed_column(&tapes[block.instrument[record]], COL_PRICE)[trade]):
-                account.scanned = record + 1
-                return record
-        record += 1
-    account.scanned = record
-    return -1
-
-
-cdef inline void note_drawdown(Account* account) noexcept nogil:
-    cdef i128 fall
-    if i128_less(account.peak, account.equity):
-        account.peak = account.equity
-    fall = i128_sub(account.peak, account.equity)
-    if i128_less(account.drawdown, fall):
-        account.drawdown = fall

@@ -8,7 +8,7 @@ record fills come before exits. Nothing of this is looked at while no order rest
 
 from libc.stdint cimport int64_t
 
-from engine._lanes cimport NEVER, PHASE_FILL, PHASE_LATE, PHASES, Block
+from engine._lanes cimport NEVER, PHASE_FILL, PHASE_LATE, PHASES, Block, first_outside
 from engine._tape cimport (
     COL_ASK,
     COL_ASK_SIZE,
@@ -158,14 +158,40 @@ cdef inline void watch_quotes(Resting* it, const Tape* tape, const Block* block,
         it.from_record += 1
 
 
+cdef inline int pass_over(const Resting* it, const Tape* tape, int record, int end) noexcept nogil:
+    """The first trade from ``record`` on that may fill the order, in a block that is one instrument's trades alone.
+
+    Not for a model that remembers what it has seen.
+    """
+    cdef int toward = it.side if it.kind == REST_LIMIT else -it.side  # the way from which its price is reached
+    cdef int beyond = it.kind == REST_LIMIT and (it.model == FILL_THROUGH or it.model == FILL_WORST)
+    cdef const int64_t* price = fixed_column(tape, COL_PRICE)
+    cdef const int64_t* bid = fixed_column(tape, COL_BID)
+    cdef const int64_t* ask = fixed_column(tape, COL_ASK)
+    cdef int64_t low = it.price - beyond + 1 if toward > 0 else 0, high = NEVER if toward > 0 else it.price + beyond - 1
+    end = first_outside(price, record, end, low, high)
+    if it.kind != REST_LIMIT or it.model != FILL_TOUCH:
+        return end
+    if it.side < 0:
+        return first_outside(bid, record, end, 0, it.price - 1)
+    while record < end and (ask[record] > it.price or ask[record] == 0):
+        record += 1
+    return record
+
+
 cdef inline void search_resting(Resting* it, const Tape* tape, const Block* block) noexcept nogil:
     """Find the record, from ``from_record`` on, that fills the order; key NEVER when there is none in this block."""
     cdef Print seen
     cdef int record = it.from_record
+    cdef int alone = block.identity and not block.of_bars and it.instrument == 0 and it.model != FILL_QUEUE
     it.key = NEVER
     if it.kind == REST_WATCH:
         return
     while record < block.records and it.key == NEVER:
+        if alone:
+            record = pass_over(it, tape, record, block.records)
+            if record == block.records:
+                break
         if block.instrument[record] == it.instrument:
             if block.of_bars:
                 find_within_bar(it, tape, block.trade[record], record)

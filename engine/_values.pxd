@@ -305,16 +305,20 @@ cdef inline int ratio_of_one_sum(const Tape* tape, const Node* node, int m) noex
     """``c*w / (d*x)`` with ``w`` wide, as in a VWAP; returns 0 where doubles might not hold both products exactly."""
     cdef const Term* above = node.terms
     cdef const Term* below = node.terms + 1
-    cdef const i128* w = wides(tape, above.offset[0])
-    cdef const int64_t* x = ints(tape, below.offset[0])
+    cdef const i128* w
+    cdef const int64_t* x
     cdef double* out = floats(tape, node.out)
-    cdef double c = <double>above.coef, d = <double>below.coef
+    cdef double c, d
     cdef uint64_t high = 0, low = 0, bits = 0
     cdef int k
     if node.n_terms != 1 or above.n_factors != 1 or not above.first_is_wide:
         return 0
     if node.n_denominator != 1 or below.n_factors != 1 or below.first_is_wide:
         return 0
+    w = wides(tape, above.offset[0])
+    x = ints(tape, below.offset[0])
+    c = <double>above.coef
+    d = <double>below.coef
     for k in range(m):
         high |= <uint64_t>i128_hi(w[k])
         low |= i128_lo(w[k])

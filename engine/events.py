@@ -28,7 +28,10 @@ class TimePassed:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """The session was interrupted and goes on at ``ts_ns``: what was due meanwhile happens, and windows begin anew."""
+    """The session was interrupted, or the machine has slept, and it goes on at ``ts_ns``.
+
+    What was due meanwhile happens, windows begin anew, and the books are compared.
+    """
 
     ts_ns: int
 
@@ -121,7 +124,7 @@ class Refusal(StrEnum):
     ORDER_RATE = "ORDER_RATE"  # so many orders were sent within a second
     CANCEL_RATIO = "CANCEL_RATIO"  # too many of the day's entries ended without a fill
     DUPLICATE = "DUPLICATE"  # the same entry was sent a moment ago
-    PRICE_COLLAR = "PRICE_COLLAR"  # the price it would pay is too far from the last trade
+    PRICE_COLLAR = "PRICE_COLLAR"  # the price it would pay is too far from the market's
     REWARD_RISK = "REWARD_RISK"  # its target is too near for the distance of its stop, or one of them is unknown
     NO_ENTRY = "NO_ENTRY"  # the price at which the entry would wait is not defined, or none that there is
     NO_SHORTING = "NO_SHORTING"  # the venue does not lend what would have to be sold

@@ -80,7 +80,7 @@ class Fill(NamedTuple):
     """What a venue made of an order, or of a part of it: its price, and costs in the account's money unit."""
 
     price_ticks: int | Fraction
-    reference_ticks: int | Fraction  # what the spread is measured from: the mid of the quote, or the last trade price
+    reference_half_ticks: int  # what the spread is measured from: the mid of the quote, or the last trade price
     slippage: int
     fee: int
 

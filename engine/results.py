@@ -25,6 +25,7 @@ from engine.sessions.trading_calendar import day_text
 from engine.sizing import Size, said_size
 from engine.store.ticks import TickFile
 from engine.strategy import Strategy
+from engine.tools.decision_numbers import decision_numbers
 from engine.tools.figures import days_of, further_figures, record_of
 from engine.tools.periods import since
 from engine.tools.provenance import provenance
@@ -51,8 +52,12 @@ TRADE_FIELDS = (
 )
 """What a trade says of itself, in this order."""
 
-ROW_FIELDS = (*TRADE_FIELDS, *Excursion._fields, "pair")
-"""What a result says of each trade: also how far the market went against it and for it, and whose leg it is."""
+MADE_BY = ("entry_decision", "exit_decision")
+"""The decisions that sent a trade's entry and its last exit, counted from 1."""
+
+ROW_FIELDS = (*TRADE_FIELDS, *Excursion._fields, "pair", *MADE_BY)
+"""What a result says of each trade: also how far the market went against it and for it, whose leg it is, and which
+decisions made it."""
 
 LEG_FIELDS = (
     "trade",
@@ -260,6 +265,11 @@ class BacktestResult:
         return excursions(self.file.block, self.file.instruments, self.trades)
 
     @cached_property
+    def decided_by(self) -> list[tuple[int, int]]:
+        """The decisions that sent each trade's entry and its last exit, in the order of ``trades``."""
+        return decision_numbers(self.journal.decisions)
+
+    @cached_property
     def traded(self) -> TickFile:
         """The records of the period that was traded, without those that only warmed up."""
         return since(self.file, self.settings.begins_ns)
@@ -273,8 +283,13 @@ class BacktestResult:
     def trade_rows(self) -> list[dict[str, Any]]:
         """Every trade by ``ROW_FIELDS``, exactly."""
         return [
-            {**{name: getattr(trade, name) for name in TRADE_FIELDS}, **excursion._asdict(), "pair": trade.pair}
-            for trade, excursion in zip(self.trades, self.excursions, strict=True)
+            {
+                **{name: getattr(trade, name) for name in TRADE_FIELDS},
+                **excursion._asdict(),
+                "pair": trade.pair,
+                **dict(zip(MADE_BY, made_by, strict=True)),
+            }
+            for trade, excursion, made_by in zip(self.trades, self.excursions, self.decided_by, strict=True)
         ]
 
     @property
@@ -357,7 +372,7 @@ def legs_of(number: int, trade: Trade) -> list[dict[str, Any]]:
     return rows
 
 
-WHOLE_FIELDS = frozenset(("trade", "leg", "pair", "ts_ns", "entry_ts_ns", "exit_ts_ns"))
+WHOLE_FIELDS = frozenset(("trade", "leg", "pair", "ts_ns", "entry_ts_ns", "exit_ts_ns", *MADE_BY))
 TEXT_FIELDS = frozenset(("symbol", "side", "reason"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 from collections.abc import Iterator
 from functools import cache
@@ -9,6 +10,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+import structlog
 
 
 @cache
@@ -29,6 +31,19 @@ def states(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One directory after the other. Asked of pytest, each would cost a look at all those of the tests before."""
     folder = tmp_path_factory.mktemp("states")
     return (folder / str(number) for number in count())
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> Iterator[None]:
+    """Undo what a test has set up of the log: its streams are closed when it is over."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if isinstance(handler.formatter, structlog.stdlib.ProcessorFormatter):
+            root.removeHandler(handler)
+            handler.close()
 
 
 @pytest.fixture(autouse=True)

@@ -31,7 +31,7 @@ METHODS += ("next_block", "come_to_cut", "begin_time_block", "run", "take", "res
 METHODS += ("read_record", "evaluate_graphs", "copy_taps", "append_plain_trade", "note_plain_trades", "search_block")
 METHODS += ("is_plain", "pass_plain_trades", "may_fire")
 FUNCTIONS = ("run_clock", "carry_forward", "take_quotes")
-RUN_BY_THE_CORE = ("_tape", "_graph", "_steps", "_lanes")
+RUN_BY_THE_CORE = ("_tape", "_graph", "_steps", "_lanes", "_management", "_account", "_resting", "_barpath")
 WORK = ("_windows", "_values", "_series", "_bars", "_market")
 
 PYTHON_CALL = re.compile(

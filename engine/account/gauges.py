@@ -49,27 +49,25 @@ class Gauges:
     def __init__(self, risk: RiskGate, portfolio: Portfolio, market: Core) -> None:
         self._risk, self._portfolio, self._market = risk, portfolio, market
         limits = risk.limits
-        self._uses: dict[str, Callable[[], float]] = {
-            name: use for name, use in self._every().items() if getattr(limits, name) is not None
-        }
+        self._lasting: list[tuple[str, Callable[[], float], float, Measure]] = [
+            (name, use, PDT_TRADES, Measure.COUNT)
+            if name == "pdt"  # what is set is a rule, not a number
+            else (name, use, float(getattr(limits, name)), BY_NAME[name].measure)
+            for name, use in self._every().items()
+            if getattr(limits, name) is not None
+        ]
 
     @property
     def names(self) -> list[str]:
         """The limits that are on and have a use that lasts."""
-        return list(self._uses)
+        return [name for name, *_ in self._lasting]
 
     def read(self, ts_ns: int) -> Iterator[Gauge]:
         """Yield every gauge whose limit is on, in the order of the table of limits; ``ts_ns`` is the engine's time."""
         self._ts_ns = ts_ns
-        for name, limit in BY_NAME.items():
-            if name not in self._uses:
-                continue
-            if name == "pdt":
-                if self._risk.limits.pdt == "legacy" and self._risk.day_start < PDT_EQUITY * self._unit:
-                    yield Gauge(name, self._uses[name](), PDT_TRADES, Measure.COUNT, reached(name))
-                continue
-            bound = float(getattr(self._risk.limits, name))
-            yield Gauge(name, self._uses[name](), bound, limit.measure, reached(name))
+        for name, use, bound, measure in self._lasting:
+            if name != "pdt" or (self._risk.limits.pdt == "legacy" and self._risk.day_start < PDT_EQUITY * self._unit):
+                yield Gauge(name, use(), bound, measure, reached(name))
 
     def _every(self) -> dict[str, Callable[[], float]]:
         ledger = self._risk.ledger
@@ -80,7 +78,6 @@ class Gauges:
             "max_drawdown": self._fallen,
             "max_losses_in_row": lambda: ledger.losses_in_row,
             "max_stops_in_row": lambda: ledger.stops_in_row,
-            "max_cancel_ratio": lambda: ledger.could_end_unfilled() / max(1, ledger.entries_today),
             "max_trades_per_day": ledger.trades_today,
             "pdt": ledger.possible_day_trades,
             "positions_per_symbol": lambda: max(map(ledger.positions, instruments), default=0),
@@ -91,6 +88,7 @@ class Gauges:
             "max_leverage": lambda: self._of_equity(sum(self._values())),
             "max_open_orders": lambda: len(ledger.working),
             "max_orders_per_second": lambda: ledger.sent_after(self._ts_ns - SECOND_NS),
+            "max_cancel_ratio": lambda: ledger.could_end_unfilled() / max(1, ledger.entries_today),
         }
 
     @property

@@ -334,9 +334,9 @@ LIMITS = (
     Limit(
         "price_collar",
         Measure.RATIO,
-        "of the last trade's price",
+        "of the quote's mid",
         Refusal.PRICE_COLLAR,
-        "distance of the price that an entry would pay from the last trade",
+        "distance of the price that an entry would pay from the mid of the last quote; without a good one, last trade",
         NO_ENTRY,
     ),
     Limit(

@@ -1,8 +1,10 @@
 """Figures of a run that follow from its closed trades. Money is exact decimal currency, rates are fractions of one.
 
-A trade that was only closed because the data ended (reason ``END``) counts in the totals and by reason, and apart from
-that nowhere: the rule did not close it. What is not defined is None, never 0. ``docs/reference/metrics.md`` has every
-definition with its unit and source; ``engine.account.equity`` has the figures that need equity and time.
+The legs of a pair are one trade wherever trades are counted or judged (``engine.account.pairs``); sums of money are
+the same either way. A trade that was only closed because the data ended (reason ``END``) counts in the totals and by
+reason, and apart from that nowhere: the rule did not close it. What is not defined is None, never 0.
+``docs/reference/metrics.md`` has every definition with its unit and source; ``engine.account.equity`` has the figures
+that need equity and time.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from fractions import Fraction
 from math import sqrt
 from typing import Any
 
+from engine.account.pairs import whole_trades
 from engine.account.portfolio import Trade, rounded
 from engine.model import Reason
 
@@ -29,8 +32,10 @@ def trade_metrics(trades: Sequence[Trade]) -> dict[str, Any]:
     * ``consecutive_losses``: longest run of losses
     * ``gross``, ``spread_cost``, ``slippage_cost``, ``fees``, ``borrow_cost``, ``net``: sums, ``END`` included
     * ``by_reason``: number of trades by exit reason, ``END`` included; ``open_at_end``: trades closed by ``END``
+    * ``positions``: number of closed positions, ``END`` included: each leg of a pair is one
     """
-    own = [trade for trade in trades if trade.reason is not Reason.END]
+    whole = whole_trades(trades)
+    own = [trade for trade in whole if trade.reason is not Reason.END]
     wins = [trade.net for trade in own if trade.net > 0]
     losses = [trade.net for trade in own if trade.net < 0]
     return {
@@ -42,14 +47,15 @@ def trade_metrics(trades: Sequence[Trade]) -> dict[str, Any]:
         "average_loss": mean(losses),
         "expectancy": mean([trade.net for trade in own]),
         "consecutive_losses": longest_losing_run(own),
-        "open_at_end": len(trades) - len(own),
+        "open_at_end": len(whole) - len(own),
+        "positions": len(trades),
         "gross": sum((trade.gross for trade in trades), ZERO),
         "spread_cost": sum((trade.spread_cost for trade in trades), ZERO),
         "slippage_cost": sum((trade.slippage_cost for trade in trades), ZERO),
         "fees": sum((trade.fees for trade in trades), ZERO),
         "borrow_cost": sum((trade.borrow_cost for trade in trades), ZERO),
         "net": sum((trade.net for trade in trades), ZERO),
-        "by_reason": dict(sorted(Counter(trade.reason.value for trade in trades).items())),
+        "by_reason": dict(sorted(Counter(trade.reason.value for trade in whole).items())),
     }
 
 
@@ -82,7 +88,7 @@ def quality_metrics(trades: Sequence[Trade]) -> dict[str, Any]:
     * ``consecutive_wins``: longest run of wins
     * ``durations_ns``: shortest, median, mean and longest time from entry to exit, rounded down; None without trades
     """
-    own = [trade for trade in trades if trade.reason is not Reason.END]
+    own = [trade for trade in whole_trades(trades) if trade.reason is not Reason.END]
     wins = [trade.net_units for trade in own if trade.net_units > 0]
     losses = [-trade.net_units for trade in own if trade.net_units < 0]
     payoff = Fraction(sum(wins) * len(losses), sum(losses) * len(wins)) if wins and losses else None
@@ -125,7 +131,7 @@ def grouped(trades: Iterable[Trade], key: Callable[[Trade], str]) -> dict[str, d
     * ``costs``: gross - net
     """
     groups: dict[str, list[Trade]] = {}
-    for trade in trades:
+    for trade in whole_trades(trades):
         groups.setdefault(key(trade), []).append(trade)
     return {name: _group(groups[name]) for name in sorted(groups)}
 

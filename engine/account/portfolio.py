@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from engine.model import LONG, Instrument, Reason, Side
+from engine.ports import Fill
 
 MIN_SCALE = 12
 MOST_DECIMALS = 13  # of a price: twelve, and half a tick
@@ -63,9 +64,9 @@ class Leg(NamedTuple):
 class Position:
     """An open position of one lane, and what its entry has cost.
 
-    ``entry_reference`` is what its spread is measured from. ``lots`` are those still open,
-    ``entered`` all that were bought or sold to open; the costs are those of the lots still open. ``pair`` names the
-    pair of which it is a leg (``Trade.pair``).
+    ``reference_half_ticks`` is what its spread is measured from. ``lots`` are those still open, ``entered`` all that
+    were bought or sold to open; the costs are those of the lots still open. ``pair`` names the pair of which it is a
+    leg (``Trade.pair``).
     """
 
     instrument: int
@@ -74,7 +75,7 @@ class Position:
     entered: int
     entry_ts_ns: int
     entry_ticks: int | Fraction
-    entry_reference: int | Fraction
+    reference_half_ticks: int
     spread: int
     slippage: int
     fees: int
@@ -215,6 +216,7 @@ class Portfolio:
         self.instruments = list(instruments)
         self.scale = max([MIN_SCALE, *(i.price_precision + i.size_precision + 1 for i in instruments)])  # + 1: mids
         self.units = [10 ** (self.scale - i.price_precision - i.size_precision) for i in instruments]
+        self._half_units = [unit // 2 for unit in self.units]  # exactly: mids lie on half ticks
         self.starting = rounded(starting_cash * 10**self.scale)
         self.borrow_rate = borrow_rate
         self.realised = 0
@@ -244,26 +246,16 @@ class Portfolio:
         """Signed lots of an instrument over all lanes."""
         return self._held[instrument]
 
-    def open(
-        self,
-        lane: int,
-        instrument: int,
-        side: Side,
-        lots: int,
-        ts_ns: int,
-        fill_ticks: int | Fraction,
-        reference: int | Fraction,
-        slippage: int,
-        fee: int,
-    ) -> Position:
+    def open(self, lane: int, instrument: int, side: Side, lots: int, ts_ns: int, fill: Fill) -> Position:
         """Open a lane's position by an entry fill, or add to the one that earlier fills of the order have opened."""
-        spread = rounded((fill_ticks - reference) * side * lots * self.units[instrument])
+        price, reference, slippage, fee = fill
+        spread = rounded((2 * price - reference) * (side * lots * self._half_units[instrument]))
         position = self.positions.get(lane)
         if position is None:
-            position = Position(instrument, side, lots, lots, ts_ns, fill_ticks, reference, spread, slippage, fee)
+            position = Position(instrument, side, lots, lots, ts_ns, price, reference, spread, slippage, fee)
             self.positions[lane] = position
         else:
-            assert (position.side, position.entry_ticks, position.entry_reference) == (side, fill_ticks, reference), (
+            assert (position.side, position.entry_ticks, position.reference_half_ticks) == (side, price, reference), (
                 "an entry is filled in parts at its limit only"
             )
             position.lots += lots
@@ -274,30 +266,21 @@ class Portfolio:
         self._held[instrument] += side * lots
         return position
 
-    def close(
-        self,
-        lane: int,
-        lots: int,
-        reason: Reason,
-        ts_ns: int,
-        fill_ticks: int | Fraction,
-        reference: int | Fraction,
-        slippage: int,
-        fee: int,
-    ) -> Leg:
+    def close(self, lane: int, lots: int, reason: Reason, ts_ns: int, fill: Fill) -> Leg:
         """Close ``lots`` of a lane's position by an exit fill; the last leg makes the newest of ``trades``."""
         position = self.positions.get(lane)
         assert position is not None, "only an open position can be closed"
         assert 0 < lots <= position.lots, "an exit never turns a position round"
+        price, reference, slippage, fee = fill
         signed = position.side * lots
-        each = signed * self.units[position.instrument]
-        gross = rounded((reference - position.entry_reference) * each)
+        each = signed * self._half_units[position.instrument]
+        gross = (reference - position.reference_half_ticks) * each
         entry_spread, entry_slippage, entry_fees = position.take_costs(lots)
-        spread = rounded((reference - fill_ticks) * each) + entry_spread
+        spread = rounded((reference - 2 * price) * each) + entry_spread
         slippage += entry_slippage
         fee += entry_fees
         borrow = self.borrow_fee(position, lots, ts_ns)
-        leg = Leg(ts_ns, lots, fill_ticks, reason, gross, spread, slippage, fee, borrow)
+        leg = Leg(ts_ns, lots, price, reason, gross, spread, slippage, fee, borrow)
         position.lots -= lots
         position.legs.append(leg)
         self._held[position.instrument] -= signed

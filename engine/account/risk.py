@@ -347,8 +347,8 @@ class RiskGate:
         return left >= least * Fraction(found) * per_tick
 
     def _keeps_collar(self, most: tuple[int, int], order: Order, price: int, _: Exits) -> bool:
-        last = known(self._market).price(order.instrument)
-        return abs(price - last) * most[1] <= most[0] * last
+        twice = self._going_rate(order.instrument)
+        return abs(2 * price - twice) * most[1] <= most[0] * twice
 
     def _keeps_reward_risk(self, least: tuple[int, int], order: Order, price: int, exits: Exits) -> bool:
         if exits.stop_ticks is None or exits.target_ticks is None:
@@ -398,6 +398,16 @@ class RiskGate:
         market = known(self._market)
         bid, ask = market.quote(instrument)
         return (ask if side is LONG else bid) or market.price(instrument)
+
+    def _going_rate(self, instrument: int) -> int:
+        """Twice what an instrument is worth now, in ticks: the mid of its quote, or the last trade without a good one.
+
+        A good quote has both sides, in order. How old it may be is not asked here: of a feed that is silent or late
+        nothing is opened at all.
+        """
+        market = known(self._market)
+        bid, ask = market.quote(instrument)
+        return bid + ask if 0 < bid <= ask else 2 * market.price(instrument)
 
     def _lots_with(self, order: Order) -> int:
         return self.ledger.lots(order.instrument, order.side) + order.lots

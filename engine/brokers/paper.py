@@ -100,7 +100,7 @@ class PaperBroker:
     def passive(self, approved: Approved, lots: int) -> Fill:
         """Fill a resting order at its limit: it pays no spread, and nothing slips."""
         price, instrument = approved.terms.limit_ticks, approved.instrument
-        return Fill(price, price, 0, self._maker_fees[instrument].of(price * lots * self._units[instrument], lots))
+        return Fill(price, 2 * price, 0, self._maker_fees[instrument].of(price * lots * self._units[instrument], lots))
 
     def has_price(self, approved: Approved, last_ticks: int, bid_ticks: int, ask_ticks: int) -> bool:
         """Whether there is a price that a market order could be filled at."""
@@ -116,7 +116,7 @@ class PaperBroker:
             if approved.reason is None:
                 return None
             price = 0  # an assumed spread wider than the price: what must be sold is sold for nothing
-        reference = last_ticks if self._at_last or approved.reason is END else middle(bid_ticks, ask_ticks)
+        reference = 2 * last_ticks if self._at_last or approved.reason is END else bid_ticks + ask_ticks
         if self._costless:
             return Fill(price, reference, 0, 0)
         instrument = approved.instrument
@@ -160,12 +160,6 @@ class Rate:
         """The cost of a fill of this value, in money units, half to even."""
         whole = value.numerator * self._of_value + value.denominator * lots * self._per_lot
         return quotient(whole, value.denominator * self._divisor)
-
-
-def middle(bid_ticks: int, ask_ticks: int) -> int | Fraction:
-    """The middle of a quote, as an integer where it is one."""
-    both = bid_ticks + ask_ticks
-    return Fraction(both, 2) if both & 1 else both >> 1
 
 
 def whole(price: Fraction) -> int | Fraction:

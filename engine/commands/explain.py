@@ -14,12 +14,13 @@ from engine.commands.groups import with_groups
 from engine.commands.inputs import Recording
 from engine.commands.shared import (
     JsonFlag,
-    StrategyFlag,
+    StrategiesFlag,
     Trading,
     account_of,
-    chosen_strategy,
+    chosen_line,
     elapsed,
     plain_table,
+    strategy_flags,
     write_json,
     write_table,
 )
@@ -57,12 +58,13 @@ def explain(
         int | None,
         typer.Option("--decision", metavar="N", help="With a session, in place of --at: the moment of this decision."),
     ] = None,
-    strategy: StrategyFlag = None,
+    strategy: StrategiesFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Say why the strategy traded or did not, at a moment of a file or over all of it.
 
-    At a moment it runs over the ticks up to then and no further, so it shows what the engine knew then.
+    At a moment it runs over the ticks up to then and no further, so it shows what the engine knew then. Of several
+    strategies each is explained, on the account that they share; with --why-not each as if it were alone.
     """
     if session is not None and recorded is not None:
         raise UserError(f"{recorded} and --session: not both", fix="name one session", exit_code=ExitCode.USAGE)
@@ -72,6 +74,10 @@ def explain(
             what = "--decision N is the number of one of a session's decisions"
             raise UserError(what, fix="write microburst explain SESSION --decision N", exit_code=ExitCode.USAGE)
         at = str(_time_of_decision(session, decision, trading))
+    if session is None and not recording.named:
+        what = "there is nothing to explain: neither a file nor a session"
+        fix = "give --ticks FILE or --bars FILE, or a recorded session: microburst explain last --at TIME"
+        raise UserError(what, fix=fix, exit_code=ExitCode.USAGE)
     if (at is None) is not whole_run:
         what = "--at TIME and --why-not: not both" if whole_run else "one of --at TIME and --why-not is needed"
         fix = "--at asks about one moment, --why-not about the whole file"
@@ -80,26 +86,35 @@ def explain(
         _explain_session(session, at, recording, trading, strategy, as_json)
         return
     recording.check()
-    loaded = trading.load(strategy)
+    loaded = trading.load(None, **strategy_flags(strategy))
     from engine.backtesting import make_settings
+    from engine.lineup import entrants_of, labels, traded_by
     from engine.quantities import parse_time_ns
     from engine.tools import explain as moment
     from engine.tools import near_misses
 
     config = loaded.config
-    chosen = chosen_strategy(loaded)(**config.strategy.params)
+    line = chosen_line(loaded)
     at_ns = None if at is None else parse_time_ns(at, where="flag --at")
     file = recording.read()
-    settings = make_settings(file.block, chosen, **account_of(config))
-    if at_ns is None:
-        run = near_misses.why_not(file, chosen, settings)
-        if as_json:
-            write_json({"schema": near_misses.SCHEMA, "instruments": [one.to_json() for one in run]})
-            return
-        for each in run:
-            _show_run(each)
+    settings = make_settings(file.block, line, **account_of(config))
+    if at_ns is not None:
+        _show_all(moment.explain(file, line, settings, at_ns), at_ns, as_json)
         return
-    _show_all(moment.explain(file, chosen, settings, at_ns), at_ns, as_json)
+    entrants = entrants_of(line)
+    runs = [
+        (label, run)
+        for label, entrant in zip(labels(entrants), entrants, strict=True)
+        for traded in [{file.instruments[index].symbol for index in traded_by(entrant, file.instruments)}]
+        for run in near_misses.why_not(file, entrant.strategy, settings)
+        if run.symbol in traded
+    ]
+    if as_json:
+        found = [{"strategy": label, **run.to_json()} for label, run in runs]
+        write_json({"schema": near_misses.SCHEMA, "instruments": found})
+        return
+    for label, run in runs:
+        _show_run(run, label if len(entrants) > 1 else "")
 
 
 def _time_of_decision(session: str, number: int, trading: Trading) -> int:
@@ -131,11 +146,17 @@ def _show_all(found: list[Explanation], at_ns: int, as_json: bool) -> None:
 
         write_json({"schema": SCHEMA, "at_ns": at_ns, "explanations": [one.to_json() for one in found]})
         return
+    several = len({one.strategy for one in found}) > 1
     for one in found:
-        _show(one)
+        _show(one, one.strategy if several else "")
 
 
-def _show(one: Explanation) -> None:
+def _named(strategy: str, head: str) -> str:
+    """A heading that says whose it is, where there are several."""
+    return f"{strategy}: {head}" if strategy else head
+
+
+def _show(one: Explanation, strategy: str) -> None:
     moment = datetime.fromtimestamp(one.ts_ns // 1_000_000_000, UTC)
     head = f"{one.symbol} {one.price:.12g} at {moment:%Y-%m-%d %H:%M:%S}.{one.ts_ns % 1_000_000_000:09d} UTC"
     numbers = ("value", "threshold", "distance")
@@ -155,7 +176,7 @@ def _show(one: Explanation) -> None:
     for decision in one.decisions:
         facts.add_row("decided", decision)
     tables = [table, "", facts] if one.conditions else [facts]
-    write_table(head, "", *tables, "")
+    write_table(_named(strategy, head), "", *tables, "")
 
 
 def _still(one: Explanation) -> str:
@@ -180,7 +201,7 @@ def _clock(seconds: float) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}:{milliseconds / 1_000:06.3f}"
 
 
-def _show_run(run: WhyNot) -> None:
+def _show_run(run: WhyNot, strategy: str) -> None:
     held = ", ".join(f"{side} on {_share(count, run.judged)}" for side, count in run.held.items())
     head = f"{run.symbol}: judged on {run.judged:,} of {run.trades:,} trades; the rule said {held}"
     counted = ("held", "stood alone", "near misses", "met later")
@@ -195,7 +216,9 @@ def _show_run(run: WhyNot) -> None:
     for refusal in run.refusals:
         figures = [] if refusal.figures is None else _figures(refusal.figures)
         signals.add_row(f"no: {refusal.reason}", f"{refusal.signals:,}", *figures)
-    write_table(head, "", counts, "", "near misses, each traded alone, would have made", made, "", signals, "")
+    write_table(
+        _named(strategy, head), "", counts, "", "near misses, each traded alone, would have made", made, "", signals, ""
+    )
 
 
 def _share(count: int, of: int) -> str:

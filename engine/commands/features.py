@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,10 +15,11 @@ from engine.commands.shared import (
     ConfigFlag,
     JsonFlag,
     SetFlag,
-    StrategyFlag,
-    chosen_strategy,
+    StrategiesFlag,
+    chosen_line,
     load_config,
     plain_table,
+    strategy_flags,
     write_json,
     write_table,
 )
@@ -46,7 +48,7 @@ def features(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write the columns: .parquet or .csv.")
     ] = None,
-    strategy: StrategyFlag = None,
+    strategy: StrategiesFlag = None,
     parameters: SetFlag = None,
     config_file: ConfigFlag = None,
     calendar: CalendarFlag = None,
@@ -55,33 +57,39 @@ def features(
     """Compute feature columns on recorded ticks or bars, one row per trade or bar.
 
     By the core that trades: the columns are what a live engine sees, to the bit. Of a strategy, all features and
-    conditions that it names; or of the expressions given. Without --out a summary is shown.
+    conditions that it names; of several each as STRATEGY.NAME; or of the expressions given. Without --out a summary is
+    shown.
     """
     if feature and (strategy or parameters):
         what = f"--feature and {'--strategy' if strategy else '--set'}: not both"
         fix = "ask for a strategy's columns, or for expressions of your own"
         raise usage(what, fix)
     recording.check()
-    loaded = load_config(config_file, parameters, strategy__name=strategy, session__calendar=calendar)
+    loaded = load_config(config_file, parameters, session__calendar=calendar, **strategy_flags(strategy))
     from engine.tools import feature_files
-    from engine.tools.features import feature_table
+    from engine.tools.features import FeatureTable, feature_table
 
     if out is not None:
         feature_files.check_output(out, *recording.inputs)
-    declared = _expressions(feature) if feature else _strategy(loaded)
+    expressions = _expressions(feature or ())
+    asked: list[tuple[str, Declared]] = [("", expressions)] if feature else _strategies(loaded)
     file = recording.read()
+    table, summary = FeatureTable(file, {}), list[feature_files.ColumnSummary]()
     try:
-        table = feature_table(file, declared, calendar=loaded.config.session.calendar)
+        for prefix, declared in asked:
+            own = feature_table(file, declared, calendar=loaded.config.session.calendar)
+            table.columns.update((prefix + name, column) for name, column in own.columns.items())
+            found = feature_files.summarise(own, declared)
+            summary += [replace(one, name=prefix + one.name) for one in found]
         if out is not None:
             feature_files.write_features(out, table)
-        summary = feature_files.summarise(table, declared)
     except ConfigError as error:
-        if not isinstance(declared, dict) or error.where not in declared:
+        if error.where not in expressions:
             raise
         raise ConfigError(error.what, where=f"flag --feature {error.where}", fix=error.fix) from None
     if as_json:
-        found = {"rows": len(table.rows), "out": None if out is None else str(out)}
-        write_json({"schema": feature_files.SCHEMA, **found, "columns": [one.to_json() for one in summary]})
+        facts = {"rows": len(table.rows), "out": None if out is None else str(out)}
+        write_json({"schema": feature_files.SCHEMA, **facts, "columns": [one.to_json() for one in summary]})
     elif out is not None:
         rows, columns = f"{len(table.rows):,} rows", f"{len(feature_files.LEADING)} + {len(table.columns)} columns"
         write_table(f"{out}: {rows}, {columns} ({', '.join((*feature_files.LEADING, *table.columns))})")
@@ -105,8 +113,15 @@ def _expressions(given: Sequence[str]) -> dict[str, Part]:
     return found
 
 
-def _strategy(loaded: Loaded) -> Declared:
-    return chosen_strategy(loaded)(**loaded.config.strategy.params)
+def _strategies(loaded: Loaded) -> list[tuple[str, Declared]]:
+    """The strategies asked for, each with what its columns' names begin with: nothing where there is one."""
+    from engine.lineup import entrants_of, labels
+
+    entrants = entrants_of(chosen_line(loaded))
+    return [
+        (f"{label}." if len(entrants) > 1 else "", entrant.strategy)
+        for label, entrant in zip(labels(entrants), entrants, strict=True)
+    ]
 
 
 def _show(table: FeatureTable, summary: Sequence[ColumnSummary]) -> None:

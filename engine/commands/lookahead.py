@@ -9,7 +9,16 @@ import typer
 from engine.commands.groups import with_groups
 from engine.commands.inputs import Recording
 from engine.commands.progress import progress
-from engine.commands.shared import JsonFlag, Trading, account_of, chosen_strategy, plain_table, write_json, write_table
+from engine.commands.shared import (
+    JsonFlag,
+    Trading,
+    account_of,
+    chosen_line,
+    plain_table,
+    strategy_flags,
+    write_json,
+    write_table,
+)
 from engine.errors import ExitCode, UserError
 
 if TYPE_CHECKING:
@@ -18,7 +27,12 @@ if TYPE_CHECKING:
 
 @with_groups
 def lookahead(
-    name: Annotated[str, typer.Argument(metavar="NAME|FILE:CLASS", help="Which strategy.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME|FILE:CLASS ...", help="Which strategies; each may be 'NAME symbols=A,B KEY=VALUE'."
+        ),
+    ],
     recording: Recording,
     trading: Trading,
     points: Annotated[
@@ -29,26 +43,33 @@ def lookahead(
 ) -> None:
     """Prove on a file that no decision rests on what came after it; exit 8 when one does.
 
-    The run is repeated tick by tick, and cut off after every decision and at ticks drawn at random.
+    The run is repeated tick by tick, and cut off after every decision and at ticks drawn at random. Of several
+    strategies each is run for itself.
     """
     recording.check()
-    loaded = trading.load(name)
+    loaded = trading.load(None, **strategy_flags(names))
     from engine.backtesting import make_settings
+    from engine.lineup import entrants_of, labels
     from engine.tools.lookahead import SCHEMA
     from engine.tools.lookahead import lookahead as compare
 
     config = loaded.config
-    chosen = chosen_strategy(loaded)(**config.strategy.params)
+    line = chosen_line(loaded)
+    entrants = entrants_of(line)
     file = recording.read()
-    with progress() as told:
-        report = compare(file, chosen, make_settings(file.block, chosen, **account_of(config)), points, seed, told)
-    who = type(chosen).__name__
+    settings = make_settings(file.block, line, **account_of(config))
+    reports: dict[str, Report] = {}
+    for who, entrant in zip(labels(entrants), entrants, strict=True):
+        with progress() as told:
+            reports[who] = compare(file, entrant, settings, points, seed, told)
+        if not as_json:
+            _show(who, reports[who])
     if as_json:
-        write_json({"schema": SCHEMA, "strategy": who, **report.to_json()})
-    else:
-        _show(who, report)
-    if report.mismatch is not None:
-        raise UserError(_sentence(report.mismatch), where=who, exit_code=ExitCode.MISMATCH)
+        found = [{"strategy": who, **report.to_json()} for who, report in reports.items()]
+        write_json({"schema": SCHEMA, **(found[0] if len(found) == 1 else {"strategies": found})})
+    for who, report in reports.items():
+        if report.mismatch is not None:
+            raise UserError(_sentence(report.mismatch), where=who, exit_code=ExitCode.MISMATCH)
 
 
 def _show(who: str, report: Report) -> None:

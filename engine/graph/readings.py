@@ -103,9 +103,10 @@ def _read_quotient(
         if value is None:
             return nan
         known[column] = int(value)
-    if not all(core.value(instrument, guard) for guard in guards):
-        return nan
-    numerator, denominator = (sum_of(terms, known) for terms in (top, bottom))
+    for guard in guards:
+        if not core.value(instrument, guard):
+            return nan
+    numerator, denominator = sum_of(top, known), sum_of(bottom, known)
     try:
         return _core.divide(numerator, denominator)
     except OverflowError:

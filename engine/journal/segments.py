@@ -225,7 +225,8 @@ class SegmentWriter:
                 raise
         at = self._written = place.at or HEADER_BYTES  # written: of a segment that is not mapped
         self.writer = _journal.Writer(self._segment.memory, at, place.sequence, place.checksum)
-        self._next, self._refused = self._claim_next(), False
+        self._refused = False
+        self._next = self._claim_next()
         self.waited = 0  # times that the next segment was not ready yet
         self.failure: JournalFailed | None = None
 
@@ -282,6 +283,7 @@ class SegmentWriter:
 
     def _claim_next(self) -> Future[Segment]:
         number, mapped = self._segment.number + 1, self._mapped
+        self._answered = False
         return self._helper.submit(claim, self._disk, self._directory, number, self.size, mapped=mapped)
 
     def _change_over(self) -> None:
@@ -320,8 +322,8 @@ class SegmentWriter:
     @property
     def short(self) -> bool:
         """Whether the disk has refused another segment, and has not given one since."""
-        if self._next.done():
-            self._refused = self._next.exception() is not None
+        if not self._answered and self._next.done():  # asked of a future, which locks, until there is an answer
+            self._answered, self._refused = True, self._next.exception() is not None
         return self._refused
 
     @property

@@ -100,7 +100,7 @@ class TimeStop:
 
 @dataclass(frozen=True, slots=True)
 class NotBefore:
-    """Before the position is ``after`` old nothing closes it but its stop and the end of the day; zero switches it off."""
+    """Until a position is ``after`` old nothing closes it but its stop and the end of the day; zero switches it off."""
 
     after: Length
 

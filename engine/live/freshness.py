@@ -6,6 +6,9 @@ busy or sleeping machine, a suspended terminal): a receive stamp only says when 
 have waited as long. After old data, or being held up, nothing is opened until ``SETTLE_S`` have passed without either;
 if it was more than a second, the windows then begin anew, because what came in at once did not happen at once.
 
+A machine that has slept is trusted later, once the feed has had time to notice that its connection is gone. The session
+then resumes as an interrupted one does: its books are compared before anything is opened.
+
 A full disk is told on the same way. None of it applies to a recording: what happens next is written in it.
 """
 
@@ -16,11 +19,14 @@ from collections.abc import Callable
 
 import structlog
 
-from engine.events import FeedGap, FeedHealthy, Refusal, TimePassed
+from engine.events import FeedGap, FeedHealthy, Refusal, Resumed, TimePassed
 from engine.ports import FeedState
 from engine.trading.kernel import Input
 
 SETTLE_S = 1.0
+SLEPT_NS = 5_000_000_000
+"""Held up for longer than this, the machine has slept."""
+
 GAP_NS = 1_000_000_000
 """Data older than this, or held up for longer: the windows begin anew as well."""
 
@@ -38,6 +44,7 @@ class Freshness:
         paced: whether time is this machine's; on a recording's own time nothing is ever old.
         old_ns: age from which data is too old.
         instruments: how many have windows.
+        stale_s: silence after which the feed says that it is stale.
         told: what the kernel was told last: one that was brought back may have been told something before.
     """
 
@@ -49,16 +56,17 @@ class Freshness:
         paced: bool,
         old_ns: int,
         instruments: int,
+        stale_s: float = 0.0,
         told: Refusal | None = None,
     ) -> None:
         self.old_ns = old_ns
         self.old_batches = 0  # so many batches of records were too old
         self._process, self._now_ns, self._paced = process, now_ns, paced
-        self._everywhere = range(instruments)
+        self._everywhere, self._stale_s = range(instruments), stale_s
         self._loop = asyncio.get_running_loop()
         self._stale = self._short = False
         self._settling: asyncio.TimerHandle | None = None
-        self._restart_windows = False  # once settled
+        self._restart_windows = self._slept = False  # to be seen to once settled
         self._told = told
 
     def feed_is(self, state: FeedState) -> None:
@@ -83,6 +91,7 @@ class Freshness:
         """Nothing was done by this process for so long."""
         if self._paced and for_ns > self.old_ns:
             log.warning("held up", ms=for_ns // 1_000_000)
+            self._slept |= for_ns > SLEPT_NS
             self._settle(for_ns)
 
     def close(self) -> None:
@@ -93,15 +102,18 @@ class Freshness:
     def _settle(self, age_ns: int) -> None:
         self._restart_windows |= age_ns > GAP_NS
         self.close()
-        self._settling = self._loop.call_later(SETTLE_S, self._settled)
+        settle_s = SETTLE_S + (self._stale_s if self._slept else 0.0)
+        self._settling = self._loop.call_later(settle_s, self._settled)
         self._tell()
 
     def _settled(self) -> None:
         """What had waited has been read by now."""
         self._settling = None
-        if self._restart_windows:
-            self._restart_windows = False
+        if self._slept:
+            self._process(Resumed(self._now_ns()))
+        elif self._restart_windows:
             self._process(FeedGap(self._everywhere))
+        self._restart_windows = self._slept = False
         self._tell()
 
     def _tell(self) -> None:

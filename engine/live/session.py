@@ -127,6 +127,7 @@ class PaperSession:
             paced=self._paced,
             old_ns=self._config.feed.old_after,
             instruments=len(self._feed.instruments),
+            stale_s=self._config.feed.stale_after / 1e9,
             told=self.kernel.risk.feed_refusal,
         )
         self.view = ViewBuilder(
@@ -191,9 +192,15 @@ class PaperSession:
             settings = replace(settings, starting_cash=carried.equity)
         kernel = make_kernel(instruments, line, settings, journal, show_vwap=True, carried=carried)
         if carried is not None:
-            for lane, name in zip(kernel.lanes, lane_names(lanes_of(line, instruments), instruments), strict=True):
-                lane.cooldown_left = carried.cooldowns.get(name, 0)
+            PaperSession.carry_cooldowns(kernel, line, carried)
         return kernel
+
+    @staticmethod
+    def carry_cooldowns(kernel: Kernel, line: Line, carried: Carried) -> None:
+        """Let each lane of a line-up, the kernel's first ones, skip the signals that it had still to skip."""
+        names = lane_names(lanes_of(line, kernel.instruments), kernel.instruments)
+        for lane, name in zip(kernel.lanes, names, strict=False):
+            lane.cooldown_left = carried.cooldowns.get(name, 0)
 
     @staticmethod
     def settings_of(config: Config, line: Line) -> Settings:

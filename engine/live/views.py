@@ -6,14 +6,14 @@ screen can show of it (of many trades in one frame the extremes and the last) is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Iterator, Sequence
 from math import nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engine.account.gauges import Gauges
+from engine.account.pairs import as_one
 from engine.account.portfolio import Trade
 from engine.events import Refusal
 from engine.model import Kind, Reason, TickBlock
@@ -39,6 +39,8 @@ TAIL = 50
 POINTS_PER_FRAME = 16
 DIGEST_ROWS = 8192
 """Rows that may wait for the next picture: beyond, they are reduced to what it will show of them."""
+
+TRADE = int(Kind.TRADE)
 
 RATE_NS = 1_000_000_000
 """How often the feed's ticks per second are measured."""
@@ -69,7 +71,7 @@ class LatencyHistogram:
 
     def __init__(self) -> None:
         self.count = 0
-        self._counts = [0] * (64 * self.STEPS)
+        self._counts: dict[int, int] = {}  # by bucket: of those in use there are a few dozen
         self._largest = 0
 
     def add(self, duration_ns: int, times: int = 1) -> None:
@@ -77,18 +79,21 @@ class LatencyHistogram:
         duration_ns = max(duration_ns, 1)
         power = duration_ns.bit_length() - 1
         step = (duration_ns - (1 << power)) * self.STEPS >> power
-        self._counts[power * self.STEPS + step] += times
+        bucket = power * self.STEPS + step
+        self._counts[bucket] = self._counts.get(bucket, 0) + times
         self.count += times
         self._largest = max(self._largest, duration_ns)
 
     def percentile_us(self, percent: float) -> float:
         """The duration that ``percent`` of all stay within, in microseconds; NaN before the first."""
-        if not self.count:
-            return nan
-        bucket = int(np.searchsorted(np.cumsum(self._counts), self.count * percent / 100))
-        power, step = divmod(bucket, self.STEPS)
-        upper = (1 << power) * (self.STEPS + step + 1) / self.STEPS
-        return min(upper, self._largest) / 1_000
+        left = self.count * percent / 100
+        for bucket in sorted(self._counts):
+            left -= self._counts[bucket]
+            if left <= 0:
+                power, step = divmod(bucket, self.STEPS)
+                upper = (1 << power) * (self.STEPS + step + 1) / self.STEPS
+                return min(upper, self._largest) / 1_000
+        return nan
 
 
 class ViewBuilder:
@@ -104,8 +109,7 @@ class ViewBuilder:
         self._seq = 0
         self._scales = [10**instrument.price_precision for instrument in kernel.instruments]
         self._size_scales = [10**instrument.size_precision for instrument in kernel.instruments]
-        self._noted: list[TickBlock] = []
-        self._noted_rows = 0
+        self._noted = Noted()
         self._points: list[list[Point]] = [[] for _ in kernel.instruments]
         self._tail: list[TailRow] = []
         self._ticks = [0] * len(kernel.instruments)
@@ -118,58 +122,51 @@ class ViewBuilder:
     # -- after each block
 
     def note(self, block: TickBlock, age_ns: int = 0) -> None:
-        """Keep a block that has been decided on at this age; its arrays are copied: the feed will use them again."""
+        """Keep a block that has been decided on at this age; it is copied: the feed will use its arrays again."""
         self._oldest_ns = max(self._oldest_ns, age_ns)
-        self._noted.append(copied(block))
-        self._noted_rows += len(block)
-        if self._noted_rows > DIGEST_ROWS:
-            self._digest()
+        for start in range(0, len(block), DIGEST_ROWS):
+            part = block if len(block) <= DIGEST_ROWS else block.part(start, start + DIGEST_ROWS)
+            if self._noted.rows + len(part) > DIGEST_ROWS:
+                self._digest()
+            self._noted.add(part)
 
     def _digest(self) -> None:
         """Reduce what was noted to points, ticks and counts."""
-        if not self._noted:
+        if not self._noted.rows:
             return
-        block = joined(self._noted)
-        self._noted, self._noted_rows = [], 0
-        trades = np.arange(len(block)) if block.kind is None else np.flatnonzero(block.kind == Kind.TRADE)
-        self._tail = [*self._tail, *(self._tail_row(block, row) for row in trades[-TAIL:].tolist())][-TAIL:]
-        if block.instrument is None:
-            self._digest_trades(0, block, trades)
-            return
-        owners = block.instrument[trades]
+        trades = self._noted.take_trades()
+        owners = trades[0]
+        self._tail = [*self._tail, *self._tail_rows(column[-TAIL:] for column in trades)][-TAIL:]
         for index in range(len(self._points)):
-            self._digest_trades(index, block, trades[owners == index])
+            rows = np.flatnonzero(owners == index)
+            if len(rows):
+                self._digest_trades(index, rows, *trades[1:])
 
-    def _digest_trades(self, index: int, block: TickBlock, rows: NDArray[np.intp]) -> None:
-        if not len(rows):
-            return
+    def _digest_trades(
+        self,
+        index: int,
+        rows: NDArray[np.intp],
+        ts_ns: NDArray[np.int64],
+        price: NDArray[np.int64],
+        _size: NDArray[np.int64],
+        bid: NDArray[np.int64],
+        ask: NDArray[np.int64],
+    ) -> None:
         self._ticks[index] += len(rows)
-        self._last_ts[index] = int(block.ts_ns[rows[-1]])
+        self._last_ts[index] = int(ts_ns[rows[-1]])
         while len(rows) > POINTS_PER_FRAME:
-            kept = keep_extremes(block.price_ticks[rows[:-1]].astype(np.float64))
+            kept = keep_extremes(price[rows[:-1]].astype(np.float64))
             rows = np.append(rows[kept], rows[-1])
-        vwap, sd = self._vwap(index)
-        for row in rows.tolist():
-            bid, ask = self._quote(block, row, index)
-            price = int(block.price_ticks[row]) / self._scales[index]
-            self._points[index].append((int(block.ts_ns[row]), price, bid, ask, vwap, sd))
+        scale, (vwap, sd) = self._scales[index], self._vwap(index)
+        self._points[index] += [
+            (ts, price / scale, bid / scale, ask / scale, vwap, sd)
+            for ts, price, bid, ask in zip(*(column[rows].tolist() for column in (ts_ns, price, bid, ask)), strict=True)
+        ]
 
-    def _quote(self, block: TickBlock, row: int, index: int) -> tuple[float, float]:
-        if block.bid_ticks is None or block.ask_ticks is None:
-            return 0.0, 0.0
-        return int(block.bid_ticks[row]) / self._scales[index], int(block.ask_ticks[row]) / self._scales[index]
-
-    def _tail_row(self, block: TickBlock, row: int) -> TailRow:
-        index = 0 if block.instrument is None else int(block.instrument[row])
-        price = int(block.price_ticks[row]) / self._scales[index]
-        size = int(block.size_lots[row]) / self._size_scales[index]
-        return (
-            int(block.ts_ns[row]),
-            self._kernel.instruments[index].symbol,
-            price,
-            size,
-            *self._quote(block, row, index),
-        )
+    def _tail_rows(self, columns: Iterable[NDArray[Any]]) -> Iterator[TailRow]:
+        for index, ts_ns, price, size, bid, ask in zip(*(column.tolist() for column in columns), strict=True):
+            scale, symbol = self._scales[index], self._kernel.instruments[index].symbol
+            yield ts_ns, symbol, price / scale, size / self._size_scales[index], bid / scale, ask / scale
 
     def _vwap(self, index: int) -> tuple[float, float]:
         """The session's VWAP and its deviation, in currency; NaN before the first trade."""
@@ -234,7 +231,7 @@ class ViewBuilder:
         core, instrument, scale = self._kernel.core, self._kernel.instruments[index], self._scales[index]
         bid, ask = core.quote(index)
         vwap, sd = self._vwap(index)
-        lanes = [lane for lane in self._kernel.lanes if lane.instrument == index]
+        lanes = [(lane, self._warm(lane)) for lane in self._kernel.lanes if lane.instrument == index]
         points, self._points[index] = self._points[index], []
         return SymbolView(
             symbol=instrument.symbol,
@@ -244,11 +241,11 @@ class ViewBuilder:
             ask=ask / scale,
             ticks=self._ticks[index],
             last_ts_ns=self._last_ts[index],
-            warm=all(self._warm(lane) for lane in lanes),
+            warm=all(warm for _, warm in lanes),
             vwap=vwap,
             vwap_sd=sd,
-            features=[feature for lane in lanes for feature in self._features(lane)],
-            position=next((view for lane in lanes if (view := self._position(lane)) is not None), None),
+            features=[feature for lane, warm in lanes for feature in self._features(lane, warm)],
+            position=next((view for lane, _ in lanes if (view := self._position(lane)) is not None), None),
             points=points,
         )
 
@@ -258,9 +255,9 @@ class ViewBuilder:
         warm_up = lane.rule.warm_up
         return bool(trades) and self._last_ts[lane.instrument] - first_ts >= warm_up.ns and trades >= warm_up.trades
 
-    def _features(self, lane: Lane) -> Iterator[FeatureView]:
+    def _features(self, lane: Lane, warm: bool) -> list[FeatureView]:
         """One line per declared comparison; of two sides that exclude each other, the one that is nearer."""
-        core, warm = self._kernel.core, self._warm(lane)
+        core = self._kernel.core
         shown: list[FeatureView] = []
         for view in lane.rule.views:
             value, threshold, passed = view.values(core, lane.instrument)
@@ -270,7 +267,7 @@ class ViewBuilder:
                 shown.append(feature)
             elif abs(value - threshold) < abs(value - shown[place].threshold):
                 shown[place] = feature
-        return iter(shown)
+        return shown
 
     def _position(self, lane: Lane) -> PositionView | None:
         kernel, index = self._kernel, lane.instrument
@@ -295,9 +292,10 @@ class ViewBuilder:
         """The account, its limits and its state as they are now."""
         kernel, tally = self._kernel, self._tally
         portfolio, core, risk = kernel.portfolio, kernel.core, kernel.risk
+        unit: int = 10**portfolio.scale
 
         def money(units: int) -> float:
-            return float(portfolio.money(units))
+            return units / unit  # rounded once, as the exact decimal is
 
         standing = risk.standing
         return AccountView(
@@ -352,51 +350,58 @@ class ViewBuilder:
         )
 
 
+class Noted:
+    """Room for ``DIGEST_ROWS`` records, of the columns that a screen shows: filled block by block, taken at once."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._kind = np.empty(DIGEST_ROWS, np.uint8)
+        self._instrument = np.empty(DIGEST_ROWS, np.uint16)
+        self._columns = [np.empty(DIGEST_ROWS, np.int64) for _ in range(5)]  # time, price, size, bid, ask
+
+    def add(self, block: TickBlock) -> None:
+        """Copy a block for which there is room; what it has no column of is 0."""
+        there = slice(self.rows, self.rows + len(block))
+        self._kind[there] = 0 if block.kind is None else block.kind
+        self._instrument[there] = 0 if block.instrument is None else block.instrument
+        given = (block.ts_ns, block.price_ticks, block.size_lots, block.bid_ticks, block.ask_ticks)
+        for column, of in zip(self._columns, given, strict=True):
+            column[there] = 0 if of is None else of
+        self.rows = there.stop
+
+    def take_trades(self) -> list[NDArray[Any]]:
+        """Return instrument, time, price, size, bid and ask of the trades among them, and forget them all."""
+        trades = np.flatnonzero(self._kind[: self.rows] == TRADE)
+        self.rows = 0
+        return [self._instrument[trades], *(column[trades] for column in self._columns)]
+
+
 class Tally:
     """Counts closed trades as ``engine.account.metrics`` defines them, without going through all for each picture."""
 
     def __init__(self) -> None:
         self.seen = self.trades = self.wins = self.losses = 0
+        self._alone: dict[int, Trade] = {}  # legs of which the other is still to come, by pair
 
     def take(self, trades: Sequence[Trade]) -> Sequence[Trade]:
         """Count the trades that are new since the last call, and return them."""
         new = trades[self.seen :]
         self.seen += len(new)
         for trade in new:
-            if trade.reason is not Reason.END:
-                self.trades += 1
-                self.wins += trade.net > 0
-                self.losses += trade.net < 0
+            if (first := self._alone.pop(trade.pair, None)) is not None:
+                self._count(first, -1)
+                self._count(as_one((first, trade)))
+                continue
+            if trade.pair:
+                self._alone[trade.pair] = trade
+            self._count(trade)
         return new
 
-
-def copied(block: TickBlock) -> TickBlock:
-    """Return the columns that a screen shows of a block, in arrays of their own."""
-
-    def copy(column: NDArray[Any] | None) -> Any:
-        return None if column is None else column.copy()
-
-    return TickBlock(
-        block.ts_ns.copy(),
-        block.price_ticks.copy(),
-        block.size_lots.copy(),
-        copy(block.bid_ticks),
-        copy(block.ask_ticks),
-        instrument=copy(block.instrument),
-        kind=copy(block.kind),
-    )
-
-
-def joined(blocks: Sequence[TickBlock]) -> TickBlock:
-    """Return the blocks of one feed, which have the same columns, as one."""
-    if len(blocks) == 1:
-        return blocks[0]
-
-    def join(name: str) -> Any:
-        parts = [getattr(block, name) for block in blocks]
-        return None if parts[0] is None else np.concatenate(parts)
-
-    return TickBlock(**{column.name: join(column.name) for column in fields(TickBlock)})
+    def _count(self, trade: Trade, times: int = 1) -> None:
+        if trade.reason is not Reason.END:
+            self.trades += times
+            self.wins += times * (trade.net > 0)
+            self.losses += times * (trade.net < 0)
 
 
 def excludes(one: FeatureView, other: FeatureView) -> bool:

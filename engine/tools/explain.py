@@ -5,19 +5,21 @@ The same kernel runs over the ticks up to that moment and no further, so what is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from math import nan
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from engine.account.carried import Carried
 from engine.calendars import calendar as find_calendar
 from engine.errors import DataError
 from engine.events import (
     DayStarted,
     Decision,
     OrderSubmitted,
+    Refusal,
     SignalDeclined,
     SignalRefused,
     SignalSkipped,
@@ -25,12 +27,13 @@ from engine.events import (
 )
 from engine.graph.readings import ConditionView
 from engine.journal.writer import MemoryJournal
+from engine.lineup import Entrant, Line, assignments_of, entrants_of, labels, traded_by
 from engine.model import Side, TickBlock
 from engine.results import Settings
 from engine.sessions.rules import SessionRules
 from engine.store.ticks import TickFile
 from engine.strategy import Strategy
-from engine.tools.observation import compose, engine_time, is_trade, lanes_of, of_instrument
+from engine.tools.observation import engine_time, is_trade, kernel_of, of_instrument
 from engine.tools.rule_parts import Part, sides_of, view_of, watching
 from engine.trading.kernel import Input, Kernel
 from engine.trading.lanes import Lane
@@ -62,6 +65,7 @@ class ConditionLine:
 class Explanation:
     """One strategy on one instrument at one moment."""
 
+    strategy: str  # as its line-up calls it
     symbol: str
     ts_ns: int  # of the last trade up to the moment asked for
     price: float
@@ -84,8 +88,8 @@ class Explanation:
         return asdict(self)
 
 
-def explain(file: TickFile, strategy: Strategy, settings: Settings, at_ns: int) -> list[Explanation]:
-    """Explain the last trade at or before ``at_ns``, one entry per instrument that has traded by then.
+def explain(file: TickFile, line: Line, settings: Settings, at_ns: int) -> list[Explanation]:
+    """Explain the last trade at or before ``at_ns``, one entry per strategy and instrument that has traded by then.
 
     Raises:
         DataError: nothing has traded by then.
@@ -95,27 +99,44 @@ def explain(file: TickFile, strategy: Strategy, settings: Settings, at_ns: int) 
     if not rows:
         fix = f"the first is at {np.datetime64(int(clock[0]), 'ns')} UTC" if len(clock) else ""
         raise DataError(f"no tick at or before {np.datetime64(at_ns, 'ns')} UTC", where=file.source, fix=fix)
-    return explain_rows(file, strategy, settings, rows, at_ns)
+    return explain_rows(file, line, settings, rows, at_ns)
 
 
-def explain_rows(file: TickFile, strategy: Strategy, settings: Settings, rows: int, at_ns: int) -> list[Explanation]:
+def explain_rows(file: TickFile, line: Line, settings: Settings, rows: int, at_ns: int) -> list[Explanation]:
     """Explain what was known after the first ``rows`` records, at ``at_ns``, which is not before any of them."""
-    return explain_inputs(file, strategy, settings, [file.block.part(0, rows)], at_ns)
+    return explain_inputs(file, line, settings, [file.block.part(0, rows)], at_ns)
 
 
 def explain_inputs(
-    file: TickFile, strategy: Strategy, settings: Settings, inputs: Iterable[Input], at_ns: int
+    file: TickFile,
+    line: Line,
+    settings: Settings,
+    inputs: Iterable[Input],
+    at_ns: int,
+    prepare: Callable[[Kernel], None] = lambda kernel: None,
+    carried: Carried | None = None,
 ) -> list[Explanation]:
     """Explain what was known after these inputs, at ``at_ns``; of ``file`` only its instruments and name count.
+
+    All strategies of the line-up trade on one account, as in the run itself.
+
+    Args:
+        file, line, settings, inputs, at_ns: as said.
+        prepare: sees the kernel before the first input; its first lanes are those of the line-up, in order.
+        carried: what the account had brought from its session before.
 
     Raises:
         DataError: nothing was traded in them.
     """
-    journal = MemoryJournal()
-    singles = [part for tree in sides_of(strategy).values() for part in tree.singles()]
-    watchers = [watching(strategy, part.condition) for part in singles]
+    journal, entrants = MemoryJournal(), entrants_of(line)
+    watches = [[_Watch(part, watching(one.strategy, part.condition)) for part in singles_of(one)] for one in entrants]
+    assignments = assignments_of(line, file.instruments, settings)
+    for entrant, watched in zip(entrants, watches, strict=True):
+        places = traded_by(entrant, file.instruments)
+        assignments += [settings.assignment(one.by, places) for one in watched]
     rules = SessionRules.read(settings.session_rules)
-    kernel = compose(file, [strategy, *watchers], settings, journal, rules=rules)
+    kernel = kernel_of(file, assignments, settings, journal, rules=rules, carried=carried)
+    prepare(kernel)
     traded_ns: dict[int, int] = {}  # engine time of each instrument's last trade
     clock_ns = 0
     for event in inputs:
@@ -131,20 +152,37 @@ def explain_inputs(
         raise DataError(f"no trade at or before {np.datetime64(at_ns, 'ns')} UTC", where=file.source)
     kernel.process(TimePassed(at_ns))
     in_session = find_calendar(settings.calendar).session_index(at_ns) >= 0
-    return [
-        _Moment(kernel, lanes, singles, journal).explanation(traded_ns[index], in_session)
-        for index, lanes in enumerate(lanes_of(kernel))
-        if lanes and index in traded_ns
-    ]
+    explained = []
+    for label, entrant, watched in zip(labels(entrants), entrants, watches, strict=True):
+        for lane in kernel.lanes:
+            if lane.strategy is entrant.strategy and not lane.follows and lane.instrument in traded_ns:
+                moment = _Moment(kernel, label, lane, watched, journal)
+                explained.append(moment.explanation(traded_ns[lane.instrument], in_session))
+    return explained
+
+
+class _Watch(NamedTuple):
+    """One condition of a strategy's rule, and the strategy that watches it and enters nothing."""
+
+    part: Part
+    by: Strategy
+
+
+def singles_of(entrant: Entrant) -> list[Part]:
+    """The single conditions of an entrant's rule, in evaluation order."""
+    return [part for tree in sides_of(entrant.strategy).values() for part in tree.singles()]
 
 
 class _Moment:
-    """One instrument's lanes as they stand: the strategy's own first, then one per single condition."""
+    """One strategy's lane on one instrument as it stands, and those that watch each of its conditions."""
 
-    def __init__(self, kernel: Kernel, lanes: list[Lane], singles: list[Part], journal: MemoryJournal) -> None:
-        self._kernel, self._lane, self._index = kernel, lanes[0], lanes[0].instrument
-        self._watching = {part.text: lane for part, lane in zip(singles, lanes[1:], strict=True)}
-        own = lanes[0].number  # what has no lane is the account's
+    def __init__(
+        self, kernel: Kernel, label: str, lane: Lane, watches: Sequence[_Watch], journal: MemoryJournal
+    ) -> None:
+        self._kernel, self._label, self._lane, self._index = kernel, label, lane, lane.instrument
+        here = {id(other.strategy): other for other in kernel.lanes if other.instrument == lane.instrument}
+        self._watching = {part.text: here[id(by)] for part, by in watches}
+        own = lane.number  # what has no lane is the account's
         self._decisions = [one for one in journal.decisions if getattr(one, "lane", own) == own]
 
     def explanation(self, ts_ns: int, in_session: bool) -> Explanation:
@@ -160,6 +198,7 @@ class _Moment:
         position = kernel.portfolio.positions.get(lane.number)
         state = self._state(lane) if warm else 0
         found = Explanation(
+            strategy=self._label,
             symbol=instrument.symbol,
             ts_ns=ts_ns,
             price=kernel.core.price(index) * unit,
@@ -188,6 +227,8 @@ class _Moment:
         of every entry is told.
         """
         kernel, lane = self._kernel, self._lane
+        if lane.gate >= 0 and not kernel.core.value(self._index, lane.gate):
+            return Refusal.REGIME.value
         if lane.asks_strategy or lane.strategy.on_tick is not None:
             refusal = kernel.risk.refusal(self._index)
         else:

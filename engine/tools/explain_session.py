@@ -3,45 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from engine.errors import ConfigError
 from engine.events import Command, EngineFault, Resumed, TimePassed
 from engine.journal.codec import is_input
 from engine.journal.reader import JournalReader, read_manifest
 from engine.live.recording import line_of
-from engine.live.replay import config_of
+from engine.live.replay import carried_by, config_of
 from engine.live.session import PaperSession
 from engine.model import TickBlock
 from engine.store.ticks import TickFile
-from engine.strategy import Strategy
 from engine.tools.explain import Explanation, explain_inputs
 from engine.tools.recorded import instruments_of
 from engine.trading.kernel import Input
 
 
 def explain_session(directory: Path, at_ns: int) -> list[Explanation]:
-    """Explain the last trade of a recorded session at or before ``at_ns``, one entry per instrument.
+    """Explain the last trade of a recorded session at or before ``at_ns``, one entry per strategy and instrument.
 
     What came between the ticks counts too: gaps of the feed, commands, and when it was too old to be traded on.
 
     Raises:
         DataError: nothing had traded by then.
         UnsoundError: the journal is damaged before that moment.
-        ConfigError: the session traded by several strategies at once.
     """
     manifest = read_manifest(directory)
-    config = config_of(manifest)
+    config, carried = config_of(manifest), carried_by(manifest)
     line = line_of(config)
-    if not isinstance(line, Strategy):
-        what = "the session traded by several strategies at once, and one is explained at a time"
-        raise ConfigError(what, where=str(directory), fix="see what they decided: microburst journal cat --decisions")
-    nothing = np.empty(0, np.int64)
-    file = TickFile(TickBlock(nothing, nothing, nothing), instruments_of(manifest), source=str(directory))
+    nothing, instruments = np.empty(0, np.int64), instruments_of(manifest)
+    file = TickFile(TickBlock(nothing, nothing, nothing), instruments, source=str(directory))
     settings = PaperSession.settings_of(config, line)
-    return explain_inputs(file, line, settings, inputs_until(directory, at_ns), at_ns)
+    inputs = inputs_until(directory, at_ns)
+    if carried is None:
+        return explain_inputs(file, line, settings, inputs, at_ns)
+    settings = replace(settings, starting_cash=carried.equity)
+    go_on = partial(PaperSession.carry_cooldowns, line=line, carried=carried)
+    return explain_inputs(file, line, settings, inputs, at_ns, go_on, carried)
 
 
 def inputs_until(directory: Path, at_ns: int) -> Iterator[Input]:

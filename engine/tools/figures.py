@@ -11,6 +11,7 @@ import numpy as np
 from engine.account import equity as of_equity
 from engine.account.equity import Day
 from engine.account.metrics import break_even_bps, grouped, quality_metrics, traded_units
+from engine.account.pairs import whole_trades
 from engine.account.portfolio import Trade
 from engine.calendars import calendar as find_calendar
 from engine.events import DayStarted
@@ -92,7 +93,7 @@ def record_of(result: BacktestResult) -> dict[str, Any]:
 
 def _closes(result: BacktestResult) -> list[tuple[int, int]]:
     equity, points = result.kernel.portfolio.starting, []
-    for trade in result.trades:
+    for trade in whole_trades(result.trades):
         equity += trade.net_units
         points.append((trade.exit_ts_ns, equity))
     return points
@@ -100,7 +101,8 @@ def _closes(result: BacktestResult) -> list[tuple[int, int]]:
 
 def _groups(trades: list[Trade], clock: Clock) -> dict[str, Any]:
     """Figures by side, by the entry's hour and weekday on the exchange's clock, and by exit reason."""
-    own = [trade for trade in trades if trade.reason is not Reason.END]
+    whole = whole_trades(trades)
+    own = [trade for trade in whole if trade.reason is not Reason.END]
 
     def shown_ns(trade: Trade) -> int:
         return int(clock.from_utc(np.array([trade.entry_ts_ns]))[0])
@@ -112,14 +114,14 @@ def _groups(trades: list[Trade], clock: Clock) -> dict[str, Any]:
     }
     by = {name: grouped(own, key) for name, key in keys.items()}
     by["by_weekday"] = {WEEKDAYS[int(number)]: group for number, group in by["by_weekday"].items()}
-    return {**by, "by_exit": grouped(trades, lambda trade: trade.reason.value)}
+    return {**by, "by_exit": grouped(whole, lambda trade: trade.reason.value)}
 
 
 def _daily(result: BacktestResult, days: list[Day]) -> list[dict[str, Any]]:
     """One row a day: equity at its start and end, result, return, and the trades that were closed on it."""
     money, market = result.kernel.portfolio.money, find_calendar(result.settings.calendar)
     closed: dict[int, int] = {}
-    for trade in result.trades:
+    for trade in whole_trades(result.trades):
         # What closes with its session belongs to that session's day, not to the next one's.
         day = market.trading_day(trade.exit_ts_ns - (trade.reason is Reason.SESSION))
         closed[day] = closed.get(day, 0) + 1

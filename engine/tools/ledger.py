@@ -31,17 +31,19 @@ from engine.events import (
 )
 from engine.live.replay import carried_by, config_of
 from engine.model import Instrument, Reason, Side
+from engine.tools.decision_numbers import ENTRY
 from engine.tools.recorded import instruments_of
-
-ENTRY = "entry"
-"""The purpose of an order that opens; that of any other is the reason for which it closes."""
 
 
 @dataclass(slots=True)
 class OrderFacts:
-    """An order, and where it stood at last: ``sent``, ``working``, ``partial``, ``filled`` or ``cancelled``."""
+    """An order, and where it stood at last: ``sent``, ``working``, ``partial``, ``filled`` or ``cancelled``.
+
+    ``sequence`` is the record of the decision that sent it, ``decision`` its number among the decisions.
+    """
 
     sequence: int
+    decision: int
     sent: OrderSubmitted
     kind: str = "market"
     price_ticks: int | None = None
@@ -91,6 +93,7 @@ class Ledger:
 
     Attributes:
         trades: the closed ones, equal to the session's own, each with the number of its entry order.
+        made_by: of each of them the decisions that sent its entry and its last exit.
         open: the trades that are not closed, by lane.
 
     Raises:
@@ -101,6 +104,7 @@ class Ledger:
     orders: dict[int, OrderFacts] = field(default_factory=dict)
     fills: list[tuple[int, OrderFilled]] = field(default_factory=list)
     trades: list[tuple[int, Trade]] = field(default_factory=list)
+    made_by: list[tuple[int, int]] = field(default_factory=list)
     open: dict[int, OpenTrade] = field(default_factory=dict)
     days: list[Day] = field(default_factory=list)
     signals: list[SignalFacts] = field(default_factory=list)
@@ -118,6 +122,7 @@ class Ledger:
         carried = carried_by(self.manifest)
         starting = paper.starting_cash if carried is None else carried.equity
         self.account = Portfolio(self.instruments, starting, paper.borrow_rate)
+        self._decisions = 0
         self._takers: dict[type[Any], Callable[[int, Any], None]] = {
             OrderSubmitted: self._submitted,
             OrderRests: self._rests,
@@ -139,10 +144,11 @@ class Ledger:
 
     def take(self, sequence: int, decision: Decision) -> None:
         """Take the next decision."""
+        self._decisions += 1
         self._takers[type(decision)](sequence, decision)
 
     def _submitted(self, sequence: int, sent: OrderSubmitted) -> None:
-        self.orders[sent.order_id] = OrderFacts(sequence, sent)
+        self.orders[sent.order_id] = OrderFacts(sequence, self._decisions, sent)
         if sent.purpose == ENTRY and self.follows[sent.lane] is None:
             self.signals.append(SignalFacts(sequence, sent.ts_ns, sent.lane, sent.side, "taken", None))
 
@@ -160,7 +166,7 @@ class Ledger:
         if order.sent.purpose == ENTRY:
             if entered is None:
                 side, index = Side(order.sent.side), self.lanes[lane][1]
-                position = Position(index, side, 0, 0, fill.ts_ns, fill.price_ticks, fill.price_ticks, 0, 0, 0)
+                position = Position(index, side, 0, 0, fill.ts_ns, fill.price_ticks, 0, 0, 0, 0)  # its mid is not told
                 position.pair = self._pair(lane, fill.order_id)
                 entered = self.open[lane] = OpenTrade(fill.order_id, position)
             position = entered.position
@@ -205,6 +211,8 @@ class Ledger:
         self._leg(closed.lane, closed.reason, position.lots, gross, net)
         del self.open[closed.lane]
         self.trades.append((entered.order_id, self._trade(closed, position)))
+        orders = entered.order_id, self.fills[-1][1].order_id
+        self.made_by.append((self.orders[orders[0]].decision, self.orders[orders[1]].decision))
         if self.days:
             self.days[-1].trades += 1
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import zip_longest
 from typing import Any
@@ -27,6 +27,7 @@ from engine.backtesting import check_accepted, make_kernel
 from engine.errors import UserError
 from engine.events import Decision, End, encode
 from engine.journal.writer import MemoryJournal
+from engine.lineup import Entrant
 from engine.results import Settings
 from engine.store.ticks import TickFile
 from engine.strategy import Strategy
@@ -87,7 +88,7 @@ STRIDE = 4096
 
 def lookahead(
     file: TickFile,
-    strategy: Strategy,
+    strategy: Strategy | Entrant,
     settings: Settings,
     points: int = DEFAULT_POINTS,
     seed: int = 1,
@@ -96,7 +97,7 @@ def lookahead(
     """Compare the whole run with itself, tick by tick and truncated; stop at the first difference.
 
     Args:
-        file, strategy, settings: as for a backtest.
+        file, strategy, settings: as for a backtest; one of a line-up is run without the others.
         points: records drawn at random to cut at, beside those with decisions.
         seed: of the draw.
         told: hears how far it is.
@@ -108,7 +109,9 @@ def lookahead(
 
 
 class _Comparison:
-    def __init__(self, file: TickFile, strategy: Strategy, settings: Settings, told: Told) -> None:
+    def __init__(self, file: TickFile, entrant: Strategy | Entrant, settings: Settings, told: Told) -> None:
+        self._entrant = Entrant(entrant) if isinstance(entrant, Strategy) else entrant
+        strategy = self._entrant.strategy
         self._file, self._strategy, self._settings, self._told = file, strategy, settings, told
         own = has_own_code(strategy) or features_of(strategy)
         self._reach = Reach(strategy, file.block) if own else None
@@ -218,7 +221,9 @@ class _Comparison:
 
     def _compose(self, strategy: Strategy) -> tuple[MemoryJournal, Kernel]:
         journal = MemoryJournal()
-        return journal, make_kernel(self._file.instruments, strategy, self._settings, journal)
+        return journal, make_kernel(
+            self._file.instruments, [replace(self._entrant, strategy=strategy)], self._settings, journal
+        )
 
     def _difference(
         self, check: str, row: int, found: list[Decision], begin: int = 0, end: int | None = None

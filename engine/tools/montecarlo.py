@@ -21,6 +21,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.account.metrics import ZERO
+from engine.account.pairs import legs_together, reason_of
 from engine.account.portfolio import Trade
 from engine.calendars import calendar as find_calendar
 from engine.errors import DataError
@@ -148,10 +150,10 @@ def monte_carlo(
 
 
 def closed_trades(trades: Iterable[Trade | SavedTrade], calendar: str) -> list[Closed]:
-    """What the rule closed itself, with its trading day; what the end of the data cut off is left out."""
+    """What the rule closed itself, a pair being one, with its trading day; without what the data's end cut off."""
     days = find_calendar(calendar)
-    own = (trade for trade in trades if trade.reason != Reason.END)
-    return [Closed(trade.net, days.trading_day(trade.exit_ts_ns)) for trade in own]
+    own = (legs for legs in legs_together(trades) if reason_of(legs) != Reason.END)
+    return [Closed(sum((leg.net for leg in legs), ZERO), days.trading_day(legs[-1].exit_ts_ns)) for legs in own]
 
 
 # ---------------------------------------------------------------- paths

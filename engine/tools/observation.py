@@ -27,7 +27,7 @@ from engine.rules import Quantity
 from engine.store.ticks import TickFile
 from engine.strategy import Strategy
 from engine.trading.kernel import Kernel
-from engine.trading.lanes import Lane
+from engine.trading.lanes import Assignment, Lane
 
 Bools = NDArray[np.bool_]
 States = NDArray[np.uint8]
@@ -45,11 +45,18 @@ def compose(
     file: TickFile, strategies: Sequence[Strategy], settings: Settings, journal: Journal, **more: Any
 ) -> Kernel:
     """A kernel with the paper venue and several strategies, each on the instruments that the first one trades."""
-    portfolio = Portfolio(file.instruments, settings.starting_cash, settings.venue.borrow_rate)
     traded = traded_by(Entrant(strategies[0]), file.instruments) if strategies else []
+    return kernel_of(file, [settings.assignment(one, traded) for one in strategies], settings, journal, **more)
+
+
+def kernel_of(
+    file: TickFile, assignments: Sequence[Assignment], settings: Settings, journal: Journal, **more: Any
+) -> Kernel:
+    """A kernel with the paper venue and these assignments."""
+    portfolio = Portfolio(file.instruments, settings.starting_cash, settings.venue.borrow_rate)
     return Kernel(
         file.instruments,
-        [settings.assignment(strategy, traded) for strategy in strategies],
+        assignments,
         calendar=find_calendar(settings.calendar),
         portfolio=portfolio,
         risk=RiskGate(settings.limits, portfolio),

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from engine.account.pairs import whole_trades
 from engine.errors import ConfigError, DataError, NotFoundError, UserError
 from engine.model import SECOND_NS
 from engine.results import LEG_FIELDS, ROW_FIELDS, BacktestResult
@@ -30,7 +31,9 @@ RUN_FILE = "run.json"
 RUNS = Path("runs")
 """Where runs are kept unless told otherwise."""
 
-WHOLE_FIELDS = ("entry_ts_ns", "exit_ts_ns", "pair")
+LATE_FIELDS = ("pair", "entry_decision", "exit_decision")
+"""Whole numbers that earlier versions did not write."""
+WHOLE_FIELDS = ("entry_ts_ns", "exit_ts_ns", *LATE_FIELDS)
 TEXT_FIELDS = ("symbol", "side", "reason")
 
 
@@ -54,6 +57,8 @@ class SavedTrade(NamedTuple):
     mae: Decimal
     mfe: Decimal
     pair: int = 0
+    entry_decision: int = 0
+    exit_decision: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +157,7 @@ def equity_at_closes(result: BacktestResult) -> Iterator[tuple[int, Decimal]]:
     """Yield time and equity after each closed trade: the starting cash and all that was earned up to then."""
     portfolio = result.kernel.portfolio
     equity = portfolio.starting
-    for trade in result.trades:
+    for trade in whole_trades(result.trades):
         equity += trade.net_units
         yield trade.exit_ts_ns, portfolio.money(equity)
 
@@ -249,7 +254,7 @@ def _rows(data: bytes) -> list[dict[str, str]]:
 def _trade(row: Mapping[str, str]) -> SavedTrade:
     values: dict[str, Any] = {}
     for name in SavedTrade._fields:
-        text = row[name] if name != "pair" else row.get(name, "0")  # earlier versions knew none
+        text = row.get(name, "0") if name in LATE_FIELDS else row[name]
         values[name] = text if name in TEXT_FIELDS else int(text) if name in WHOLE_FIELDS else Decimal(text)
     return SavedTrade(**values)
 

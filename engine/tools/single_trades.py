@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.account.limits import ALL_OFF
+from engine.account.pairs import as_one
 from engine.account.portfolio import Portfolio, Trade
 from engine.account.risk import RiskGate
 from engine.brokers.paper import PaperBroker
@@ -139,13 +140,6 @@ class SingleTrades:
             broker=PaperBroker(settings.venue, portfolio),
             journal=journal,
         )
-
-
-def as_one(trades: Sequence[Trade]) -> Trade:
-    """The legs of a pair as one trade: what the leading one says of itself, with the money of both."""
-    lead = min(trades, key=lambda trade: trade.lane)
-    money = ("gross_units", "spread_units", "slippage_units", "fee_units", "net_units", "borrow_units")
-    return lead._replace(**{name: sum(getattr(trade, name) for trade in trades) for name in money})
 
 
 def _stream_of(block: TickBlock, clock: NDArray[np.int64], index: int) -> tuple[NDArray[np.int64], TickBlock]:

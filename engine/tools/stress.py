@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from engine.account.pairs import whole_trades
 from engine.backtesting import simulate
 from engine.errors import DataError, UserError
 from engine.events import DayStarted, Decision, Refusal, SignalRefused, TradingHalted, TradingResumed
@@ -139,7 +140,7 @@ def outcome_of(name: str, result: BacktestResult) -> Outcome:
         trades=metrics["trades"],
         net=metrics["net"],
         max_drawdown=metrics["max_drawdown"],
-        worst_trade=min((trade.net for trade in result.trades), default=Decimal(0)),
+        worst_trade=min((trade.net for trade in whole_trades(result.trades)), default=Decimal(0)),
         limits=dict(sorted(limits.items())),
         halted_ns=halted_ns(decisions, result.kernel.core.engine_ts_ns),
     )

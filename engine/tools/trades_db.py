@@ -32,7 +32,7 @@ from engine.tools.ledger import Ledger, OpenTrade, OrderFacts
 
 APPLICATION = 0x4D425442
 """``application_id`` of the files that this module writes: no other SQLite file is ever written to."""
-VERSION = 1
+VERSION = 2
 """``user_version``: that of the tables. A file of another one is made anew from the journals."""
 BUSY_S = 5.0
 """How long a writer waits for another one."""
@@ -53,7 +53,8 @@ TABLES = {
     "positions": f"session TEXT, order_id INTEGER, {LANE}, entry_ts_ns INTEGER, entry_price TEXT, lots INTEGER, "
     "size TEXT, entered_size TEXT, realised TEXT, PRIMARY KEY (session, order_id)",
     "trades": f"session TEXT, order_id INTEGER, number INTEGER, {LANE}, entry_ts_ns INTEGER, exit_ts_ns INTEGER, "
-    f"entry_price TEXT, exit_price TEXT, lots INTEGER, size TEXT, reason TEXT, {COSTS}, "
+    "entry_price TEXT, exit_price TEXT, lots INTEGER, size TEXT, reason TEXT, pair INTEGER, entry_decision INTEGER, "
+    f"exit_decision INTEGER, {COSTS}, "
     "PRIMARY KEY (session, order_id)",
     "trade_legs": "session TEXT, order_id INTEGER, leg INTEGER, ts_ns INTEGER, price TEXT, lots INTEGER, size TEXT, "
     f"reason TEXT, {COSTS}, PRIMARY KEY (session, order_id, leg)",
@@ -326,7 +327,8 @@ class _Rows:
             yield (
                 *(order_id, number, *self._lane(trade.lane, trade.side), trade.entry_ts_ns, trade.exit_ts_ns),
                 *(_price(instrument, trade.entry_ticks), _price(instrument, trade.exit_ticks)),
-                *(trade.lots, _size(instrument, trade.lots), trade.reason.value, *self._costs(trade)),
+                *(trade.lots, _size(instrument, trade.lots), trade.reason.value, trade.pair),
+                *(*self._ledger.made_by[number - 1], *self._costs(trade)),
             )
 
     def legs(self) -> Iterator[Row]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from engine import _core
 from engine.account.entry_size import entry_lots, foreseen_exits
-from engine.account.orders import AT_MARKET, Approved, Order, OrderState, Terms
+from engine.account.orders import AT_MARKET, Approved, Order, OrderError, OrderState, Terms
 from engine.account.portfolio import Portfolio
 from engine.account.risk import NO_EXITS, RiskGate
 from engine.errors import UserError
@@ -392,6 +392,21 @@ class Desk:
             if lane.in_position:
                 self.leave(lane, END)
 
+    def reconcile(self) -> None:
+        """Compare what is held and on its way in every book: after time in which anything may have happened.
+
+        Raises:
+            OrderError: two of them differ.
+        """
+        ledger, positions = self._risk.ledger, self._portfolio.positions
+        for lane in self._lanes:
+            books = ledger.held.get(lane.number), positions.get(lane.number)
+            risk, account = (0 if held is None else held.side * held.lots for held in books)
+            if risk != account or lane.in_position != bool(account):
+                raise OrderError(f"lane {lane.number} holds {risk} lots for risk and {account} for the account")
+        if (known := sorted(ledger.working)) != (sent := self._dispatch.working):
+            raise OrderError(f"orders {known} are on their way for risk and {sent} at the venue")
+
     def pick_up(self, ts_ns: int) -> None:
         """Go on after an input on which something failed: nothing waits for an order that is nowhere any more.
 
@@ -400,6 +415,8 @@ class Desk:
         for lane in self._lanes:
             for order in (lane.entry, lane.exit, *(take.order for take in lane.takes)):
                 if order is not None and order.state is OrderState.APPROVED:  # it was never sent
+                    if order.order_id in self._risk.ledger.working:
+                        self._risk.ledger.cancelled(order)
                     self._strike(lane, order)
                     self._rest_if_free(lane)
         self._dispatch.give_up(ts_ns)

@@ -76,6 +76,11 @@ class Dispatch:
         self._sent.update((number, orders[number]) for number in sent)
         self._due = [(ts_ns, number, order, OrderEvent(event)) for ts_ns, number, order, event in due]
 
+    @property
+    def working(self) -> list[int]:
+        """The ids of the orders that are at or on their way to the venue."""
+        return sorted(self._sent)
+
     def send(self, order: Approved, purpose: str) -> None:
         """Send an order; it is at the venue at once where there is no latency, or where the data has ended."""
         ts_ns = order.decided_ns

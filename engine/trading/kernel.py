@@ -209,6 +209,7 @@ class Kernel:
                 self._run(self.core.pass_time(event.ts_ns))
             for instrument in range(len(self.instruments)):
                 self.core.restart_windows(instrument)
+            self._desk.reconcile()
         elif isinstance(event, FeedHealthy):
             self._desk.trust_feed(None if event.healthy else event.reason)
         elif isinstance(event, Command):

@@ -40,9 +40,7 @@ class Positions:
         side, index, price = order.side, lane.instrument, fill.price_ticks
         grows = lane.in_position
         self._book(index, side * lots, fill)
-        position = self._portfolio.open(
-            lane.number, index, side, lots, ts_ns, price, fill.reference_ticks, fill.slippage, fill.fee
-        )
+        position = self._portfolio.open(lane.number, index, side, lots, ts_ns, fill)
         position.pair, lane.in_position = lane.pair, True
         if not grows:
             lane.side, lane.slept = int(side), False
@@ -92,9 +90,7 @@ class Positions:
         assert reason is not None, "an exit has its reason"
         position = self._portfolio.positions[lane.number]
         self._book(index, -position.side * lots, fill)
-        leg = self._portfolio.close(
-            lane.number, lots, reason, ts_ns, fill.price_ticks, fill.reference_ticks, fill.slippage, fill.fee
-        )
+        leg = self._portfolio.close(lane.number, lots, reason, ts_ns, fill)
         if leg.borrow_units:
             self._pay(leg.borrow_units)
         if position.lots:

@@ -94,8 +94,9 @@ def decided(directory: Path, way: Cut) -> tuple[str, str]:
 
 
 def compiler() -> str:
-    """What the engine's modules were compiled by, as the compiler says itself."""
-    found = re.search(rb"(clang version|GCC:) ?[^\0]*", Path(_core.__file__).read_bytes())
+    """What compiled the engine's modules, as it says itself; beside clang there is what it links, which was GCC's."""
+    said = Path(_core.__file__).read_bytes()
+    found = re.search(rb"clang version [^\0]*", said) or re.search(rb"GCC: [^\0]*", said)
     return found[0].decode() if found else "unknown"
 
 

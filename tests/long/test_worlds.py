@@ -1,19 +1,28 @@
 """As many simulated worlds as there is patience for: ``WORLDS`` of them, ten thousand unless it is set.
 
+They are played by as many processes as there are cores: a world needs one for about a second.
+
 So many spells at a venue that lies, too: ``SPELLS``.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
+import structlog
 
 from tests.sim import test_venue
-from tests.sim.test_world import SEEDS, play
+from tests.sim.link import FAULTS_PER_FRAME
+from tests.sim.test_world import COMMANDS, DEATHS, SEEDS, play
+from tests.sim.world import Report
 
 pytestmark = pytest.mark.long
 
@@ -22,12 +31,28 @@ SPELLS = int(os.environ.get("SPELLS", "10000"))
 
 
 def test_every_world_keeps_its_promises(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
-    traded = 0
-    for seed in range(SEEDS, SEEDS + WORLDS):
-        traded += play(seed, tmp_path).trades
-    record_property("worlds of ten simulated minutes", WORLDS)
-    record_property("trades in them", traded)
+    """And each fault befell them as often as it befalls the first fifty, or nearly."""
+    seeds, traded, befell = range(SEEDS, SEEDS + WORLDS), 0, Counter[str]()
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as cores:
+        for report in cores.map(in_silence, seeds, [tmp_path / str(seed) for seed in seeds], chunksize=4):
+            traded += report.trades
+            befell += report.faults + report.deaths + report.commands
+    record_property("worlds of ten simulated minutes", f"{WORLDS:,}")
+    record_property("trades in them", f"{traded:,}")
+    for name, times in sorted(befell.items()):
+        record_property(name, f"{times:,}")
     assert traded > WORLDS
+    rare = {name: befell[name] for name in (*FAULTS_PER_FRAME, *DEATHS, *COMMANDS) if befell[name] < WORLDS // 20}
+    assert not rare, f"{rare} of {befell}"
+
+
+def in_silence(seed: int, folder: Path) -> Report:
+    """Play a world in a process of its own, whose account lies there as well."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    os.environ["XDG_STATE_HOME"] = str(folder / "state")
+    report = play(seed, folder)
+    rmtree(folder)
+    return report
 
 
 def test_a_venue_that_lies(record_property: Callable[[str, object], None]) -> None:

@@ -30,11 +30,11 @@ def in_tree(tree: Path, *words: str, **variables: str) -> subprocess.CompletedPr
     return subprocess.run([sys.executable, *words], cwd=tree, env=environment, capture_output=True, text=True)
 
 
-def build(tree: Path, compiler: str = "", *flags: str) -> None:
+def build(tree: Path, compiler: str = "", *flags: str, **variables: str) -> None:
     """Compile there what has changed, by a compiler, the usual one unless it is named; the last flags win."""
     usual = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC"))
     command = tree.parent / f"{tree.name}-cc"
     command.write_text(f'#!/bin/sh\nexec {shlex.join([compiler] if compiler else usual)} "$@" {shlex.join(flags)}\n')
     command.chmod(0o755)
-    done = in_tree(tree, "setup.py", "-q", "build_ext", "--inplace", CC=str(command))
+    done = in_tree(tree, "setup.py", "-q", "build_ext", "--inplace", CC=str(command), **variables)
     assert done.returncode == 0, done.stderr[-2_000:]

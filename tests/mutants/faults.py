@@ -73,15 +73,15 @@ FAULTS = (
     Fault(
         "a stop is missed when the price is exactly there",
         "engine/_lanes.pxd",
-        "            if p <= lane.stop_ticks or p >= lane.target_ticks:",
-        "            if p < lane.stop_ticks or p >= lane.target_ticks:",
+        "(lane.stop_ticks if lane.side > 0 else lane.target_ticks) + 1",
+        "(lane.stop_ticks if lane.side > 0 else lane.target_ticks + 1)",
         (LANES, ORACLE),
     ),
     Fault(
         "a short position's target is missed when the price is exactly there",
         "engine/_lanes.pxd",
-        "        elif p >= lane.stop_ticks or p <= lane.target_ticks:",
-        "        elif p >= lane.stop_ticks or p < lane.target_ticks:",
+        "(lane.stop_ticks if lane.side > 0 else lane.target_ticks) + 1",
+        "(lane.stop_ticks + 1 if lane.side > 0 else lane.target_ticks)",
         (LANES, ORACLE),
     ),
     Fault(

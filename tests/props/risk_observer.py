@@ -276,7 +276,8 @@ class Observer:
         self.at_most("max_orders_per_second", len(recent) + 1)
         self.at_most("max_trades_per_day", self.entries_today + unfilled + 1)
         self.at_most("max_cancel_ratio", Fraction(self.unfilled_today + unfilled + 1, max(1, self.entries_today)))
-        self.at_most("price_collar", Fraction(abs(price - self.prices[index]), self.prices[index]))
+        mid = Fraction(bid + ask, 2) if 0 < bid <= ask else self.prices[index]
+        self.at_most("price_collar", Fraction(abs(price - mid)) / mid)
         self.expect("max_losses_in_row", self.losses < (limits.max_losses_in_row or 10**9))
         self.expect("max_stops_in_row", self.stops < (limits.max_stops_in_row or 10**9))
         self.expect("duplicate_window", not self.twins(order))

@@ -48,11 +48,12 @@ class Link:
         self._random, self._market, self._calm_from_s, self.faults = random, market, calm_from_s, faults
         self.sent_trades = 0
         self._weather = random.choice((0.1, 0.3, 1.0, 3.0))
-        self._began_s = asyncio.get_running_loop().time()
+        self.loop = asyncio.get_running_loop()
+        self._began_s = self.loop.time()
         self._held: Print | None = None
 
     def now_s(self) -> float:
-        return asyncio.get_running_loop().time() - self._began_s
+        return self.loop.time() - self._began_s
 
     def fault(self) -> str:
         """What happens to the next frame; mostly nothing."""
@@ -89,7 +90,9 @@ class Connection:
 
     def __init__(self, link: Link, random: Random) -> None:
         self._link, self._random = link, random
-        self._closed = asyncio.Event()
+        self._loop = link.loop
+        self._closed = False
+        self._waiting: asyncio.Future[None] = self._loop.create_future()
         self._frames: list[bytes] = [self._hello()]
         self._opened_s = link.now_s()
         self._sent = 0
@@ -106,7 +109,7 @@ class Connection:
     async def receive(self) -> bytes:
         while not self._frames:
             await self._next()
-        if self._closed.is_set():
+        if self._closed:
             raise ConnectionLostError("closed")
         return self._frames.pop(0)
 
@@ -118,8 +121,7 @@ class Connection:
             trade = link.next_print()
         due_s = self._heartbeat_s if trade is None else min(trade.at_s, self._heartbeat_s)
         if self._mute:
-            await self._closed.wait()
-            raise ConnectionLostError("closed")
+            await self._until(None)
         await self._until(due_s)
         if trade is None or trade.at_s > due_s:
             if trade is not None:
@@ -177,17 +179,25 @@ class Connection:
             self._frames.append(frame)
 
     def _wall_ns(self) -> int:
-        return WALL_NS + round(asyncio.get_running_loop().time() * SECOND_NS)
+        return WALL_NS + round(self._loop.time() * SECOND_NS)
 
-    async def _until(self, at_s: float) -> None:
-        try:
-            async with asyncio.timeout(max(0.0, at_s - self._link.now_s())):
-                await self._closed.wait()
-        except TimeoutError:
-            return
-        raise ConnectionLostError("closed")
+    async def _until(self, at_s: float | None) -> None:
+        """Wait for a time of the link's, or for no end, unless the connection is closed before it."""
+        if not self._closed:
+            self._waiting = self._loop.create_future()
+            if at_s is not None:
+                self._loop.call_later(max(0.0, at_s - self._link.now_s()), self._wake, self._waiting)
+            await self._waiting
+        if self._closed:
+            raise ConnectionLostError("closed")
+
+    @staticmethod
+    def _wake(waiting: asyncio.Future[None]) -> None:
+        if not waiting.done():
+            waiting.set_result(None)
 
     async def send(self, text: str) -> None: ...
 
     async def close(self) -> None:
-        self._closed.set()
+        self._closed = True
+        self._wake(self._waiting)

@@ -1,4 +1,4 @@
-"""Fifty worlds of some simulated minutes. A failing one is played again by ``pytest tests/sim --seed=N``."""
+"""Fifty worlds of ten simulated minutes. A failing one is played again by ``pytest tests/sim --seed=N``."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ import pytest
 
 from engine.config.settings import Config, Found, load
 from tests.sim.link import FAULTS_PER_FRAME
-from tests.sim.world import MINUTES, Report, run
+from tests.sim.world import Report, run
 
 SEEDS, TOGETHER = 50, 10
-SHORT = 4.0
-"""Simulated minutes of all worlds but the first ten, here; `make long` gives each of its worlds all ten."""
 
 CONFIG = {
     "telemetry.enabled": False,
@@ -27,6 +25,7 @@ CONFIG = {
     "risk.position_size": "10",
 }
 
+COMMANDS = ("pause", "resume", "flatten", "sleep", "halt")
 DEATHS = ("kill", "kill at a record", "power", "flush", "flush failed", "stop", "no room")
 
 WAITING = str(Path(__file__).parents[1] / "golden" / "strategies.py")
@@ -48,11 +47,11 @@ def config(seed: int) -> Config:
     return load({name: Found(value, "test") for name, value in (CONFIG | own).items()}).config
 
 
-def play(seed: int, folder: Path, minutes: float = MINUTES) -> Report:
+def play(seed: int, folder: Path) -> Report:
     """One world, whose journals are gone with it."""
     place = folder / "w"
     try:
-        report = run(seed, config(seed), place, minutes)
+        report = run(seed, config(seed), place)
         shutil.rmtree(place)
         return report
     except AssertionError as broken:
@@ -67,12 +66,11 @@ def test_worlds_keep_their_promises(first: int, request: pytest.FixtureRequest, 
         if first == 0:
             play(one, tmp_path)
         return
-    minutes = MINUTES if first == 0 else SHORT
-    reports = [play(seed, tmp_path, minutes) for seed in range(first, first + TOGETHER)]
+    reports = [play(seed, tmp_path) for seed in range(first, first + TOGETHER)]
     faults = sum((report.faults for report in reports), Counter())
     assert not {*FAULTS_PER_FRAME, "refused", "the venue was away", "refused by the venue"} - set(faults)
     commands = sum((report.commands for report in reports), Counter())
-    assert all(commands[name] for name in ("pause", "resume", "flatten", "sleep", "halt"))
+    assert all(commands[name] for name in COMMANDS)
     deaths = sum((report.deaths for report in reports), Counter())
     assert {"kill", "kill at a record"} & set(deaths)
     if first == 0:  # rarer ones: these ten have them all, and a position that went on

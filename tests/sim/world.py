@@ -22,6 +22,7 @@ from engine.journal.codec import is_decision
 from engine.journal.reader import JournalReader
 from engine.journal.segments import JournalFailed
 from engine.live import recovery
+from engine.live import session as live_session
 from engine.live.opening import Opened, open_session
 from engine.live.recording import state_of
 from engine.live.replay import Replay
@@ -112,6 +113,7 @@ class World:
         loop.set_exception_handler(self._unheard)
         self.operator: Operator | None = None
         with ExitStack() as around:
+            around.enter_context(mock.patch.object(live_session, "gc"))  # what the tests around have made is much
             if self._fate is not None:
                 around.enter_context(self.machine.installed())
                 around.enter_context(moods(self._seed, self.report.faults))
@@ -141,6 +143,7 @@ class World:
         while not await feed.connected(60.0):
             pass
         self._lives += 1
+        assert self.link.now_s() < self.seconds - 1, "a session begins when the world is over, and would never end"
         _, now_ns = self.timing.receive_stamp()
         opened = open_session(
             self.config, feed.instruments, f"life{self._lives:02}", mode="PAPER", clock=Clock.RECEIVE, now_ns=now_ns
@@ -255,7 +258,7 @@ class World:
                 self.machine.failing = True
             elif befalls == "full":
                 self.machine.full = True
-                await asyncio.sleep(fate.uniform(5, 60))
+                await asyncio.sleep(min(fate.uniform(5, 60), self.seconds - CALM_S - self.link.now_s()))
                 self.machine.full = False
             elif befalls == "stop":
                 self.report.deaths["stop"] += 1

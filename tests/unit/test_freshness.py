@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.account.orders import OrderError
 from engine.account.risk import TradingState
 from engine.config.settings import Config
-from engine.events import FeedHealthy, OrderCancelled, OrderRests, Refusal
+from engine.events import FeedHealthy, OrderCancelled, OrderRests, Refusal, Resumed, TimePassed
 from engine.journal.codec import is_input
 from engine.journal.reader import JournalReader
 from engine.live.freshness import Freshness
@@ -168,6 +171,54 @@ def test_being_held_up_reduces_until_a_second_has_passed(config: Config) -> None
     assert closed.reason.value == "TIME"
     assert FeedHealthy(False, Refusal.DATA_OLD) in healths(world)
     assert world.last.account.state == "active"
+
+
+def asleep(config: Config, slept_s: float, before: Callable[[World], None] = lambda world: None) -> World:
+    """A session on a machine that sleeps at 3 s; its position is open since 2.5 s, and rises again at 20 s."""
+    ready: list[World] = []
+
+    def sleep(world: World, loop: JumpingLoop) -> None:
+        before(world)
+        loop.now += slept_s
+
+    def meanwhile(world: World, loop: JumpingLoop) -> None:
+        ready.append(world)
+        loop.call_later(3.0, sleep, world, loop)
+
+    frames = sorted([*climb(), *heartbeats(3, 40), *climb(20, 7)], key=lambda frame: frame[0])
+    with suppress(OrderError):
+        play(config, Line(frames), seconds=40, meanwhile=meanwhile)
+    return ready[0]
+
+
+@pytest.mark.parametrize(("slept_s", "reduced_s", "seams"), [(4.9, 1.0, 0), (5.3, 4.0, 1), (10.0, 4.0, 1)])
+def test_a_machine_that_slept_resumes_before_it_trades_again(
+    config: Config, slept_s: float, reduced_s: float, seams: int
+) -> None:
+    """Longer than 5 s: it waits until the feed would have gone stale, and goes on as after an interruption.
+
+    A fifth of a second between two looks at the clocks is no sleep.
+    """
+    world = asleep(config, slept_s)
+    inputs = recorded_inputs(world)
+    (at, _), (after, _) = ((n, e) for n, e in enumerate(inputs) if isinstance(e, FeedHealthy) and n > 2)
+    assert (inputs[at], inputs[after]) == (FeedHealthy(False, Refusal.DATA_OLD), FeedHealthy(True))
+    resumed = [n for n, event in enumerate(inputs) if isinstance(event, Resumed)]
+    assert resumed == [after - 1] * seams
+    (woken,) = [e.ts_ns for e in inputs[at - 1 : at] if isinstance(e, TimePassed)]
+    assert world.at(woken) == pytest.approx(3 + slept_s, abs=0.25)
+    for event in (inputs[n] for n in resumed):
+        assert (event.ts_ns - woken) / SECOND_NS == pytest.approx(reduced_s, abs=0.01)  # type: ignore[attr-defined]
+    assert [trade.reason.value for trade in world.session.kernel.trades] == ["TIME", "TIME"]
+
+
+def test_books_that_differ_after_a_sleep_halt(config: Config) -> None:
+    def lose_a_lot(world: World) -> None:
+        world.session.kernel.risk.ledger.held[0].lots += 1
+
+    world = asleep(config, 10.0, lose_a_lot)
+    assert world.session.kernel.risk.halted is Refusal.CONSERVATION
+    assert world.last.ended == "an unexpected error"
 
 
 async def test_a_kernel_that_was_brought_back_reducing_hears_that_all_is_well() -> None:

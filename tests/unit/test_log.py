@@ -7,6 +7,7 @@ import logging
 import stat
 
 import pytest
+from structlog.testing import capture_logs
 
 from engine import log
 
@@ -98,3 +99,15 @@ def test_files_are_their_owners_alone_and_only_so_many_are_kept(tmp_path):
     lines = [line for path in reversed(kept) for line in path.read_text().splitlines()]
     numbers = [json.loads(line)["number"] for line in lines]
     assert numbers == list(range(numbers[0], 100))  # the newest, in order, none missing
+
+
+def test_a_logger_that_was_used_follows_what_is_configured_later(capsys, tmp_path):
+    """As those of modules must: what an earlier configuration wrote to may be closed by now."""
+    of_a_module = log.get("module")
+    for name in ("one", "other"):
+        log.configure(file=str(tmp_path / name))
+        of_a_module.info("said to " + name)
+        assert "said to " + name in (tmp_path / name).read_text()
+    with capture_logs() as entries:
+        of_a_module.info("captured")
+    assert [entry["event"] for entry in entries] == ["captured"]

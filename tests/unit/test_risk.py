@@ -190,6 +190,27 @@ def test_the_collar_one_tick_below_at_and_above(side):
         assert desk.ask(1, side=side) is refusal
 
 
+@pytest.mark.parametrize(
+    ("quote", "lowest", "highest"),
+    [
+        ((10_199, 10_201), 10_098, 10_302),  # the market has moved on since the last trade at 10,000
+        ((10_199, 10_202), 10_099, 10_302),  # 1 % of 10,200.5 either way
+        ((10_200, 10_200), 10_098, 10_302),
+        ((0, 0), 9_900, 10_100),
+        ((10_199, 0), 9_900, 10_100),  # half a quote
+        ((0, 10_201), 9_900, 10_100),
+        ((10_201, 10_199), 9_900, 10_100),  # crossed
+    ],
+)
+@pytest.mark.parametrize("side", list(Side))
+def test_the_collar_lies_around_the_quote_and_without_a_good_one_around_the_last_trade(side, quote, lowest, highest):
+    desk = Desk(only(price_collar="1%"))
+    desk.market.quotes[0] = quote
+    for limit, inside in ((lowest - 1, False), (lowest, True), (highest, True), (highest + 1, False)):
+        order = replace(desk.order(1, side=side), terms=Terms(OrderType.LIMIT, limit))
+        assert desk.gate.approve_entry(order) == (Approved(order) if inside else Refusal.PRICE_COLLAR)
+
+
 def test_an_order_that_waits_is_judged_at_its_own_price():
     desk = Desk(only(price_collar="1%", max_order_value=1_000))
     desk.market.quotes[0] = (9_999, 10_001)

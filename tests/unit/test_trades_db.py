@@ -37,6 +37,7 @@ from engine.journal.writer import SessionJournal
 from engine.language.entries import Limit
 from engine.live.recording import manifest_of
 from engine.model import Instrument, Reason, Side
+from engine.ports import Fill
 from engine.rules import Stop, Target, TimeStop, change, pct, seconds
 from engine.strategy import Strategy
 from engine.tools import trades_db
@@ -176,6 +177,7 @@ def test_trades_read_from_decisions_are_those_of_the_run(strategy, costs):
     assert chosen is not Rungs or {len(one.legs) for one in result.trades} == {1, 2, 3}
     assert {one.side for one in result.trades} == {"long", "short"}
     assert [replace(one, own) for (_, one), own in zip(ledger.trades, result.trades, strict=True)] == result.trades
+    assert ledger.made_by == result.decided_by
     assert ledger.account.starting + ledger.net_units() == result.kernel.core.equity
     outcomes = Counter(one.outcome for one in ledger.signals)
     assert (outcomes["refused"], outcomes["skipped"]) == (len(result.refusals), len(result.skipped_signals))
@@ -195,14 +197,15 @@ def borrowing(rate: str) -> dict[str, object]:
 lots = st.integers(1, 40)
 fee = st.integers(0, 10**12)
 price = st.one_of(st.integers(1, 20_000), st.fractions(1, 20_000, max_denominator=200))
+half_ticks = st.integers(2, 40_000)
 
 
 @settings(deadline=None, max_examples=60)
 @given(
     st.sampled_from(Side),
     st.lists(st.tuples(lots, fee, fee), min_size=1, max_size=3),
-    st.lists(st.tuples(lots, fee, fee, price, price), min_size=1, max_size=5),
-    st.tuples(price, price),
+    st.lists(st.tuples(lots, fee, fee, price, half_ticks), min_size=1, max_size=5),
+    st.tuples(price, half_ticks),
     st.integers(0, 10**17),
 )
 def test_legs_and_trades_are_those_of_the_account(side, entries, exits, entry, step_ns):
@@ -214,17 +217,17 @@ def test_legs_and_trades_are_those_of_the_account(side, entries, exits, entry, s
     fill_price, reference = entry
     decided: list[object] = [OrderSubmitted(1, 1, 0, int(side), total, "entry"), OrderRests(1, 1, "limit", 5, total)]
     for count, slippage, paid in entries:
-        account.open(0, 0, side, count, 1, fill_price, reference, slippage, paid)
+        account.open(0, 0, side, count, 1, Fill(fill_price, reference, slippage, paid))
         decided.append(OrderFilled(1, 1, fill_price, count, slippage, paid))
     ts_ns, left = 1, total
-    for number, (wanted, slippage, paid, exit_price, exit_reference) in enumerate([*exits, (total, 1, 2, 7, 7)], 2):
+    for number, (wanted, slippage, paid, exit_price, exit_reference) in enumerate([*exits, (total, 1, 2, 7, 14)], 2):
         count = min(wanted, left)
         if not count:
             break
         ts_ns += step_ns
         decided.append(OrderSubmitted(ts_ns, number, 0, -int(side), count, "TP"))
         decided.append(OrderFilled(ts_ns, number, exit_price, count, slippage, paid))
-        leg = account.close(0, count, Reason.TARGET, ts_ns, exit_price, exit_reference, slippage, paid)
+        leg = account.close(0, count, Reason.TARGET, ts_ns, Fill(exit_price, exit_reference, slippage, paid))
         left -= count
         if left:
             decided.append(PositionReduced(ts_ns, 0, "TP", count, leg.gross_units, leg.net_units))
@@ -430,7 +433,7 @@ def test_what_is_no_database_of_this_kind_is_left_alone(world, tmp_path, capsys)
     for file, said in (
         (other, "it is another program's database"),
         (text, "it cannot be used: file is not a database"),
-        (older, "its tables are of version 99, and this program writes 1"),
+        (older, "its tables are of version 99, and this program writes 2"),
         (tmp_path, "it cannot be written: Is a directory"),
     ):
         before = file.read_bytes() if file.is_file() else b""

@@ -12,6 +12,7 @@ import numpy as np
 import orjson
 
 from engine.account.metrics import WATERFALL
+from engine.account.pairs import whole_trades
 from engine.calendars import calendar as find_calendar
 from engine.tools.report.charts import Column, Point, bars, columns, empty, scatter, with_mark
 from engine.tools.report.series import MAX_TRADES, figure_data
@@ -152,7 +153,7 @@ def _charts(result: BacktestResult) -> Iterator[tuple[str, str, str]]:
     metrics = result.metrics
     yield "From gross to net", "What the trades made at the mid, and what each cost took.", _waterfall(metrics)
     note = f"Net of each trade; the dashed line is the mean, {money(float(metrics['expectancy'] or 0), True)}."
-    yield "Distribution", note, _distribution([float(t.net) for t in result.trades if t.reason != "END"])
+    yield "Distribution", note, _distribution([float(t.net) for t in whole_trades(result.trades) if t.reason != "END"])
     rows = [
         (reason, float(group["net"]), f"{REASONS.get(reason, '')} · {group['trades']:,}")
         for reason, group in metrics["by_exit"].items()

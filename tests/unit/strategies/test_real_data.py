@@ -44,7 +44,7 @@ GOLDEN = [  # strategy, market, trades, of them long, and how they ended
     ("crypto_vwap_rsi", "ltcusdt", 9, 8, {"END": 1, "SL": 5, "TP": 3}),
     ("swing", "spy_minutes", 9, 9, {"SL": 6, "TP": 3}),
     ("swing", "spy_overnight", 27, 27, {"END": 1, "SL": 23, "TP": 3}),
-    ("pairs", "spy_dia", 258, 129, {"LEG": 116, "SESSION": 26, "SL": 6, "WHEN": 110}),
+    ("pairs", "spy_dia", 258, 129, {"SESSION": 13, "SL": 6, "WHEN": 110}),
     ("smart_money", "ltcusdt", 4, 0, {"SL": 3, "TP": 1}),
     ("smart_money", "spy_minutes", 50, 17, {"SL": 29, "TP": 21}),
     ("smart_money", "es", 20, 10, {"END": 1, "SESSION": 1, "SL": 4, "TIME": 14}),
@@ -88,6 +88,7 @@ def test_trades(strategy, name, trades, long, reasons):
     result = run(strategy, name)
     assert sum(trade.direction.word == "long" for trade in result.trades) == long
     assert (len(result.trades), result.metrics["by_reason"]) == (trades, reasons)
+    assert result.metrics["trades"] + result.metrics["open_at_end"] == sum(reasons.values())
 
 
 def test_a_pair_is_entered_and_left_with_both_legs():
