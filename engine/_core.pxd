@@ -132,6 +132,7 @@ cdef class Core:
     cdef void take(self, int event, int lane, int64_t key, int64_t ts) noexcept nogil
     cdef void research(self, int lane) noexcept nogil
     cdef int64_t price_before(self, int instrument, int record, int inclusive) noexcept nogil
+    cdef void hold(self, int instrument, int64_t lots, int64_t unit, int64_t mark_ticks) noexcept nogil
     cdef int first_held(self) noexcept nogil
     cdef Resting* find_resting(self, int64_t order) except NULL
     cdef int record_of_quote(self, int instrument) noexcept nogil

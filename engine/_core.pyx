@@ -1465,12 +1465,34 @@ cdef class Core:
         self.account.fall_share = share
         self.account.fall_scale = scale
 
-    def set_holding(self, int instrument, int64_t lots, int64_t unit, int64_t mark_ticks):
-        """State the account's position: signed lots, money units per tick and lot, and the price it is marked at."""
+    def book(self, int instrument, int64_t lots, int64_t unit, price_ticks, costs):
+        """Book a fill of signed ``lots``: they are added to the account's position, paid for, and marked where that is.
+
+        Args:
+            instrument: that was traded.
+            lots: bought, or with a minus sold.
+            unit: money units per tick and lot.
+            price_ticks: what was paid, an integer or a fraction.
+            costs: what else was, in money units.
+        """
         cdef Holding* it
-        cdef int scanned
+        cdef int64_t mark
         self.check_instrument(instrument)
         it = &self.holdings[instrument]
+        mark = it.mark_ticks if it.lots != 0 else self.price(instrument)  # other lots stay marked where they are
+        amount = (mark - price_ticks) * lots * unit
+        self.account.equity = wide_from_int(self.equity + round(amount) - costs)
+        note_drawdown(&self.account)
+        self.hold(instrument, it.lots + lots, unit, mark)
+
+    def set_holding(self, int instrument, int64_t lots, int64_t unit, int64_t mark_ticks):
+        """State the account's position: signed lots, money units per tick and lot, and the price it is marked at."""
+        self.check_instrument(instrument)
+        self.hold(instrument, lots, unit, mark_ticks)
+
+    cdef void hold(self, int instrument, int64_t lots, int64_t unit, int64_t mark_ticks) noexcept nogil:
+        cdef Holding* it = &self.holdings[instrument]
+        cdef int scanned
         self.account.open_positions += (lots != 0) - (it.lots != 0)
         it.lots = lots
         it.unit = unit
@@ -1489,11 +1511,6 @@ cdef class Core:
         return instrument
 
     # ------------------------------------------------------------ reading
-
-    def mark(self, int instrument):
-        """The price at which the account's position on the instrument is marked, ticks."""
-        self.check_instrument(instrument)
-        return self.holdings[instrument].mark_ticks
 
     @property
     def rejected(self):

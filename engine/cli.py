@@ -9,36 +9,14 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import typer.core
 
-from engine.commands import (
-    backtest,
-    bug_report,
-    calendar,
-    compare,
-    config,
-    doctor,
-    explain,
-    features,
-    journal,
-    lookahead,
-    montecarlo,
-    operate,
-    replay,
-    risk,
-    run,
-    runs,
-    status,
-    strategy,
-    stress,
-    whatif,
-)
 from engine.commands.shared import discard_output
 from engine.errors import ExitCode, UserError
 from engine.secret import masked
@@ -55,41 +33,40 @@ class Verbs(typer.core.TyperGroup):
             raise UserError("interrupted", exit_code=ExitCode.INTERRUPTED) from None
 
 
-app = typer.Typer(
-    name="microburst",
-    cls=Verbs,
-    help="A tick-level micro-trading engine. Without a verb it runs: paper trading, on an embedded mock market.",
-    no_args_is_help=False,
-    epilog="First result: microburst backtest --demo",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("run")(run.run)
-app.command("backtest")(backtest.backtest)
-app.command("runs")(runs.runs)
-app.command("explain")(explain.explain)
-app.command("compare")(compare.compare)
-app.command("whatif")(whatif.whatif)
-app.command("stress")(stress.stress)
-app.command("montecarlo")(montecarlo.montecarlo)
-app.add_typer(journal.app, name="journal")
-app.command("replay")(replay.replay)
-app.command("parity")(replay.parity)
-app.command("features")(features.features)
-app.add_typer(strategy.app, name="strategy")
-app.command("lookahead")(lookahead.lookahead)
-app.add_typer(risk.app, name="risk")
-app.add_typer(calendar.app, name="calendar")
-app.command("status")(status.status)
-app.command("pause")(operate.pause)
-app.command("flatten")(operate.flatten)
-app.command("kill")(operate.kill)
-app.command("resume")(operate.resume)
-app.command("report")(bug_report.bug_report)
-app.command("bug-report")(bug_report.bug_report)
-app.command("doctor")(doctor.doctor)
-app.add_typer(config.app, name="config")
+VERBS = {
+    "run": "run.run",
+    "backtest": "backtest.backtest",
+    "runs": "runs.runs",
+    "explain": "explain.explain",
+    "compare": "compare.compare",
+    "whatif": "whatif.whatif",
+    "stress": "stress.stress",
+    "montecarlo": "montecarlo.montecarlo",
+    "replay": "replay.replay",
+    "parity": "replay.parity",
+    "features": "features.features",
+    "lookahead": "lookahead.lookahead",
+    "status": "status.status",
+    "pause": "operate.pause",
+    "flatten": "operate.flatten",
+    "kill": "operate.kill",
+    "resume": "operate.resume",
+    "report": "bug_report.bug_report",
+    "bug-report": "bug_report.bug_report",
+    "doctor": "doctor.doctor",
+    "journal": "journal.app",
+    "strategy": "strategy.app",
+    "risk": "risk.app",
+    "calendar": "calendar.app",
+    "config": "config.app",
+}
+"""Every verb and where in ``engine.commands`` it is. What others need is not loaded for the one that is asked for."""
+
+COMPLETING = "_MICROBURST_COMPLETE"
+"""Is set when a shell asks what a word may become."""
+
+UNBROKEN: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+"""Paths, names and commands stay whole, so that they can be copied."""
 
 OWN_FLAGS = {"-h", "--help", "--version", "--install-completion", "--show-completion"}
 
@@ -100,7 +77,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _flags(
     _version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
@@ -109,8 +85,40 @@ def _flags(
     """Flags that stand before a verb."""
 
 
+def command_line(verbs: Iterable[str]) -> typer.Typer:
+    """Return the parser of a command line with these verbs."""
+    app = typer.Typer(
+        name="microburst",
+        cls=Verbs,
+        help="A tick-level micro-trading engine. Without a verb it runs: paper trading, on an embedded mock market.",
+        no_args_is_help=False,
+        epilog="First result: microburst backtest --demo",
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_flags)
+    for verb in verbs:
+        module, _, name = VERBS[verb].partition(".")
+        found = getattr(import_module(f"engine.commands.{module}"), name)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=verb)
+        else:
+            app.command(verb)(found)
+    return app
+
+
+def _verbs_for(given: Sequence[str]) -> Iterable[str]:
+    """The verb that is asked for; all of them where none is, to list them, to complete one, or to suggest another."""
+    if COMPLETING in os.environ:
+        return VERBS
+    return () if given[0] == "--version" else given[:1] if given[0] in VERBS else VERBS
+
+
 def installed_version() -> str:
     """Return the version of the installed package."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("microburst")
     except PackageNotFoundError:
@@ -135,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _execute(given: Sequence[str]) -> int:
     try:
-        code = app(given, prog_name="microburst", standalone_mode=False)
+        code = command_line(_verbs_for(given))(given, prog_name="microburst", standalone_mode=False)
         sys.stdout.flush()
         return int(code or ExitCode.OK)
     except UserError as error:
@@ -159,6 +167,8 @@ def is_usage_error(error: Exception) -> bool:
 
 
 def _sentence(error: Exception) -> str:
+    if getattr(error, "option_name", "") == "--live":
+        return "there is no --live: this version trades on paper only"
     return str(error.format_message()).rstrip(".")  # type: ignore[attr-defined]
 
 
@@ -170,7 +180,13 @@ def _help_for(error: Exception) -> str:
 
 def _fail(line: str, code: ExitCode) -> int:
     sys.stdout.flush()
-    print(f"error: {masked(' '.join(line.split()))}", file=sys.stderr, flush=True)
+    text = f"error: {masked(' '.join(line.split()))}"
+    if sys.stderr.isatty():  # between words, where there is a width to keep to; for programs it is one line
+        import shutil
+        import textwrap
+
+        text = textwrap.fill(text, shutil.get_terminal_size().columns, subsequent_indent="  ", **UNBROKEN)
+    print(text, file=sys.stderr, flush=True)
     return code
 
 

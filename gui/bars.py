@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from html import escape
 
-from PySide6 import QtCore, QtWidgets
+from PySide6 import QtCore, QtGui, QtWidgets
 
 from engine.telemetry_wire import Endpoint, Snapshot
 from gui import words
@@ -44,6 +45,30 @@ class HoldButton(QtWidgets.QPushButton):
         self.released.connect(self._timer.stop)
 
 
+class Elided(QtWidgets.QLabel):
+    """A line of text that ends in … where the window is too narrow for it; all of it is in its tip."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setObjectName(name)
+
+    def minimumSizeHint(self) -> QtCore.QSize:
+        """Give way to what must be whole."""
+        return QtCore.QSize(self.fontMetrics().horizontalAdvance("…"), super().minimumSizeHint().height())
+
+    def setText(self, text: str) -> None:
+        super().setText(text)
+        self.setToolTip(f"<span>{escape(text)}</span>")  # a name comes from outside; none is markup
+
+    def paintEvent(self, event: QtGui.QPaintEvent) -> None:
+        painter = QtWidgets.QStylePainter(self)
+        shown = self.fontMetrics().elidedText(self.text(), QtCore.Qt.TextElideMode.ElideRight, self.width())
+        role = self.foregroundRole()
+        self.style().drawItemText(
+            painter, self.rect(), int(self.alignment()), self.palette(), self.isEnabled(), shown, role
+        )
+
+
 class TopBar(QtWidgets.QWidget):
     """What kind of money this is, whether the data are fresh, and what can be done."""
 
@@ -56,7 +81,7 @@ class TopBar(QtWidgets.QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.mode, self.badge, self.strategy = label("mode"), label("badge"), label("muted")
+        self.mode, self.badge, self.strategy = label("mode"), label("badge"), Elided("muted")
         self.symbols = QtWidgets.QComboBox()
         self.symbols.setAccessibleName("Symbol")
         self.symbols.setMinimumWidth(110)

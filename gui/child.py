@@ -17,14 +17,14 @@ from collections.abc import Callable, Sequence
 from engine.telemetry_wire import Endpoint
 
 STOP_TIMEOUT_S = 10.0
-DEMO_COMMAND = (sys.executable, "-m", "engine", "--paper")
+DEMO_COMMAND = (sys.executable, "-m", "engine", "--paper", "--feed", "embedded")
 
 
 class EngineChild:
     """One engine process, started on construction.
 
     Args:
-        command: the command line; the default trades paper on the mock market that the engine embeds.
+        command: the command line; the default trades paper on a mock market of its own, whatever else is running.
     """
 
     def __init__(self, command: Sequence[str] = DEMO_COMMAND) -> None:

@@ -201,6 +201,8 @@ class Dashboard(QtWidgets.QWidget):
             table.setColumnHidden(1, not several)
         self._fit_columns()
         empty = self.trades.rowCount() == 0
+        held = self._state.snapshot.account.halted if self._state.snapshot is not None else ""
+        self.no_trades.setText(words.NO_TRADES_HELD.format(why=held) if held else words.NO_TRADES)
         self.no_trades.setVisible(empty)
         self.trades_table.setVisible(not empty)
 

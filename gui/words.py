@@ -83,6 +83,7 @@ CHILD_SILENT = "it wrote no message"
 STOPPING = "Stopping the engine …"
 FLATTEN_QUESTION = "Close every open position at the market price now?\nThe engine goes on trading afterwards."
 NO_TRADES = "No trade yet. The Explain panel shows which condition is still missing."
+NO_TRADES_HELD = "No trade yet, and none is opened now: {why}."
 WAITING_TICKS = "Waiting for the first tick …"
 
 PNL_TITLE = "Total P/L"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 from collections.abc import Iterator
 from functools import cache
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import structlog
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # tests start hundreds of commands: what these load is compiled once
 
 
 @cache

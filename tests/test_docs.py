@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.cli import VERBS
 from engine.model import Instrument, TickBlock
 from engine.store.ticks import write_ticks
 from mock_server.market import generate
@@ -47,33 +48,6 @@ OWN_COMMANDS = {
     "microburst-gui": ("-m", "gui"),
 }
 MODULES = ("engine", "mock_server", "gui")
-VERBS = (
-    "run",
-    "backtest",
-    "runs",
-    "explain",
-    "whatif",
-    "compare",
-    "stress",
-    "montecarlo",
-    "journal",
-    "replay",
-    "parity",
-    "features",
-    "status",
-    "pause",
-    "flatten",
-    "kill",
-    "resume",
-    "report",
-    "bug-report",
-    "strategy",
-    "lookahead",
-    "calendar",
-    "risk",
-    "doctor",
-    "config",
-)
 BACKGROUND = ("mock_server",)
 """Modules that serve until they are stopped: on a page they listen on a free port, whatever the page says."""
 

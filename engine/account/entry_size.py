@@ -5,8 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 
 from engine import _core
+from engine.account.entry_limits import Exits
 from engine.account.portfolio import Portfolio
-from engine.account.risk import Exits, RiskGate
+from engine.account.risk import RiskGate
 from engine.model import Side, Signal
 from engine.quantities import parse_number
 from engine.sizing import Occasion, lots_of

@@ -180,14 +180,11 @@ class Ledger:
 
     # ------------------------------------------------------------ what follows from it
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing is held or on its way, as mostly when an entry is asked for: nothing need be added up."""
-        return not self.held and not self.working
+    # Mostly nothing is held or on its way when an entry is asked for: then nothing need be added up.
 
     def positions(self, instrument: int) -> int:
         """Open positions of an instrument, entries on their way included."""
-        if self.is_idle:
+        if not self.held and not self.working:
             return 0
         lanes = {lane for lane, held in self.held.items() if held.instrument == instrument}
         lanes |= {order.lane for order in self.entering() if order.instrument == instrument}
@@ -199,7 +196,7 @@ class Ledger:
 
     def lots(self, instrument: int, side: Side) -> int:
         """Lots held on one side of an instrument once every entry on its way is filled."""
-        if self.is_idle:
+        if not self.held and not self.working:
             return 0
         held = sum(one.lots for one in self.held.values() if one.instrument == instrument and one.side is side)
         coming = (o for o in self.entering() if o.instrument == instrument and o.side is side)
@@ -207,15 +204,14 @@ class Ledger:
 
     def exposures(self) -> dict[tuple[int, Side], int]:
         """Lots by instrument and side, held and on their way, of every instrument that has any."""
-        if self.is_idle:
-            return {}
         found: dict[tuple[int, Side], int] = {}
         for held in self.held.values():
             key = held.instrument, held.side
             found[key] = found.get(key, 0) + held.lots
-        for order in self.entering():
-            key = order.instrument, order.side
-            found[key] = found.get(key, 0) + self.left[order.order_id]
+        for order in self.working.values():
+            if order.reason is None:
+                key = order.instrument, order.side
+                found[key] = found.get(key, 0) + self.left[order.order_id]
         return found
 
     def trades_today(self) -> int:
@@ -227,7 +223,7 @@ class Ledger:
         return self.unfilled_today + self._unfilled_yet()
 
     def _unfilled_yet(self) -> int:
-        if self.is_idle:
+        if not self.working:
             return 0
         return sum(self.left[order.order_id] == order.lots for order in self.entering())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import time
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
@@ -19,6 +20,9 @@ import typer
 from engine.commands.shared import ConfigFlag, JsonFlag, load_config, write_json
 from engine.errors import ConfigError, UserError
 from engine.secret import HIDDEN, Secret, masked, redacted, sounds_secret
+
+if TYPE_CHECKING:
+    from engine.config.settings import Config
 
 SCHEMA = "microburst.bug-report/1"
 
@@ -87,8 +91,7 @@ def contents(config_file: Path | None, since_s: float) -> Iterator[tuple[str, by
     from engine.telemetry import private_directory
 
     secrets = known_secrets()  # from here on no text names one of them
-    loaded = load_config(config_file)
-    settings = {key: {"value": shown(key, value), "origin": found} for key, value, found in loaded.rows()}
+    config, settings = _configuration(config_file)
     packages = {one.metadata["Name"]: one.version for one in distributions()}
     machine = {"python": platform.python_version(), "platform": platform.platform(), "packages": packages}
     for name, facts in (
@@ -99,11 +102,11 @@ def contents(config_file: Path | None, since_s: float) -> Iterator[tuple[str, by
     ):
         text = orjson.dumps(facts, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode()
         yield f"{name}.json", masked(text).encode()
-    log_file = Path(loaded.config.log.file) if loaded.config.log.file else log.default_file()
+    log_file = Path(config.log.file) if config.log.file else log.default_file()
     entries = b"".join(entries_since(log_file, since_s)).decode(errors="replace")
     yield "engine.log", "".join(map(redacted, entries.splitlines(keepends=True))).encode()
     left_out = []
-    for directory, files in recorded_since(root_of(loaded.config.journal.directory), since_s):
+    for directory, files in recorded_since(root_of(config.journal.directory), since_s):
         recorded = {f"journal/{directory.name}/{file.name}": file.read_bytes() for file in files}
         if any(holds(content, secrets) for content in recorded.values()):
             left_out.append(directory.name)
@@ -111,6 +114,20 @@ def contents(config_file: Path | None, since_s: float) -> Iterator[tuple[str, by
         yield from recorded.items()
     if left_out:
         yield "journal-left-out.txt", LEFT_OUT.format(sessions="\n".join(left_out)).encode()
+
+
+def _configuration(config_file: Path | None) -> tuple[Config, dict[str, Any]]:
+    """The settings with their origins; where they cannot be read the defaults, and what is wrong: that is reported."""
+    from engine.config.settings import Config
+
+    try:
+        loaded = load_config(config_file)
+    except UserError as error:
+        said = "the archive says so, and has log and recordings of the usual places"
+        print(f"warning: {error.line()}; {said}", file=sys.stderr)
+        return Config(), {"problem": error.line()}
+    rows = loaded.rows()
+    return loaded.config, {key: {"value": shown(key, value), "origin": found} for key, value, found in rows}
 
 
 LEFT_OUT = """These recordings hold the value of a secret, typed as the reason of a command, say. A recording cannot be

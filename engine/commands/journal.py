@@ -44,7 +44,7 @@ def ls(config_file: ConfigFlag = None, as_json: JsonFlag = False) -> None:
         return
     table = plain_table("session", "mode", "strategy", "symbols", "KiB", "", right=["KiB"])
     for one in found:
-        said = one.fault or ("running" if one.running else "")
+        said = one.fault or ("" if one.state == "ended" else one.state)
         table.add_row(one.session, one.mode, one.strategy, " ".join(one.symbols), f"{one.bytes // 1024:,}", said)
     write_table(table if found else f"no sessions in {root}; record one with: microburst run")
 

@@ -116,14 +116,14 @@ def _show(found: MonteCarlo) -> None:
     head.add_row("trades", f"{found.trades:,} on {found.days:,} {'day' if found.days == 1 else 'days'}")
     head.add_row("paths", f"{found.paths:,}: {METHODS[found.method]}; seed {found.seed}")
     columns = ("this run", *(f"{percentile} %" for percentile in found.final))
-    table = plain_table("at most, in so many of the paths", *columns, right=columns)
+    table = plain_table("no more than, in so many of the paths", *columns, right=columns)
     for name, own, values in (
         ("final equity", found.own_final, found.final),
-        ("max drawdown", found.own_drawdown, found.drawdown),
+        ("greatest drawdown", found.own_drawdown, found.drawdown),
     ):
         table.add_row(name, *(number(value) for value in (own, *values.values())))
     shares = plain_table("share of the paths", "%", right="%")
-    shares.add_row("drawdown no deeper than this run's", _share(found.no_deeper, found.paths))
+    shares.add_row("greatest drawdown no greater than this run's", _share(found.no_deeper, found.paths))
     shares.add_row("end below the start", _share(found.losing, found.paths))
     daily, total = (f"{100 * float(limit):g} %" for limit in (found.daily_loss_limit, found.total_loss_limit))
     shares.add_row(f"a day's loss reaches {daily}", _share(found.daily_limit_reached, found.paths))

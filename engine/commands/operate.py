@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SCHEMA = "microburst.command/1"
 
+RESUME_LATER = "what an ended session has left paused or halted begins so: start it with microburst run, then resume it"
+
 SessionFlag = Annotated[
     str | None, typer.Option("--session", metavar="SESSION", help="Only this session, by its name or process id.")
 ]
@@ -92,7 +94,7 @@ def resume(
     except OSError as error:
         raise UserError(f"the kill file cannot be removed: {error.strerror}", where=str(kill_file.path)) from None
     if not running and not removed:
-        raise NotFoundError("no session is running, and there is no kill file")
+        raise NotFoundError("no session is running, and there is no kill file", fix=RESUME_LATER)
     told = _ask_all("resume", reason, running)
     _tell(told, as_json, kill_file.path if removed else None, removed=removed)
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 HASH_DIGITS = 12
 
+FATES = {"same": "same in both", "changed": "changed", "gone": "gone (only {0})", "new": "new (only {1})"}
+"""What a count of trades says of them; the braces are the names of the two runs."""
+
 LONGEST_LIST = 20
 """Trades that a table shows; ``--json`` has them all."""
 
@@ -92,7 +95,7 @@ def trades_table(pairs: Sequence[Pair], names: tuple[str, str]) -> list[Table | 
 
     counts = plain_table("trades", "count", "net difference", right=("count", "net difference"))
     for fate, (count, net) in totals(pairs).items():
-        counts.add_row(fate.value, f"{count:,}", number(net))
+        counts.add_row(FATES[fate.value].format(*names), f"{count:,}", number(net))
     differing = [pair for pair in pairs if pair.fate is not Fate.SAME]
     if not differing:
         return ["", counts]

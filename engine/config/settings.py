@@ -51,7 +51,9 @@ from engine.sessions.trading_calendar import calendar_names
 from engine.sizing import parse_size
 
 PROJECT_FILE = Path("microburst.toml")
-AUTO_FEED = "auto"
+AUTO_FEED, EMBEDDED_FEED = "auto", "embedded"
+USUAL_ACCOUNT = "paper"
+MEND = "correct it there, or read another file with --config FILE"
 """The feed address that means: the mock market on its usual port, or an embedded one when nothing answers there."""
 
 Path_ = tuple[str, ...]
@@ -133,7 +135,9 @@ def setting(default: object, text: str, unit: str = "", **bounds: Any) -> Any:
 class FeedSettings(Section):
     """Where ticks come from."""
 
-    address: str = setting(AUTO_FEED, "WebSocket address of the feed; auto: the mock market, embedded if none answers")
+    address: str = setting(
+        AUTO_FEED, "WebSocket address of the feed; auto: the mock market, or an embedded one; embedded: always that"
+    )
     stale_after: Duration = setting("3s", "silence after which the feed counts as stale and nothing is opened", "time")
     old_after: Duration = setting("250ms", "age from which data is too old to open anything on", "time", gt=0)
     connect_timeout: Duration = setting("10s", "how long the first connection may take before exit 6", "time")
@@ -163,7 +167,7 @@ class PaperSettings(Section):
     )
     latency_order: LatencyText = setting("0s", "delay of an order on its way to the venue, written so too", "time")
     account: Annotated[str, _reads(_account_name)] = setting(
-        "paper", "the account traded on: one session at a time, and what one leaves the next goes on from"
+        USUAL_ACCOUNT, "the account traded on: one session at a time, and what one leaves the next goes on from"
     )
     starting_cash: Amount = setting("10000", "equity of a new account", "account currency", gt=0)
     risk_free_rate: Ratio = setting("0%", "what Sharpe and Sortino ratios are measured against", "a year")
@@ -440,9 +444,10 @@ def _from_toml(file: Path) -> dict[Path_, Found]:
         table = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
-        raise ConfigError(f"not valid TOML: {error}", where=f"{file}:{line[1]}" if line else str(file)) from None
+        where = f"{file}:{line[1]}" if line else str(file)
+        raise ConfigError(f"not valid TOML: {error}", where=where, fix=MEND) from None
     except UnicodeDecodeError:
-        raise ConfigError("not UTF-8 text", where=str(file)) from None
+        raise ConfigError("not UTF-8 text", where=str(file), fix=MEND) from None
     except OSError as error:
         raise ConfigError(f"cannot read the configuration: {error.strerror}", where=str(file)) from None
     lines = text.splitlines()

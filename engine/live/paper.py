@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 
 from engine.calendars import calendar as find_calendar
-from engine.config.settings import AUTO_FEED
+from engine.config.settings import AUTO_FEED, EMBEDDED_FEED, USUAL_ACCOUNT
 from engine.errors import ExitCode, UnreachableError
 from engine.live.embedded import EmbeddedMarket
 from engine.live.health import HealthFile
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 USUAL_HOST, USUAL_PORT = "127.0.0.1", 8765
 """Where ``python -m mock_server`` listens when it is told nothing else."""
 
+NO_ACCOUNT = (
+    "account '{}' is not traded: an embedded market has a demo's own; for that account name a market with --feed"
+)
 SECOND_NS = 1_000_000_000
 HELLO_S = 2.0
 """How long whoever listens there may take to say that it is a market."""
@@ -74,6 +77,8 @@ async def run_paper(
         if found is not None:
             feed, mode = found
             _, now_ns = SystemTiming().receive_stamp()
+            if mode == "DEMO" and config.paper.account != USUAL_ACCOUNT:
+                on_line(NO_ACCOUNT.format(config.paper.account))
             if mode != "REPLAY" and (line := closed_line(config.session.calendar, now_ns)):
                 on_line(line)
 
@@ -182,14 +187,16 @@ async def _find_market(
 ) -> tuple[WebSocketFeed, str]:
     """Return a connected feed and the session's mode: the feed asked for, the usual mock market, or an embedded one."""
     timeout_s = config.feed.connect_timeout / 1e9
-    if config.feed.address != AUTO_FEED:
+    if config.feed.address not in (AUTO_FEED, EMBEDDED_FEED):
         if config.session.duration:
             timeout_s = min(timeout_s, config.session.duration / 1e9)
         feed = await _connect(config, config.feed.address, timeout_s)
         return feed, _mode(feed, "PAPER")
     usual = f"ws://{USUAL_HOST}:{USUAL_PORT}"
     why = f"no market answers at {usual}"
-    if await _listens(USUAL_HOST, USUAL_PORT):
+    if config.feed.address == EMBEDDED_FEED:
+        why = "as asked for"
+    elif await _listens(USUAL_HOST, USUAL_PORT):
         try:
             feed = await _connect(config, usual, min(timeout_s, HELLO_S))
         except UnreachableError:

@@ -70,12 +70,14 @@ class RecordedKernel:
         ticks: that were among them.
         chain: of the newest state.
         kept_at: bytes of the journal when the snapshot was taken that the kernel was brought back from; 0: none was.
+        failure: the first of a strategy's own code.
     """
 
     def __init__(self, kernel: Kernel, journal: InputJournal) -> None:
         self.kernel, self.journal = kernel, journal
         self.inputs = self.ticks = self.kept_at = 0
         self.chain = ""
+        self.failure: UserError | None = None
 
     def process(self, event: Input) -> None:
         """Write an input and decide on it; a long block of ticks is several inputs.
@@ -97,8 +99,7 @@ class RecordedKernel:
             self.inputs += 1
             if self.inputs % STATE_EVERY == 0 or isinstance(part, End):
                 self._write_state()
-        if failure is not None:
-            raise failure
+        self._note(failure)
 
     def catch_up(self, block: TickBlock, inputs: int) -> None:
         """Decide again on ticks that are so many inputs in the journal already; how they are cut changes nothing.
@@ -120,7 +121,11 @@ class RecordedKernel:
         self.inputs += inputs
         if self.inputs % STATE_EVERY == 0:
             self._write_state()
+        self._note(failure)
+
+    def _note(self, failure: UserError | None) -> None:
         if failure is not None:
+            self.failure = self.failure or failure
             raise failure
 
     def _write_state(self) -> None:

@@ -140,6 +140,8 @@ class PaperSession:
         if self._config.telemetry.enabled:
             self.telemetry = TelemetryServer(self._on_command)
             await self.telemetry.start(session_id, self._mode)
+        if self._resumed is not None and self._resumed.failure is not None:
+            self._strategy_failed(self._resumed.failure)  # before it was interrupted: it is asked nothing more
         gc.collect()
         gc.freeze()  # what exists now lives as long as the session: the collector need not look at it again
         if self._resumed is not None:

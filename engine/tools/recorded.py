@@ -35,6 +35,7 @@ class SessionFacts:
     symbols: tuple[str, ...]
     bytes: int
     running: bool
+    state: str = ""  # running, ended, or interrupted: the account's next start goes on with it
     fault: str = ""  # why the journal cannot be read
 
 
@@ -52,8 +53,9 @@ def _facts(directory: Path) -> SessionFacts:
         strategy, mode = str(manifest["config"]["strategy"]["name"]), str(manifest["mode"])
     except (UserError, KeyError, TypeError) as error:
         fault = error.line() if isinstance(error, UserError) else "parts of its manifest are missing"
-        return SessionFacts(directory.name, "", "", (), size, running, fault)
-    return SessionFacts(directory.name, strategy, mode, symbols, size, running)
+        return SessionFacts(directory.name, "", "", (), size, running, fault=fault)
+    state = "running" if running else "ended" if JournalReader(directory).end().sealed else "interrupted"
+    return SessionFacts(directory.name, strategy, mode, symbols, size, running, state)
 
 
 def decision_ts_ns(directory: Path, number: int) -> int:

@@ -14,10 +14,11 @@ from fractions import Fraction
 from typing import Any
 
 from engine import _core
+from engine.account.entry_limits import NO_EXITS, Exits
 from engine.account.entry_size import entry_lots, foreseen_exits
 from engine.account.orders import AT_MARKET, Approved, Order, OrderError, OrderState, Terms
 from engine.account.portfolio import Portfolio
-from engine.account.risk import NO_EXITS, RiskGate
+from engine.account.risk import RiskGate
 from engine.errors import UserError
 from engine.events import Refusal, SignalRefused, SignalSkipped, TradingHalted, TradingResumed
 from engine.model import END, LONG, MARKET, NO_PRICE, SHORT, TARGET, OrderType, Reason, Side, Signal
@@ -157,11 +158,12 @@ class Desk:
         return (hedge, None) if isinstance(hedge, Refusal) else (approved, hedge)
 
     def _approved(self, lane: Lane, side: Side, signal: Signal | None) -> Approved | Refusal:
-        """Size an entry and ask risk for it: the only place where its lots are decided."""
+        """Ask risk for an entry."""
+        return self._risk.approve_entry(lane.instrument, lambda: self._draft(lane, side, signal))
+
+    def _draft(self, lane: Lane, side: Side, signal: Signal | None) -> tuple[Order, Exits] | Refusal:
+        """Make an entry: the only place where its lots are decided."""
         risk, core, exits = self._risk, self._core, NO_EXITS
-        refusal = risk.refusal(lane.instrument)  # first: what is refused whatever its size need not be sized
-        if refusal is not None:
-            return refusal
         if side is SHORT and not self._broker.may_short:
             return Refusal.NO_SHORTING
         if lane.distance_columns and not self._measure(lane):
@@ -177,8 +179,7 @@ class Desk:
         if not lots:
             return Refusal.NO_SIZE
         order_id, ts_ns = self._dispatch.next_id, core.event_ts_ns
-        order = Order(order_id, lane.number, lane.instrument, side, lots, ts_ns, terms=terms)
-        return risk.approve_entry(order, exits)
+        return Order(order_id, lane.number, lane.instrument, side, lots, ts_ns, terms=terms), exits
 
     def _send(self, order: Approved, purpose: str) -> None:
         self._risk.ledger.sent(order)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields, replace
 from fractions import Fraction
 from math import ceil, floor
+from operator import itemgetter
 from typing import Any
 
 from engine import _core
@@ -20,6 +21,7 @@ from engine.model import (
     MARKET,
     MAX_PRICE_TICKS,
     NO_PRICE,
+    SHORT,
     Instrument,
     OrderType,
     Reason,
@@ -277,7 +279,8 @@ def takes_of(
             price = outward(entry + side * distances[level.distance], side)
         placed.append((bounded(price), level))
     found, closed = [], 0
-    for price, level in sorted(placed, key=lambda one: side * one[0]):
+    placed.sort(key=itemgetter(0), reverse=side is SHORT)
+    for price, level in placed:
         found.append(Take(price, closed + level.share, closed, level.whole, level.resting))
         closed += level.share
     return found

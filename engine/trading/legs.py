@@ -14,6 +14,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from engine import _core
+from engine.account.entry_limits import NO_EXITS
 from engine.account.orders import Approved, Order
 from engine.account.portfolio import Portfolio
 from engine.account.risk import RiskGate
@@ -68,7 +69,7 @@ class Legs:
             return Refusal.NO_SIZE
         order = Order(leading.order_id + 1, follower.number, index, side, lots, leading.decided_ns)
         risk.ledger.sent(leading)
-        answer = risk.approve_entry(order)
+        answer = risk.approve_entry(index, lambda: (order, NO_EXITS))
         risk.ledger.unsent(leading)
         if isinstance(answer, Refusal) or self._broker.has_price(answer, core.price(index), *core.quote(index)):
             return answer

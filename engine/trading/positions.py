@@ -39,7 +39,7 @@ class Positions:
         """An entry was filled, or some of it: the position exists or grows, and the core watches its exits."""
         side, index, price = order.side, lane.instrument, fill.price_ticks
         grows = lane.in_position
-        self._book(index, side * lots, fill)
+        self._core.book(index, side * lots, self._portfolio.units[index], price, fill.slippage + fill.fee)
         position = self._portfolio.open(lane.number, index, side, lots, ts_ns, fill)
         position.pair, lane.in_position = lane.pair, True
         if not grows:
@@ -62,18 +62,6 @@ class Positions:
             core.manage_lane(lane.number, best, ts_ns, **management(plan, side, price, lane.stop_ticks, lane))
         lane.watch(core, ts_ns, first)
 
-    def _book(self, index: int, lots: int, fill: Fill) -> None:
-        """Move the core's holding of an instrument by signed ``lots``, before the portfolio's own, and pay for it."""
-        core, unit, held = self._core, self._portfolio.units[index], self._portfolio.held(index)
-        mark = core.mark(index) if held else core.price(index)  # other lanes' lots stay marked where they are
-        equity = core.equity + round((mark - fill.price_ticks) * lots * unit) - fill.slippage - fill.fee
-        core.set_holding(index, held + lots, unit, mark)
-        core.set_account(equity, self._risk.live_floor)
-
-    def _pay(self, amount: int) -> None:
-        core = self._core
-        core.set_account(core.equity - amount, self._risk.live_floor)
-
     def _set_deadline(self, lane: Lane, ts_ns: int) -> None:
         """When the position is closed whatever the price: the time stop, or so long before the session's close."""
         plan = lane.plan
@@ -86,19 +74,20 @@ class Positions:
 
     def close(self, lane: Lane, order: Order, lots: int, fill: Fill, ts_ns: int) -> None:
         """An exit was filled: its leg is booked, or with the last lots the trade; a loss begins the cooldown."""
-        index, reason = lane.instrument, order.reason
+        core, index, reason = self._core, lane.instrument, order.reason
         assert reason is not None, "an exit has its reason"
         position = self._portfolio.positions[lane.number]
-        self._book(index, -position.side * lots, fill)
+        unit, costs = self._portfolio.units[index], fill.slippage + fill.fee
+        core.book(index, -position.side * lots, unit, fill.price_ticks, costs)
         leg = self._portfolio.close(lane.number, lots, reason, ts_ns, fill)
         if leg.borrow_units:
-            self._pay(leg.borrow_units)
+            core.set_account(core.equity - leg.borrow_units, self._risk.live_floor)
         if position.lots:
             self._journal.append(PositionReduced(ts_ns, lane.number, reason, lots, leg.gross_units, leg.net_units))
             return
         trade = self._portfolio.trades[-1]
         lane.in_position = False
-        self.closed_on[index] = self._core.event_record_number
+        self.closed_on[index] = core.event_record_number
         ended = result_of(lane, trade.net_units, reason)
         if ended is not None:
             entrant, net_units, why = ended

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import stat
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from engine.cli import main
 from engine.commands.bug_report import entries_since, seconds_of, shown
-from engine.errors import ConfigError
+from engine.errors import ConfigError, DataError
 
 
 def leaves(*arguments: str) -> int:
@@ -48,12 +49,32 @@ def test_a_session_travels_in_an_archive_and_replays(tmp_path: Path, capsys: pyt
     assert capsys.readouterr().err == "error: report.zip: the file exists; name another with --output\n"
 
 
-def test_half_an_archive_does_not_stay_behind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_half_an_archive_does_not_stay_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(*_: object) -> Iterator[tuple[str, bytes]]:
+        yield "config.json", b"{}"
+        raise DataError("the second file cannot be read")
+
+    monkeypatch.setattr("engine.commands.bug_report.contents", half)
+    archive = tmp_path / "report.zip"
+    assert leaves("bug-report", "--output", str(archive)) == 4
+    assert "the second file cannot be read" in capsys.readouterr().err
+    assert not archive.exists()
+
+
+def test_a_configuration_that_cannot_be_read_is_what_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "broken.toml").write_text("[paper\n")
     archive = tmp_path / "report.zip"
-    assert leaves("bug-report", "--output", str(archive), "--config", str(tmp_path / "broken.toml")) == 3
-    assert "broken.toml:1: not valid TOML" in capsys.readouterr().err
-    assert not archive.exists()
+    assert leaves("bug-report", "--output", str(archive), "--config", str(tmp_path / "broken.toml")) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "broken.toml:1: not valid TOML" in line
+    assert "correct it there" in line
+    with zipfile.ZipFile(archive) as found:
+        assert "not valid TOML" in json.loads(found.read("config.json"))["problem"]
+        assert "engine.log" in found.namelist()
 
 
 def test_entries_from_before_stay_out(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import replace
@@ -308,7 +307,7 @@ def test_no_room_for_a_snapshot_is_a_line_in_the_log(tmp_path: Path, monkeypatch
     living = begin(config(tmp_path), "whole")
     assert play(living, inputs(1, 60))
     snapshots = Snapshots(living, journal_of(living))
-    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     snapshots.take()
     snapshots.wait()
     monkeypatch.undo()

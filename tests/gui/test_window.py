@@ -399,6 +399,32 @@ def test_several_symbols_can_be_chosen(window: MainWindow, start_engine: Start, 
     assert window.dashboard.symbol == "CRUX"
 
 
+def test_without_trades_it_is_said_what_keeps_from_them(
+    watched: tuple[MainWindow, ThreadedEngine], qtbot: QtBot
+) -> None:
+    window, engine = watched
+    for halted, text in (("", words.NO_TRADES), ("paused", "No trade yet, and none is opened now: paused.")):
+        account = dataclasses.replace(snapshot().account, halted=halted)
+        engine.publish(dataclasses.replace(snapshot(), account=account))
+        qtbot.waitUntil(lambda text=text: window.dashboard.no_trades.text() == text, timeout=PATIENCE_MS)
+
+
+def test_the_narrowest_window_cuts_no_words_of_its_own(
+    watched: tuple[MainWindow, ThreadedEngine], qtbot: QtBot
+) -> None:
+    """What gives way is the strategy's name, which comes from outside and may have any length."""
+    window, engine = watched
+    window.resize(900, 600)
+    window.show()
+    name = "my/own <b>strategies</b>/momentum_burst.py:MomentumBurst + opening_range_breakout"
+    engine.publish(dataclasses.replace(snapshot(), strategy=name))
+    qtbot.waitUntil(lambda: window.top.strategy.text() == name, timeout=PATIENCE_MS)
+    assert window.width() == 900
+    for button in window.top.findChildren(QtWidgets.QPushButton) + window.top.findChildren(QtWidgets.QToolButton):
+        assert button.width() >= button.sizeHint().width(), button.text()
+    assert "&lt;b&gt;" in window.top.strategy.toolTip()
+
+
 @pytest.mark.parametrize(("width", "height"), [(900, 600), (1280, 800), (1920, 1080)])
 def test_nothing_is_cut_off_at_the_usual_sizes(
     watched: tuple[MainWindow, ThreadedEngine], qtbot: QtBot, width: int, height: int

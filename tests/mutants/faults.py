@@ -279,8 +279,8 @@ FAULTS = (
     Fault(
         "the other leg is judged as if nothing had been sent",
         "engine/trading/legs.py",
-        "        risk.ledger.sent(leading)\n        answer = risk.approve_entry(order)\n",
-        "        answer = risk.approve_entry(order)\n        risk.ledger.sent(leading)\n",
+        "        risk.ledger.sent(leading)\n        answer = risk.approve_entry(index, lambda: (order, NO_EXITS))\n",
+        "        answer = risk.approve_entry(index, lambda: (order, NO_EXITS))\n        risk.ledger.sent(leading)\n",
         ("tests/unit/test_legs.py",),
     ),
     Fault(
@@ -292,14 +292,14 @@ FAULTS = (
     ),
     Fault(
         "the margin of what is held already is not asked for",
-        "engine/account/risk.py",
+        "engine/account/entry_limits.py",
         "            required += self._margin(instrument, side, lots, market.price(instrument))\n",
         "            pass\n",
         (RISK,),
     ),
     Fault(
         "a long and a short position are liquidated equally far away",
-        "engine/account/risk.py",
+        "engine/account/entry_limits.py",
         "(1 - order.side * margin)",
         "(1 - margin)",
         (RISK,),
@@ -347,10 +347,10 @@ FAULTS = (
         (FILLS,),
     ),
     Fault(
-        "the equity gains by slippage",
-        "engine/trading/positions.py",
-        "- fill.slippage - fill.fee",
-        "+ fill.slippage - fill.fee",
+        "the equity gains by costs",
+        "engine/_core.pyx",
+        "round(amount) - costs",
+        "round(amount) + costs",
         ("tests/props/test_money.py",),
     ),
     Fault(

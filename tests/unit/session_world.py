@@ -15,6 +15,7 @@ from random import Random
 
 from engine.config.settings import Config, Found, load
 from engine.live.recording import open_journal
+from engine.live.recovery import Recovery
 from engine.live.replay import Replay
 from engine.live.session import PaperSession
 from engine.telemetry_wire import Snapshot
@@ -145,8 +146,12 @@ def play(
     seconds: float,
     meanwhile: Callable[[World, JumpingLoop], None] | None = None,
     told: bool = False,
+    interrupted: Path | None = None,
 ) -> World:
-    """Run a session on these connections, one after the other, for so long; with its log ``told`` of each decision."""
+    """Run a session on these connections, one after the other, for so long; with its log ``told`` of each decision.
+
+    One that was ``interrupted`` goes on, in its journal's directory.
+    """
 
     async def main() -> World:
         loop = asyncio.get_running_loop()
@@ -163,11 +168,19 @@ def play(
         feed = WebSocketFeed("ws://127.0.0.1:1", connect=connect, timing=timing, limits=limits, random=Random(1))
         assert await feed.connected(10.0)
         snapshots: list[Snapshot] = []
-        journal = open_journal(config, feed.instruments, "test", mode="PAPER", clock=str(feed.clock))
+        journal, resumed = open_journal(config, feed.instruments, "test", mode="PAPER", clock=str(feed.clock)), None
+        if interrupted is not None:
+            journal, resumed = Recovery(interrupted).go_on()
         assert journal is not None
-        seen = snapshots.append
         session = PaperSession(
-            config, feed, mode="PAPER", on_snapshot=seen, timing=timing, journal=journal, tell_decisions=told
+            config,
+            feed,
+            mode="PAPER",
+            on_snapshot=snapshots.append,
+            timing=timing,
+            journal=journal,
+            resumed=resumed,
+            tell_decisions=told,
         )
         world = World(session, feed, snapshots, loop.time(), journal.directory)
         loop.call_later(seconds, session.stop.set)

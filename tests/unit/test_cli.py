@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -13,6 +15,8 @@ import pytest
 from engine import cli
 from engine.commands import doctor
 from engine.errors import DataError
+
+ROOT = Path(cli.__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -38,11 +42,32 @@ def test_version_and_help(capsys):
     assert all(verb in out for verb in ("run", "backtest", "strategy", "doctor", "config"))
 
 
+def test_help_lists_every_verb_with_a_line_of_its_own(capsys):
+    _, out, _ = leaves(capsys, "--help")
+    told = dict(line.split(maxsplit=1) for line in out.partition("Commands:")[2].splitlines() if line.startswith("  "))
+    assert all(told[verb] for verb in cli.VERBS)
+
+
+def test_a_shell_is_told_what_a_verb_may_become(capsys, monkeypatch):
+    for name, value in ((cli.COMPLETING, "complete_bash"), ("COMP_WORDS", "microburst whati"), ("COMP_CWORD", "1")):
+        monkeypatch.setenv(name, value)
+    assert leaves(capsys)[1].split() == ["whatif"]
+
+
+def test_a_verb_loads_what_it_needs_and_none_of_the_others():
+    script = "import sys; from engine import cli; cli.command_line(['status']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    assert "engine.commands.status" in loaded
+    assert not {"engine.commands.calendar", "engine.commands.backtest", "numpy", "pydantic", "structlog"} & set(loaded)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["bogus"], "No such command 'bogus'; see: microburst --help"),
         (["--qqq"], "No such option"),
+        (["--live"], "there is no --live: this version trades on paper only; see: microburst run --help"),
         (["config"], "Missing command; see: microburst config --help"),
         (["config", "shw"], "No such command 'shw'"),
         (["strategy", "show"], "Missing argument 'NAME|FILE:CLASS'; see: microburst strategy show --help"),
@@ -235,17 +260,17 @@ def test_wrong_settings_are_one_line_and_exit_3(capsys, arguments, said):
 
 def test_only_options_means_run(capsys, monkeypatch):
     seen = []
-    monkeypatch.setattr(cli, "app", lambda given, **_: seen.append(given))
+    monkeypatch.setattr(cli, "command_line", lambda _: lambda given, **_: seen.append(given))
     for given in ([], ["--paper"], ["-v", "--duration", "60s"], ["doctor"], ["--help"]):
         leaves(capsys, *given)
     assert seen == [["run"], ["run", "--paper"], ["run", "-v", "--duration", "60s"], ["doctor"], ["--help"]]
 
 
 def ending_with(error: BaseException):
-    def app(*_, **__):
+    def command_line(_):
         raise error
 
-    return app
+    return command_line
 
 
 @pytest.mark.parametrize(
@@ -256,12 +281,12 @@ def ending_with(error: BaseException):
     ],
 )
 def test_known_endings(capsys, monkeypatch, error, code, said):
-    monkeypatch.setattr(cli, "app", ending_with(error))
+    monkeypatch.setattr(cli, "command_line", ending_with(error))
     assert leaves(capsys, "doctor") == (code, "", said)
 
 
 def test_a_bug_is_one_line_and_a_traceback_in_the_log(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr(cli, "app", ending_with(ZeroDivisionError("a\nb")))
+    monkeypatch.setattr(cli, "command_line", ending_with(ZeroDivisionError("a\nb")))
     monkeypatch.setattr("engine.log._file", None)
     code, out, err = leaves(capsys, "doctor")
     log = tmp_path / "user/microburst/engine.log"

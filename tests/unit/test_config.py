@@ -143,7 +143,7 @@ def test_mistakes_in_a_file_are_one_line_with_file_and_line(text, line):
 
 def test_bytes_that_are_not_text():
     Path("microburst.toml").write_bytes(b"\xff\xfe\x00")
-    assert line_of() == "microburst.toml: not UTF-8 text"
+    assert line_of() == "microburst.toml: not UTF-8 text; correct it there, or read another file with --config FILE"
 
 
 def test_mistakes_elsewhere_name_the_variable_or_flag(monkeypatch):

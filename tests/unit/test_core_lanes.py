@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -238,6 +239,23 @@ def test_risk_fires_where_equity_reaches_the_floor(how, floor, fires):
     assert (core.equity, core.peak, core.drawdown) == (890, 1000, 110)
 
 
+def test_a_fill_is_paid_for_and_what_is_held_stays_marked_where_it_is():
+    """The first lots are marked at the last trade, further ones where the others are; half a unit goes to the even."""
+    core = make_core([])
+    core.set_account(1000)
+    core.push(0, 1, 100, 1)
+    core.book(0, 10, 1, Fraction(2001, 20), 3)
+    assert (core.equity, core.drawdown) == (1000 - 3, 3), "half a unit is rounded off"
+    core.push(0, 2, 104, 1)
+    core.book(0, -4, 1, 103, 1)
+    assert core.equity == 997 + 40 - 4 - 1
+    core.push(0, 3, 105, 1)
+    assert core.equity == 1032 + 6
+    core.book(0, -6, 1, 105, 0)
+    core.push(0, 4, 1, 1)
+    assert (core.equity, core.peak) == (1038, 1038)
+
+
 def test_an_alarm_does_not_hide_the_marks_before_it(how):
     """A position of one instrument is marked up to an alarm that an order of another one has set."""
     core = make_core([], instruments=2)
@@ -438,7 +456,12 @@ def test_the_callback_comes_last_on_its_trade(how):
 def test_misuse_is_refused():
     core = make_core()
     rows = np.array([1, 2], np.int64)
-    for wrong in (lambda: core.price(1), lambda: core.value(0, 99), lambda: core.close_lane(1), lambda: core.mark(-1)):
+    for wrong in (
+        lambda: core.price(1),
+        lambda: core.value(0, 99),
+        lambda: core.close_lane(1),
+        lambda: core.book(-1, 1, 1, 1, 0),
+    ):
         with pytest.raises(IndexError):
             wrong()
     with pytest.raises(ValueError, match="columns differ in length"):

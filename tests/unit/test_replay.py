@@ -425,6 +425,23 @@ def test_export_of_ticks_is_read_by_backtest_and_of_decisions_by_anything(settin
     assert pl.read_parquet(tmp_path / "d.parquet")["type"].to_list() == [row["type"] for row in rows]
 
 
+def test_the_list_tells_how_each_session_stands(config, monkeypatch, capsys, tmp_path):
+    play(config, LINE, seconds=3)
+    with monkeypatch.context() as killed:
+        killed.setattr(SessionJournal, "close", lambda journal, ended: journal.leave())
+        with pytest.raises(AssertionError):  # of the world, which replays what was sealed
+            play(config, LINE, seconds=3)
+    running = open_journal(config, [Instrument("A", 2, 0)], "now", mode="PAPER", clock="receive")
+    (tmp_path / "microburst.toml").write_text(f'[journal]\ndirectory = "{config.journal.directory}"\n')
+    capsys.readouterr()
+    _, out, _ = leaves(capsys, "journal", "ls", "--json")
+    found = {one["session"]: one["state"] for one in json.loads(out)["sessions"]}
+    assert found == {"now": "running", "test": "ended", "test-2": "interrupted"}
+    _, out, _ = leaves(capsys, "journal", "ls")
+    assert {line.split()[0]: line.split()[-1] for line in out.splitlines()[1:]} | {"test": ""} == found | {"test": ""}
+    running.close("done")
+
+
 def test_a_moment_of_a_session_is_explained(settings, capsys):
     """Before the rise, on it, and after the time stop; with what was known then and nothing more."""
     entered = next(one for one in settings.replay.recorded.decisions if isinstance(one, OrderSubmitted))

@@ -7,10 +7,11 @@ from fractions import Fraction
 
 import pytest
 
+from engine.account.entry_limits import NO_EXITS, Exits
 from engine.account.limits import ALL_OFF, LIMITS, PROFILES, RiskLimits, profile, tightest, with_limits
 from engine.account.orders import Approved, Order, OrderError, Terms
 from engine.account.portfolio import Portfolio
-from engine.account.risk import Exits, RiskGate, TradingState
+from engine.account.risk import RiskGate, TradingState
 from engine.errors import ConfigError
 from engine.events import Refusal
 from engine.indicators import atr
@@ -61,8 +62,11 @@ class Desk:
 
     def ask(self, lots: int, exits: Exits | None = None, **more: int | Side) -> Refusal | None:
         """Why an entry is refused, or None; nothing is sent."""
-        answer = self.gate.approve_entry(self.order(lots, **more), *([exits] if exits else []))  # type: ignore[arg-type]
+        answer = self.answer(self.order(lots, **more), exits or NO_EXITS)  # type: ignore[arg-type]
         return answer if isinstance(answer, Refusal) else None
+
+    def answer(self, order: Order, exits: Exits = NO_EXITS) -> Approved | Refusal:
+        return self.gate.approve_entry(order.instrument, lambda: (order, exits))
 
     def send(self, lots: int, **more: int | Side) -> Order:
         order = self.order(lots, **more)  # type: ignore[arg-type]
@@ -208,7 +212,7 @@ def test_the_collar_lies_around_the_quote_and_without_a_good_one_around_the_last
     desk.market.quotes[0] = quote
     for limit, inside in ((lowest - 1, False), (lowest, True), (highest, True), (highest + 1, False)):
         order = replace(desk.order(1, side=side), terms=Terms(OrderType.LIMIT, limit))
-        assert desk.gate.approve_entry(order) == (Approved(order) if inside else Refusal.PRICE_COLLAR)
+        assert desk.answer(order) == (Approved(order) if inside else Refusal.PRICE_COLLAR)
 
 
 def test_an_order_that_waits_is_judged_at_its_own_price():
@@ -222,9 +226,9 @@ def test_an_order_that_waits_is_judged_at_its_own_price():
         (10_001, 10, Refusal.ORDER_VALUE),
     ):
         order = replace(desk.order(lots), terms=Terms(OrderType.LIMIT, limit))
-        assert desk.gate.approve_entry(order) == (refusal or Approved(order))
+        assert desk.answer(order) == (refusal or Approved(order))
     stop = replace(desk.order(1), terms=Terms(OrderType.STOP, trigger_ticks=10_101))
-    assert desk.gate.approve_entry(stop) is Refusal.PRICE_COLLAR
+    assert desk.answer(stop) is Refusal.PRICE_COLLAR
 
 
 def test_orders_on_their_way_one_below_at_and_above():

@@ -9,6 +9,8 @@ from structlog.testing import capture_logs
 
 from engine.config.settings import Config
 from engine.errors import ConfigError
+from engine.journal.segments import JournalFailed
+from engine.journal.writer import SessionJournal
 from engine.model import Reason
 from tests.sim.clock import JumpingLoop
 from tests.unit.session_world import Line, World, climb, heartbeats, play, rise_config
@@ -91,6 +93,33 @@ def test_one_that_raises_is_switched_off_and_the_others_trade_on(config: Config,
     assert world.last.ended == "stopped"
     assert "as it happens" in world.last.problem
     assert "own.py" in world.last.problem
+
+
+def test_one_that_raised_before_a_kill_stays_off_and_is_told_of(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own.py").write_text(RAISES)
+    both = with_lines(config, f"{tmp_path / 'rise.py'}:Rise", f"{tmp_path / 'own.py'}:Own")
+    worlds: list[World] = []
+
+    def kill(world: World, loop: JumpingLoop) -> None:
+        worlds.append(world)
+        loop.call_later(3.0, world.session._halt, JournalFailed("killed"))
+
+    with monkeypatch.context() as killed:
+        killed.setattr(SessionJournal, "close", lambda journal, ended: journal.leave())
+        with pytest.raises(JournalFailed):
+            play(both, LINE, seconds=9, meanwhile=kill)
+    (before,) = worlds
+    later = Line([(due, messages) for due, messages in LINE.frames if due > 3.5])
+    with pytest.raises(ConfigError, match="as it happens"):
+        play(both, later, seconds=40, meanwhile=lambda world, _: worlds.append(world), interrupted=before.directory)
+    after = worlds[1]
+    assert after.directory == before.directory
+    assert "as it happens" in after.snapshots[0].problem
+    assert [lane.failed for lane in after.session.kernel.lanes] == [False, True]
+    assert [one.reason for one in after.session.kernel.trades] == [Reason.TIME] * 3
+    assert after.last.ended == "stopped"
 
 
 def test_the_only_one_that_raises_ends_the_session(config: Config, tmp_path: Path) -> None:
