@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import SupportsIndex
 
 from engine.errors import ConfigError
 
@@ -54,7 +53,7 @@ def parse_number(value: Number, *, where: str = "") -> Fraction:
         raise ConfigError(f"{value} is not a number", where=where, fix="write a number such as 0.05")
     if isinstance(value, Fraction):
         return value
-    if isinstance(value, SupportsIndex):
+    if hasattr(value, "__index__"):  # an integer of any library's
         return Fraction(int(value))
     text = repr(float(value)) if isinstance(value, float) else str(value).strip()
     if _NUMBER.fullmatch(text) or _FRACTION.fullmatch(text):

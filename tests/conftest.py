@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import subprocess
@@ -21,6 +22,12 @@ def commit() -> str:
     """What is checked out, and whether it was changed since."""
     describe = ["git", "describe", "--always", "--dirty"]
     return subprocess.run(describe, cwd=Path(__file__).parent, capture_output=True, text=True).stdout.strip()
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests are no garbage: let no test, and no session in one, look through them again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

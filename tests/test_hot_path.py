@@ -50,19 +50,30 @@ def declared(header: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def bodies(tmp_path_factory) -> dict[str, str]:
-    """The C functions of the core and of the graph builder by name, freshly translated."""
+    """The C functions of the core and of the graph builder by name, of what is compiled or would be."""
     found = {}
     for module in ("_core", "_program"):
-        output = tmp_path_factory.mktemp("translated") / f"{module}.c"
-        directives = "boundscheck=False,wraparound=False,initializedcheck=False,cdivision=True"
-        command = [sys.executable, "-m", "cython", "-3", "-X", directives, "-o", str(output), f"engine/{module}.pyx"]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[-2000:]
-        text = re.sub(r"/\*.*?\*/", "", output.read_text(encoding="utf-8"), flags=re.DOTALL)
+        text = re.sub(r"/\*.*?\*/", "", translated(module, tmp_path_factory), flags=re.DOTALL)
         head = re.compile(r"^(?:static|CYTHON_INLINE)[^;{}=]*?\b(__pyx_f_\w+)\([^;{}]*\)\s*\{", re.MULTILINE)
         for match in head.finditer(text):
             found[match[1]] = text[match.end() : text.index("\n}", match.end())]
     return found
+
+
+def translated(module: str, places: pytest.TempPathFactory) -> str:
+    """The C of a module: that which was built, unless a source has changed since or it was built to be traced."""
+    built = ENGINE / f"{module}.c"
+    sources = [*ENGINE.glob("*.pyx"), *ENGINE.glob("*.pxd")]
+    if built.exists() and built.stat().st_mtime_ns > max(source.stat().st_mtime_ns for source in sources):
+        text = built.read_text(encoding="utf-8")
+        if "__Pyx_TraceLine" not in text:
+            return text
+    output = places.mktemp("translated") / f"{module}.c"
+    directives = "boundscheck=False,wraparound=False,initializedcheck=False,cdivision=True"
+    command = [sys.executable, "-m", "cython", "-3", "-X", directives, "-o", str(output), f"engine/{module}.pyx"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return output.read_text(encoding="utf-8")
 
 
 def body_of(bodies: dict[str, str], name: str, home: str = r"\w+") -> str:

@@ -142,8 +142,10 @@ class PaperSession:
             await self.telemetry.start(session_id, self._mode)
         if self._resumed is not None and self._resumed.failure is not None:
             self._strategy_failed(self._resumed.failure)  # before it was interrupted: it is asked nothing more
-        gc.collect()
-        gc.freeze()  # what exists now lives as long as the session: the collector need not look at it again
+        freezes = not gc.get_freeze_count()  # unless whoever runs sessions has done so for all of them
+        if freezes:
+            gc.collect()
+            gc.freeze()  # what exists now lives as long as the session: the collector need not look at it again
         if self._resumed is not None:
             self._process(Resumed(self._wall_ns()))  # the seam comes before anything else that is decided
         self._look_at_clocks()  # the feed has been running meanwhile
@@ -176,7 +178,8 @@ class PaperSession:
                 if timer is not None:
                     timer.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            gc.unfreeze()
+            if freezes:
+                gc.unfreeze()
             try:
                 self._publish()
             finally:

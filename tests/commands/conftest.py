@@ -72,6 +72,11 @@ def environment(tmp_path) -> dict[str, str]:
     }
 
 
+def ignores_hang_up() -> bool:
+    """Whether this test run was started by ``nohup``."""
+    return hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
 def heed_hang_up() -> None:
     """Undo what ``nohup`` around the test run has done: a process inherits that it ignores the signal."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -93,7 +98,7 @@ def start(tmp_path, environment) -> Iterator[Callable[..., Running]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=heed_hang_up if hasattr(signal, "SIGHUP") else None,
+            preexec_fn=heed_hang_up if ignores_hang_up() else None,  # never without need: tests have threads
         )
         running.append(process)
         return Running(process)

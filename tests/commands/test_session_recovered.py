@@ -10,7 +10,9 @@ import json
 import signal
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,8 +25,10 @@ from engine.journal.reader import JournalReader
 from engine.model import TickBlock
 
 KILLS = 10
-SEEDS = [*range(5), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(5, 105))]
+SEEDS = [range(5), *(pytest.param(range(at, at + 5), marks=pytest.mark.long) for at in range(5, 105, 5))]
 """Fifty kills in the test command, a thousand more in the long run."""
+
+SIDE_BY_SIDE = 3
 
 SETTINGS = {
     "window": "300ms",
@@ -84,17 +88,24 @@ class Books:
                 self.trades += isinstance(event, PositionClosed)
 
 
-@pytest.fixture
-def live(start: Callable) -> str:
-    """A mock market in real time, as sessions that belong to an account need."""
+@pytest.mark.parametrize("seeds", SEEDS, ids=lambda seeds: f"{seeds.start}-{seeds.stop - 1}")
+def test_killed_again_and_again(start: Callable, tmp_path: Path, seeds: range) -> None:
+    """Each seed is an account of its own. They trade side by side on one mock market, because they mostly wait."""
     mock = start("mock_server", "--port", "0", "--rate", "1000", "--quiet")
-    return mock.line("listening ").removeprefix("listening ")
+    live = mock.line("listening ").removeprefix("listening ")
+
+    def play(seed: int) -> int:
+        place = tmp_path / str(seed)
+        own = {"XDG_STATE_HOME": str(place / "state"), "MICROBURST_RUNTIME_DIR": str(place / "run")}
+        return killed_again_and_again(partial(start, **own), live, place / "state" / "microburst" / "journal", seed)
+
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as side_by_side:
+        assert sum(side_by_side.map(play, seeds)), "no position was open at any death"
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_killed_again_and_again(start: Callable, run: Callable, live: str, environment: dict, seed: int) -> None:
+def killed_again_and_again(start: Callable, live: str, root: Path, seed: int) -> int:
+    """One account, whose session is killed ``KILLS`` times at moments drawn from the seed: how often while it held."""
     random, told = Random(seed), Counter[str]()
-    root = Path(environment["XDG_STATE_HOME"]) / "microburst" / "journal"
     session, held_open = "", 0
     for life in range(KILLS + 1):
         engine = start(*COMMAND, "--feed", live, **LATE)
@@ -123,10 +134,11 @@ def test_killed_again_and_again(start: Callable, run: Callable, live: str, envir
     assert ended.code == 130, ended.err
     summary = json.loads(ended.out.splitlines()[-1])
     assert summary["recovered"] == session
-    proven = run("engine", "parity", session, "--json")
+    proven = start("engine", "parity", session, "--json").end()
     assert proven.code == 0, proven.err
-    assert json.loads(run("engine", "journal", "verify", session, "--json").out)["sealed"] is True
+    assert json.loads(start("engine", "journal", "verify", session, "--json").end().out)["sealed"] is True
     books = Books.read(root / session, KILLS + 1)
     assert books.trades == summary["trades"]
     assert not any(books.held.values())
     assert books.trades > 0
+    return held_open

@@ -7,6 +7,7 @@ So many spells at a venue that lies, too: ``SPELLS``.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from collections import Counter
@@ -49,6 +50,7 @@ def test_every_world_keeps_its_promises(tmp_path: Path, record_property: Callabl
 def in_silence(seed: int, folder: Path) -> Report:
     """Play a world in a process of its own, whose account lies there as well."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    gc.freeze()
     os.environ["XDG_STATE_HOME"] = str(folder / "state")
     report = play(seed, folder)
     rmtree(folder)

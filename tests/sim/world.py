@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
-from unittest import mock
 
 from engine.config.settings import Config
 from engine.events import Decision
@@ -22,7 +21,6 @@ from engine.journal.codec import is_decision
 from engine.journal.reader import JournalReader
 from engine.journal.segments import JournalFailed
 from engine.live import recovery
-from engine.live import session as live_session
 from engine.live.opening import Opened, open_session
 from engine.live.recording import state_of
 from engine.live.replay import Replay
@@ -113,7 +111,6 @@ class World:
         loop.set_exception_handler(self._unheard)
         self.operator: Operator | None = None
         with ExitStack() as around:
-            around.enter_context(mock.patch.object(live_session, "gc"))  # what the tests around have made is much
             if self._fate is not None:
                 around.enter_context(self.machine.installed())
                 around.enter_context(moods(self._seed, self.report.faults))

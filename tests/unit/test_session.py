@@ -6,6 +6,7 @@ milliseconds, and always in the same way.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -245,6 +246,24 @@ def test_pictures_are_few_while_nobody_watches(config: Config) -> None:
     world = play(config, Line(heartbeats(1, 60)), seconds=60)
     assert 295 <= len(world.snapshots) <= 305
     assert [snapshot.seq for snapshot in world.snapshots] == list(range(1, len(world.snapshots) + 1))
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_the_heap_is_frozen_while_a_session_runs_and_then_as_it_was(config: Config, before: bool) -> None:
+    """Whoever has frozen it already, to run session after session, is not made to look through it again."""
+    seen = []
+
+    def meanwhile(_: World, loop: JumpingLoop) -> None:
+        loop.call_later(1.0, lambda: seen.append(gc.get_freeze_count() > 0))
+
+    gc.freeze()
+    if not before:
+        gc.unfreeze()
+    try:
+        play(config, Line(heartbeats(1, 3)), seconds=3, meanwhile=meanwhile)
+        assert (seen, gc.get_freeze_count() > 0) == ([True], before)
+    finally:
+        gc.freeze()
 
 
 def test_a_failing_viewer_of_the_session_ends_it_in_order(config: Config) -> None:
