@@ -1,7 +1,8 @@
 """How long a restart takes: from exec until an interrupted session of ten million ticks has been brought back.
 
-The journal is made by the kernel that trades on these ticks, in reads of so many each; the restarted engine is a
-process of its own, as a user starts it, on a mock market. Every decision is made again and held against the recorded.
+The journal is made by the kernel that trades on these ticks, in reads of so many each, with the snapshots that a
+session takes; the restarted engine is a process of its own, as a user starts it, on a mock market. Without a snapshot
+every decision is made again and held against the recorded, with one those that came after it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from engine.journal.accounts import Account
 from engine.live.recording import RecordedKernel, open_journal
 from engine.live.recovery import Recovery
 from engine.live.session import PaperSession
+from engine.live.snapshots import Snapshots
 from engine.model import Instrument, TickBlock
 
 TICKS = 10_000_000
@@ -47,9 +49,11 @@ def record(root: Path, rows: int) -> Path:
     journal = open_journal(config, INSTRUMENTS, "20260101-000000", mode="PAPER", clock="receive")
     assert journal is not None
     kernel = RecordedKernel(PaperSession.make_kernel(config, INSTRUMENTS, journal), journal)
+    snapshots = Snapshots(kernel, journal)
     block = TickBlock(ts_ns, price, size, price - 1, price + 1, instrument=np.zeros(count, np.uint16))
     for start in range(0, count, rows):
         kernel.process(block.part(start, min(start + rows, count)))
+        snapshots.look()
     journal.leave()
     account = Account(root, config.paper.account)
     account.begin(journal.directory.name, time.time_ns())
@@ -57,10 +61,20 @@ def record(root: Path, rows: int) -> Path:
     return journal.directory
 
 
+@pytest.mark.parametrize("snapshot", [True, False], ids=["snapshot", "journal"])
 @pytest.mark.parametrize("rows", [50, 5])
-def bench_restart(benchmark: BenchmarkFixture, rows: int, tmp_path: Path) -> None:
+def bench_restart(benchmark: BenchmarkFixture, rows: int, snapshot: bool, tmp_path: Path) -> None:
     """Seconds from exec until the engine says that it goes on, and how many of them bringing back took."""
     directory = record(tmp_path / "journal", rows)
+    snapshots = {path: path.read_bytes() for path in directory.glob("*.mbs")} if snapshot else {}
+
+    def as_it_died() -> None:
+        """The engine that was restarted last may have taken a snapshot of its own."""
+        for path in directory.glob("*.mbs"):
+            path.unlink()
+        for path, data in snapshots.items():
+            path.write_bytes(data)
+
     environment = os.environ | {
         "MICROBURST_RUNTIME_DIR": str(tmp_path / "run"),
         "MICROBURST__JOURNAL__DIRECTORY": str(directory.parent),
@@ -84,14 +98,16 @@ def bench_restart(benchmark: BenchmarkFixture, rows: int, tmp_path: Path) -> Non
             processor_s.append(user_s + system_s)
             return told
 
-        told = benchmark.pedantic(restart, rounds=3, warmup_rounds=1)
+        told = benchmark.pedantic(restart, setup=as_it_died, rounds=3, warmup_rounds=1)
     assert told["event"] == "recovered"
     assert int(str(told["ticks"])) >= scaled(TICKS)  # a restarted engine may have had one more before it was killed
+    as_it_died()
     begun = time.perf_counter()
     recovery = Recovery(directory)
+    benchmark.extra_info["brought_back_s"] = round(time.perf_counter() - begun, 3)
     benchmark.extra_info["ticks"] = recovery.ticks
     benchmark.extra_info["inputs"] = recovery.inputs
     benchmark.extra_info["decisions"] = recovery.decided
     benchmark.extra_info["processor_s"] = min(processor_s)  # what the restart takes where nothing else runs
-    benchmark.extra_info["brought_back_s"] = round(time.perf_counter() - begun, 3)
+    benchmark.extra_info["snapshot_kib"] = max((len(data) for data in snapshots.values()), default=0) >> 10
     benchmark.extra_info["journal_mib"] = sum(path.stat().st_size for path in directory.glob("*.mbj")) >> 20

@@ -108,7 +108,9 @@ cdef class Core:
     cdef int append(self, const Record* record, int single) noexcept nogil
     cdef void read_record(self, int64_t i, Record* record) noexcept nogil
     cdef void evaluate_graphs(self) noexcept nogil
+    cdef void evaluate_and_fetch(self, Tape* tape) noexcept nogil
     cdef void copy_taps(self) noexcept nogil
+    cdef void rank_trades(self, int* rank) noexcept nogil
     cdef int append_plain_trades(self) noexcept nogil
     cdef int append_plain_trade(self) noexcept nogil
     cdef int is_plain(self) noexcept nogil

@@ -132,6 +132,29 @@ cdef int FIRST_CAPACITY = 2048
 cdef object WIDE_FROM = -(1 << 63), WIDE_TO = (1 << 63) - 1
 
 
+cdef extern from *:
+    """
+    #if defined(__GNUC__)
+    #define MICROBURST_PREFETCH(address) __builtin_prefetch(address)
+    #else
+    #define MICROBURST_PREFETCH(address) ((void)(address))
+    #endif
+    """
+    void prefetch "MICROBURST_PREFETCH"(const char* address) noexcept nogil
+
+cdef enum:
+    CACHE_LINE = 64  # bytes
+    FETCHED = 8 * BLOCK  # bytes of a column
+
+
+cdef inline void fetch(const char* memory, int size) noexcept nogil:
+    """Have ``size`` bytes brought to the cache; nobody waits for them."""
+    cdef int at = 0
+    while at < size:
+        prefetch(memory + at)
+        at += CACHE_LINE
+
+
 # How many of a column's first ``n`` cells are within their bounds. All are, mostly, so all are looked at together.
 
 cdef int plain_before(const int64_t* ts, int64_t last, int n) noexcept nogil:
@@ -960,6 +983,8 @@ cdef class Core:
                 if self.n_segments == 0:
                     if tape.fresh == 1:
                         evaluate_one(tape)
+                    elif tape.fresh == BLOCK and tape.graph.n_nodes > 0:
+                        self.evaluate_and_fetch(tape)
                     else:
                         evaluate(tape, 0, tape.graph.n_nodes)
                     end_evaluation(tape)
@@ -975,16 +1000,41 @@ cdef class Core:
             if tape.fresh > 0:
                 end_evaluation(tape)
 
+    cdef void evaluate_and_fetch(self, Tape* tape) noexcept nogil:
+        """``evaluate`` a whole block, while the memory that is needed next comes: a little with each node.
+
+        Those are the next block's records and the rows of arrays that this block's columns are copied to, which
+        processors read before they write. Waiting for them takes as long as a third of the work; here it takes no time.
+        """
+        cdef int nodes = tape.graph.n_nodes, node, i, at = 0
+        cdef int step = (FETCHED // CACHE_LINE // nodes + 1) * CACHE_LINE
+        cdef int64_t row
+        cdef Tap* tap
+        for node in range(nodes):
+            evaluate(tape, node, node + 1)
+            if at == FETCHED:
+                continue
+            step = step if at + step < FETCHED else FETCHED - at
+            if self.in_next + BLOCK <= self.in_count:
+                fetch(<const char*>(self.in_ts + self.in_next) + at, step)
+                fetch(<const char*>(self.in_price + self.in_next) + at, step)
+                fetch(<const char*>(self.in_size + self.in_next) + at, step)
+            for i in range(self.n_taps):
+                tap = &self.taps[i]
+                row = self.trades_seen - tape.fresh - tap.skip
+                if tap.width == sizeof(double) and 0 <= row <= tap.rows - BLOCK:
+                    fetch(tap.out + row * tap.width + at, step)
+            at += step
+
     cdef void copy_taps(self) noexcept nogil:
         """Copy the tapped columns of this block to their arrays."""
         cdef int64_t first, row
         cdef int rank[BLOCK + 1]
-        cdef int i, k, trades = 0
+        cdef int i, k, trades = 0, ranked = 0
         cdef Tap* tap
         cdef Tape* tape
-        for i in range(self.block.records):
-            rank[i] = trades
-            trades += self.block.trade[i] >= 0
+        for i in range(self.n_touched):
+            trades += self.tapes[self.touched[i]].fresh
         for i in range(self.n_taps):
             tap = &self.taps[i]
             tape = &self.tapes[tap.instrument]
@@ -992,10 +1042,20 @@ cdef class Core:
             if tape.fresh == trades and 0 <= first <= tap.rows - trades:  # the block has no other instrument's
                 memcpy(tap.out + first * tap.width, tape.columns + tap.offset, trades * tap.width)
                 continue
+            if not ranked:
+                self.rank_trades(rank)
+                ranked = 1
             for k in range(tape.fresh):
                 row = first + rank[tape.records[k]]
                 if 0 <= row < tap.rows:
                     memcpy(tap.out + row * tap.width, tape.columns + tap.offset + k * tap.width, tap.width)
+
+    cdef void rank_trades(self, int* rank) noexcept nogil:
+        """Write how many trades come before each record of the block."""
+        cdef int trades = 0, k
+        for k in range(self.block.records):
+            rank[k] = trades
+            trades += self.block.trade[k] >= 0
 
     cdef void research(self, int lane) noexcept nogil:
         cdef int instrument = self.lanes[lane].instrument

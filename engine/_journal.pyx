@@ -31,6 +31,13 @@ cdef extern from "_crc32c.h":
     uint32_t crc32c_extend(uint32_t crc, const uint8_t* data, size_t count) noexcept nogil
     uint32_t crc32c_by_table(uint32_t crc, const uint8_t* data, size_t count) noexcept nogil
 
+cdef extern from "_blake2b.h":
+    ctypedef struct blake2b_state:
+        uint64_t waiting
+    void blake2b_begin(blake2b_state* it) noexcept nogil
+    void blake2b_add(blake2b_state* it, const uint8_t* data, size_t count) noexcept nogil
+    void blake2b_end(const blake2b_state* it, uint8_t* digest) noexcept nogil
+
 MAX_RECORD = MAX_RECORD_
 HEADER_BYTES = HEADER_BYTES_
 
@@ -66,6 +73,50 @@ def crc32c(const uint8_t[::1] data not None, uint32_t seed=0, bint by_table=Fals
 cdef inline uint32_t _checksum_of(uint32_t before, const uint8_t* record, uint32_t length) noexcept nogil:
     cdef uint32_t crc = crc32c_extend(before, <const uint8_t*>&length, 4)
     return crc32c_extend(crc, record + 8, length - 8)
+
+
+# ---------------------------------------------------------------- the hash of decisions
+
+@cython.final
+cdef class Fold:
+    """The hash of all that is added, as ``hashlib.blake2b`` of 16 bytes makes it, and its state can be kept.
+
+    Args:
+        state: what ``state`` was; empty for the beginning.
+
+    Raises:
+        ValueError: that is no such state.
+    """
+
+    cdef blake2b_state _it
+
+    def __init__(self, bytes state=b""):
+        blake2b_begin(&self._it)
+        if state:
+            if len(state) != sizeof(blake2b_state):
+                raise ValueError("no state of a hash")
+            memcpy(&self._it, <const char*>state, sizeof(blake2b_state))
+            if self._it.waiting > 128:
+                raise ValueError("no state of a hash")
+
+    def update(self, bytes data not None) -> None:
+        """Add bytes."""
+        blake2b_add(&self._it, <const uint8_t*><const char*>data, len(data))
+
+    def hexdigest(self) -> str:
+        """The hash of everything so far."""
+        cdef uint8_t[16] digest
+        blake2b_end(&self._it, digest)
+        return (<bytes>(<char*>digest)[:16]).hex()
+
+    def copy(self) -> Fold:
+        """Another one that goes on from here."""
+        return Fold(self.state)
+
+    @property
+    def state(self) -> bytes:
+        """What it is, for another one to go on from."""
+        return (<char*>&self._it)[:sizeof(blake2b_state)]
 
 
 # ---------------------------------------------------------------- writing
@@ -265,7 +316,7 @@ cdef class Scanner:
     def __init__(self, data, Py_ssize_t at, uint64_t sequence, uint32_t checksum):
         self.data, self.at, self.sequence, self.checksum, self.problem = data, at, sequence, checksum, ""
 
-    def step(self) -> bool:
+    cpdef bint step(self):
         """Go to the next record; False at the end, or where one is not what was written."""
         cdef uint32_t length, found, rows
         cdef uint64_t sequence
@@ -354,6 +405,12 @@ cdef class Scanner:
         if length < HEADER_BYTES_ + 8 or type != 16 or version != 1 or not 0 < rows <= 8192:
             return False
         return filled + rows <= JOINED_ and columns_in(record + HEADER_BYTES_) == self._joined
+
+    def pass_to(self, Py_ssize_t at) -> bool:
+        """Step on until ``at``, where a record must begin; False where none does, or one before is not in order."""
+        while self.at < at and self.step():
+            pass
+        return self.at == at and not self.problem
 
     def empty_rest(self) -> bool:
         """Whether nothing but zeros follows."""

@@ -32,7 +32,7 @@ class Constant:
 
     delay_ns: int
 
-    def draws(self, _stream: int) -> Iterator[int]:
+    def draws(self, _stream: int, _after: int = 0) -> Iterator[int]:
         """The delay of one message after the other, in nanoseconds."""
         return repeat(self.delay_ns)
 
@@ -52,10 +52,13 @@ class Sampled:
     p99_ns: int
     seed: int
 
-    def draws(self, stream: int) -> Iterator[int]:
-        """The delay of one message after the other, in nanoseconds; each ``stream`` of a seed has draws of its own."""
+    def draws(self, stream: int, after: int = 0) -> Iterator[int]:
+        """The delay of one message after the other, in nanoseconds, ``after`` so many that were drawn before.
+
+        Each ``stream`` of a seed has draws of its own.
+        """
         table = self.quantiles_ns()
-        return (table[word * len(table) >> 64] for word in words(self.seed, stream))
+        return (table[word * len(table) >> 64] for word in words(self.seed, stream, after))
 
     def quantiles_ns(self) -> tuple[int, ...]:
         """The delays that are drawn from, the shortest first."""
@@ -79,12 +82,13 @@ class Measured:
     sha256: str
     seed: int | None
 
-    def draws(self, stream: int) -> Iterator[int]:
-        """The delay of one message after the other, in nanoseconds."""
+    def draws(self, stream: int, after: int = 0) -> Iterator[int]:
+        """The delay of one message after the other, in nanoseconds, ``after`` so many that were drawn before."""
         delays_ns = self.delays_ns
         if self.seed is None:
-            return cycle(delays_ns)
-        return (delays_ns[word * len(delays_ns) >> 64] for word in words(self.seed, stream))
+            first = after % len(delays_ns)
+            return cycle(delays_ns[first:] + delays_ns[:first])
+        return (delays_ns[word * len(delays_ns) >> 64] for word in words(self.seed, stream, after))
 
     def __str__(self) -> str:
         column = f" column {self.column}" if self.column else ""
@@ -100,18 +104,32 @@ class Leg:
     """One way between market and engine: what is sent on it arrives late, and in the order in which it was sent."""
 
     def __init__(self, latency: Latency, stream: int) -> None:
-        self._draws = latency.draws(stream)
-        self._newest_ns = 0
+        self._latency, self._stream = latency, stream
+        self.restore((0, 0))
+
+    @property
+    def kept(self) -> tuple[int, int]:
+        """How many messages were sent, and when the newest arrives: what another one goes on from."""
+        return self._sent, self._newest_ns
+
+    def restore(self, state: tuple[int, int]) -> None:
+        """Go on from where another leg was in this state."""
+        self._sent, self._newest_ns = state
+        self._draws = self._latency.draws(self._stream, self._sent)
 
     def arrival_ns(self, sent_ns: int) -> int:
         """When a message arrives: after its own delay, and not before the one that was sent before it."""
+        self._sent += 1
         self._newest_ns = max(self._newest_ns, sent_ns + next(self._draws))
         return self._newest_ns
 
 
-def words(seed: int, stream: int) -> Iterator[int]:
-    """Pseudo-random words of 64 bits: SplitMix64 (Steele, Lea and Flood, 2014), begun where seed and stream say."""
-    state = _mixed(2 * seed + stream)
+def words(seed: int, stream: int, after: int = 0) -> Iterator[int]:
+    """Pseudo-random words of 64 bits: SplitMix64 (Steele, Lea and Flood, 2014), begun where seed and stream say.
+
+    Those ``after`` so many come at once: the generator's state moves on by the same with each.
+    """
+    state = _mixed(2 * seed + stream) + after * GOLDEN_GAMMA & WORD
     while True:
         state = state + GOLDEN_GAMMA & WORD
         yield _mixed(state)

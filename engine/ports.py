@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from engine.account.orders import Approved
 from engine.events import Decision
@@ -124,6 +124,15 @@ class Broker(Protocol):
 
     def passive(self, approved: Approved, lots: int) -> Fill:
         """Fill ``lots`` of an order that rested at its limit."""
+        ...
+
+    @property
+    def kept(self) -> tuple[Any, ...]:
+        """What it remembers, as plain values: for another one to go on from."""
+        ...
+
+    def restore(self, state: Sequence[Any]) -> None:
+        """Go on from where another one was in this state."""
         ...
 
 

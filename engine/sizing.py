@@ -290,6 +290,12 @@ class Scaled:
 SIZES = (Units, Dollars, CapitalFraction, RiskPerTrade, Kelly, Banded, Scaled)
 
 
+def is_known(size: Size) -> bool:
+    """Whether a size, and the one that it is made of, are of this module: they remember nothing."""
+    inner = getattr(size, "size", None)
+    return type(size) in SIZES and (inner is None or is_known(inner))
+
+
 # ---------------------------------------------------------------- as text
 
 _TEXT = re.compile(

@@ -7,7 +7,9 @@ is therefore counted as one that will be filled.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from engine.account.orders import Order, OrderError
 from engine.model import Reason, Side
@@ -56,6 +58,39 @@ class Ledger:
         self._intents: deque[Order] = deque()  # entries sent within ``remember_ns``
 
     # ------------------------------------------------------------ what happened
+
+    @property
+    def orders(self) -> list[Order]:
+        """Every order that it still knows of."""
+        return [*self.working.values(), *self._intents]
+
+    @property
+    def kept(self) -> tuple[Any, ...]:
+        """Everything that it remembers, as plain values; orders by their ids."""
+        return (
+            tuple(
+                (lane, one.instrument, int(one.side), one.lots, one.day, one.day_trade)
+                for lane, one in self.held.items()
+            ),
+            tuple(self.working),
+            tuple(self.left.items()),
+            tuple(getattr(self, name) for name in DAILY),
+            self.day,
+            tuple(self.day_trades),
+            tuple(self._sent_ns),
+            tuple(order.order_id for order in self._intents),
+        )
+
+    def restore(self, state: Sequence[Any], orders: Mapping[int, Order]) -> None:
+        """Go on from where another ledger was in this state; ``orders`` are those that it names."""
+        held, working, left, daily, self.day, day_trades, sent_ns, intents = state
+        self.held = {lane: Held(index, Side(side), *rest) for lane, index, side, *rest in held}
+        self.working = {number: orders[number] for number in working}
+        self.left = dict(left)
+        for name, count in zip(DAILY, daily, strict=True):
+            setattr(self, name, count)
+        self.day_trades, self._sent_ns = deque(day_trades), deque(sent_ns)
+        self._intents = deque(orders[number] for number in intents)
 
     def start_day(self, number: int) -> None:
         """A trading day begins; ``number`` counts trading days."""

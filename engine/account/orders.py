@@ -7,9 +7,10 @@ count whenever they come, after a cancel, too, and each of them once; one that t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import NewType
+from typing import Any, NewType
 
 from engine.model import NO_PRICE, OrderType, Reason, Side, TimeInForce
 
@@ -147,6 +148,24 @@ class Order:
     def is_done(self) -> bool:
         """Whether it no longer waits for anything."""
         return self.state in FINAL
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """Everything about it as plain values."""
+        terms = tuple(getattr(self.terms, one.name) for one in fields(Terms))
+        whole = {"side": int(self.side), "terms": terms}
+        whole |= {"fills": tuple(self.fills.items()), "busts": tuple(sorted(self.busts))}
+        return tuple(whole.get(one.name, getattr(self, one.name)) for one in fields(self))
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> Order:
+        """Make the order that had these ``values``."""
+        it = dict(zip((one.name for one in fields(cls)), values, strict=True))
+        kind, limit, trigger, time_in_force, *rest = it["terms"]
+        it["terms"] = Terms(OrderType(kind), limit, trigger, TimeInForce(time_in_force), *rest)
+        it |= {"side": Side(it["side"]), "state": OrderState(it["state"])}
+        it |= {"fills": dict(it["fills"]), "busts": frozenset(it["busts"])}
+        return cls(**it)
 
     def hear(self, event: OrderEvent) -> None:
         """Move on by what happened.

@@ -7,10 +7,10 @@ of it. Only percentages of money (fees and slippage in basis points) are rounded
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from engine.model import LONG, Instrument, Reason, Side
 from engine.ports import Fill
@@ -82,6 +82,18 @@ class Position:
     legs: list[Leg] = field(default_factory=list)
     pair: int = 0
 
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """Everything about it as plain values."""
+        whole = {"side": int(self.side), "legs": tuple(map(tuple, self.legs))}
+        return tuple(whole.get(one.name, getattr(self, one.name)) for one in fields(self))
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> Position:
+        """Make the position that had these ``values``."""
+        it = dict(zip((one.name for one in fields(cls)), values, strict=True))
+        return cls(**it | {"side": Side(it["side"]), "legs": [Leg(*leg) for leg in it["legs"]]})
+
     def take_costs(self, lots: int) -> tuple[int, int, int]:
         """Take spread, slippage and fees of the entry's lots that are closed: of the last ones all that is left."""
         spread, slippage, fees, of = self.spread, self.slippage, self.fees, self.lots
@@ -123,6 +135,18 @@ class Trade(NamedTuple):
     legs: tuple[Leg, ...] = ()
     lane: int = 0
     pair: int = 0
+
+    def values(self, instruments: Sequence[Instrument]) -> tuple[Any, ...]:
+        """Everything about it as plain values; the instrument as its index, the unit's scale left out."""
+        legs = tuple(map(tuple, self.legs))
+        it = self._replace(instrument=instruments.index(self.instrument), direction=int(self.direction), legs=legs)  # type: ignore[arg-type]
+        return it[:8] + it[9:]
+
+    @classmethod
+    def of(cls, values: Sequence[Any], instruments: Sequence[Instrument], scale: int) -> Trade:
+        """Make the trade that had these ``values``."""
+        trade = cls._make((instruments[values[0]], Side(values[1]), *values[2:8], scale, *values[8:]))
+        return trade._replace(legs=tuple(Leg(*leg) for leg in trade.legs))
 
     @property
     def symbol(self) -> str:
@@ -200,6 +224,19 @@ class Portfolio:
         self.positions: dict[int, Position] = {}
         self._held = [0] * len(self.instruments)
         self.trades: list[Trade] = []
+
+    @property
+    def kept(self) -> tuple[Any, ...]:
+        """Money and open positions as plain values; closed trades go apart, since they only ever become more."""
+        own = self.realised, self.gross, self.spread, self.slippage, self.fees, self.borrow, tuple(self._held)
+        return (*own, tuple((lane, one.values) for lane, one in self.positions.items()))
+
+    def restore(self, state: Sequence[Any], trades: Sequence[Sequence[Any]]) -> None:
+        """Go on from where another account of the same beginning was in this state, after these ``Trade.values``."""
+        self.realised, self.gross, self.spread, self.slippage, self.fees, self.borrow, held, positions = state
+        self._held[:] = held
+        self.positions = {lane: Position.of(values) for lane, values in positions}
+        self.trades[:] = [Trade.of(values, self.instruments, self.scale) for values in trades]
 
     def money(self, units: int) -> Decimal:
         """Return an amount of money units as exact decimal currency."""

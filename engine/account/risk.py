@@ -7,10 +7,11 @@ until somebody resumes with a reason. Exits always pass: refusing to lower risk 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from fractions import Fraction
 from math import floor
+from typing import Any
 
 from engine.account.carried import Carried
 from engine.account.entry_limits import EntryLimits, Exits, Market
@@ -113,6 +114,18 @@ class RiskGate:
         self.day_halted = False
         self.ledger.start_day(number)
 
+    @property
+    def kept(self) -> tuple[Any, ...]:
+        """Everything that it remembers, as plain values."""
+        own = self.day_start, self.day_halted, self.paused, self.halted, self.feed_refusal, self.errors
+        return (*own, self.ledger.kept)
+
+    def restore(self, state: Sequence[Any], orders: Mapping[int, Order]) -> None:
+        """Go on from where another gate with the same limits was in this state."""
+        self.day_start, self.day_halted, self.paused, self.halted, self.feed_refusal, self.errors, ledger = state
+        self.floor = self._floor()
+        self.ledger.restore(ledger, orders)
+
     def go_on(self, carried: Carried) -> None:
         """The day that has begun is the one in which another session of the account ended: it goes on."""
         self.day_start = rounded(carried.day_start * self._money)
@@ -211,6 +224,10 @@ class RiskGate:
 
     def approve_exit(self, order: Order) -> Approved:
         """An exit only ever lowers risk: it always passes, but it passes here."""
+        return Approved(order)
+
+    def again(self, order: Order) -> Approved:
+        """An order of a snapshot: it was let through before that was taken."""
         return Approved(order)
 
     def paying(self, instrument: int, side: Side, terms: Terms = AT_MARKET) -> int:

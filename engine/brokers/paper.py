@@ -8,8 +8,10 @@ and do not move the fill price.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from engine.account.orders import Approved, Order
 from engine.account.portfolio import Portfolio, quotient
@@ -78,6 +80,17 @@ class PaperBroker:
         if sent_ns != self._data_ns:
             self._data_ns, self._seen_ns = sent_ns, self._feed.arrival_ns(sent_ns)
         return self._orders.arrival_ns(self._seen_ns)
+
+    @property
+    def kept(self) -> tuple[Any, ...]:
+        """What has been on the way so far, as plain values."""
+        return self._data_ns, self._seen_ns, self._feed.kept, self._orders.kept
+
+    def restore(self, state: Sequence[Any]) -> None:
+        """Go on from where another venue of the same model was in this state."""
+        self._data_ns, self._seen_ns, feed, orders = state
+        self._feed.restore(feed)
+        self._orders.restore(orders)
 
     def crosses(self, approved: Approved, last_ticks: int, bid_ticks: int, ask_ticks: int) -> bool:
         """Whether the limit is at or beyond the price that a market order would be filled at."""

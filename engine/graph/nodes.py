@@ -83,6 +83,11 @@ class Nodes:
             self._built[key] = build(self.program, columns, clock)
         return self._built[key]
 
+    @property
+    def has_own(self) -> bool:
+        """Whether anything is of somebody else's making."""
+        return any(key[0] == "made" for key in self._built)
+
     def calls(self) -> list[tuple[tuple[Any, ...], Any]]:
         """Every call of a method of ``Program``, as the method and its arguments, with the columns that it made."""
         return list(self._built.items())

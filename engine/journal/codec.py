@@ -120,6 +120,22 @@ def fields_of(event: Any) -> tuple[str, ...]:
     return tuple(getattr(event, "_fields", None) or event.__dataclass_fields__)
 
 
+def pack_value(value: Any) -> bytes:
+    """Return a value as bytes: a whole number, a fraction, text, a listed word, None, or a sequence of these."""
+    return b"".join(_packed(value))
+
+
+def unpack_values(data: bytes) -> Iterator[Any]:
+    """Yield what ``pack_value`` was given, of bytes that follow each other; sequences as tuples.
+
+    Raises:
+        ValueError, KeyError, ZeroDivisionError, RecursionError: these are not its bytes.
+    """
+    values = _Unpacker(data)
+    while not values.is_at_end:
+        yield values.value()
+
+
 def pack(event: Any) -> bytes:
     """Return the fields of an input or a decision as bytes."""
     return b"".join(part for name in fields_of(event) for part in _packed(getattr(event, name)))
@@ -161,21 +177,24 @@ class _Unpacker:
         self._payload, self._at = payload, 0
 
     def value(self) -> Any:
-        kind = self._take(1)[0]
+        payload, at = self._payload, self._at
+        kind = payload[at] if at < len(payload) else -1
+        if kind == _INT and at + 9 <= len(payload):  # most are
+            self._at = at + 9
+            return int.from_bytes(payload[at + 1 : at + 9], "little", signed=True)
+        self._at += 1
         if kind in (_NONE, _FALSE, _TRUE):
             return {_NONE: None, _FALSE: False, _TRUE: True}[kind]
-        if kind == _INT:
-            return int.from_bytes(self._take(8), "little", signed=True)
         if kind == _FRACTION:
             return Fraction(self.value(), self.value())
         if kind == _WORD:
             words = _WORDS_BY_NUMBER[self._take(1)[0]]
             return words(self.value())
         if kind not in (_LONG, _TEXT, _SEQUENCE):
-            raise ValueError(f"a value of kind {kind}")
+            raise ValueError("it ends too early" if kind in (-1, _INT) else f"a value of kind {kind}")
         count = int.from_bytes(self._take(4), "little")
         if kind == _SEQUENCE:
-            return tuple(self.value() for _ in range(count))
+            return tuple([self.value() for _ in range(count)])
         data = self._take(count)
         return data.decode() if kind == _TEXT else int.from_bytes(data, "little", signed=True)
 
@@ -185,6 +204,11 @@ class _Unpacker:
             raise ValueError("it ends too early")
         self._at += count
         return data
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether nothing follows."""
+        return self._at == len(self._payload)
 
     def check_end(self) -> None:
         """Nothing may follow but the zeros that fill a record up."""

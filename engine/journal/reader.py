@@ -81,6 +81,8 @@ class JournalReader:
         directory: of the journal.
         joins: whether blocks of ticks that follow each other come as one, whose arrays are used again for the next:
             far faster, where how they were cut is no matter.
+        start: where to begin; None: at the beginning. Earlier segments are then not looked at; that the records before
+            it in its own segment lead there is checked. ``size`` counts from there.
 
     Attributes:
         manifest: the first record's content; empty when there is none to trust.
@@ -97,13 +99,28 @@ class JournalReader:
         NotFoundError: there is no journal in that directory.
     """
 
-    def __init__(self, directory: Path, *, joins: bool = False) -> None:
-        self.directory, self._joins = directory, joins
+    def __init__(self, directory: Path, *, joins: bool = False, start: Place | None = None) -> None:
+        self.directory, self._joins, self._start = directory, joins, None
         if not path_of(directory, 0).is_file():
             raise NotFoundError("there is no journal here", where=str(directory), fix="see: microburst journal ls")
         self._reset()
-        first = next(iter(self), None)
+        first = self._first()
         self.manifest: dict[str, Any] = first.plain() if first is not None and first.kind == MANIFEST else {}
+        self._start, self._session_begun = start, self.session
+
+    def _first(self) -> Entry | None:
+        """The first record, of which alone so much is read as it may take."""
+        path = path_of(self.directory, 0)
+        try:
+            with path.open("rb") as file:
+                data = file.read(HEADER_BYTES + _journal.MAX_RECORD)
+        except OSError as error:
+            self.problem = f"{path}: byte 0: {error.strerror}"
+            return None
+        if reason := self._check_header(0, data):
+            self.problem = f"{path}: byte 0: {reason}"
+            return None
+        return next(self._records(path, 0, data), None)
 
     def _reset(self) -> None:
         self.sealed, self.problem, self.records, self.size = False, "", 0, 0
@@ -116,8 +133,8 @@ class JournalReader:
 
     def __iter__(self) -> Iterator[Entry]:
         self._reset()
-        last = self._last_number()
-        for number in range(last + 1):
+        last, begin = self._last_number(), 0 if self._start is None else self._start.segment
+        for number in range(begin, last + 1):
             path = path_of(self.directory, number)
             try:
                 data = path.read_bytes()
@@ -191,6 +208,8 @@ class JournalReader:
             return "a wrong checksum of the segment's header"
         if version != FORMAT:
             return f"format {version}, and this program reads {FORMAT}"
+        if self._start is not None and number == self._start.segment:
+            self._sequence, self.session, self._checksum = sequence, self._session_begun, checksum
         expected = (number, self._sequence, self.session, self._checksum)
         if number == 0:
             expected = (0, 0, session, _journal.crc32c(session))
@@ -202,6 +221,12 @@ class JournalReader:
     def _records(self, path: Path, number: int, data: bytes) -> Iterator[Entry]:
         scanner = _journal.Scanner(data, HEADER_BYTES, self._sequence, self._checksum)
         self._at, self._continues, ended = HEADER_BYTES, False, False
+        if self._start is not None and number == self._start.segment:
+            begins = scanner.pass_to(self._start.at)
+            if not begins or (scanner.sequence, scanner.checksum) != (self._start.sequence, self._start.checksum):
+                self.problem = f"{path}: byte {self._start.at:,}: not the record that should be there"
+                return
+            self._at, self.records = scanner.at, scanner.sequence
         while scanner.step():
             if self._joins and scanner.type == _journal.TICKS:
                 entry = self._joined(scanner, path)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -205,7 +206,7 @@ class SegmentWriter:
         mapped: bool = True,
         place: Place | None = None,
     ) -> None:
-        self._directory, self._session, self._size, self._mapped = directory, session, size, mapped
+        self._directory, self._session, self.size, self._mapped = directory, session, size, mapped
         place = place or Place(0, 0, 0, _journal.crc32c(session))
         self._disk = disk or Disk()
         self._helper = ThreadPoolExecutor(1, "journal")
@@ -274,7 +275,7 @@ class SegmentWriter:
 
     def _begin(self, segment: Segment, *, sequence: int, checksum: int) -> None:
         """Write a segment's header, which makes it part of the journal."""
-        header = HEADER.pack(MAGIC, FORMAT, segment.number, sequence, self._size, self._session, checksum, 0, 0)[:-4]
+        header = HEADER.pack(MAGIC, FORMAT, segment.number, sequence, self.size, self._session, checksum, 0, 0)[:-4]
         header += struct.pack("<I", _journal.crc32c(header))
         segment.memory[:HEADER_BYTES] = header
         if not segment.mapped:
@@ -283,7 +284,7 @@ class SegmentWriter:
     def _claim_next(self) -> Future[Segment]:
         number, mapped = self._segment.number + 1, self._mapped
         self._answered = False
-        return self._helper.submit(claim, self._disk, self._directory, number, self._size, mapped=mapped)
+        return self._helper.submit(claim, self._disk, self._directory, number, self.size, mapped=mapped)
 
     def _change_over(self) -> None:
         """End this segment and go on in the next one, which is ready unless the disk is slower than the records."""
@@ -310,6 +311,15 @@ class SegmentWriter:
             self._write()
 
     @property
+    def place(self) -> Place:
+        """Where the next record goes."""
+        return Place(self._segment.number, self.writer.at, self.writer.sequence, self.writer.checksum)
+
+    def later(self, work: Callable[[], None]) -> Future[None]:
+        """Have something done by the helper thread, which ends before the segments are closed."""
+        return self._helper.submit(work)
+
+    @property
     def short(self) -> bool:
         """Whether the disk has refused another segment, and has not given one since."""
         if not self._answered and self._next.done():  # asked of a future, which locks, until there is an answer
@@ -319,7 +329,7 @@ class SegmentWriter:
     @property
     def left(self) -> int:
         """Bytes that are certain: what is left of this segment, and of the next one once it is claimed."""
-        return self.writer.left + (0 if self.short or not self._next.done() else self._size - 2 * HEADER_BYTES)
+        return self.writer.left + (0 if self.short or not self._next.done() else self.size - 2 * HEADER_BYTES)
 
     def tend(self) -> None:
         """What must be done now and then: flush, ask again for a segment that was refused, notice what failed.

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from engine._journal import Fold
 from engine.events import TYPES, Decision, encode
 from engine.journal.codec import (
     DECISIONS,
@@ -29,8 +31,8 @@ from engine.journal.codec import (
     version_of,
 )
 from engine.journal.reader import JournalReader
-from engine.journal.segments import RESERVE_BYTES, SEGMENT_BYTES, Disk, JournalFailed, SegmentWriter
-from engine.journal.sessions import lock
+from engine.journal.segments import RESERVE_BYTES, SEGMENT_BYTES, Disk, JournalFailed, Place, SegmentWriter
+from engine.journal.sessions import lock, make_private
 from engine.model import TickBlock
 
 
@@ -73,12 +75,13 @@ class SessionJournal:
         mapped: bool = True,
     ) -> None:
         self.directory = directory
+        self.manifest = manifest
         self.inputs = self.decided = 0
-        self._folded = blake2b(digest_size=16)
+        self._folded = Fold()
         self._lock: int | None = None
         made = False
         try:
-            directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(directory.parent)
             directory.mkdir(mode=0o700)
             made = True
             self._lock = lock(directory)
@@ -106,7 +109,7 @@ class SessionJournal:
         reader: JournalReader,
         inputs: int,
         decided: int,
-        folded: blake2b,
+        folded: Fold,
         missing: Iterable[Decision | KernelState] = (),
         *,
         disk: Disk | None = None,
@@ -124,7 +127,8 @@ class SessionJournal:
             JournalFailed: it cannot be written, or somebody else writes it.
         """
         self = cls.__new__(cls)
-        self.directory, self.inputs, self.decided, self._folded = reader.directory, inputs, decided, folded.copy()
+        self.directory, self.manifest = reader.directory, reader.manifest
+        self.inputs, self.decided, self._folded = inputs, decided, folded.copy()
         self._lock = lock(reader.directory)
         try:
             if self._lock is None:
@@ -181,6 +185,26 @@ class SessionJournal:
     def decision_hash(self) -> str:
         """Hash of every decision so far; equal hashes mean equal decisions."""
         return self._folded.hexdigest()
+
+    @property
+    def decision_state(self) -> bytes:
+        """What that hash goes on from (``engine._journal.Fold``)."""
+        return self._folded.state
+
+    @property
+    def place(self) -> Place:
+        """Where the next record goes."""
+        return self._segments.place
+
+    @property
+    def size(self) -> int:
+        """Bytes of all segments so far."""
+        place = self.place
+        return place.segment * self._segments.size + place.at
+
+    def later(self, work: Callable[[], None]) -> Future[None]:
+        """Have something done by the journal's helper thread, which ends before the journal does."""
+        return self._segments.later(work)
 
     @property
     def reducing(self) -> bool:

@@ -178,7 +178,7 @@ class _Start:
 
     def after(self, account: Account, last: Path, tell_decisions: bool, beat: Callable[[], None]) -> Opened | None:
         """Go on after the account's last session; None: there is nothing to go on from."""
-        manifest, reader = read_manifest(last), JournalReader(last).end()
+        manifest, reader = read_manifest(last), JournalReader(last, joins=True).end()
         if reader.sealed:
             found = reader.summary.get("account")
             return None if self.is_demo or found is None else self.anew(account, Carried.read(found))

@@ -66,14 +66,18 @@ class RecordedKernel:
         journal: where inputs and states go as well.
 
     Attributes:
+        inputs: worked through, one that failed in a way that nobody foresaw left out.
+        ticks: that were among them.
+        chain: of the newest state.
+        kept_at: bytes of the journal when the snapshot was taken that the kernel was brought back from; 0: none was.
         failure: the first of a strategy's own code.
     """
 
     def __init__(self, kernel: Kernel, journal: InputJournal) -> None:
         self.kernel, self.journal = kernel, journal
+        self.inputs = self.ticks = self.kept_at = 0
+        self.chain = ""
         self.failure: UserError | None = None
-        self._inputs = 0
-        self._chain = ""
 
     def process(self, event: Input) -> None:
         """Write an input and decide on it; a long block of ticks is several inputs.
@@ -85,14 +89,15 @@ class RecordedKernel:
         failure: UserError | None = None
         for part in parts_of(event):
             self.journal.record(part)
+            self.ticks += len(part) if isinstance(part, TickBlock) else 0
             try:
                 self.kernel.process(part)
             except JournalFailed:
                 raise
             except UserError as error:
                 failure = failure or error
-            self._inputs += 1
-            if self._inputs % STATE_EVERY == 0 or isinstance(part, End):
+            self.inputs += 1
+            if self.inputs % STATE_EVERY == 0 or isinstance(part, End):
                 self._write_state()
         self._note(failure)
 
@@ -103,17 +108,18 @@ class RecordedKernel:
             Exception: as the kernel does, on the last of the inputs.
         """
         failure: UserError | None = None
+        self.ticks += len(block)
         try:
             self.kernel.process(block)
         except UserError as error:
             failure = error
         except Exception:  # the last of them raised it: an error is an input of its own, which would follow
-            self._inputs += inputs - 1
+            self.inputs += inputs - 1
             if inputs > 1:
                 self.kernel.risk.errors = 0  # those before it were good
             raise
-        self._inputs += inputs
-        if self._inputs % STATE_EVERY == 0:
+        self.inputs += inputs
+        if self.inputs % STATE_EVERY == 0:
             self._write_state()
         self._note(failure)
 
@@ -123,8 +129,8 @@ class RecordedKernel:
             raise failure
 
     def _write_state(self) -> None:
-        state = state_of(self.kernel, self._inputs, self.journal, self._chain)
-        self._chain = state.chain
+        state = state_of(self.kernel, self.inputs, self.journal, self.chain)
+        self.chain = state.chain
         self.journal.append_state(state)
 
 

@@ -10,22 +10,29 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from hashlib import blake2b
 from pathlib import Path
 from typing import cast
 
+import structlog
+
+from engine._journal import Fold
 from engine.account.carried import Carried
 from engine.errors import UserError
 from engine.events import Decision, EngineFault, encode
 from engine.journal.codec import STATE, KernelState, fields_of, is_decision, is_input, name_of, number_of
 from engine.journal.reader import Entry, JournalReader, UnsoundError, read_manifest
+from engine.journal.segments import Place
+from engine.journal.snapshots import SnapshotUnfitError, newest_first
 from engine.journal.writer import SessionJournal
 from engine.live.decision_log import LoggedJournal
-from engine.live.recording import RecordedKernel, carried_of
+from engine.live.recording import RecordedKernel, carried_of, state_of
 from engine.live.replay import kernel_of
+from engine.live.snapshots import put_back
 from engine.model import TickBlock
 from engine.ports import Journal
 from engine.trading.kernel import Input
+
+log = structlog.get_logger("journal")
 
 
 class Recovery:
@@ -46,21 +53,53 @@ class Recovery:
 
     def __init__(self, directory: Path, beat: Callable[[], None] = lambda: None) -> None:
         self.manifest = read_manifest(directory)
-        self.reader = JournalReader(directory, joins=True)
-        self.inputs = self.ticks = self.decided = 0
-        self._folded = blake2b(digest_size=16)
+        for path in newest_first(directory):
+            try:
+                self._bring_back(directory, path, beat)
+            except (SnapshotUnfitError, UnsoundError) as error:
+                log.warning("snapshot not used", snapshot=path.name, why=error.what)
+            else:
+                log.info("snapshot used", snapshot=path.name, inputs_since=self.inputs - self._begun_at)
+                return
+        self._bring_back(directory, None, beat)
+
+    def _bring_back(self, directory: Path, snapshot: Path | None, beat: Callable[[], None]) -> None:
+        """Catch up with the journal, from a snapshot on or from its beginning."""
+        self.inputs = self.decided = self._begun_at = 0
+        self._folded = Fold()
         self._made: deque[Decision | KernelState] = deque()  # and not met in the journal yet
         self._fault = ""  # what the last input failed with, in a way that nobody foresaw
         self._target: Journal | None = None
         self.kernel = kernel_of(self.manifest, self)
         self._recorded = RecordedKernel(self.kernel, self)
+        place = None if snapshot is None else self._begin_at(snapshot)
+        self.reader = JournalReader(directory, joins=True, start=place)
         for entry in self.reader:
             self._take(entry)
             beat()
+        if place is not None and not self.reader.records:
+            raise SnapshotUnfitError(f"the journal does not lead to it: {self.reader.problem}")
         if not self.reader.is_torn_only:
             raise UnsoundError(f"the journal is damaged: {self.reader.problem}", fix=_WAYS_OUT.format(directory.name))
 
+    def _begin_at(self, path: Path) -> Place:
+        """Put a snapshot back; returns where the journal goes on behind it."""
+        snapshot, recorded = put_back(path, self.manifest, self.kernel), self._recorded
+        facts = snapshot.facts
+        self.inputs = self._begun_at = facts["inputs"]
+        self.decided, self._folded = facts["decisions"], Fold(bytes.fromhex(facts["decision_state"]))
+        recorded.inputs, recorded.ticks, recorded.kept_at = facts["worked_through"], facts["ticks"], facts["size"]
+        recorded.chain = facts["chain"]
+        if state_of(self.kernel, recorded.inputs, self, recorded.chain).chain != facts["state"]:
+            raise SnapshotUnfitError("what it makes is not what was kept", where=str(path))
+        return snapshot.place
+
     # ------------------------------------------------------------ the journal of the kernel
+
+    @property
+    def ticks(self) -> int:
+        """How many there were."""
+        return self._recorded.ticks
 
     @property
     def decision_hash(self) -> str:
@@ -100,7 +139,6 @@ class Recovery:
         self._fault = ""
         try:
             if isinstance(event, TickBlock):
-                self.ticks += len(event)
                 self.inputs += inputs
                 self._recorded.catch_up(event, inputs)
             else:

@@ -28,6 +28,7 @@ from engine.live.decision_log import LoggedJournal
 from engine.live.freshness import Freshness
 from engine.live.kill_file import KillFile
 from engine.live.recording import RecordedKernel, lane_names, lanes_of, line_of, parts_of
+from engine.live.snapshots import Snapshots
 from engine.live.views import ViewBuilder
 from engine.model import Clock, Instrument, TickBlock
 from engine.ports import FeedBatch, FeedState, Journal
@@ -107,7 +108,11 @@ class PaperSession:
                 told.kernel = self.kernel
         else:
             self.kernel = resumed.kernel  # recovery has seen to its log
-        self._inputs = resumed or (self.kernel if journal is None else RecordedKernel(self.kernel, journal))
+        self._inputs: Kernel | RecordedKernel = self.kernel
+        self._snapshots: Snapshots | None = None
+        if journal is not None:
+            self._inputs = resumed or RecordedKernel(self.kernel, journal)
+            self._snapshots = Snapshots(self._inputs, journal)
         self.exit_code = ExitCode.OK
         self.telemetry: TelemetryServer | None = None
         self.stop = asyncio.Event()
@@ -304,6 +309,8 @@ class PaperSession:
         self._tended_ns = now_ns
         try:
             self._recording.tend()
+            if self._snapshots is not None:
+                self._snapshots.look()
         except JournalFailed as failed:
             self._halt(failed)
 

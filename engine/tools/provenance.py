@@ -31,11 +31,21 @@ def provenance(strategies: Sequence[type[Strategy]], decides: Mapping[str, Any])
     """
     return {
         "engine_version": _engine_version(),
-        "code_sha256": _hash_of("*.py"),
-        "build_sha256": _hash_of("*.so", "*.pyd"),
+        "code_sha256": code_hash(),
+        "build_sha256": build_hash(),
         "strategy_sha256": strategies_hash(strategies),
         "config_sha256": hashlib.sha256(orjson.dumps(decides, option=orjson.OPT_SORT_KEYS)).hexdigest(),
     }
+
+
+def code_hash() -> str:
+    """Return the SHA-256 of the engine's Python sources."""
+    return _hash_of("*.py")
+
+
+def build_hash() -> str:
+    """Return the SHA-256 of the engine's compiled modules."""
+    return _hash_of("*.so", "*.pyd")
 
 
 def _engine_version() -> str | None:

@@ -8,9 +8,10 @@ How orders travel, wait and meet the market is ``engine.trading.dispatch``'s.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 from engine import _core
 from engine.account.entry_limits import NO_EXITS, Exits
@@ -69,6 +70,24 @@ class Desk:
         self.arrivals = self._dispatch.arrivals
         self.counters = Counters()
         self.entries_allowed = True
+
+    @property
+    def orders(self) -> list[Order]:
+        """Every order that is on its way or rests."""
+        return self._dispatch.orders
+
+    @property
+    def kept(self) -> tuple[Any, ...]:
+        """Everything that it remembers, as plain values."""
+        counted = self.counters.skipped, tuple(self.counters.refusals.items())
+        return self._dispatch.kept, tuple(self._positions.closed_on), counted, self.entries_allowed
+
+    def restore(self, state: Sequence[Any], orders: Mapping[int, Approved]) -> None:
+        """Go on from where another desk was in this state."""
+        dispatch, closed_on, (self.counters.skipped, refusals), self.entries_allowed = state
+        self._dispatch.restore(dispatch, orders)
+        self._positions.closed_on[:] = closed_on
+        self.counters.refusals.update(dict(refusals))
 
     # ------------------------------------------------------------ entries
 

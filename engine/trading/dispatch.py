@@ -8,7 +8,8 @@ still be filled.
 from __future__ import annotations
 
 import heapq
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from engine import _core
 from engine.account.orders import ACCEPTED, Approved, Order, OrderBook, OrderEvent
@@ -58,6 +59,22 @@ class Dispatch:
     def next_id(self) -> int:
         """The id of the next order."""
         return self._book.newest + 1
+
+    @property
+    def orders(self) -> list[Order]:
+        """Every order that is on its way or rests."""
+        return list(self._sent.values())
+
+    @property
+    def kept(self) -> tuple[Any, ...]:
+        """Everything that it remembers, as plain values; orders by their ids."""
+        return tuple(self._sent), self._book.newest, tuple(self._due), self._numbers, self._fills
+
+    def restore(self, state: Sequence[Any], orders: Mapping[int, Approved]) -> None:
+        """Go on from where another one was in this state; ``orders`` are those that it names."""
+        sent, self._book.newest, due, self._numbers, self._fills = state
+        self._sent.update((number, orders[number]) for number in sent)
+        self._due = [(ts_ns, number, order, OrderEvent(event)) for ts_ns, number, order, event in due]
 
     @property
     def working(self) -> list[int]:

@@ -8,10 +8,11 @@ records are cut into blocks never changes a decision.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from engine import _core
 from engine.account.carried import Carried
-from engine.account.orders import OrderError
+from engine.account.orders import Order, OrderError
 from engine.account.portfolio import Portfolio, Trade, rounded
 from engine.account.risk import RiskGate
 from engine.custom import callers_of, fault_of
@@ -36,6 +37,7 @@ from engine.model import LONG, SHORT, Instrument, Reason, Side, Signal, TickBloc
 from engine.ports import Broker, Journal
 from engine.sessions.rules import Happens, SessionRules, schedule
 from engine.sessions.trading_calendar import DAY_NS, Calendar
+from engine.sizing import is_known
 from engine.strategy import Tick, call
 from engine.trading.desk import Desk
 from engine.trading.fitting import MAX_MONEY, Graphs, add_lanes, compile_graphs
@@ -455,6 +457,53 @@ class Kernel:
         """Count a failure that nobody foresaw; one too many in a row ends trading."""
         if self.risk.fault():
             self._desk.halt(Refusal.ERRORS, Reason.RISK, fault.ts_ns)
+
+    # ------------------------------------------------------------ what it is between two inputs
+
+    @property
+    def remembers_in_python(self) -> bool:
+        """Whether code of the strategy's own may remember something, of which nothing is known here."""
+        return (
+            bool(self._ticking)
+            or any(lane.asks_strategy for lane in self.lanes)
+            or any(compiler.catalogue.nodes.has_own for compiler in self.compilers)
+            or not all(lane.sizing is None or is_known(lane.sizing) for lane in self.lanes)
+        )
+
+    @property
+    def kept(self) -> tuple[Any, ...]:
+        """Everything that it remembers besides its core's memory and closed trades, as plain values."""
+        known = [*self._desk.orders, *self.risk.ledger.orders, *(order for lane in self.lanes for order in lane.orders)]
+        orders = {order.order_id: order for order in known}
+        days = (self._day, self._session, self._cut_ns) if self._begun else ()
+        return (
+            days,
+            tuple(order.values for order in orders.values()),
+            self._desk.kept,
+            self.portfolio.kept,
+            self.risk.kept,
+            self.broker.kept,
+            tuple(lane.kept for lane in self.lanes),
+        )
+
+    def restore(self, state: Sequence[Any], trades: Sequence[Sequence[Any]]) -> None:
+        """Go on from where a kernel composed in the same way was in this state; its core is given its memory apart.
+
+        Args:
+            state: what ``kept`` was.
+            trades: the ``Trade.values`` of its closed trades.
+        """
+        days, listed, desk, portfolio, risk, broker, lanes = state
+        orders = {order.order_id: self.risk.again(order) for order in map(Order.of, listed)}
+        if days:
+            self._begun = True
+            self._day, self._session, self._cut_ns = days
+        self._desk.restore(desk, orders)
+        self.portfolio.restore(portfolio, trades)
+        self.risk.restore(risk, orders)
+        self.broker.restore(broker)
+        for lane, values in zip(self.lanes, lanes, strict=True):
+            lane.restore(values, orders)
 
     # ------------------------------------------------------------ reading
 

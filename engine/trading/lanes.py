@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, fields, replace
 from fractions import Fraction
 from math import ceil, floor
 from operator import itemgetter
+from typing import Any
 
 from engine import _core
 from engine.account.orders import AT_MARKET, Order, Terms
@@ -42,6 +43,14 @@ UNREACHED = {Side.LONG: NEVER_ABOVE, Side.SHORT: NEVER_BELOW}
 
 
 AT_ONCE = EntryPlan()
+
+
+COMPOSED = (
+    *("number", "strategy", "instrument", "lots", "plan", "rule", "asks_strategy", "distance_columns", "sizing"),
+    *("size_columns", "entry_plan", "entry_column", "when_column", "stop_when_column", "gate"),
+    *("partner", "follows", "hedge", "hedge_column"),
+)
+"""Fields of a lane that are as they were composed; whatever else there is, now or later, a snapshot keeps."""
 
 
 @dataclass(slots=True)
@@ -87,6 +96,37 @@ class Lane:
     pair: int = 0  # of the legs that are open or were last: the id of the order that entered the leading one
     earned: int = 0  # by a leg that is closed, until the other is
     pair_reason: Reason = Reason.LEG  # why the pair is left, once a leg has been
+
+    @property
+    def plain(self) -> list[str]:
+        """Names of the fields that may change and are plain values."""
+        return [one.name for one in fields(self) if one.name not in (*COMPOSED, "distances", "entry", "exit", "takes")]
+
+    @property
+    def orders(self) -> list[Order]:
+        """Every order that it waits for."""
+        return [one for one in (self.entry, self.exit, *(take.order for take in self.takes)) if one is not None]
+
+    @property
+    def kept(self) -> tuple[Any, ...]:
+        """Everything about it that changes, as plain values; orders by their ids, 0 for none."""
+        entry, leave = (0 if one is None else one.order_id for one in (self.entry, self.exit))
+        takes = tuple(
+            (*astuple(replace(take, order=None))[:-1], 0 if take.order is None else take.order.order_id)
+            for take in self.takes
+        )
+        return (*(getattr(self, name) for name in self.plain), tuple(self.distances.items()), entry, leave, takes)
+
+    def restore(self, state: Sequence[Any], orders: Mapping[int, Order]) -> None:
+        """Go on from where the same lane was in this state; ``orders`` are those that it names."""
+        *changing, distances, entry, leave, takes = state
+        for name, value in zip(self.plain, changing, strict=True):
+            setattr(self, name, value)
+        self.distances = dict(distances)
+        self.entry, self.exit = (orders[number] if number else None for number in (entry, leave))
+        self.takes = [Take(*values) for *values, _ in takes]
+        for take, (*_, number) in zip(self.takes, takes, strict=True):
+            take.order = orders[number] if number else None
 
     @property
     def order(self) -> Order | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from engine._journal import Fold
 from engine.errors import ExitCode
 from engine.events import OrderSubmitted, Resumed, TimePassed
 from engine.journal.codec import NEXT_SEGMENT
@@ -153,7 +153,7 @@ def test_dying_between_two_segments(tmp_path: Path) -> None:
             file.write(torn)
         reader = JournalReader(directory).check()
         assert (reader.place.segment, reader.place.at, reader.is_torn_only) == (1, 0, True)
-        again = SessionJournal.resumed(reader, 1, 0, blake2b(digest_size=16))
+        again = SessionJournal.resumed(reader, 1, 0, Fold())
         again.record(TimePassed(2))
         again.close("done")
         events = [one.event() for one in JournalReader(directory) if one.name == TimePassed.__name__]

@@ -1,7 +1,7 @@
 """The tests of the compiled rooms once more, with modules that AddressSanitizer and UndefinedBehaviorSanitizer watch.
 
 Every read or write outside an object, every use after it was freed and every operation that C leaves undefined ends
-the run. Python's own allocator steps aside, so that its objects are watched, too. ``make sanitize`` runs this alone.
+the run. ``make sanitize`` runs this alone.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ CORE_TESTS = (
 WATCHED = {
     "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",  # the interpreter leaves much to the end of its process
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
-    "PYTHONMALLOC": "malloc",
 }
 
 

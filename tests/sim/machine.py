@@ -19,13 +19,17 @@ from unittest import mock
 
 from engine.events import Decision
 from engine.journal import segments, writer
+from engine.journal import snapshots as journal_snapshots
 from engine.journal.segments import SUFFIX
 from engine.journal.writer import SessionJournal
-from engine.live import recording
+from engine.live import recording, snapshots
 
 SECTOR = 512
 SEGMENT, RESERVE = 128 << 10, 32 << 10
 """Files and the room kept for closing positions are as small as the sessions."""
+
+SNAPSHOT_BYTES = 12 << 10
+"""From one snapshot to the next."""
 
 
 class Crash(BaseException):
@@ -112,6 +116,7 @@ class Machine:
             mock.patch.object(segments, "Disk", SimulatedDisk),
             mock.patch.object(segments, "ThreadPoolExecutor", InTurn),
             mock.patch.object(writer, "RESERVE_BYTES", RESERVE),
+            mock.patch.object(snapshots, "EVERY_BYTES", SNAPSHOT_BYTES),
         ):
             yield
 
@@ -162,6 +167,18 @@ class Machine:
         self.image = {path: path.read_bytes() for path in paths}
         if by in ("power", "flush"):
             self.image = {path: self._torn(path, data) for path, data in self.image.items()}
+            self._tear_snapshots()
+
+    def _tear_snapshots(self) -> None:
+        """Their names may not have reached the disk, and some disks forget more than that."""
+        for path in sorted(self._directory.glob(f"*{journal_snapshots.SUFFIX}")):
+            fate = self.random.random()
+            if fate < 0.2:
+                path.unlink()
+            elif fate < 0.4:
+                data = path.read_bytes()
+                path.write_bytes(data[: self.random.randrange(len(data))])
+                self.faults["snapshot torn"] += 1
 
     def _torn(self, path: Path, data: bytes) -> bytes:
         """Of what was written since the last flush, each sector is there, or not, or half."""

@@ -76,6 +76,8 @@ def test_worlds_keep_their_promises(first: int, request: pytest.FixtureRequest, 
     if first == 0:  # rarer ones: these ten have them all, and a position that went on
         assert not set(DEATHS) - set(deaths)
         assert sum(report.open_at_death for report in reports)
+        assert sum(report.snapshots for report in reports) > 5
+        assert deaths["snapshot torn"]
     states = sum((report.states for report in reports), Counter())
     assert all(states[name] for name in ("live", "stale", "reconnecting"))
     refused = Counter(reason for report in reports for reason in report.refusals)

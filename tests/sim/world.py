@@ -14,13 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest import mock
 
 from engine.config.settings import Config
 from engine.events import Decision
 from engine.journal.codec import is_decision
 from engine.journal.reader import JournalReader
 from engine.journal.segments import JournalFailed
+from engine.live import recovery
 from engine.live.opening import Opened, open_session
+from engine.live.recording import state_of
 from engine.live.replay import Replay
 from engine.live.session import PaperSession
 from engine.model import Clock
@@ -57,6 +60,7 @@ class Report:
     trades: int = 0
     accepted: int = 0
     open_at_death: int = 0  # positions that a session had when it died, and has again
+    snapshots: int = 0  # sessions that were brought back from one
     decision_hash: str = ""  # of the last session
 
 
@@ -211,8 +215,31 @@ class World:
                 "positions are not what they were"
             )
             self.report.open_at_death += len(held)
+            self._compare_with_all_done_again(opened)
         if self.operator is not None:
             self.operator.meets(session, nothing_lost=died not in ("power", "flush"))
+
+    def _compare_with_all_done_again(self, opened: Opened) -> None:
+        """From a snapshot a session is brought back as what it is without one."""
+        found = opened.resumed
+        assert found is not None
+        assert opened.journal is not None
+        if not found.kept_at:
+            return
+        self.report.snapshots += 1
+        with mock.patch.object(recovery, "newest_first", return_value=[]):
+            whole = recovery.Recovery(opened.journal.directory)
+        assert (whole.inputs, whole.ticks, whole.decision_hash) == (
+            found.inputs,
+            found.ticks,
+            opened.journal.decision_hash,
+        )
+        state = state_of(whole.kernel, whole.inputs, whole, "")
+        assert state_of(found.kernel, found.inputs, opened.journal, "") == state, (
+            "a snapshot brought back something else"
+        )
+        assert found.kernel.kept == whole.kernel.kept
+        assert found.kernel.trades == whole.kernel.trades
 
     async def _hazards(self, fate: Random, session: PaperSession, living: asyncio.Task[None]) -> None:
         """What may befall a session, until it is calm."""
