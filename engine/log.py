@@ -63,7 +63,7 @@ def configure(
     handlers: list[logging.Handler] = [shown]
     problem = ""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         kept = _PrivateFiles(path, maxBytes=max_bytes, backupCount=keep, encoding="utf-8")
         kept.setFormatter(_formatter(_traceback_text, structlog.processors.JSONRenderer()))
         kept.setLevel(level.upper())

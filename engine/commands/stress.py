@@ -46,13 +46,13 @@ def stress(
     loaded = trading.load(strategy)
     chosen_line(loaded)  # a mistake is told before any work
     from engine.backtesting import make_settings
-    from engine.tools.stress import CALENDAR, SCHEMA, scenarios
+    from engine.tools.stress import SCHEMA, scenarios
     from engine.tools.stress import stress as run
 
-    account = account_of(loaded.config) | {"calendar": CALENDAR}
+    account = account_of(loaded.config)
 
-    def settings(file: TickFile, line: Line) -> Settings:
-        return make_settings(file.block, line, **account)
+    def settings(file: TickFile, line: Line, calendar: str) -> Settings:
+        return make_settings(file.block, line, **account | {"calendar": calendar})
 
     found = list(run(lambda: chosen_line(loaded), settings, scenarios(data, seed)))
     if as_json:

@@ -15,7 +15,7 @@ import orjson
 
 from engine.errors import DataError, ExitCode, UserError
 from engine.journal.segments import path_of
-from engine.journal.sessions import take_lock
+from engine.journal.sessions import make_private, take_lock
 
 FOLDER = "accounts"
 DEMOS = 100
@@ -48,7 +48,7 @@ class Account:
         folder = root / FOLDER
         self._note = folder / f"{name}.json"
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(folder)
             self._lock = take_lock(folder / f"{name}.lock")
         except OSError as error:
             fix = "choose another place with journal.directory, or do without with --no-journal"
@@ -102,8 +102,8 @@ class Account:
         facts = {"session": session, "pid": os.getpid(), "since_ns": now_ns}
         fresh = self._note.with_suffix(".new")
         try:
-            fresh.write_bytes(orjson.dumps(facts))
-            fresh.chmod(0o600)
+            with open(fresh, "wb", opener=_privately) as file:
+                file.write(orjson.dumps(facts))
             fresh.replace(self._note)
         except OSError as error:
             raise DataError(f"the account cannot be noted: {error.strerror}", where=str(self._note)) from None
@@ -113,6 +113,10 @@ class Account:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def _privately(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def free_account(root: Path, name: str) -> Account:

@@ -34,6 +34,13 @@ def root_of(directory: str) -> Path:
     return Path(directory).expanduser() if directory else default_root()
 
 
+def make_private(directory: Path) -> None:
+    """Make a directory, and those missing above it, for its owner alone: ``mkdir`` leaves the latter to the mask."""
+    for one in reversed((directory, *directory.parents)):
+        if not one.exists():
+            one.mkdir(mode=0o700, exist_ok=True)
+
+
 def sessions(root: Path) -> list[Path]:
     """Return the directories of all journals, the oldest first."""
     if not root.is_dir():

@@ -32,7 +32,7 @@ from engine.journal.codec import (
 )
 from engine.journal.reader import JournalReader
 from engine.journal.segments import RESERVE_BYTES, SEGMENT_BYTES, Disk, JournalFailed, Place, SegmentWriter
-from engine.journal.sessions import lock
+from engine.journal.sessions import lock, make_private
 from engine.model import TickBlock
 
 
@@ -81,7 +81,7 @@ class SessionJournal:
         self._lock: int | None = None
         made = False
         try:
-            directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(directory.parent)
             directory.mkdir(mode=0o700)
             made = True
             self._lock = lock(directory)

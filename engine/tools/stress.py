@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from engine.account.pairs import whole_trades
-from engine.backtesting import simulate
+from engine.backtesting import load_ticks, simulate
 from engine.errors import DataError, UserError
 from engine.events import DayStarted, Decision, Refusal, SignalRefused, TradingHalted, TradingResumed
 from engine.lineup import Line
 from engine.results import BacktestResult, Settings
 from engine.store.bars import read_bars
 from engine.store.ticks import TickFile
-from engine.tools.tick_days import consolidated_day, lobster_day
+from engine.tools.tick_days import binance_day, consolidated_day, lobster_day
 from engine.tools.weather import DAYS, storm
 
 SCHEMA = "microburst.stress/1"
 
-CALENDAR = "us_equities"
-"""The sessions of every scenario."""
+CALENDAR, CRYPTO_CALENDAR = "us_equities", "always"
+"""The sessions of every scenario, and of those in which crypto is traded."""
 
 BARS = "equities/etf-minute-history/"
 RECORDED = {
@@ -53,6 +53,23 @@ TICK_DAYS: dict[str, tuple[str, Callable[[Path], TickFile]]] = {
 }
 """Days of ticks by what they hold: where they are below the folder, and how they are read."""
 
+LTC = "crypto/ltcusdt-binance-trades-2025-06"
+CRYPTO_DAYS: dict[str, tuple[str, Callable[[Path], TickFile]]] = {
+    **{
+        f"LTCUSDT, {day:%-d %B %Y}, ticks": (LTC, partial(binance_day, symbol="LTCUSDT", day=day))
+        for day in (date(2025, 6, 21), date(2025, 6, 22))
+    },
+    "BTCUSDT perpetual, 22 February 2020, ticks": (
+        "crypto/btcusdt-binance-futures-trades-2020-02-22/trades.csv.gz",
+        load_ticks,
+    ),
+    "BTC-USD, an hour of 5 September 2023, ticks": (
+        "crypto/btcusd-coinbase-trades-2023-09-05/btc_trades.csv.gz",
+        load_ticks,
+    ),
+}
+"""Likewise of crypto, which trades around the clock: days that the recorder has not seen all of, and parts of days."""
+
 OWN_REFUSALS = (Refusal.POSITION_OPEN, Refusal.REGIME, Refusal.NO_EXIT, Refusal.NO_QUOTE)
 """Refusals that are no limit's."""
 
@@ -63,6 +80,7 @@ class Scenario:
 
     name: str
     read: Callable[[], TickFile]
+    calendar: str = CALENDAR
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,36 +110,43 @@ def scenarios(folder: Path | None, seed: int) -> list[Scenario]:
     """
     recorded = []
     if folder is not None:
-        files = {name: (path, read_bars) for name, path in RECORDED.items()} | TICK_DAYS
-        if not any((folder / path).is_file() for path, _ in files.values()):
+        files = {name: (path, read_bars) for name, path in RECORDED.items()} | TICK_DAYS | CRYPTO_DAYS
+        if not any((folder / path).exists() for path, _ in files.values()):
             fix = f"it is the folder that has {next(iter(RECORDED.values()))}; or leave --data out"
             raise DataError("none of the recorded months and days is here", where=str(folder), fix=fix)
-        recorded = [Scenario(name, partial(_recorded, folder / path, read)) for name, (path, read) in files.items()]
+        recorded = [
+            Scenario(
+                name,
+                partial(_recorded, folder / path, read),
+                CRYPTO_CALENDAR if name in CRYPTO_DAYS else CALENDAR,
+            )
+            for name, (path, read) in files.items()
+        ]
     return [*recorded, *(Scenario(day, partial(storm, day, seed)) for day in DAYS)]
 
 
 def _recorded(path: Path, read: Callable[[Path], TickFile]) -> TickFile:
     """Read a recorded file, or say that it is not there."""
-    if not path.is_file():
+    if not path.exists():
         raise DataError("this folder does not have it", where=str(path))
     return read(path)
 
 
 def stress(
-    line: Callable[[], Line], settings: Callable[[TickFile, Line], Settings], chosen: Sequence[Scenario]
+    line: Callable[[], Line], settings: Callable[[TickFile, Line, str], Settings], chosen: Sequence[Scenario]
 ) -> Iterator[Outcome]:
     """Run through scenarios, one after another; what is not there or cannot be run on is said, and is no failure.
 
     Args:
         line: makes the strategies anew, so that no scenario knows of another.
-        settings: the settings for a file.
+        settings: the settings for a file, a line-up and a calendar.
         chosen: from ``scenarios``.
     """
     for scenario in chosen:
         entrants = line()
         try:
             file = scenario.read()
-            result = simulate(file, entrants, settings(file, entrants))
+            result = simulate(file, entrants, settings(file, entrants, scenario.calendar))
         except UserError as error:
             yield Outcome(scenario.name, refused=error.line())
         else:

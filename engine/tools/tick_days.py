@@ -1,12 +1,14 @@
-"""Recorded days of ticks in the formats in which they were published: LOBSTER's order books, and consolidated trades.
+"""Recorded days of ticks in the formats in which they were published: order books, consolidated and crypto trades.
 
-Both are zip files of CSV without a header. Times count from midnight in New York, prices are in ten-thousandths of a
-dollar. What is no trade (cancels, halts), was flagged as suspicious or has no size is left out, and nothing else is.
+LOBSTER's order books and consolidated trades are zip files of CSV without a header. Times count from midnight in New
+York, prices are in ten-thousandths of a dollar. What is no trade (cancels, halts), was flagged as suspicious or has no
+size is left out, and nothing else is. A recorder of Binance has left a folder of compressed CSV, a few hours a file.
 """
 
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -55,6 +57,33 @@ def lobster_day(path: Path, symbol: str, day: date) -> TickFile:
         if kind in EXECUTIONS
     ]
     return _file(path, symbol, day, rows)
+
+
+def binance_day(folder: Path, symbol: str, day: date) -> TickFile:
+    """The trades of a day in UTC, from files of ``timestamp,price,quantity,side,tradeId`` that a recorder left.
+
+    They are in the order of the trades' ids: the files' names have the recorder's own clock, and one has two stretches.
+
+    Raises:
+        DataError: a file is not of this format, or none has a trade of that day.
+    """
+    begin_ms = day_number(day) * DAY_NS // 1_000_000
+    rows = []
+    for path in sorted(folder.glob(f"{symbol}_*_trades.csv.gz")):
+        try:
+            with gzip.open(path, "rt", encoding="ascii", newline="") as file:
+                for row in csv.DictReader(file):
+                    ms, price, size = int(row["timestamp"]), Decimal(row["price"]), Decimal(row["quantity"])
+                    if begin_ms <= ms < begin_ms + DAY_NS // 1_000_000:
+                        rows.append((int(row["tradeId"]), ms * 1_000_000, int(price * 100), int(size * 1000)))
+        except OSError as error:
+            raise DataError(f"cannot be read ({error.strerror or error})", where=str(path)) from None
+        except (KeyError, TypeError, ValueError, ArithmeticError, EOFError) as error:
+            raise DataError(f"this is not such a file of trades ({error!r})", where=str(path)) from None
+    if not rows:
+        raise DataError(f"there is no trade of {symbol} on {day}", where=str(folder))
+    _ids, ts_ns, price_ticks, size_lots = (np.array(column, np.int64) for column in zip(*sorted(rows), strict=True))
+    return TickFile(TickBlock(ts_ns, price_ticks, size_lots), [Instrument(symbol, 2, 3)], source=str(folder))
 
 
 def _rows(path: Path, part: str, fields: int) -> Iterator[list[str]]:

@@ -24,7 +24,7 @@ from engine.errors import DataError
 from engine.events import Decision, TradingHalted
 from engine.journal.codec import is_decision, is_input
 from engine.journal.reader import JournalReader, read_manifest
-from engine.journal.sessions import LOCK, lock_is_held
+from engine.journal.sessions import LOCK, lock_is_held, make_private
 from engine.model import Instrument, Side
 from engine.quantities import format_decimal
 from engine.sessions.trading_calendar import day_text
@@ -142,7 +142,7 @@ def _opened(file: Path) -> sqlite3.Connection:
     """The database, with its tables; for its owner alone."""
     with _said(file):
         try:
-            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(file.parent)
             os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
         except OSError as error:
             raise DataError(f"it cannot be written: {error.strerror}", where=str(file), fix="see --db") from None

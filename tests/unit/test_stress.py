@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+from datetime import date
 from decimal import Decimal
 
 import numpy as np
@@ -11,9 +13,10 @@ import pytest
 from engine.backtesting import backtest, make_settings, make_strategy
 from engine.errors import DataError
 from engine.events import DayStarted, Refusal, TradingHalted, TradingResumed
-from engine.tools.stress import CALENDAR, RECORDED, TICK_DAYS, halted_ns, scenarios, stress
+from engine.tools.stress import CALENDAR, CRYPTO_DAYS, RECORDED, TICK_DAYS, halted_ns, scenarios, stress
+from engine.tools.tick_days import binance_day
 from engine.tools.weather import DAYS, START_NS, storm
-from tests.shared_data import load_aapl_lobster, load_spy, shared_file
+from tests.shared_data import load_aapl_lobster, load_ltcusdt, load_spy, shared_file
 
 MINUTE_NS = 60 * 10**9
 
@@ -23,7 +26,7 @@ def outcomes(strategy="momentum_burst", folder=None, names=None, **settings):
     return list(
         stress(
             lambda: make_strategy(strategy, {}),
-            lambda file, line: make_settings(file.block, line, **({"calendar": CALENDAR} | settings)),
+            lambda file, line, calendar: make_settings(file.block, line, **({"calendar": calendar} | settings)),
             chosen,
         )
     )
@@ -172,6 +175,33 @@ def test_what_the_folder_lacks_is_said(tmp_path):
     (tmp_path / path).parent.mkdir(parents=True)
     (tmp_path / path).write_bytes(b"no zip")
     found = {one.scenario: one.refused for one in outcomes("smoke_test", tmp_path) if one.refused}
-    assert set(found) == {*RECORDED, *TICK_DAYS}
+    assert set(found) == {*RECORDED, *TICK_DAYS, *CRYPTO_DAYS}
     assert "this is not such a day of ticks (File is not a zip file)" in found.pop("BAC, 7 October 2013, ticks")
     assert all("this folder does not have it" in refused for refused in found.values())
+
+
+def test_two_days_of_ltcusdt_are_all_that_was_recorded_in_the_order_of_the_ids():
+    whole = load_ltcusdt()
+    days = [CRYPTO_DAYS[f"LTCUSDT, {day} June 2025, ticks"] for day in (21, 22)]
+    files = [read(shared_file(path)) for path, read in days]
+    for name in ("ts_ns", "price_ticks", "size_lots"):
+        joined = np.concatenate([getattr(file.block, name) for file in files])
+        assert (joined == getattr(whole, name)).all(), name
+    assert [str(np.datetime64(int(file.block.ts_ns[0]), "ns"))[:10] for file in files] == ["2025-06-21", "2025-06-22"]
+    with pytest.raises(DataError, match="no trade of LTCUSDT on 2025-06-23"):
+        binance_day(shared_file(days[0][0]), "LTCUSDT", date(2025, 6, 23))
+
+
+def test_crypto_trades_around_the_clock():
+    """On the day with nothing but hours at which an exchange is shut: a Saturday and a Sunday."""
+    folder = shared_file("crypto").parent
+    found = outcomes("smoke_test", folder, [*CRYPTO_DAYS])
+    assert [one.scenario for one in found] == list(CRYPTO_DAYS)
+    assert all(one.trades > 100 for one in found)
+
+
+def test_a_file_of_trades_that_is_none_is_said(tmp_path):
+    with gzip.open(tmp_path / "LTCUSDT_1_trades.csv.gz", "wt") as file:
+        file.write("timestamp,price,quantity,side,tradeId\n1750507467356,high,0.107,buy,1\n")
+    with pytest.raises(DataError, match="this is not such a file of trades"):
+        binance_day(tmp_path, "LTCUSDT", date(2025, 6, 21))
