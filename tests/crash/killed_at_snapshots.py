@@ -21,15 +21,20 @@ from engine.live.recording import state_of
 from engine.live.snapshots import Snapshots
 from tests.crash.crashing import begin, config, inputs, journal_of
 
+EVENTS = inputs(1, 3_000)
+
 
 def go_on(settings: Config, acknowledged: int) -> None:
     """Trade, and take snapshots, until somebody ends it."""
     living = begin(settings, "cut")
     snapshots = Snapshots(living, journal_of(living))
-    for event in inputs(1, 100_000):
+    for event in EVENTS:
         living.process(event)
         snapshots.take()
         os.write(acknowledged, b".")
+    while True:
+        snapshots.take()
+        snapshots.wait()
 
 
 def kill_one(root: Path, random: Random) -> dict[str, object]:
@@ -43,17 +48,17 @@ def kill_one(root: Path, random: Random) -> dict[str, object]:
         os.close(reading)
         go_on(settings, writing)
     os.close(writing)
-    acknowledged, after = 0, random.randint(20, 150)
+    directory = root / "journal" / "cut"
+    acknowledged, after, writes = 0, random.randint(20, 150), random.random() < 0.5
     while acknowledged < after:
         acknowledged += len(os.read(reading, 64))
-    for _ in range(random.randrange(2_000)):
+    while not list(directory.glob("*.mbs")) or (writes and not list(directory.glob("*.new"))):
         pass
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     while more := os.read(reading, 64):
         acknowledged += len(more)
     os.close(reading)
-    directory = root / "journal" / "cut"
     with mock.patch.object(recovery, "newest_first", return_value=[]):
         whole = recovery.Recovery(directory)
     found = recovery.Recovery(directory)

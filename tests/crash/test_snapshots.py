@@ -33,7 +33,7 @@ from engine.model import TickBlock
 from tests.crash.crashing import begin, bury, config, die_after, inputs, journal_of, play, records
 
 SEEDS = [*range(6), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(6, 60))]
-KILLS = 25
+KILLS = 10
 
 RICH = """
 from engine.indicators import atr, macd
@@ -351,7 +351,9 @@ def test_one_is_taken_every_so_many_bytes(tmp_path: Path) -> None:
         assert len(list(directory.glob("*.mbs"))) <= KEPT
     size = journal_of(living).size
     assert size // 7_000 < len(names) <= size // 5_000
-    journal_of(living).leave()
+    (directory / "000000000000.new").touch()
+    journal_of(living).close("done")
+    assert {path.suffix for path in directory.iterdir()} == {"", ".mbj"}, "sealed, it has none"
 
 
 def test_the_hash_is_that_of_python() -> None:
@@ -392,5 +394,5 @@ def test_killed_while_one_is_written(tmp_path: Path) -> None:
     for one in results:
         assert one["the_same"]
         assert one["lost"] <= 0
-    assert sum(one["from_a_snapshot"] for one in results) > KILLS / 2
+    assert all(one["from_a_snapshot"] for one in results)
     assert any(one["half"] for one in results), "some were killed while they wrote"
