@@ -31,8 +31,11 @@ class Listener(Protocol):
     def on_fill(self, order: Order, lots: int, fill: Fill, ts_ns: int) -> None:
         """``lots`` of an order were filled; ``order.left`` says how many are still to come."""
 
+    def on_late_fill(self, order: Order, lots: int, fill: Fill, ts_ns: int) -> None:
+        """``lots`` of an order were filled that had ended: the venue was faster with its word of the end."""
+
     def on_end(self, order: Order) -> None:
-        """Nothing more of the order will be filled."""
+        """Nothing more of the order is awaited."""
 
     def open_lots(self, order: Order) -> int:
         """Lots of the position that the order leaves: what a reduce-only order may fill at most."""
@@ -62,18 +65,20 @@ class Dispatch:
 
     @property
     def orders(self) -> list[Order]:
-        """Every order that is on its way or rests."""
-        return list(self._sent.values())
+        """Every order that is on its way or rests, and those that have ended of which a fill may still be told."""
+        return [*self._sent.values(), *self._book.ended.values()]
 
     @property
     def kept(self) -> tuple[Any, ...]:
         """Everything that it remembers, as plain values; orders by their ids."""
-        return tuple(self._sent), self._book.newest, tuple(self._due), self._numbers, self._fills
+        book = self._book
+        return tuple(self._sent), tuple(book.ended), book.newest, tuple(self._due), self._numbers, self._fills
 
     def restore(self, state: Sequence[Any], orders: Mapping[int, Approved]) -> None:
         """Go on from where another one was in this state; ``orders`` are those that it names."""
-        sent, self._book.newest, due, self._numbers, self._fills = state
+        sent, ended, self._book.newest, due, self._numbers, self._fills = state
         self._sent.update((number, orders[number]) for number in sent)
+        self._book.ended.update((number, orders[number]) for number in ended)
         self._due = [(ts_ns, number, order, OrderEvent(event)) for ts_ns, number, order, event in due]
 
     @property
@@ -213,24 +218,29 @@ class Dispatch:
             self._schedule(max(order.terms.expires_ns, ts_ns), order, OrderEvent.EXPIRED)
 
     def filled(self, order_id: int, lots: int, ts_ns: int) -> None:
-        """The core found a record that fills a resting order, or triggers a stop."""
-        order = self._sent[order_id]
+        """A resting order is filled, or a stop triggered; one that had ended may have been filled before it did.
+
+        Raises:
+            OrderError: nothing is known of such an order.
+        """
+        order = self._book.find(order_id)
         if order.awaits_trigger:
             self._core.withdraw(order_id)
             order.rests = order.awaits_trigger = False
             self._meet(order, ts_ns)
             return
-        if order.terms.reduce_only:
+        if order.terms.reduce_only and not order.is_done:
             lots = min(lots, self._listener.open_lots(order))
         self._fill(order, lots, self._broker.passive(order, lots), ts_ns)
 
     def _fill(self, order: Order, lots: int, fill: Fill, ts_ns: int) -> None:
         self._fills += 1
+        hears = self._listener.on_late_fill if order.is_done else self._listener.on_fill
         order.fill(self._fills, lots)
         self._journal.append(OrderFilled(ts_ns, order.order_id, fill.price_ticks, lots, fill.slippage, fill.fee))
         if order.is_done:
             self._forget(order)
-        self._listener.on_fill(order, lots, fill, ts_ns)
+        hears(order, lots, fill, ts_ns)
 
     def _end(self, order: Order, event: OrderEvent, reason: str, ts_ns: int) -> None:
         order.hear(event)
@@ -241,4 +251,5 @@ class Dispatch:
     def _forget(self, order: Order) -> None:
         if order.rests or order.watched:
             self._core.withdraw(order.order_id)
+            order.rests = order.watched = order.awaits_trigger = False
         self._book.settle(order)
