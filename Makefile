@@ -37,7 +37,7 @@ gui: $(STAMP)/gui $(STAMP)/built  ## open the dashboard on a demo engine
 
 test: $(STAMP)/dev $(STAMP)/built  ## run the whole test suite, in about a quarter of an hour on two cores
 	@echo "==> pytest"
-	@QT_QPA_PLATFORM=offscreen $(PY) -m pytest -n $(JOBS) -q $(ARGS)
+	@QT_QPA_PLATFORM=offscreen $(PY) -m pytest -n $(JOBS) --dist worksteal -q $(ARGS)
 
 long: $(STAMP)/dev $(STAMP)/built  ## run what takes longer, and record the result in docs/reference/long-run.md
 	@QT_QPA_PLATFORM=offscreen $(PY) -m pytest -m long --timeout=0 -o junit_family=xunit1 --junit-xml=build/long.xml $(ARGS); \

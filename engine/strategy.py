@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
-from types import MethodType
+from types import CodeType, MethodType
 from typing import Any, ClassVar, Never, Protocol
 
 from engine.declarations import check_body, no_side
@@ -178,13 +178,12 @@ def call(strategy: Strategy, method: Callable[..., object], *arguments: object) 
     Raises:
         ConfigError: it raised, or returned neither a signal nor None.
     """
-    name = f"{type(strategy).__name__}.{method.__name__}"
-    code = method.__code__ if isinstance(method, MethodType) else None
     try:
         answer = method(*arguments)
     except UserError:
         raise
     except Exception as error:
+        name, code = named(strategy, method)
         line, trace = 0, error.__traceback__
         while trace is not None:
             if code is not None and trace.tb_frame.f_code.co_filename == code.co_filename:
@@ -194,14 +193,22 @@ def call(strategy: Strategy, method: Callable[..., object], *arguments: object) 
         raise ConfigError(f"{name} raised {type(error).__name__}: {error}", where=where) from error
     if answer is None:
         return None
+    if isinstance(answer, Signal):
+        wrong = mistake_in(answer)
+        if wrong is None:
+            return answer
+        what, fix = f"a signal {wrong[0]}", wrong[1]
+    else:
+        what, fix = repr(answer), "return a Signal, or None to let it pass"
+    name, code = named(strategy, method)
     where = f"{code.co_filename}:{code.co_firstlineno}" if code is not None else name
-    if not isinstance(answer, Signal):
-        raise ConfigError(f"{name} returned {answer!r}", where=where, fix="return a Signal, or None to let it pass")
-    wrong = mistake_in(answer)
-    if wrong is not None:
-        what, fix = wrong
-        raise ConfigError(f"{name} returned a signal {what}", where=where, fix=fix)
-    return answer
+    raise ConfigError(f"{name} returned {what}", where=where, fix=fix)
+
+
+def named(strategy: Strategy, method: Callable[..., object]) -> tuple[str, CodeType | None]:
+    """What people call a strategy's own method, and its code, if it is written in Python."""
+    code = method.__code__ if isinstance(method, MethodType) else None
+    return f"{type(strategy).__name__}.{method.__name__}", code
 
 
 def mistake_in(signal: Any) -> tuple[str, str] | None:
@@ -211,15 +218,16 @@ def mistake_in(signal: Any) -> tuple[str, str] | None:
     """
     if not isinstance(signal.side, Side):
         return f"of side {signal.side!r}", "use Side.LONG or Side.SHORT"
-    prices = {"an entry": signal.entry_ticks, "a stop": signal.stop_ticks, "a target": signal.target_ticks}
-    for word, ticks in prices.items():
-        if isinstance(ticks, bool) or not isinstance(ticks, int):
-            return f"with {word} of {ticks!r}", "these are whole ticks, and 0 for none"
-    for word, ticks, side in (("stop", signal.stop_ticks, -1), ("target", signal.target_ticks, 1)):
-        if ticks > 0 and signal.entry_ticks > 0 and signal.side * side * (ticks - signal.entry_ticks) <= 0:
-            where = "below" if signal.side * side < 0 else "above"
-            what = f"{signal.side.word} from {signal.entry_ticks} ticks with its {word} at {ticks}"
-            return what, f"the {word} of a {signal.side.word} entry lies {where} it"
+    entry, stop, target = signal.entry_ticks, signal.stop_ticks, signal.target_ticks
+    if not (type(entry) is type(stop) is type(target) is int):
+        for word, ticks in (("an entry", entry), ("a stop", stop), ("a target", target)):
+            if isinstance(ticks, bool) or not isinstance(ticks, int):
+                return f"with {word} of {ticks!r}", "these are whole ticks, and 0 for none"
+    if entry > 0:
+        for word, ticks, side in (("stop", stop, -signal.side), ("target", target, signal.side)):
+            if ticks > 0 and side * (ticks - entry) <= 0:
+                what = f"{signal.side.word} from {entry} ticks with its {word} at {ticks}"
+                return what, f"the {word} of a {signal.side.word} entry lies {'below' if side < 0 else 'above'} it"
     sure = signal.confidence
     if isinstance(sure, bool) or not isinstance(sure, int | float) or not 0 <= sure <= 1:
         return f"with a confidence of {sure!r}", "from 0 to 1"

@@ -13,6 +13,9 @@ from engine.quantities import parse_number
 from engine.sizing import Occasion, lots_of
 from engine.trading.lanes import NEVER_ABOVE, NEVER_BELOW, Lane, bounded, exit_bounds, takes_of
 
+SURE = Fraction(1)
+"""The confidence of an entry of which nobody has said how likely it is to be right."""
+
 
 def foreseen_exits(lane: Lane, side: Side, entry_ticks: int, signal: Signal | None, risk: RiskGate) -> Exits:
     """Stop and target of an entry at this price: the signal's own, else those declared.
@@ -39,23 +42,23 @@ def entry_lots(
     if lane.sizing is None:
         return lane.lots
     instrument = account.instruments[lane.instrument]
-    tick = Fraction(1, 10**instrument.price_precision)
+    ticks = 10**instrument.price_precision  # in one of the currency
     distances = lane.sizing.distances()
     measured = {name: core.value(lane.instrument, column) for name, column in lane.size_columns.items()}
     at = Occasion(
         side,
-        entry_ticks * tick,
+        Fraction(entry_ticks, ticks),
         Fraction(core.equity, 10**account.scale),
-        None if exits.stop_ticks is None else abs(entry_ticks - exits.stop_ticks) * tick,
-        None if exits.target_ticks is None else abs(exits.target_ticks - entry_ticks) * tick,
-        Fraction(1) if signal is None else parse_number(signal.confidence),
+        None if exits.stop_ticks is None else Fraction(abs(entry_ticks - exits.stop_ticks), ticks),
+        None if exits.target_ticks is None else Fraction(abs(exits.target_ticks - entry_ticks), ticks),
+        SURE if signal is None or signal.confidence == 1 else parse_number(signal.confidence),
         {} if signal is None else signal.metadata,
-        {name: _exact(value, tick if name in distances else Fraction(1)) for name, value in measured.items()},
+        {name: _exact(value, ticks if name in distances else 1) for name, value in measured.items()},
     )
     wanted = lots_of(lane.sizing, at, lane.strategy.parameters, instrument.size_precision)
     return min(wanted, lane.lots)  # more than this could not be accounted for
 
 
-def _exact(value: float | None, scale: Fraction) -> Fraction | None:
-    """A measured double exactly, in currency where it is a distance; None while undefined."""
-    return None if value is None or value != value else Fraction(value) * scale
+def _exact(value: float | None, parts: int) -> Fraction | None:
+    """A measured double exactly, given in so many parts of what it is wanted in; None while undefined."""
+    return None if value is None or value != value else Fraction(value) / parts

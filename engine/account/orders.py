@@ -47,7 +47,8 @@ class OrderEvent(StrEnum):
 
 SENT, ACCEPTED = OrderEvent.SENT, OrderEvent.ACCEPTED
 PART_FILLED, FILLED = OrderEvent.PART_FILLED, OrderEvent.FILLED
-"""Events of every order, bound once (see ``engine.model``)."""
+CANCEL_SENT, CANCELLED = OrderEvent.CANCEL_SENT, OrderEvent.CANCELLED
+"""Events of most orders, bound once (see ``engine.model``)."""
 
 
 def _table() -> dict[tuple[OrderState, OrderEvent], OrderState]:
@@ -215,12 +216,31 @@ Approved = NewType("Approved", Order)
 """An order that risk has let through: only the gate (``engine.account.risk``) says so of one."""
 
 
+LATE = 1024
+"""So many orders that have ended with lots left are remembered: word of a fill of theirs may come after the end."""
+
+
 class OrderBook:
-    """The orders that were sent and may still be filled, by id. An id is sent once."""
+    """The orders that were sent and may still be filled, by id. An id is sent once.
+
+    ``orders`` are those that are awaited, ``ended`` the newest of those that were called back or have expired.
+    """
 
     def __init__(self) -> None:
         self.orders: dict[int, Approved] = {}
+        self.ended: dict[int, Approved] = {}
         self.newest = 0
+
+    def find(self, order_id: int) -> Approved:
+        """Return the order that the venue speaks of, whether it is still awaited or has ended.
+
+        Raises:
+            OrderError: there is none that may be filled.
+        """
+        order = self.orders.get(order_id) or self.ended.get(order_id)
+        if order is None:
+            raise OrderError(f"the venue speaks of order {order_id}, which is filled, forgotten or was never sent")
+        return order
 
     def send(self, order: Approved) -> None:
         """Enter an order that leaves for the venue.
@@ -235,6 +255,10 @@ class OrderBook:
         self.orders[order.order_id] = order
 
     def settle(self, order: Order) -> None:
-        """Forget a finished order: the venue has said that no more word of it will come."""
+        """Await a finished order no longer."""
         assert order.is_done, f"order {order.order_id} is {order.state}"
-        del self.orders[order.order_id]
+        awaited = self.orders.pop(order.order_id, None) or self.ended.pop(order.order_id)
+        if order.left:
+            self.ended[order.order_id] = awaited
+            if len(self.ended) > LATE:
+                del self.ended[next(iter(self.ended))]

@@ -7,9 +7,8 @@ that names the file, the byte and the reason; everything before it can be truste
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import orjson
 
@@ -39,8 +38,7 @@ class UnsoundError(UserError):
     exit_code = ExitCode.MISMATCH
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One record and where it is."""
 
     sequence: int

@@ -146,6 +146,8 @@ class Schedule:
 
     def happens_at(self, ts_ns: int) -> Happens:
         """Return what happens exactly at ``ts_ns``: ``Happens(0)`` almost always."""
+        if not len(self.ts_ns):
+            return Happens(0)
         row = int(np.searchsorted(self.ts_ns, ts_ns))
         return Happens(int(self.happens[row]) if row < len(self.ts_ns) and self.ts_ns[row] == ts_ns else 0)
 

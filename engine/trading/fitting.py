@@ -5,17 +5,18 @@ The kernel does this once, before its first input: what cannot be compiled or ac
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engine import _core
 from engine.account.portfolio import Portfolio
 from engine.errors import ConfigError, nearest
+from engine.graph.algebra import Exact, Real
 from engine.graph.compiler import CompiledRule, Compiler
 from engine.graph.nodes import Parameters
 from engine.language.exits import ExitPlan
 from engine.language.grammar import Expr, Part, RuleError
-from engine.model import MAX_PRICE_TICKS, MAX_SIZE_LOTS
+from engine.model import MAX_PRICE_TICKS, MAX_SIZE_LOTS, Instrument
 from engine.strategy import Strategy
 from engine.trading.lanes import Assignment, Lane
 
@@ -30,17 +31,58 @@ MAX_UNIT = (1 << 63) - 1
 class Fitted:
     """An assignment compiled for one of its instruments: the rule, and the core's columns of what it measures.
 
-    ``columns`` are those of its exits' distances, ``entry``, ``when`` and ``hedge``; ``gate`` is -1 where nothing must
-    hold. ``follower`` is the other leg's instrument and the rule of a lane that watches for nothing.
+    ``plan`` says what closes its positions. ``columns`` are those of its exits' distances, ``entry``, ``when`` and
+    ``hedge``; ``gate`` is -1 where nothing must hold. ``follower`` is the other leg's instrument and the rule of a lane
+    that watches for nothing.
     """
 
     assignment: Assignment
     instrument: int
     rule: CompiledRule
+    plan: ExitPlan
     columns: dict[str, int]
     size_columns: dict[str, int]
     gate: int = -1
     follower: tuple[int, CompiledRule] | None = None
+
+
+@dataclass(slots=True)
+class Graphs:
+    """All that is computed for assignments: made once for as many kernels as are of one shape.
+
+    ``columns`` are those of what is only watched, ``ranges`` those of the range that risk measures by, both by
+    instrument; ``vwap`` those of the session's VWAP and deviation.
+    """
+
+    compilers: list[Compiler]
+    fitted: list[Fitted]
+    vwap: list[tuple[Exact, Real]]
+    columns: dict[str, list[int]]
+    ranges: list[int]
+
+
+def compile_graphs(
+    instruments: Sequence[Instrument],
+    assignments: Sequence[Assignment],
+    *,
+    show_vwap: bool = False,
+    watched: Mapping[str, Part] | None = None,
+    parameters: Parameters | None = None,
+    measured: Expr | None = None,
+) -> Graphs:
+    """Compile everything for every instrument, as the kernel wants it; ``measured`` is the range that risk measures by.
+
+    Raises:
+        RuleError: something that is declared cannot be compiled.
+    """
+    numbered: dict[str, tuple[int, Compiler]] = {}
+    compilers = [Compiler(instrument, others=numbered) for instrument in instruments]
+    numbered.update((c.instrument.symbol, (number, c)) for number, c in enumerate(compilers))
+    fitted = fit(assignments, compilers)
+    catalogues = [compiler.catalogue for compiler in compilers] if show_vwap else []
+    vwap = [(catalogue.session_vwap(), catalogue.session_vwap_sd()) for catalogue in catalogues]
+    columns = {name: watch(name, part, compilers, parameters or {}) for name, part in (watched or {}).items()}
+    return Graphs(compilers, fitted, vwap, columns, [] if measured is None else ranges_of(measured, compilers))
 
 
 def fit(assignments: Sequence[Assignment], compilers: Sequence[Compiler]) -> list[Fitted]:
@@ -75,8 +117,8 @@ def _follower(fitted: Fitted, compilers: Sequence[Compiler]) -> tuple[int, Compi
     return index, compilers[index].rule(None, None, strategy.parameters)
 
 
-def _rule(strategy: Strategy, compiler: Compiler) -> tuple[CompiledRule, dict[str, int]]:
-    """The rule of a strategy on one instrument, and the columns of its exits' distances, ``entry`` and ``when``."""
+def _rule(strategy: Strategy, compiler: Compiler) -> tuple[CompiledRule, ExitPlan, dict[str, int]]:
+    """The rule of a strategy on one instrument, its exits, and the columns of what it measures besides."""
     parameters = strategy.parameters
     try:
         rule = compiler.rule(*strategy.conditions(), parameters, type(strategy).warm_up)
@@ -96,7 +138,7 @@ def _rule(strategy: Strategy, compiler: Compiler) -> tuple[CompiledRule, dict[st
             columns["stop_when"] = compiler.shown(plan.stop_when, parameters)
         if (hedge := strategy.hedge_plan()) is not None and hedge.measured is not None:
             columns["hedge"] = compiler.shown(hedge.measured, parameters)
-        return rule, columns
+        return rule, plan, columns
     except RuleError as error:
         place = f"{type(strategy).__name__}: {error.where}" if error.where else type(strategy).__name__
         raise RuleError(error.what, where=place, fix=error.fix) from None
@@ -170,14 +212,14 @@ def add_lane(core: _core.Core, fitted: Fitted, portfolio: Portfolio, most_money:
         ConfigError: its size is no whole number of lots, or too large to be accounted for.
     """
     assignment, index, rule = fitted.assignment, fitted.instrument, fitted.rule
-    strategy, columns = assignment.strategy, fitted.columns
+    strategy, columns = assignment.strategy, dict(fitted.columns)
     if assignment.sizing is not None:
         lots = most_lots(portfolio, index, most_money)
     else:
         lots = fixed_lots(assignment, portfolio, index, most_money)
     number = core.add_lane(index, rule.state, rule.warm_up.ns, rule.warm_up.trades)
     asks = type(strategy).on_fire is not Strategy.on_fire
-    plan, size_columns = strategy.exit_plan(), fitted.size_columns
+    plan, size_columns = fitted.plan, fitted.size_columns
     lane = Lane(number, strategy, index, lots, plan, rule, asks, columns, assignment.sizing, size_columns)
     lane.entry_plan = strategy.entry_plan()
     lane.entry_column = columns.pop("entry", None)

@@ -31,7 +31,6 @@ from engine.events import (
     TimePassed,
     TradingHalted,
 )
-from engine.graph.compiler import Compiler
 from engine.graph.nodes import Parameters
 from engine.language.grammar import Part
 from engine.model import LONG, SHORT, Instrument, Reason, Side, Signal, TickBlock
@@ -41,7 +40,7 @@ from engine.sessions.trading_calendar import DAY_NS, Calendar
 from engine.sizing import is_known
 from engine.strategy import Tick, call
 from engine.trading.desk import Desk
-from engine.trading.fitting import MAX_MONEY, add_lanes, fit, ranges_of, watch
+from engine.trading.fitting import MAX_MONEY, Graphs, add_lanes, compile_graphs
 from engine.trading.lanes import Assignment, Lane, Moment, check_bars
 from engine.trading.positions import Positions
 
@@ -80,6 +79,7 @@ class Kernel:
         parameters: the values of the parameters in ``watched``.
         begins_ns: nothing is opened before; records up to then fill windows.
         carried: what the account brings from its session before; ``portfolio`` has its equity already.
+        graphs: what ``compile_graphs`` has made of the same instruments and assignments, for several kernels.
     """
 
     def __init__(
@@ -98,6 +98,7 @@ class Kernel:
         parameters: Parameters | None = None,
         begins_ns: int | None = None,
         carried: Carried | None = None,
+        graphs: Graphs | None = None,
     ) -> None:
         self.instruments = list(instruments)
         self.portfolio, self.risk, self.broker, self.journal = portfolio, risk, broker, journal
@@ -108,21 +109,20 @@ class Kernel:
         self._begun = False
         self._carried = carried
         self._faults: list[UserError] = []
-        numbered: dict[str, tuple[int, Compiler]] = {}
-        self.compilers = [Compiler(instrument, others=numbered) for instrument in self.instruments]
-        numbered.update((c.instrument.symbol, (number, c)) for number, c in enumerate(self.compilers))
-        fitted = fit(assignments, self.compilers)
-        catalogues = [compiler.catalogue for compiler in self.compilers] if show_vwap else []
-        self.vwap = [(catalogue.session_vwap(), catalogue.session_vwap_sd()) for catalogue in catalogues]
-        self.columns = {
-            name: watch(name, part, self.compilers, parameters or {}) for name, part in (watched or {}).items()
-        }
-        ranges = [] if risk.range is None else ranges_of(risk.range, self.compilers)
+        graphs = graphs or compile_graphs(
+            self.instruments,
+            assignments,
+            show_vwap=show_vwap,
+            watched=watched,
+            parameters=parameters,
+            measured=risk.range,
+        )
+        self.compilers, self.vwap, self.columns = graphs.compilers, graphs.vwap, graphs.columns
         self.core = _core.Core([compiler.program for compiler in self.compilers])
         positions = Positions(self.core, calendar, portfolio, risk, journal)
         self._desk = Desk(self.core, self.lanes, calendar, positions, portfolio, risk, broker, journal)
         self.counters = self._desk.counters
-        for one in fitted:
+        for one in graphs.fitted:
             self.lanes.extend(add_lanes(self.core, one, portfolio, self._most_money))
         self._callers = [caller for compiler in self.compilers for caller in callers_of(compiler.program)]
         self._ticking = [lane for lane in self.lanes if type(lane.strategy).on_tick is not None and not lane.follows]
@@ -143,7 +143,7 @@ class Kernel:
         self.core.set_account(highest)
         self.core.limit_drawdown(*risk.live_drawdown)
         self.core.set_account(portfolio.starting, risk.live_floor)
-        risk.watch(self.core, ranges)
+        risk.watch(self.core, graphs.ranges)
 
     @property
     def _most_money(self) -> int:

@@ -33,7 +33,7 @@ STOPS = {"SL", "DECAY", "BE", "TRAIL", "RISK_SL"}
 CASH = 10_000
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Wish:
     """What a lane is told to want on the next trade; ``pays`` is its limit or trigger, 0 at the market."""
 
@@ -110,14 +110,14 @@ class Observer:
 
     def __post_init__(self) -> None:
         self.cash = self.high = self.day_start = CASH * 10**self.scale
-
-    def unit(self, index: int) -> int:
-        """Money units of one tick and lot."""
-        return 10 ** (self.scale - INSTRUMENTS[index].price_precision - INSTRUMENTS[index].size_precision)
+        self.units = [10 ** (self.scale - of.price_precision - of.size_precision) for of in INSTRUMENTS]
+        """Money units of one tick and lot of each instrument."""
 
     def equity(self) -> int:
-        value = sum(p.side * p.lots * self.prices[LANES[n]] * self.unit(LANES[n]) for n, p in self.held.items())
-        return self.cash + value
+        worth = self.cash
+        for lane, p in self.held.items():
+            worth += p.side * p.lots * self.prices[LANES[lane]] * self.units[LANES[lane]]
+        return worth
 
     # ------------------------------------------------------------ what one input led to
 
@@ -160,13 +160,13 @@ class Observer:
     def day_is_lost(self, equity: int) -> bool:
         limits, lost = self.limits, self.day_start - equity
         share, money = limits.daily_loss_limit, limits.daily_loss_money
-        return (share is not None and lost >= share * self.day_start) or (
-            money is not None and lost >= money * 10**self.scale
+        return (share is not None and lost * share.denominator >= share.numerator * self.day_start) or (
+            money is not None and lost * money.denominator >= money.numerator * 10**self.scale
         )
 
     def has_fallen(self, equity: int) -> bool:
         limit = self.limits.max_drawdown
-        return limit is not None and self.high - equity >= limit * self.high
+        return limit is not None and (self.high - equity) * limit.denominator >= limit.numerator * self.high
 
     # ------------------------------------------------------------ books
 
@@ -209,7 +209,7 @@ class Observer:
     def fill(self, fill: OrderFilled) -> None:
         order = self.working[fill.order_id]
         lane, side, price, lots = order.sent.lane, order.sent.side, int(fill.price_ticks), fill.lots
-        self.cash -= side * lots * price * self.unit(LANES[lane]) + fill.slippage + fill.fee
+        self.cash -= side * lots * price * self.units[LANES[lane]] + fill.slippage + fill.fee
         held = self.held.get(lane)
         if not order.enters:
             assert held is not None, "an exit closes what is open"
@@ -248,7 +248,7 @@ class Observer:
         equity, ts_ns, wish = self.equity(), order.ts_ns, self.wishes[order.lane]
         bid, ask = self.quotes[index]
         price = wish.pays or (ask if order.side > 0 else bid)
-        unit = self.unit(index)
+        unit = self.units[index]
         coming = [one for one in self.working.values() if one.enters]
         unfilled = sum(not one.filled for one in coming)
         lanes_here = {lane for lane in self.held if LANES[lane] == index}
@@ -257,7 +257,7 @@ class Observer:
         same += sum(o.left for o in coming if LANES[o.sent.lane] == index and o.sent.side == order.side)
         every = [(LANES[lane], p.lots) for lane, p in self.held.items()]
         every += [(LANES[one.sent.lane], one.left) for one in coming]
-        exposure = order.lots * price * unit + sum(lots * self.prices[i] * self.unit(i) for i, lots in every)
+        exposure = order.lots * price * unit + sum(lots * self.prices[i] * self.units[i] for i, lots in every)
         precision = 10 ** INSTRUMENTS[index].size_precision
         position_value = (order.lots + same) * price * unit
         recent = [one for one in self.sent if one.ts_ns > ts_ns - SECOND]
@@ -265,19 +265,19 @@ class Observer:
         standing = self.paused or self.halted or self.day_over or self.fallen or self.stale
         self.expect("standing", not (standing or lost))
         self.at_most("positions_per_symbol", len(lanes_here) + 1)
-        self.at_most("max_order_units", Fraction(order.lots, precision))
-        self.at_most("max_order_value", Fraction(order.lots * price * unit, money))
-        self.at_most("max_position_units", Fraction(order.lots + same, precision))
-        self.at_most("max_position_value", Fraction(position_value, money))
-        self.at_most("position_capital_fraction", Fraction(position_value, equity))
-        self.at_most("max_total_capital_fraction", Fraction(exposure, equity))
-        self.at_most("max_leverage", Fraction(exposure, equity))
+        self.at_most("max_order_units", order.lots, precision)
+        self.at_most("max_order_value", order.lots * price * unit, money)
+        self.at_most("max_position_units", order.lots + same, precision)
+        self.at_most("max_position_value", position_value, money)
+        self.at_most("position_capital_fraction", position_value, equity)
+        self.at_most("max_total_capital_fraction", exposure, equity)
+        self.at_most("max_leverage", exposure, equity)
         self.at_most("max_open_orders", len(self.working) + 1)
         self.at_most("max_orders_per_second", len(recent) + 1)
         self.at_most("max_trades_per_day", self.entries_today + unfilled + 1)
-        self.at_most("max_cancel_ratio", Fraction(self.unfilled_today + unfilled + 1, max(1, self.entries_today)))
-        mid = Fraction(bid + ask, 2) if 0 < bid <= ask else self.prices[index]
-        self.at_most("price_collar", Fraction(abs(price - mid)) / mid)
+        self.at_most("max_cancel_ratio", self.unfilled_today + unfilled + 1, max(1, self.entries_today))
+        twice = bid + ask if 0 < bid <= ask else 2 * self.prices[index]  # the mid, or the last trade
+        self.at_most("price_collar", abs(2 * price - twice), twice)
         self.expect("max_losses_in_row", self.losses < (limits.max_losses_in_row or 10**9))
         self.expect("max_stops_in_row", self.stops < (limits.max_stops_in_row or 10**9))
         self.expect("duplicate_window", not self.twins(order))
@@ -330,9 +330,10 @@ class Observer:
         target = wish.target_ticks or wish.nearest_target
         return wish.side * (target - price), wish.side * (price - stop)
 
-    def at_most(self, name: str, value: Fraction | int) -> None:
+    def at_most(self, name: str, value: int, parts: int = 1) -> None:
+        """``value`` in so many parts of what the limit is in is no more than it."""
         limit = getattr(self.limits, name)
-        self.expect(name, limit is None or value <= limit)
+        self.expect(name, limit is None or value * limit.denominator <= limit.numerator * parts)
 
     def expect(self, name: str, kept: bool) -> None:
         if not kept:

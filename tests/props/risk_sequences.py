@@ -7,6 +7,7 @@ ones expire, days pass, the feed goes stale, an operator pauses, flattens, halts
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from random import Random
 from typing import Any
@@ -22,6 +23,7 @@ from engine.events import Command, CommandName, End, EngineFault, FeedHealthy, R
 from engine.indicators import atr
 from engine.journal.writer import MemoryJournal
 from engine.language.entries import Limit
+from engine.language.grammar import Expr
 from engine.latency import Constant
 from engine.model import OrderType, Side, Signal, TickBlock
 from engine.quantities import Fee
@@ -29,6 +31,7 @@ from engine.rules import Stop, Target, TimeStop, Trailing, bars, pct, seconds, s
 from engine.sessions.trading_calendar import calendar
 from engine.sizing import Occasion
 from engine.strategy import Strategy, Tick
+from engine.trading.fitting import Graphs, compile_graphs
 from engine.trading.kernel import Assignment, Kernel
 from tests.props.risk_observer import CASH, INSTRUMENTS, LANES, SECOND, Observer, Wish
 
@@ -128,10 +131,44 @@ class AtOnceOrNot(Told):
 STRATEGIES = (Told, InParts, AtOnceOrNot, InParts)
 
 
+@dataclass
+class Shape:
+    """Strategies with their sizes and the graphs compiled for them: the same for one sequence after another."""
+
+    strategies: list[Told]
+    sizes: list[Wanted]
+    assignments: list[Assignment]
+    graphs: Graphs
+
+
+SHAPES: dict[tuple[int | None, str], Shape] = {}
+
+
+def shape(watched_bar_ns: int | None, measured: Expr | None) -> Shape:
+    """That of a gate which measures this range, where the observer looks at one of bars so long, or at none."""
+    key = watched_bar_ns, str(measured)
+    if key not in SHAPES:
+        strategies, sizes = [kind() for kind in STRATEGIES], [Wanted() for _ in LANES]
+        lanes = zip(strategies, LANES, sizes, strict=True)
+        assignments = [Assignment(strategy, [index], Fraction(1), size) for strategy, index, size in lanes]
+        watched = {"range": atr(bars(seconds(watched_bar_ns // SECOND)), 14)} if watched_bar_ns else {}
+        graphs = compile_graphs(INSTRUMENTS, assignments, watched=watched, measured=measured)
+        SHAPES[key] = Shape(strategies, sizes, assignments, graphs)
+    return SHAPES[key]
+
+
 def random_limits(random: Random) -> RiskLimits:
     """Some limits, at random values."""
     chosen = random.sample(tuple(BY_NAME), random.randint(1, 6))
     return with_limits(ALL_OFF, {name: random.choice(CHOICES[name]) for name in chosen})
+
+
+COLUMNS = [np.zeros(1, kind) for kind in (*[np.int64] * 7, np.uint16, np.uint8)]
+ONE_RECORD = TickBlock(*COLUMNS[:7], instrument=COLUMNS[7], kind=COLUMNS[8])
+"""A block that is filled again for every record."""
+
+UNITS = tuple(map(Fraction, range(1, 7)))
+SIDES, COMMANDS, ORDERS = tuple(Side), tuple(CommandName), (None, *OrderType)
 
 
 class Sequence:
@@ -143,22 +180,24 @@ class Sequence:
         limits = drawn if limits is None else limits
         judged = judged_by or limits
         portfolio, self.journal = Portfolio(INSTRUMENTS, Fraction(CASH)), MemoryJournal()
-        self.latency_ns = random.choice(LATENCIES)
-        fees = random.choice((Fee(), Fee(bps=Fraction(50))))
-        venue = VenueModel(random.choice(NAMES), fee=fees, latency_order=Constant(self.latency_ns))
-        self.strategies, self.sizes = [kind() for kind in STRATEGIES], [Wanted() for _ in LANES]
-        lanes = zip(self.strategies, LANES, self.sizes, strict=True)
-        bar = seconds((judged.liquidation_bar or 60 * SECOND) // SECOND)
+        self.latency_ns = self.pick(LATENCIES)
+        fees = self.pick((Fee(), Fee(bps=Fraction(50))))
+        venue = VenueModel(self.pick(NAMES), fee=fees, latency_order=Constant(self.latency_ns))
         needs_range = judged.liquidation_buffer is not None
+        risk = RiskGate(limits, portfolio)
+        one = shape((judged.liquidation_bar or 60 * SECOND) if needs_range else None, risk.range)
+        self.strategies, self.sizes = one.strategies, one.sizes
+        for strategy in self.strategies:
+            strategy.wish = None
         self.kernel = Kernel(
             INSTRUMENTS,
-            [Assignment(strategy, [index], Fraction(1), size) for strategy, index, size in lanes],
+            one.assignments,
             calendar=calendar("always"),
             portfolio=portfolio,
-            risk=RiskGate(limits, portfolio),
+            risk=risk,
             broker=PaperBroker(venue, portfolio),
             journal=self.journal,
-            watched={"range": atr(bars(bar), 14)} if needs_range else None,
+            graphs=one.graphs,
         )
         self.observer = Observer(judged, portfolio.scale)
         self.now, self._read = START, 0
@@ -168,7 +207,7 @@ class Sequence:
     def _warm_up(self) -> None:
         """Enough quiet trades for the range of every instrument to be known."""
         step = max(SECOND, self.observer.limits.liquidation_bar or 60 * SECOND)
-        prices = np.array([10_000 + self.random.randint(-9, 9) for _ in range(WARM)], np.int64)
+        prices = np.array([10_000 + self.between(-9, 9) for _ in range(WARM)], np.int64)
         every = len(INSTRUMENTS)
         times = np.repeat(self.now + step * np.arange(WARM), every)
         rows = np.repeat(prices, every)
@@ -184,6 +223,14 @@ class Sequence:
         self._read += len(new)
         return new
 
+    def pick(self, several: Any) -> Any:
+        """One of several, each as likely as the others: faster than ``Random.choice``."""
+        return several[int(self.random.random() * len(several))]
+
+    def between(self, least: int, most: int) -> int:
+        """One of these numbers, or one between them."""
+        return least + int(self.random.random() * (most - least + 1))
+
     # ------------------------------------------------------------ one event
 
     def step(self) -> None:
@@ -191,37 +238,37 @@ class Sequence:
         random, observer = self.random, self.observer
         what = random.random()
         if what < 0.05:
-            reason = random.choice(("", "looked at it"))
-            self._tell(Command(random.choice(tuple(CommandName)), self.now, reason))
+            reason = self.pick(("", "looked at it"))
+            self._tell(Command(self.pick(COMMANDS), self.now, reason))
         elif what < 0.06:
             self._tell(EngineFault(self.now, "ValueError"))
         elif what < 0.08:
             observer.stale = random.random() < 0.5
             self._tell(FeedHealthy(not observer.stale, Refusal.FEED_STALE if observer.stale else None))
         elif what < 0.11:
-            self.now += random.choice(GAPS)
+            self.now += self.pick(GAPS)
             self._tell(TimePassed(self.now))
         else:
-            self.now += random.choice(GAPS)
-            self._record(random.randrange(len(INSTRUMENTS)), is_quote=what > 0.93)
+            self.now += self.pick(GAPS)
+            self._record(self.pick(range(len(INSTRUMENTS))), is_quote=what > 0.93)
 
     def _tell(self, event: Any) -> None:
         self.kernel.process(event)
         self.observer.follow(self._decisions())
 
     def _record(self, index: int, *, is_quote: bool) -> None:
-        random, observer = self.random, self.observer
-        price, half = observer.prices[index], random.randint(1, 6)
+        observer = self.observer
+        price, half = observer.prices[index], self.between(1, 6)
         if not is_quote:
-            price = max(5_000, price + random.choice((0, 1, -1, 30, -30, 120, -120, -250)))
+            price = max(5_000, price + self.pick((0, 1, -1, 30, -30, 120, -120, -250)))
         observer.quotes[index] = bid, ask = price - half, price + half
         if not is_quote:
             self._wish(index, price)
-        traded = (0, 0) if is_quote else (price, random.choice((1, 1, 2, 3, 60)))
-        shown = random.choice((0, 2, 40)), random.choice((0, 2, 40))
-        columns = [np.array([value], np.int64) for value in (self.now, *traded, bid, ask, *shown)]
-        which, kind = np.array([index], np.uint16), np.array([is_quote], np.uint8)
-        self.kernel.process(TickBlock(*columns, instrument=which, kind=kind))
+        traded = (0, 0) if is_quote else (price, self.pick((1, 1, 2, 3, 60)))
+        shown = self.pick((0, 2, 40)), self.pick((0, 2, 40))
+        for column, value in zip(COLUMNS, (self.now, *traded, bid, ask, *shown, index, is_quote), strict=True):
+            column[0] = value
+        self.kernel.process(ONE_RECORD)
         self._measure(index)
         if is_quote:
             observer.follow(self._decisions())
@@ -241,41 +288,38 @@ class Sequence:
         random = self.random
         for lane, strategy in enumerate(self.strategies):
             if LANES[lane] == index and random.random() < 0.6:
-                wish = self._wanted(strategy, random.choice(tuple(Side)), price)
+                wish = self._wanted(strategy, self.pick(SIDES), price)
                 strategy.wish = self.observer.wishes[lane] = wish
                 self.sizes[lane].number = wish.units
 
     def _wanted(self, strategy: Told, side: Side, price: int) -> Wish:
         random = self.random
-        order = random.choice((None, OrderType.MARKET, OrderType.LIMIT, OrderType.STOP, OrderType.STOP_LIMIT))
-        away = random.choice((0, 1, 4, 28))
-        entry, trigger = (
-            {
-                OrderType.LIMIT: (price - side * away, 0),
-                OrderType.STOP: (price + side * away, 0),
-                OrderType.STOP_LIMIT: (price + side * (away + random.choice((0, 3))), price + side * away),
-            }.get(order, (0, 0))
-            if order is not None
-            else (0, 0)
-        )
+        order, away = self.pick(ORDERS), self.pick((0, 1, 4, 28))
+        beyond = self.pick((0, 3)) if order is not None else 0
+        entry = trigger = 0
+        if order is OrderType.LIMIT:
+            entry = price - side * away
+        elif order is OrderType.STOP:
+            entry = price + side * away
+        elif order is OrderType.STOP_LIMIT:
+            entry, trigger = price + side * (away + beyond), price + side * away
         pays = entry
         if order is None and isinstance(strategy, AtOnceOrNot):
-            pays = rounded(price * (1 - side * Fraction(3, 10_000)), -side)
-        quote = self.observer.quotes[LANES[self.strategies.index(strategy)]]
-        at = pays or quote[side > 0]
+            pays = rounded(price * (10_000 - side * 3), 10_000, -side)
+        at = pays or self.observer.quotes[LANES[self.strategies.index(strategy)]][side > 0]
         in_parts = isinstance(strategy, InParts)
         return Wish(
             side,
-            Fraction(random.randint(1, 6)),
-            (entry or price) - side * random.randint(20, 400),
-            0 if in_parts else (entry or price) + side * random.randint(20, 400),
+            self.pick(UNITS),
+            (entry or price) - side * self.between(20, 400),
+            0 if in_parts else (entry or price) + side * self.between(20, 400),
             order,
             entry,
             trigger,
-            random.choice((0, SECOND * 7 // 10 + 3, 3 * SECOND + 3)) if entry else 0,
+            self.pick((0, SECOND * 7 // 10 + 3, 3 * SECOND + 3)) if entry else 0,
             order is OrderType.LIMIT and random.random() < 0.2,
             pays,
-            rounded(at * (1 + side * Fraction(2, 1_000)), side) if in_parts else 0,
+            rounded(at * (1_000 + side * 2), 1_000, side) if in_parts else 0,
         )
 
     def end(self) -> None:
@@ -283,9 +327,9 @@ class Sequence:
         self._tell(End())
 
 
-def rounded(price: Fraction, direction: int) -> int:
-    """The tick there, or the next one in that direction."""
-    return price.__ceil__() if direction > 0 else price.__floor__()
+def rounded(price: int, parts: int, direction: int) -> int:
+    """The tick at a price in so many parts of a tick, or the next one in that direction."""
+    return -(-price // parts) if direction > 0 else price // parts
 
 
 def play(

@@ -39,6 +39,7 @@ FAULTS_PER_FRAME = {
     "jump": 0.002,
 }
 """How likely each fault is, frame by frame, in foul weather; a world's own weather is a share of it."""
+ANY_FAULT = sum(FAULTS_PER_FRAME.values()) + 1e-9
 
 
 class Link:
@@ -60,6 +61,8 @@ class Link:
         if self.now_s() >= self._calm_from_s:
             return ""
         draw = self._random.random() / self._weather
+        if draw > ANY_FAULT:
+            return ""
         for name, chance in FAULTS_PER_FRAME.items():
             if draw < chance:
                 self.faults[name] += 1

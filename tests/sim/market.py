@@ -41,10 +41,9 @@ def trades(random: Random, seconds: float) -> Iterator[Print]:
 
 def message(trade: Print, ts_ns: int) -> str:
     """The trade in the venue's words (``docs/reference/mock-wire.md``), written here without the server's code."""
-    price, bid, ask = (
-        f"{ticks // 100}.{ticks % 100:02}" for ticks in (trade.price_ticks, trade.bid_ticks, trade.ask_ticks)
-    )
+    price, bid, ask = trade.price_ticks, trade.bid_ticks, trade.ask_ticks
     return (
         f'{{"T":"t","S":"{trade.symbol}","i":{trade.number},"t":{ts_ns},'
-        f'"p":{price},"s":{trade.size_lots},"b":{bid},"a":{ask}}}'
+        f'"p":{price // 100}.{price % 100:02},"s":{trade.size_lots},'
+        f'"b":{bid // 100}.{bid % 100:02},"a":{ask // 100}.{ask % 100:02}}}'
     )

@@ -277,7 +277,7 @@ class World:
         if machine.dead:
             assert failure is None or isinstance(failure, (Crash, JournalFailed)), repr(failure)
             machine.bury(journal)
-            self._on_disk = len(decisions_of(journal.directory))
+            self._on_disk = sum(is_decision(entry.kind) for entry in JournalReader(journal.directory))
             assert opened.account is not None
             opened.account.release()
             return True

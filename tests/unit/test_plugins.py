@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,16 @@ def test_by_name():
 @pytest.mark.parametrize("ending", ["", ":Drift"])
 def test_by_file(tmp_path, ending):
     assert find_strategy(written(tmp_path, GOOD) + ending).__name__ == "Drift"
+
+
+def test_a_file_is_taken_as_it_is_now(tmp_path, monkeypatch):
+    """Changed within a second to a text of the same length, it looks unchanged to what Python keeps of it."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    file = Path(written(tmp_path, GOOD))
+    for mean in ("0.1", "0.3"):
+        file.write_text(GOOD.replace('> pct("0.1")', f'> pct("{mean}")'), encoding="utf-8")
+        os.utime(file, (1_700_000_000, 1_700_000_000))
+        assert mean in str(find_strategy(f"{file}:Drift").long)
 
 
 def test_by_entry_point(monkeypatch):
