@@ -414,10 +414,7 @@ FAULTS = (
     Fault(
         "a decision is in the journal before its input",
         "engine/live/recording.py",
-        "            self.journal.record(part)\n"
-        "            self.ticks += len(part) if isinstance(part, TickBlock) else 0\n"
-        "            try:\n                self.kernel.process(part)\n",
-        "            self.ticks += len(part) if isinstance(part, TickBlock) else 0\n"
+        "            self.journal.record(part)\n            try:\n                self.kernel.process(part)\n",
         "            try:\n                self.kernel.process(part)\n                self.journal.record(part)\n",
         (REPLAY,),
     ),
