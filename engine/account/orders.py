@@ -47,7 +47,8 @@ class OrderEvent(StrEnum):
 
 SENT, ACCEPTED = OrderEvent.SENT, OrderEvent.ACCEPTED
 PART_FILLED, FILLED = OrderEvent.PART_FILLED, OrderEvent.FILLED
-"""Events of every order, bound once (see ``engine.model``)."""
+CANCEL_SENT, CANCELLED = OrderEvent.CANCEL_SENT, OrderEvent.CANCELLED
+"""Events of most orders, bound once (see ``engine.model``)."""
 
 
 def _table() -> dict[tuple[OrderState, OrderEvent], OrderState]:

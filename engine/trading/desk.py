@@ -30,7 +30,7 @@ from engine.trading.legs import Legs, enter_together, reason_of_other
 from engine.trading.nights import AT_OPENING, awaits_opening, fall_asleep, wake
 from engine.trading.positions import Positions
 
-REDUCING = Terms(reduce_only=True)
+REDUCING, LIMIT = Terms(reduce_only=True), OrderType.LIMIT
 
 
 @dataclass(slots=True)
@@ -286,7 +286,7 @@ class Desk:
         entered = self._portfolio.positions[lane.number].entered
         for take in [take for take in lane.takes if take.resting]:
             if take.order is None:
-                self._take(lane, take, Terms(OrderType.LIMIT, take.price_ticks, reduce_only=True))
+                self._take(lane, take, Terms(LIMIT, take.price_ticks, reduce_only=True))
             elif take.lots(entered) > take.order.lots:
                 self._dispatch.resize(take.order, take.lots(entered))
                 self._risk.ledger.resized(take.order)

@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from engine import _core
-from engine.account.orders import ACCEPTED, Approved, Order, OrderBook, OrderEvent
+from engine.account.orders import ACCEPTED, CANCEL_SENT, CANCELLED, Approved, Order, OrderBook, OrderEvent
 from engine.events import OrderCancelled, OrderFilled, OrderRests, OrderSubmitted, Refusal
 from engine.model import END, MARKET, MAX_PRICE_TICKS, NO_PRICE, SHORT, OrderType, TimeInForce
 from engine.ports import Broker, Fill, Journal
 
 STOPS = (OrderType.STOP, OrderType.STOP_LIMIT)
 LIMITS = (OrderType.LIMIT, OrderType.STOP_LIMIT)
-OPENING = TimeInForce.OPENING
+OPENING, IOC = TimeInForce.OPENING, TimeInForce.IOC
 
 FAULT = "FAULT"
 """Why an order ended that an error had left nowhere."""
@@ -136,13 +136,13 @@ class Dispatch:
         ts_ns = self._core.event_ts_ns
         if order.ending and reason != END:
             return
-        order.hear(OrderEvent.CANCEL_SENT)
+        order.hear(CANCEL_SENT)
         arrival_ns = self._broker.arrival_ns(self._sent[order.order_id], ts_ns)
         if not order.rests or arrival_ns <= ts_ns or reason == END:
-            self._end(order, OrderEvent.CANCELLED, reason, ts_ns)
+            self._end(order, CANCELLED, reason, ts_ns)
             return
         order.ending = reason
-        self._schedule(arrival_ns, order, OrderEvent.CANCELLED)
+        self._schedule(arrival_ns, order, CANCELLED)
 
     def resize(self, order: Order, lots: int) -> None:
         """Let a resting order be for ``lots`` in all, more than it has filled."""
@@ -171,24 +171,24 @@ class Dispatch:
         last = core.price(order.instrument)
         if terms.kind in LIMITS:
             if not broker.crosses(order, last, bid, ask):
-                if terms.time_in_force is TimeInForce.IOC:
-                    self._end(order, OrderEvent.CANCELLED, "IOC", ts_ns)
+                if terms.time_in_force is IOC:
+                    self._end(order, CANCELLED, "IOC", ts_ns)
                 else:
                     self._rest(order, _core.RESTS_LIMIT, terms.limit_ticks, ts_ns)
                 return
             if terms.post_only:
-                self._end(order, OrderEvent.CANCELLED, "POST_ONLY", ts_ns)
+                self._end(order, CANCELLED, "POST_ONLY", ts_ns)
                 return
         lots = order.left
         if terms.reduce_only:
             lots = min(lots, self._listener.open_lots(order))
         fill = broker.fill(order, lots, last, bid, ask) if lots else None
         if fill is None:
-            self._end(order, OrderEvent.CANCELLED, "REDUCE_ONLY" if not lots else Refusal.NO_QUOTE, ts_ns)
+            self._end(order, CANCELLED, "REDUCE_ONLY" if not lots else Refusal.NO_QUOTE, ts_ns)
         else:
             self._fill(order, lots, fill, ts_ns)
             if order.order_id in self._sent:  # the rest would turn the position round
-                self._end(order, OrderEvent.CANCELLED, "REDUCE_ONLY", ts_ns)
+                self._end(order, CANCELLED, "REDUCE_ONLY", ts_ns)
 
     def _worst_quote(self, order: Order) -> tuple[int, int]:
         """The worst quote while the order was on its way, which is over."""
