@@ -32,7 +32,8 @@ from engine.model import Instrument, TickBlock
 from engine.plugins import find_strategy
 from engine.ports import Journal
 from engine.quantities import Fee, Number, parse_fee, parse_number, parse_ratio
-from engine.results import BacktestResult, Settings
+from engine.results import BacktestResult
+from engine.run_settings import Settings
 from engine.sessions.rules import SessionRules
 from engine.sizing import Size, parse_size
 from engine.store.rows import columns_of, first_bad_row

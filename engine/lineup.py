@@ -14,7 +14,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engine.errors import ConfigError, NotFoundError, UserError, nearest
 from engine.language.grammar import Condition, Expr, Part
@@ -23,13 +23,11 @@ from engine.model import Instrument
 from engine.plugins import find_strategy
 from engine.quantities import Number, parse_number
 from engine.rules import Quantity
+from engine.run_settings import Settings
 from engine.sizing import Occasion, Size
 from engine.strategy import Strategy
 from engine.tools.expressions import parse_expression
 from engine.trading.lanes import Assignment
-
-if TYPE_CHECKING:
-    from engine.results import Settings
 
 OWN_KEYS = ("weight", "symbols", "when")
 

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
-from fractions import Fraction
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
 from engine.account.excursions import Excursion, excursions
-from engine.account.limits import RiskLimits
 from engine.account.metrics import trade_metrics
 from engine.account.portfolio import Trade, exact_money, exact_price
-from engine.brokers.paper import VenueModel
 from engine.errors import MissingExtraError
 from engine.events import SignalRefused, SignalSkipped
 from engine.journal.writer import MemoryJournal
 from engine.lineup import Entrant, labels
-from engine.quantities import format_decimal
+from engine.run_settings import Settings
 from engine.sessions.trading_calendar import day_text
-from engine.sizing import Size, said_size
 from engine.store.ticks import TickFile
 from engine.strategy import Strategy
 from engine.tools.decision_numbers import decision_numbers
@@ -30,7 +26,6 @@ from engine.tools.figures import days_of, further_figures, record_of
 from engine.tools.periods import since
 from engine.tools.provenance import provenance
 from engine.trading.kernel import Kernel
-from engine.trading.lanes import Assignment
 
 SCHEMA = "microburst.backtest/1"
 
@@ -76,51 +71,6 @@ LEG_FIELDS = (
     "net",
 )
 """What a result says of each exit of each trade; trades and the exits of one are counted from 1, in order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Everything besides ticks and strategy that decides a result."""
-
-    venue: VenueModel
-    calendar: str
-    starting_cash: Fraction
-    position_size: Fraction
-    limits: RiskLimits = field(default_factory=RiskLimits)
-    risk_profile: str = "standard"
-    size: Size | None = None  # instead of the position size
-    risk_free_rate: Fraction = Fraction(0)  # of a year; what Sharpe and Sortino ratios are measured against
-    session_rules: Mapping[str, str] = field(default_factory=dict)  # as they are written, those that are set
-    begins_ns: int | None = None  # nothing is opened before: what was recorded up to then only warms up
-    ends_ns: int | None = None  # what was recorded from then on is left out
-
-    def assignment(self, strategy: Strategy, instruments: Sequence[int]) -> Assignment:
-        """What a strategy trades, and how large: as these settings say, else as it declares itself."""
-        return Assignment(strategy, instruments, self.position_size, self.size or strategy.size)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values, for the passport of a result."""
-        venue = self.venue
-        return {
-            "fills": venue.fills,
-            "spread": None if venue.spread is None else float(venue.spread),
-            "slippage_bps": float(venue.slippage_bps),
-            "fee": str(venue.fee),
-            "maker_fee": None if venue.maker_fee is None else str(venue.maker_fee),
-            "borrow_rate": float(venue.borrow_rate),
-            "shorting": venue.shorting,
-            "latency_feed": str(venue.latency_feed),
-            "latency_order": str(venue.latency_order),
-            "calendar": self.calendar,
-            "session_rules": dict(self.session_rules),
-            "starting_cash": float(self.starting_cash),
-            "size": f"{format_decimal(self.position_size)} units" if self.size is None else said_size(self.size),
-            "risk_profile": self.risk_profile,
-            "risk": self.limits.to_json(),
-            "risk_free_rate": float(self.risk_free_rate),
-            "begins_ns": self.begins_ns,
-            "ends_ns": self.ends_ns,
-        }
 
 
 def plain(value: Any) -> Any:

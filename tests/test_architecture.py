@@ -61,7 +61,7 @@ LAYERS = {
         ("hot", "words", "language", "domain"),
     ),
     "compositions": Layer(
-        engine("live", "live.*", "backtesting", "results", "lineup", "tools", "tools.*"),
+        engine("live", "live.*", "backtesting", "run_settings", "results", "lineup", "tools", "tools.*"),
         ("hot", "words", "language", "domain", "shells", "core", "adapters", "compositions"),
     ),
     "entry": Layer(

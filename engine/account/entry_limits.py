@@ -104,14 +104,14 @@ class EntryLimits:
         self._limits, self._portfolio, self._ledger = limits, portfolio, ledger
         self._money: int = 10**portfolio.scale
         self._unit: list[int] = portfolio.units  # money units in one tick and lot, by instrument
-        self._watched: Market | None = None
+        self._market: Market  # once it is watched: nothing is entered before there is one
         self._range_columns: Sequence[int] = ()
         self._bounds = self._in_whole_numbers()
         self._any = any(getattr(limits, name) is not None for name in OF_SINGLE_ENTRIES)
 
     def watch(self, market: Market, range_columns: Sequence[int]) -> None:
         """Judge by this market from now on; ``range_columns`` holds the column of the average true range of each."""
-        self._watched, self._range_columns = market, range_columns
+        self._market, self._range_columns = market, range_columns
 
     def refusal(self, order: Order, exits: Exits) -> Refusal | None:
         """The first limit that an entry exceeds, or None."""
@@ -135,11 +135,6 @@ class EntryLimits:
         """
         bid, ask = self._market.quote(instrument)
         return bid + ask if 0 < bid <= ask else 2 * self._market.price(instrument)
-
-    @property
-    def _market(self) -> Market:
-        assert self._watched is not None, "nothing is entered before there is a market"
-        return self._watched
 
     def _in_whole_numbers(self) -> Bounds:
         limits = self._limits

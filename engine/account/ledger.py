@@ -132,6 +132,16 @@ class Ledger:
         if not left:
             self._done(order)
 
+    def filled_late(self, order: Order, lots: int) -> None:
+        """An order that counted as called back was filled all the same, in whole or in part."""
+        if order.reason is not None:
+            self._reduced(order.lane, lots)
+            return
+        if order.filled == lots:  # it had not been filled at all
+            self.unfilled_today = max(0, self.unfilled_today - 1)  # that may have been another day
+            self.entries_today += 1
+        self._hold(order, lots)
+
     def resized(self, order: Order) -> None:
         """A working exit is now for more lots, or fewer. An entry is what was approved.
 
@@ -159,6 +169,9 @@ class Ledger:
     def _opened(self, order: Order, lots: int) -> None:
         if self.left[order.order_id] == order.lots:
             self.entries_today += 1
+        self._hold(order, lots)
+
+    def _hold(self, order: Order, lots: int) -> None:
         held = self.held.get(order.lane)
         if held is None:
             self.held[order.lane] = Held(order.instrument, order.side, lots, self.day)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, NewType
 
 from engine.model import NO_PRICE, OrderType, Reason, Side, TimeInForce
@@ -47,7 +48,8 @@ class OrderEvent(StrEnum):
 
 SENT, ACCEPTED = OrderEvent.SENT, OrderEvent.ACCEPTED
 PART_FILLED, FILLED = OrderEvent.PART_FILLED, OrderEvent.FILLED
-"""Events of every order, bound once (see ``engine.model``)."""
+CANCEL_SENT, CANCELLED = OrderEvent.CANCEL_SENT, OrderEvent.CANCELLED
+"""Events of most orders, bound once (see ``engine.model``)."""
 
 
 def _table() -> dict[tuple[OrderState, OrderEvent], OrderState]:
@@ -152,20 +154,16 @@ class Order:
     @property
     def values(self) -> tuple[Any, ...]:
         """Everything about it as plain values."""
-        terms = tuple(getattr(self.terms, one.name) for one in fields(Terms))
-        whole = {"side": int(self.side), "terms": terms}
-        whole |= {"fills": tuple(self.fills.items()), "busts": tuple(sorted(self.busts))}
-        return tuple(whole.get(one.name, getattr(self, one.name)) for one in fields(self))
+        return *_plain(self), _asked(self.terms), tuple(self.fills.items()), tuple(sorted(self.busts))
 
     @classmethod
     def of(cls, values: Sequence[Any]) -> Order:
         """Make the order that had these ``values``."""
-        it = dict(zip((one.name for one in fields(cls)), values, strict=True))
-        kind, limit, trigger, time_in_force, *rest = it["terms"]
-        it["terms"] = Terms(OrderType(kind), limit, trigger, TimeInForce(time_in_force), *rest)
+        *plain, (kind, limit, trigger, time_in_force, *rest), fills, busts = values
+        it = dict(zip(PLAIN, plain, strict=True))
         it |= {"side": Side(it["side"]), "state": OrderState(it["state"])}
-        it |= {"fills": dict(it["fills"]), "busts": frozenset(it["busts"])}
-        return cls(**it)
+        terms = Terms(OrderType(kind), limit, trigger, TimeInForce(time_in_force), *rest)
+        return cls(**it, terms=terms, fills=dict(fills), busts=frozenset(busts))
 
     def hear(self, event: OrderEvent) -> None:
         """Move on by what happened.
@@ -211,16 +209,40 @@ class Order:
         return lots
 
 
+PLAIN = [one.name for one in fields(Order) if one.name not in ("terms", "fills", "busts")]
+"""Fields of an order that are plain values."""
+
+_plain, _asked = attrgetter(*PLAIN), attrgetter(*(one.name for one in fields(Terms)))
+
 Approved = NewType("Approved", Order)
 """An order that risk has let through: only the gate (``engine.account.risk``) says so of one."""
 
 
+LATE = 1024
+"""So many orders that have ended with lots left are remembered: word of a fill of theirs may come after the end."""
+
+
 class OrderBook:
-    """The orders that were sent and may still be filled, by id. An id is sent once."""
+    """The orders that were sent and may still be filled, by id. An id is sent once.
+
+    ``orders`` are those that are awaited, ``ended`` the newest of those that were called back or have expired.
+    """
 
     def __init__(self) -> None:
         self.orders: dict[int, Approved] = {}
+        self.ended: dict[int, Approved] = {}
         self.newest = 0
+
+    def find(self, order_id: int) -> Approved:
+        """Return the order that the venue speaks of, whether it is still awaited or has ended.
+
+        Raises:
+            OrderError: there is none that may be filled.
+        """
+        order = self.orders.get(order_id) or self.ended.get(order_id)
+        if order is None:
+            raise OrderError(f"the venue speaks of order {order_id}, which is filled, forgotten or was never sent")
+        return order
 
     def send(self, order: Approved) -> None:
         """Enter an order that leaves for the venue.
@@ -235,6 +257,10 @@ class OrderBook:
         self.orders[order.order_id] = order
 
     def settle(self, order: Order) -> None:
-        """Forget a finished order: the venue has said that no more word of it will come."""
+        """Await a finished order no longer."""
         assert order.is_done, f"order {order.order_id} is {order.state}"
-        del self.orders[order.order_id]
+        awaited = self.orders.pop(order.order_id, None) or self.ended.pop(order.order_id)
+        if order.left:
+            self.ended[order.order_id] = awaited
+            if len(self.ended) > LATE:
+                del self.ended[next(iter(self.ended))]

@@ -94,6 +94,11 @@ class Position:
         it = dict(zip((one.name for one in fields(cls)), values, strict=True))
         return cls(**it | {"side": Side(it["side"]), "legs": [Leg(*leg) for leg in it["legs"]]})
 
+    def is_of(self, side: Side, fill: Fill) -> bool:
+        """Whether a fill is one more part of the entry that opened it: on its side, at its price."""
+        price, reference, *_ = fill
+        return (self.side, self.entry_ticks, self.reference_half_ticks) == (side, price, reference)
+
     def take_costs(self, lots: int) -> tuple[int, int, int]:
         """Take spread, slippage and fees of the entry's lots that are closed: of the last ones all that is left."""
         spread, slippage, fees, of = self.spread, self.slippage, self.fees, self.lots
@@ -255,9 +260,7 @@ class Portfolio:
             position = Position(instrument, side, lots, lots, ts_ns, price, reference, spread, slippage, fee)
             self.positions[lane] = position
         else:
-            assert (position.side, position.entry_ticks, position.reference_half_ticks) == (side, price, reference), (
-                "an entry is filled in parts at its limit only"
-            )
+            assert position.is_of(side, fill), "an entry is filled in parts at its limit only"
             position.lots += lots
             position.entered += lots
             position.spread += spread

@@ -24,7 +24,7 @@ from engine.commands.side_by_side import number
 
 if TYPE_CHECKING:
     from engine.lineup import Line
-    from engine.results import Settings
+    from engine.run_settings import Settings
     from engine.store.ticks import TickFile
     from engine.tools.stress import Outcome
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from engine import _program
 from engine.graph.algebra import (
@@ -23,13 +22,11 @@ from engine.graph.algebra import (
     terms_of,
     whole,
 )
+from engine.graph.compiling import Compiling
 from engine.graph.nodes import TRADES, Parameters
 from engine.graph.readings import FOLDED, Folded
 from engine.language.grammar import Comparison, Condition, Constant, Elementwise, Expr, RuleError
 from engine.language.parameters import Param
-
-if TYPE_CHECKING:
-    from engine.graph.compiler import Compiler
 
 FEW_THRESHOLDS = 3
 """Numbers that a value is compared with one by one; more are screened."""
@@ -40,7 +37,7 @@ MIRRORED = {">=": "<=", "<=": ">=", ">": "<", "<": ">", "==": "==", "!=": "!="}
 class Comparisons:
     """Decides the comparisons of one instrument's program."""
 
-    def __init__(self, compiler: Compiler) -> None:
+    def __init__(self, compiler: Compiling) -> None:
         self._compiler, self._nodes = compiler, compiler.nodes
         self._thresholds: dict[object, dict[Fraction, int]] = {}  # of each value, the numbers it is compared with
 

@@ -6,21 +6,18 @@ Their nodes stand in the other instrument's program, and are read from here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from engine import _program
 from engine.errors import nearest
 from engine.graph.algebra import Column, Exact, Poly, Real, Value
 from engine.graph.catalogue import setting
+from engine.graph.compiling import Compiling
 from engine.graph.nodes import TRADES, Parameters
 from engine.language.grammar import RuleError
 from engine.language.measures import Other, OtherCondition, Symbol
 
-if TYPE_CHECKING:
-    from engine.graph.compiler import Compiler
 
-
-def instrument_of(compiler: Compiler, named: Symbol, parameters: Parameters) -> tuple[int, Compiler]:
+def instrument_of(compiler: Compiling, named: Symbol, parameters: Parameters) -> tuple[int, Compiling]:
     """An instrument's number and compiler.
 
     Raises:
@@ -32,7 +29,7 @@ def instrument_of(compiler: Compiler, named: Symbol, parameters: Parameters) -> 
     return compiler.others[symbol]
 
 
-def compile_other(compiler: Compiler, expr: Other, parameters: Parameters) -> Value:
+def compile_other(compiler: Compiling, expr: Other, parameters: Parameters) -> Value:
     """Another instrument's value, in this one's ticks and lots."""
     nodes, (number, other) = compiler.nodes, instrument_of(compiler, expr.symbol, parameters)
     value = other.value(expr.inner, parameters)
@@ -56,7 +53,7 @@ def compile_other(compiler: Compiler, expr: Other, parameters: Parameters) -> Va
     return Exact(top, bottom, value.unit, frozenset(guards)).scaled(factor)
 
 
-def compile_other_condition(compiler: Compiler, part: OtherCondition, parameters: Parameters, *, negated: bool) -> int:
+def compile_other_condition(compiler: Compiling, part: OtherCondition, parameters: Parameters, *, negated: bool) -> int:
     """The column of another instrument's condition."""
     number, other = instrument_of(compiler, part.symbol, parameters)
     inner = other.condition_on(part.inner, parameters, TRADES, negated=negated)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 from engine import _program
 from engine.errors import nearest
@@ -25,13 +24,11 @@ from engine.graph.algebra import (
     whole,
 )
 from engine.graph.catalogue import MAX_NS, Window, quantity_of
+from engine.graph.compiling import Compiling
 from engine.graph.nodes import ONE, TRADES, Parameters, single
 from engine.language.grammar import Expr, RuleError
 from engine.language.measures import Past, Series
 from engine.model import SECOND_NS
-
-if TYPE_CHECKING:
-    from engine.graph.compiler import Compiler
 
 LARGEST_EXACT_DOUBLE = 1 << 53
 """Whole numbers up to here are doubles."""
@@ -39,10 +36,10 @@ LARGEST_EXACT_DOUBLE = 1 << 53
 MAX_RECORDS = 1 << 48
 """More records than a run can have: at ten million a second it would last for ten months."""
 
-Builder = Callable[["Compiler", Series, Parameters, int], Value]
+Builder = Callable[["Compiling", Series, Parameters, int], Value]
 
 
-def compile_series(compiler: Compiler, expr: Series, parameters: Parameters, clock: int) -> Value:
+def compile_series(compiler: Compiling, expr: Series, parameters: Parameters, clock: int) -> Value:
     """The value of a series function on a clock.
 
     Raises:
@@ -68,7 +65,7 @@ def length_of(expr: Series | Past, parameters: Parameters, clock: int, least: in
     return length
 
 
-def _real(compiler: Compiler, expr: Series, parameters: Parameters, clock: int, place: int = 0) -> Real:
+def _real(compiler: Compiling, expr: Series, parameters: Parameters, clock: int, place: int = 0) -> Real:
     """The ``place``-th input as a column of doubles."""
     part = expr.inputs[place]
     assert isinstance(part, Expr)
@@ -76,11 +73,11 @@ def _real(compiler: Compiler, expr: Series, parameters: Parameters, clock: int, 
     return Real(compiler.nodes.as_real(value, clock), value.unit)
 
 
-def _tail(compiler: Compiler, length: int, clock: int) -> int:
+def _tail(compiler: Compiling, length: int, clock: int) -> int:
     return compiler.nodes.column("window_count", length, clock)
 
 
-def _previous(compiler: Compiler, expr: Series, parameters: Parameters, clock: int) -> Value:
+def _previous(compiler: Compiling, expr: Series, parameters: Parameters, clock: int) -> Value:
     """A positive integer column is remembered as such, a value of whole numbers as their doubles, which are exact."""
     part, length = expr.inputs[0], length_of(expr, parameters, clock)
     assert isinstance(part, Expr)
@@ -95,7 +92,7 @@ def _previous(compiler: Compiler, expr: Series, parameters: Parameters, clock: i
     return _kept(compiler, value, clock, lambda column: nodes.op("previous", column, k=length))
 
 
-def _kept(compiler: Compiler, value: Value, clock: int, select: Callable[[int], int]) -> Value:
+def _kept(compiler: Compiling, value: Value, clock: int, select: Callable[[int], int]) -> Value:
     """What ``select`` finds among the past doubles of a value: exact where these are whole numbers that a double holds.
 
     They are, up to a factor, where the value is a polynomial in integers.
@@ -124,7 +121,7 @@ class Whole:
     guards: frozenset[int]
 
 
-def _whole(compiler: Compiler, expr: Series, parameters: Parameters, clock: int, place: int = 0) -> Whole | None:
+def _whole(compiler: Compiling, expr: Series, parameters: Parameters, clock: int, place: int = 0) -> Whole | None:
     """The ``place``-th input as whole numbers of 63 bits: prices, sizes and what is added up from them; else None."""
     part = expr.inputs[place]
     assert isinstance(part, Expr)
@@ -146,7 +143,7 @@ def _whole(compiler: Compiler, expr: Series, parameters: Parameters, clock: int,
 class _Sums:
     """Exact sums over the last ``length`` records, and the guard of there being as many, all of them defined."""
 
-    def __init__(self, compiler: Compiler, length: int, clock: int, *values: Whole) -> None:
+    def __init__(self, compiler: Compiling, length: int, clock: int, *values: Whole) -> None:
         nodes = self._nodes = compiler.nodes
         self._window = Window(nodes, _tail(compiler, length, clock), length)
         guards = sorted({guard for value in values for guard in value.guards})
@@ -167,7 +164,7 @@ class _Sums:
 def _rolling(operation: str, exactly: Callable[[_Sums, Whole, int, int], Exact | None] | None = None) -> Builder:
     """A function over the last records: ``exactly``, from exact sums of whole numbers, else afresh from doubles."""
 
-    def build(compiler: Compiler, expr: Series, parameters: Parameters, clock: int) -> Value:
+    def build(compiler: Compiling, expr: Series, parameters: Parameters, clock: int) -> Value:
         length = length_of(expr, parameters, clock)
         exact = _whole(compiler, expr, parameters, clock) if exactly is not None else None
         if exactly is not None and exact is not None:
@@ -208,7 +205,7 @@ def _exact_slope(sums: _Sums, x: Whole, length: int, clock: int) -> Exact | None
     return Exact(top, {(): Fraction(length * (length**2 - 1), 6)}, x.unit, sums.full)
 
 
-def _sma(compiler: Compiler, expr: Series, parameters: Parameters, clock: int) -> Value:
+def _sma(compiler: Compiling, expr: Series, parameters: Parameters, clock: int) -> Value:
     total, length = _TOTAL(compiler, expr, parameters, clock), length_of(expr, parameters, clock)
     if isinstance(total, Exact):
         return total.scaled(Fraction(1, length))
@@ -216,7 +213,7 @@ def _sma(compiler: Compiler, expr: Series, parameters: Parameters, clock: int) -
     return Real(compiler.nodes.op("/", total.column, count), total.unit)
 
 
-def _stdev(compiler: Compiler, expr: Series, parameters: Parameters, clock: int) -> Value:
+def _stdev(compiler: Compiling, expr: Series, parameters: Parameters, clock: int) -> Value:
     value = _VARIANCE(compiler, expr, parameters, clock)
     if isinstance(value, Real):
         return value
@@ -230,14 +227,14 @@ _VARIANCE = _rolling("roll_stdev", _exact_variance)
 
 
 def _average(alpha: Callable[[int], float]) -> Builder:
-    def build(compiler: Compiler, expr: Series, parameters: Parameters, clock: int) -> Value:
+    def build(compiler: Compiling, expr: Series, parameters: Parameters, clock: int) -> Value:
         value, length = _real(compiler, expr, parameters, clock), length_of(expr, parameters, clock)
         return Real(compiler.nodes.op("ema", value.column, k=length, x=alpha(length)), value.unit)
 
     return build
 
 
-def _ema_time(compiler: Compiler, expr: Series, parameters: Parameters, clock: int) -> Value:
+def _ema_time(compiler: Compiling, expr: Series, parameters: Parameters, clock: int) -> Value:
     value = _real(compiler, expr, parameters, clock)
     assert expr.length is not None
     half_life = quantity_of(expr.length, parameters)
@@ -246,12 +243,12 @@ def _ema_time(compiler: Compiler, expr: Series, parameters: Parameters, clock: i
     return Real(compiler.nodes.op("ema_time", value.column, x=float(half_life.value)), value.unit)
 
 
-def _cumulative(compiler: Compiler, expr: Series, parameters: Parameters, clock: int) -> Value:
+def _cumulative(compiler: Compiling, expr: Series, parameters: Parameters, clock: int) -> Value:
     value = _real(compiler, expr, parameters, clock)
     return Real(compiler.nodes.op("cumulative", value.column), value.unit)
 
 
-def _hedge_ratio(compiler: Compiler, expr: Series, parameters: Parameters, clock: int) -> Value:
+def _hedge_ratio(compiler: Compiling, expr: Series, parameters: Parameters, clock: int) -> Value:
     length = length_of(expr, parameters, clock)
     exact = _exact_hedge_ratio(compiler, expr, parameters, clock, length)
     if exact is not None:
@@ -262,7 +259,7 @@ def _hedge_ratio(compiler: Compiler, expr: Series, parameters: Parameters, clock
 
 
 def _exact_hedge_ratio(
-    compiler: Compiler, expr: Series, parameters: Parameters, clock: int, length: int
+    compiler: Compiling, expr: Series, parameters: Parameters, clock: int, length: int
 ) -> Exact | None:
     """``(n * sum(x*y) - sum(x) * sum(y)) / (n * sum(x**2) - sum(x)**2)`` of whole numbers."""
     y, x = (_whole(compiler, expr, parameters, clock, place) for place in (0, 1))
@@ -284,7 +281,7 @@ def _sorted(*columns: Column) -> tuple[Column, ...]:
     return tuple(sorted(columns, key=lambda column: column.index))
 
 
-def _latest(compiler: Compiler, expr: Series, parameters: Parameters, clock: int) -> Value:
+def _latest(compiler: Compiling, expr: Series, parameters: Parameters, clock: int) -> Value:
     when = compiler.condition_on(expr.inputs[0], parameters, clock)
     part = expr.inputs[1]
     assert isinstance(part, Expr)
@@ -294,7 +291,7 @@ def _latest(compiler: Compiler, expr: Series, parameters: Parameters, clock: int
 
 
 def _extreme(sign: float) -> Builder:
-    def build(compiler: Compiler, expr: Series, parameters: Parameters, clock: int) -> Value:
+    def build(compiler: Compiling, expr: Series, parameters: Parameters, clock: int) -> Value:
         part, length = expr.inputs[0], length_of(expr, parameters, clock)
         assert isinstance(part, Expr)
         value, tail = compiler.value(part, parameters, clock), _tail(compiler, length, clock)
@@ -305,14 +302,14 @@ def _extreme(sign: float) -> Builder:
     return build
 
 
-def _counted(compiler: Compiler, expr: Series, parameters: Parameters, clock: int) -> Value:
+def _counted(compiler: Compiling, expr: Series, parameters: Parameters, clock: int) -> Value:
     """Records for which, or since which, a condition has held."""
     when = compiler.condition_on(expr.inputs[0], parameters, clock)
     column = Column(compiler.nodes.op(expr.function, when), MAX_NS, positive=False)
     return Exact(single(column), ONE, NO_UNIT)
 
 
-def _timed(compiler: Compiler, expr: Series, parameters: Parameters, clock: int) -> Value:
+def _timed(compiler: Compiling, expr: Series, parameters: Parameters, clock: int) -> Value:
     """Time for which, or since which, a condition has held."""
     when = compiler.condition_on(expr.inputs[0], parameters, clock)
     column = Column(compiler.nodes.op(expr.function, when), MAX_NS, positive=False)

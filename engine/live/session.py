@@ -32,7 +32,7 @@ from engine.live.snapshots import Snapshots
 from engine.live.views import ViewBuilder
 from engine.model import Clock, Instrument, TickBlock
 from engine.ports import FeedBatch, FeedState, Journal
-from engine.results import Settings
+from engine.run_settings import Settings
 from engine.telemetry import TelemetryServer
 from engine.telemetry_wire import Done, Snapshot
 from engine.trading.kernel import Input, Kernel

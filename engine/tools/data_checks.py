@@ -19,7 +19,7 @@ from engine.backtesting import check_accepted
 from engine.events import End
 from engine.journal.writer import MemoryJournal
 from engine.model import Instrument, Reason, Side
-from engine.results import Settings
+from engine.run_settings import Settings
 from engine.store.ticks import TickFile
 from engine.strategy import Strategy
 from engine.tools.checks import NOTE, PROBLEM, Finding

@@ -29,7 +29,7 @@ from engine.graph.readings import ConditionView
 from engine.journal.writer import MemoryJournal
 from engine.lineup import Entrant, Line, assignments_of, entrants_of, labels, traded_by
 from engine.model import Side, TickBlock
-from engine.results import Settings
+from engine.run_settings import Settings
 from engine.sessions.rules import SessionRules
 from engine.store.ticks import TickFile
 from engine.strategy import Strategy

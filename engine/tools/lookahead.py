@@ -28,7 +28,7 @@ from engine.errors import UserError
 from engine.events import Decision, End, encode
 from engine.journal.writer import MemoryJournal
 from engine.lineup import Entrant
-from engine.results import Settings
+from engine.run_settings import Settings
 from engine.store.ticks import TickFile
 from engine.strategy import Strategy
 from engine.tools.checks import has_own_code

@@ -26,7 +26,8 @@ from engine.backtesting import check_accepted
 from engine.errors import ConfigError
 from engine.events import Decision, End, OrderSubmitted, Refusal, SignalDeclined, SignalRefused, SignalSkipped
 from engine.model import Side, Signal
-from engine.results import Settings, plain
+from engine.results import plain
+from engine.run_settings import Settings
 from engine.store.ticks import TickFile
 from engine.strategy import Context, Strategy
 from engine.tools.observation import Observation, States, Watched, compose

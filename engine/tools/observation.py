@@ -22,8 +22,8 @@ from engine.language.grammar import Expr
 from engine.lineup import Entrant, traded_by
 from engine.model import Kind, TickBlock
 from engine.ports import Journal
-from engine.results import Settings
 from engine.rules import Quantity
+from engine.run_settings import Settings
 from engine.store.ticks import TickFile
 from engine.strategy import Strategy
 from engine.trading.kernel import Kernel

@@ -26,8 +26,8 @@ from engine.calendars import calendar as find_calendar
 from engine.events import End, OrderCancelled, SignalRefused, TimePassed
 from engine.journal.writer import MemoryJournal
 from engine.model import Instrument, Kind, OrderType, Side, Signal, TickBlock
-from engine.results import Settings
 from engine.rules import price
+from engine.run_settings import Settings
 from engine.store.ticks import TickFile
 from engine.strategy import Strategy
 from engine.tools.observation import engine_time, of_instrument

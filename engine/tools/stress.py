@@ -16,7 +16,8 @@ from engine.backtesting import load_ticks, simulate
 from engine.errors import DataError, UserError
 from engine.events import DayStarted, Decision, Refusal, SignalRefused, TradingHalted, TradingResumed
 from engine.lineup import Line
-from engine.results import BacktestResult, Settings
+from engine.results import BacktestResult
+from engine.run_settings import Settings
 from engine.store.bars import read_bars
 from engine.store.ticks import TickFile
 from engine.tools.tick_days import binance_day, consolidated_day, lobster_day

@@ -29,7 +29,8 @@ from engine.events import (
 )
 from engine.lineup import Line
 from engine.model import Instrument
-from engine.results import BacktestResult, Settings
+from engine.results import BacktestResult
+from engine.run_settings import Settings
 from engine.store.ticks import TickFile
 from engine.tools.compare import Difference, differences, figures
 from engine.tools.explain import ConditionLine, explain_rows

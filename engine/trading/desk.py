@@ -30,7 +30,7 @@ from engine.trading.legs import Legs, enter_together, reason_of_other
 from engine.trading.nights import AT_OPENING, awaits_opening, fall_asleep, wake
 from engine.trading.positions import Positions
 
-REDUCING = Terms(reduce_only=True)
+REDUCING, LIMIT = Terms(reduce_only=True), OrderType.LIMIT
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class Desk:
 
     @property
     def orders(self) -> list[Order]:
-        """Every order that is on its way or rests."""
+        """Every order that may still be filled."""
         return self._dispatch.orders
 
     @property
@@ -286,7 +286,7 @@ class Desk:
         entered = self._portfolio.positions[lane.number].entered
         for take in [take for take in lane.takes if take.resting]:
             if take.order is None:
-                self._take(lane, take, Terms(OrderType.LIMIT, take.price_ticks, reduce_only=True))
+                self._take(lane, take, Terms(LIMIT, take.price_ticks, reduce_only=True))
             elif take.lots(entered) > take.order.lots:
                 self._dispatch.resize(take.order, take.lots(entered))
                 self._risk.ledger.resized(take.order)
@@ -462,6 +462,36 @@ class Desk:
             self.leave(lane, order.reason)  # an entry was filled on, after the exit had been sent
         if order.reason is not END and self._risk.loss() is not None:
             self.limit_reached()
+
+    def on_late_fill(self, order: Order, lots: int, fill: Fill, ts_ns: int) -> None:
+        """A fill of an order that had ended counts all the same.
+
+        A position that an entry has opened so is nobody's wish any more, and left at once; one that it had opened in
+        part is larger than it was thought to be.
+
+        Raises:
+            OrderError: it would add to another entry's position, or close more than there is.
+        """
+        lane, position = self._lanes[order.lane], self._portfolio.positions.get(order.lane)
+        if order.reason is None:
+            fits = position is None or position.is_of(order.side, fill)
+        else:
+            fits = position is not None and position.lots >= lots
+        if not fits:
+            raise OrderError(f"order {order.order_id} had ended, and {lots} lots that it has filled fit nothing open")
+        self._risk.ledger.filled_late(order, lots)
+        if order.reason is None:
+            if lane.entry is not None:
+                self._dispatch.cancel(lane.entry, Reason.RISK)
+            self._positions.open(lane, order, lots, fill, ts_ns)
+            if position is None:
+                self.leave(lane, Reason.RISK)
+            return
+        self._positions.close(lane, order, lots, fill, ts_ns)
+        if not lane.in_position:
+            self._core.hold_lane(lane.number)
+            self._call_back_targets(lane, order.reason)
+            self._rest_if_free(lane)
 
     def on_end(self, order: Order) -> None:
         """Nothing more of an order will be filled."""

@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from engine import _core
-from engine.account.orders import ACCEPTED, Approved, Order, OrderBook, OrderEvent
+from engine.account.orders import ACCEPTED, CANCEL_SENT, CANCELLED, Approved, Order, OrderBook, OrderEvent
 from engine.events import OrderCancelled, OrderFilled, OrderRests, OrderSubmitted, Refusal
 from engine.model import END, MARKET, MAX_PRICE_TICKS, NO_PRICE, SHORT, OrderType, TimeInForce
 from engine.ports import Broker, Fill, Journal
 
 STOPS = (OrderType.STOP, OrderType.STOP_LIMIT)
 LIMITS = (OrderType.LIMIT, OrderType.STOP_LIMIT)
-OPENING = TimeInForce.OPENING
+OPENING, IOC = TimeInForce.OPENING, TimeInForce.IOC
 
 FAULT = "FAULT"
 """Why an order ended that an error had left nowhere."""
@@ -31,8 +31,11 @@ class Listener(Protocol):
     def on_fill(self, order: Order, lots: int, fill: Fill, ts_ns: int) -> None:
         """``lots`` of an order were filled; ``order.left`` says how many are still to come."""
 
+    def on_late_fill(self, order: Order, lots: int, fill: Fill, ts_ns: int) -> None:
+        """``lots`` of an order were filled that had ended: the venue was faster with its word of the end."""
+
     def on_end(self, order: Order) -> None:
-        """Nothing more of the order will be filled."""
+        """Nothing more of the order is awaited."""
 
     def open_lots(self, order: Order) -> int:
         """Lots of the position that the order leaves: what a reduce-only order may fill at most."""
@@ -62,18 +65,20 @@ class Dispatch:
 
     @property
     def orders(self) -> list[Order]:
-        """Every order that is on its way or rests."""
-        return list(self._sent.values())
+        """Every order that is on its way or rests, and those that have ended of which a fill may still be told."""
+        return [*self._sent.values(), *self._book.ended.values()]
 
     @property
     def kept(self) -> tuple[Any, ...]:
         """Everything that it remembers, as plain values; orders by their ids."""
-        return tuple(self._sent), self._book.newest, tuple(self._due), self._numbers, self._fills
+        book = self._book
+        return tuple(self._sent), tuple(book.ended), book.newest, tuple(self._due), self._numbers, self._fills
 
     def restore(self, state: Sequence[Any], orders: Mapping[int, Approved]) -> None:
         """Go on from where another one was in this state; ``orders`` are those that it names."""
-        sent, self._book.newest, due, self._numbers, self._fills = state
+        sent, ended, self._book.newest, due, self._numbers, self._fills = state
         self._sent.update((number, orders[number]) for number in sent)
+        self._book.ended.update((number, orders[number]) for number in ended)
         self._due = [(ts_ns, number, order, OrderEvent(event)) for ts_ns, number, order, event in due]
 
     @property
@@ -131,13 +136,13 @@ class Dispatch:
         ts_ns = self._core.event_ts_ns
         if order.ending and reason != END:
             return
-        order.hear(OrderEvent.CANCEL_SENT)
+        order.hear(CANCEL_SENT)
         arrival_ns = self._broker.arrival_ns(self._sent[order.order_id], ts_ns)
         if not order.rests or arrival_ns <= ts_ns or reason == END:
-            self._end(order, OrderEvent.CANCELLED, reason, ts_ns)
+            self._end(order, CANCELLED, reason, ts_ns)
             return
         order.ending = reason
-        self._schedule(arrival_ns, order, OrderEvent.CANCELLED)
+        self._schedule(arrival_ns, order, CANCELLED)
 
     def resize(self, order: Order, lots: int) -> None:
         """Let a resting order be for ``lots`` in all, more than it has filled."""
@@ -166,24 +171,24 @@ class Dispatch:
         last = core.price(order.instrument)
         if terms.kind in LIMITS:
             if not broker.crosses(order, last, bid, ask):
-                if terms.time_in_force is TimeInForce.IOC:
-                    self._end(order, OrderEvent.CANCELLED, "IOC", ts_ns)
+                if terms.time_in_force is IOC:
+                    self._end(order, CANCELLED, "IOC", ts_ns)
                 else:
                     self._rest(order, _core.RESTS_LIMIT, terms.limit_ticks, ts_ns)
                 return
             if terms.post_only:
-                self._end(order, OrderEvent.CANCELLED, "POST_ONLY", ts_ns)
+                self._end(order, CANCELLED, "POST_ONLY", ts_ns)
                 return
         lots = order.left
         if terms.reduce_only:
             lots = min(lots, self._listener.open_lots(order))
         fill = broker.fill(order, lots, last, bid, ask) if lots else None
         if fill is None:
-            self._end(order, OrderEvent.CANCELLED, "REDUCE_ONLY" if not lots else Refusal.NO_QUOTE, ts_ns)
+            self._end(order, CANCELLED, "REDUCE_ONLY" if not lots else Refusal.NO_QUOTE, ts_ns)
         else:
             self._fill(order, lots, fill, ts_ns)
             if order.order_id in self._sent:  # the rest would turn the position round
-                self._end(order, OrderEvent.CANCELLED, "REDUCE_ONLY", ts_ns)
+                self._end(order, CANCELLED, "REDUCE_ONLY", ts_ns)
 
     def _worst_quote(self, order: Order) -> tuple[int, int]:
         """The worst quote while the order was on its way, which is over."""
@@ -213,24 +218,29 @@ class Dispatch:
             self._schedule(max(order.terms.expires_ns, ts_ns), order, OrderEvent.EXPIRED)
 
     def filled(self, order_id: int, lots: int, ts_ns: int) -> None:
-        """The core found a record that fills a resting order, or triggers a stop."""
-        order = self._sent[order_id]
+        """A resting order is filled, or a stop triggered; one that had ended may have been filled before it did.
+
+        Raises:
+            OrderError: nothing is known of such an order.
+        """
+        order = self._book.find(order_id)
         if order.awaits_trigger:
             self._core.withdraw(order_id)
             order.rests = order.awaits_trigger = False
             self._meet(order, ts_ns)
             return
-        if order.terms.reduce_only:
+        if order.terms.reduce_only and not order.is_done:
             lots = min(lots, self._listener.open_lots(order))
         self._fill(order, lots, self._broker.passive(order, lots), ts_ns)
 
     def _fill(self, order: Order, lots: int, fill: Fill, ts_ns: int) -> None:
         self._fills += 1
+        hears = self._listener.on_late_fill if order.is_done else self._listener.on_fill
         order.fill(self._fills, lots)
         self._journal.append(OrderFilled(ts_ns, order.order_id, fill.price_ticks, lots, fill.slippage, fill.fee))
         if order.is_done:
             self._forget(order)
-        self._listener.on_fill(order, lots, fill, ts_ns)
+        hears(order, lots, fill, ts_ns)
 
     def _end(self, order: Order, event: OrderEvent, reason: str, ts_ns: int) -> None:
         order.hear(event)
@@ -241,4 +251,5 @@ class Dispatch:
     def _forget(self, order: Order) -> None:
         if order.rests or order.watched:
             self._core.withdraw(order.order_id)
+            order.rests = order.watched = order.awaits_trigger = False
         self._book.settle(order)

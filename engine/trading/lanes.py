@@ -281,8 +281,8 @@ def takes_of(
     found, closed = [], 0
     placed.sort(key=itemgetter(0), reverse=side is SHORT)
     for price, level in placed:
-        found.append(Take(price, closed + level.share, closed, level.whole, level.resting))
-        closed += level.share
+        since, closed = closed, closed + level.share
+        found.append(Take(price, closed, since, level.whole, level.resting))
     return found
 
 
@@ -324,8 +324,12 @@ def moved(price: int | Fraction, ratio: Fraction, direction: int) -> int:
     In whole numbers: it is done for every entry, and fractions take their time.
     """
     part, whole = ratio.as_integer_ratio()
-    top, bottom = price.numerator * (whole + direction * part), price.denominator * whole
-    return -(-top // bottom) if direction > 0 else top // bottom
+    top = whole + direction * part
+    if isinstance(price, int):
+        top *= price
+    else:
+        top, whole = top * price.numerator, whole * price.denominator
+    return -(-top // whole) if direction > 0 else top // whole
 
 
 def outward(price: int | Fraction, direction: int) -> int:

@@ -20,8 +20,8 @@ from engine.live.views import DIGEST_ROWS, POINTS_PER_FRAME, TAIL, LatencyHistog
 from engine.model import Instrument, Kind, TickBlock
 from engine.ports import FeedHealth, FeedState
 from engine.quantities import parse_fee
-from engine.results import Settings
 from engine.rules import Param, Stop, Target, TimeStop, change, pct, seconds, trade_count
+from engine.run_settings import Settings
 from engine.strategies.momentum_burst import MomentumBurst
 from engine.strategy import Strategy
 from engine.telemetry_wire import FeatureView, FrameReader, Snapshot, decode, encode
