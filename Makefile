@@ -35,7 +35,7 @@ run: $(STAMP)/run $(STAMP)/built  ## trade on paper, headless, on an embedded mo
 gui: $(STAMP)/gui $(STAMP)/built  ## open the dashboard on a demo engine
 	@exec $(PY) -m gui --demo $(ARGS)
 
-test: $(STAMP)/dev $(STAMP)/built  ## run the whole test suite, in about a quarter of an hour on two cores
+test: $(STAMP)/dev $(STAMP)/built  ## run the whole test suite, in less than ten minutes on two cores
 	@echo "==> pytest"
 	@QT_QPA_PLATFORM=offscreen $(PY) -m pytest -n $(JOBS) --dist worksteal -q $(ARGS)
 

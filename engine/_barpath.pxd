@@ -71,6 +71,7 @@ cdef inline void walk_bar(Lane* lane, const Tape* tape, int k, int record) noexc
     elif best >= target and end <= lane.deadline_ns:
         leave(lane, EVENT_TARGET, target * lane.side, record, PHASE_LATE)
     elif end >= lane.deadline_ns:
+        note_best(&lane.managed, best * lane.side)  # where only a shortest hold is over, the position goes on
         leave(lane, EVENT_TIME, 0, record, PHASE_LATE)  # at the close, the price of the record
     elif lane.managed.opposite != 0 and bools(tape, lane.state)[k] == lane.managed.opposite:
         leave(lane, EVENT_OPPOSITE, 0, record, PHASE_LATE)

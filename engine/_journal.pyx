@@ -422,6 +422,48 @@ cdef class Scanner:
         return bytes(self.data[self._start:self.at])
 
 
+cdef bint looks_like_record(const uint8_t[::1] data, Py_ssize_t at, uint64_t low, uint64_t high) noexcept nogil:
+    """Whether a record's length and sequence number could stand there."""
+    cdef uint32_t length
+    cdef uint64_t sequence
+    if data.shape[0] - at < HEADER_BYTES_:
+        return False
+    memcpy(&length, &data[at], 4)
+    memcpy(&sequence, &data[at + 8], 8)
+    if length < HEADER_BYTES_ or length > MAX_RECORD_ or length % 8 or length > data.shape[0] - at:
+        return False
+    return low <= sequence <= high
+
+
+def find_record(const uint8_t[::1] data not None, Py_ssize_t at, uint64_t sequence):
+    """Find a whole record behind a place at which there is none: one that goes on from the checksum before it.
+
+    Args:
+        data: the segment's bytes.
+        at: where record ``sequence`` should begin; a multiple of 8.
+
+    Returns:
+        Where a ``Scanner`` may begin: place, sequence number and the checksum before it; None where there is no such
+        record.
+    """
+    cdef Py_ssize_t begin = at, following
+    cdef uint32_t length, before, found, following_length
+    cdef uint64_t number
+    while data.shape[0] - at >= 2 * HEADER_BYTES_:
+        if looks_like_record(data, at, sequence, sequence + (at - begin) // HEADER_BYTES_):
+            memcpy(&length, &data[at], 4)
+            memcpy(&before, &data[at + 4], 4)
+            memcpy(&number, &data[at + 8], 8)
+            following = at + length
+            if looks_like_record(data, following, number + 1, number + 1):
+                memcpy(&following_length, &data[following], 4)
+                memcpy(&found, &data[following + 4], 4)
+                if found == _checksum_of(before, &data[following], following_length):
+                    return following, number + 1, before
+        at += 8
+    return None
+
+
 cdef bint unpack_block(
     const uint8_t* payload, Py_ssize_t length, Py_ssize_t rows, int64_t** out, Py_ssize_t first
 ) noexcept nogil:

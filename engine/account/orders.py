@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from operator import attrgetter
 from typing import Any, NewType
 
 from engine.model import NO_PRICE, OrderType, Reason, Side, TimeInForce
@@ -153,20 +154,16 @@ class Order:
     @property
     def values(self) -> tuple[Any, ...]:
         """Everything about it as plain values."""
-        terms = tuple(getattr(self.terms, one.name) for one in fields(Terms))
-        whole = {"side": int(self.side), "terms": terms}
-        whole |= {"fills": tuple(self.fills.items()), "busts": tuple(sorted(self.busts))}
-        return tuple(whole.get(one.name, getattr(self, one.name)) for one in fields(self))
+        return *_plain(self), _asked(self.terms), tuple(self.fills.items()), tuple(sorted(self.busts))
 
     @classmethod
     def of(cls, values: Sequence[Any]) -> Order:
         """Make the order that had these ``values``."""
-        it = dict(zip((one.name for one in fields(cls)), values, strict=True))
-        kind, limit, trigger, time_in_force, *rest = it["terms"]
-        it["terms"] = Terms(OrderType(kind), limit, trigger, TimeInForce(time_in_force), *rest)
+        *plain, (kind, limit, trigger, time_in_force, *rest), fills, busts = values
+        it = dict(zip(PLAIN, plain, strict=True))
         it |= {"side": Side(it["side"]), "state": OrderState(it["state"])}
-        it |= {"fills": dict(it["fills"]), "busts": frozenset(it["busts"])}
-        return cls(**it)
+        terms = Terms(OrderType(kind), limit, trigger, TimeInForce(time_in_force), *rest)
+        return cls(**it, terms=terms, fills=dict(fills), busts=frozenset(busts))
 
     def hear(self, event: OrderEvent) -> None:
         """Move on by what happened.
@@ -211,6 +208,11 @@ class Order:
         self.busted += lots
         return lots
 
+
+PLAIN = [one.name for one in fields(Order) if one.name not in ("terms", "fills", "busts")]
+"""Fields of an order that are plain values."""
+
+_plain, _asked = attrgetter(*PLAIN), attrgetter(*(one.name for one in fields(Terms)))
 
 Approved = NewType("Approved", Order)
 """An order that risk has let through: only the gate (``engine.account.risk``) says so of one."""

@@ -35,6 +35,7 @@ NEXT_SEGMENT = 2
 SEALED = 3
 STATE = 4
 SUMMARY = 5
+FLUSHED = 6
 
 INPUTS: dict[type, int] = {
     TimePassed: 18,
@@ -72,13 +73,20 @@ class KernelState(NamedTuple):
     chain: str
 
 
+class Flushed(NamedTuple):
+    """What a journal says of itself: its first ``records`` are on the disk. So who cannot read one of them lost it."""
+
+    records: int
+
+
 Taken = TickBlock | TimePassed | FeedGap | FeedHealthy | Command | EngineFault | Resumed | End
-Journaled = Taken | Decision | KernelState
+Journaled = Taken | Decision | KernelState | Flushed
 
 _BY_NUMBER: dict[int, type] = {
     **{number: kind for kind, number in INPUTS.items()},
     **{DECISIONS + number: kind for kind, number in TYPES.items()},
     STATE: KernelState,
+    FLUSHED: Flushed,
 }
 _NUMBERS: dict[type, int] = {kind: number for number, kind in _BY_NUMBER.items()}
 _WORDS_BY_NUMBER = {number: words for words, number in WORDS.items()}

@@ -14,7 +14,18 @@ import orjson
 
 from engine import _journal
 from engine.errors import DataError, ExitCode, NotFoundError, UserError
-from engine.journal.codec import MANIFEST, NEXT_SEGMENT, SEALED, SUMMARY, Journaled, check_version, name_of, unpack
+from engine.journal.codec import (
+    FLUSHED,
+    MANIFEST,
+    NEXT_SEGMENT,
+    SEALED,
+    SUMMARY,
+    Flushed,
+    Journaled,
+    check_version,
+    name_of,
+    unpack,
+)
 from engine.journal.segments import FORMAT, HEADER, HEADER_BYTES, MAGIC, SUFFIX, Place, path_of
 from engine.model import TickBlock
 
@@ -179,10 +190,32 @@ class JournalReader:
             raise UnsoundError(f"the journal is damaged: {self.problem}", fix=fix)
 
     @property
-    def is_torn_only(self) -> bool:
-        """Whether all that is wrong is the end: nothing that was written comes after it."""
+    def damage(self) -> str:
+        """What is wrong besides an end that was torn off; "" for nothing.
+
+        Power that fails may take any of the records that were not on the disk yet, and leave later ones. So those that
+        follow mean damage only where they are in a later segment, or say that what is gone had been on the disk.
+        """
         later = range(self.place.segment + 1, self._last_number() + 1)
-        return not any(self._is_used(number) for number in later)
+        if any(self._is_used(number) for number in later):
+            return self.problem
+        witness = self._witness() if self.problem else None
+        return "" if witness is None else f"{self.problem}; it was on the disk, as record {witness:,} says"
+
+    def _witness(self) -> int | None:
+        """The first whole record, behind the last one to trust, that says that the next one had been on the disk."""
+        try:
+            data = path_of(self.directory, self.place.segment).read_bytes()
+        except OSError:
+            return None
+        at, sequence = max(self.place.at, HEADER_BYTES), self.place.sequence
+        while (found := _journal.find_record(data, at, sequence)) is not None:
+            scanner = _journal.Scanner(data, *found)
+            while scanner.step():
+                if scanner.type == FLUSHED and _flushed(scanner) > self.place.sequence:
+                    return scanner.sequence - 1
+            at, sequence = scanner.at, scanner.sequence
+        return None
 
     def _last_number(self) -> int:
         numbers = [path.stem for path in self.directory.glob(f"*{SUFFIX}")]
@@ -281,6 +314,11 @@ class JournalReader:
             for _ in self._records(path, number, data):
                 pass
         return self
+
+
+def _flushed(scanner: _journal.Scanner) -> int:
+    """How many records are on the disk, as the one says at which the scanner stands."""
+    return cast("Flushed", unpack(scanner.type, scanner.version, scanner.rows, scanner.payload)).records
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from engine import _journal
 from engine.errors import ExitCode, UserError
-from engine.journal.codec import NEXT_SEGMENT
+from engine.journal.codec import FLUSHED, NEXT_SEGMENT, Flushed, pack
 
 MAGIC = b"MBURSTJ1"
 FORMAT = 1
@@ -227,6 +227,7 @@ class SegmentWriter:
         self.writer = _journal.Writer(self._segment.memory, at, place.sequence, place.checksum)
         self._refused = False
         self._next = self._claim_next()
+        self._flushed = self._told = place.sequence  # records that a flush has covered, and that one is said to have
         self.waited = 0  # times that the next segment was not ready yet
         self.failure: JournalFailed | None = None
 
@@ -344,9 +345,17 @@ class SegmentWriter:
                 raise self._fail(_reason(error))
         self._retiring = [one for one in self._retiring if not one.done()]
         if self._flushing is None or self._flushing.done():
+            self._tell_flushed()
             self._flushing = self._helper.submit(self._disk.flush, self._segment.descriptor)
         if self.short and self._next.done():
             self._next = self._claim_next()
+
+    def _tell_flushed(self) -> None:
+        """The flush before has ended well: say what it covered, once, and note what the next one will."""
+        if self._flushed > self._told and not self.short:
+            self.append(FLUSHED, 1, pack(Flushed(self._flushed)))
+            self._told = self.writer.sequence
+        self._flushed = self.writer.sequence
 
     def close(self, mark: int | None) -> None:
         """End the journal with this mark, or as it stands; give back what was claimed and not used.

@@ -17,6 +17,7 @@ import orjson
 
 from engine._journal import Fold
 from engine.events import TYPES, Decision, encode
+from engine.journal import snapshots
 from engine.journal.codec import (
     DECISIONS,
     INPUTS,
@@ -254,6 +255,8 @@ class SessionJournal:
         finally:
             self._unlock()
             self._segments.close(mark)
+            if mark is not None:
+                snapshots.clear(self.directory)  # nobody goes on from them any more
 
     def leave(self) -> None:
         """Let go of the journal as it stands, not sealed: the session was interrupted, and another may go on with it.

@@ -88,8 +88,8 @@ class RecordedKernel:
         """
         failure: UserError | None = None
         for part in parts_of(event):
-            self.journal.record(part)
             self.ticks += len(part) if isinstance(part, TickBlock) else 0
+            self.journal.record(part)
             try:
                 self.kernel.process(part)
             except JournalFailed:

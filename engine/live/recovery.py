@@ -79,8 +79,8 @@ class Recovery:
             beat()
         if place is not None and not self.reader.records:
             raise SnapshotUnfitError(f"the journal does not lead to it: {self.reader.problem}")
-        if not self.reader.is_torn_only:
-            raise UnsoundError(f"the journal is damaged: {self.reader.problem}", fix=_WAYS_OUT.format(directory.name))
+        if damage := self.reader.damage:
+            raise UnsoundError(f"the journal is damaged: {damage}", fix=_WAYS_OUT.format(directory.name))
 
     def _begin_at(self, path: Path) -> Place:
         """Put a snapshot back; returns where the journal goes on behind it."""

@@ -115,13 +115,14 @@ class Snapshots:
         kept, trades, instruments = kernel.kept, kernel.trades[self._packed :], kernel.instruments
 
         def written() -> None:
-            for trade in trades:
-                self._trades += pack_value(trade.values(instruments))
-            self._packed += len(trades)
             try:
+                self._trades += b"".join(pack_value(trade.values(instruments)) for trade in trades)
+                self._packed += len(trades)
                 write(journal.directory, Snapshot(place, facts, (pack_value(kept), bytes(self._trades), bytes(image))))
             except OSError as error:
                 log.warning("no snapshot", why=error.strerror or str(error))
+            except Exception as error:  # something that cannot be packed: the journal is all that is needed
+                log.error("no snapshot", exc_info=error)
 
         self._writing = journal.later(written)
 

@@ -73,6 +73,14 @@ def test_without_an_address_it_embeds_a_market(run):
     assert json.loads(done.out.splitlines()[-1])["ticks"] > 0
 
 
+def test_an_embedded_market_may_be_asked_for_and_has_an_account_of_its_own(run):
+    """Whatever listens on the usual port; an account that was named is not traded then, which is said."""
+    done = run("engine", "--paper", "--json", "--feed", "embedded", "--account", "mine", "--duration", "1s")
+    assert done.code == 0
+    assert "as asked for: starting an embedded mock market" in done.err
+    assert "account 'mine' is not traded: an embedded market has" in done.err
+
+
 def test_a_feed_that_does_not_answer_ends_with_6(run):
     done = run("engine", "--paper", "--feed", "ws://127.0.0.1:9", "--duration", "1s")
     assert done.code == 6

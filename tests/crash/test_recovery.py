@@ -9,8 +9,8 @@ import pytest
 
 from engine._journal import Fold
 from engine.errors import ExitCode
-from engine.events import OrderSubmitted, Resumed, TimePassed
-from engine.journal.codec import NEXT_SEGMENT
+from engine.events import Command, CommandName, OrderSubmitted, Resumed, TimePassed
+from engine.journal.codec import FLUSHED, NEXT_SEGMENT, Flushed
 from engine.journal.reader import SCHEMA, JournalReader, UnsoundError
 from engine.journal.segments import Disk
 from engine.journal.writer import SessionJournal
@@ -152,7 +152,7 @@ def test_dying_between_two_segments(tmp_path: Path) -> None:
         with (directory / "000001.mbj").open("r+b") as file:
             file.write(torn)
         reader = JournalReader(directory).check()
-        assert (reader.place.segment, reader.place.at, reader.is_torn_only) == (1, 0, True)
+        assert (reader.place.segment, reader.place.at, reader.damage) == (1, 0, "")
         again = SessionJournal.resumed(reader, 1, 0, Fold())
         again.record(TimePassed(2))
         again.close("done")
@@ -183,6 +183,82 @@ def test_damage_before_the_end_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnsoundError, match="damaged"):
         Recovery(directory)
     assert later.read_bytes() == before, "nothing is deleted"
+
+
+def flush(journal: SessionJournal) -> None:
+    """Two seconds of a session: what is there is on the disk, and the journal says so."""
+    for _ in range(2):
+        journal.tend()
+        journal._segments._helper.submit(int).result()
+
+
+@pytest.mark.parametrize("how", ["a byte", "the length", "the checksum", "a sector", "everything up to the newest"])
+def test_damage_to_what_was_on_the_disk_is_refused(tmp_path: Path, how: str) -> None:
+    """A pause comes after it: who went on would trade again."""
+    living, events = begin(config(tmp_path), "cut"), inputs(1)
+    journal = journal_of(living)
+    assert play(living, events[:8])
+    at = journal.place.at
+    assert play(living, events[8:16])
+    end = journal.place.at
+    now_ns = living.kernel.core.engine_ts_ns
+    living.process(Command(CommandName.PAUSE, now_ns, "the market is strange"))
+    flush(journal)
+    assert play(living, [block([(now_ns + 1, 10_000, 1, 0)])])
+    assert journal.place.segment == 0, "nothing but the witness tells it"
+    bury(journal)
+    path = journal.directory / "000000.mbj"
+    whole = path.read_bytes()
+    damaged = bytearray(whole)
+    if how == "a byte":
+        damaged[at + 24] ^= 1
+    elif how == "everything up to the newest":
+        damaged[at:end] = bytes(end - at)
+    else:
+        start, stop = {"the length": (at, at + 4), "the checksum": (at + 4, at + 8), "a sector": (at, at + 512)}[how]
+        damaged[start:stop] = bytes(value ^ 0x5A for value in damaged[start:stop])
+    path.write_bytes(damaged)
+    with pytest.raises(
+        UnsoundError, match=r"damaged: .*byte [\d,]+: .*; it was on the disk, as record [\d,]+ says"
+    ) as told:
+        Recovery(journal.directory)
+    assert told.value.exit_code == ExitCode.MISMATCH
+    assert "--fresh" in told.value.line()
+    assert path.read_bytes() == damaged, "nothing is touched"
+
+
+def test_damage_to_what_was_not_is_a_torn_end(tmp_path: Path) -> None:
+    """Power takes what it likes of what no flush has covered, and leaves the rest."""
+    living, events = begin(config(tmp_path), "cut"), inputs(1)
+    journal = journal_of(living)
+    assert play(living, events[:8])
+    flush(journal)
+    before, at = living.inputs, journal.place.at
+    assert play(living, events[8:16])
+    flushed = [one.event() for one in JournalReader(journal.directory) if one.kind == FLUSHED]
+    assert flushed, "it says how far it is on the disk"
+    assert flushed[-1].records <= journal.place.sequence
+    bury(journal)
+    path = journal.directory / "000000.mbj"
+    damaged = bytearray(path.read_bytes())
+    damaged[at : at + 64] = bytes(64)
+    path.write_bytes(damaged)
+    recovery, again = bring_back(journal.directory)
+    assert recovery.inputs == before
+    assert play(again, events[8:])
+    journal_of(again).leave()
+
+
+def test_what_is_on_the_disk_is_said_once(tmp_path: Path) -> None:
+    journal = SessionJournal(tmp_path / "j", {"schema": SCHEMA})
+    for number in range(5):
+        journal.record(TimePassed(number))
+        for _ in range(4):
+            flush(journal)
+    journal.close("done")
+    found = [(one.sequence, one.event()) for one in JournalReader(tmp_path / "j") if one.kind in (FLUSHED, 18)]
+    assert [type(event) for _, event in found] == [TimePassed, Flushed] * 5
+    assert all(event.records == sequence for sequence, event in found if isinstance(event, Flushed))
 
 
 class Unforeseen(Exception):  # noqa: N818

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import replace
@@ -29,6 +33,7 @@ from engine.model import TickBlock
 from tests.crash.crashing import begin, bury, config, die_after, inputs, journal_of, play, records
 
 SEEDS = [*range(6), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(6, 60))]
+KILLS = 10
 
 RICH = """
 from engine.indicators import atr, macd
@@ -346,7 +351,9 @@ def test_one_is_taken_every_so_many_bytes(tmp_path: Path) -> None:
         assert len(list(directory.glob("*.mbs"))) <= KEPT
     size = journal_of(living).size
     assert size // 7_000 < len(names) <= size // 5_000
-    journal_of(living).leave()
+    (directory / "000000000000.new").touch()
+    journal_of(living).close("done")
+    assert {path.suffix for path in directory.iterdir()} == {"", ".mbj"}, "sealed, it has none"
 
 
 def test_the_hash_is_that_of_python() -> None:
@@ -375,3 +382,17 @@ def test_draws_go_on_where_they_were() -> None:
             other = Leg(latency, 1)
             other.restore(whole.kept)
             assert other.arrival_ns(sent * 1000) == whole.arrival_ns(sent * 1000)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
+def test_killed_while_one_is_written(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.crash.killed_at_snapshots", str(tmp_path), str(KILLS)]
+    done = subprocess.run(command, cwd=Path(__file__).resolve().parents[2], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    results = [json.loads(line[7:]) for line in done.stdout.splitlines() if line.startswith("killed ")]
+    assert len(results) == KILLS
+    for one in results:
+        assert one["the_same"]
+        assert one["lost"] <= 0
+    assert all(one["from_a_snapshot"] for one in results)
+    assert any(one["half"] for one in results), "some were killed while they wrote"

@@ -32,6 +32,7 @@ ORDERS = "tests/props/test_orders.py"
 MANAGED = "tests/oracle/test_managed.py"
 RECORDS = "tests/unit/test_journal_records.py"
 RECOVERY = "tests/crash/test_recovery.py"
+SNAPSHOTS = "tests/crash/test_snapshots.py"
 REPLAY = "tests/unit/test_replay.py"
 
 FAULTS = (
@@ -413,10 +414,7 @@ FAULTS = (
     Fault(
         "a decision is in the journal before its input",
         "engine/live/recording.py",
-        "            self.journal.record(part)\n"
-        "            self.ticks += len(part) if isinstance(part, TickBlock) else 0\n"
-        "            try:\n                self.kernel.process(part)\n",
-        "            self.ticks += len(part) if isinstance(part, TickBlock) else 0\n"
+        "            self.journal.record(part)\n            try:\n                self.kernel.process(part)\n",
         "            try:\n                self.kernel.process(part)\n                self.journal.record(part)\n",
         (REPLAY,),
     ),
@@ -426,6 +424,27 @@ FAULTS = (
         "self.reader, self.inputs, self.decided, self._folded, self._made)",
         "self.reader, self.inputs, self.decided, self._folded, ())",
         (RECOVERY,),
+    ),
+    Fault(
+        "a snapshot of other code is gone on from",
+        "engine/live/snapshots.py",
+        "        if facts.get(name) != value:\n",
+        "        if False:\n",
+        (SNAPSHOTS,),
+    ),
+    Fault(
+        "a snapshot is gone on from to which the journal does not lead",
+        "engine/journal/reader.py",
+        "if not begins or (scanner.sequence, scanner.checksum) != (self._start.sequence, self._start.checksum):",
+        "if not begins:",
+        (SNAPSHOTS,),
+    ),
+    Fault(
+        "a snapshot forgets how many delays were drawn",
+        "engine/latency.py",
+        "        self._draws = self._latency.draws(self._stream, self._sent)\n",
+        "        self._draws = self._latency.draws(self._stream, 0)\n",
+        (SNAPSHOTS,),
     ),
     Fault(
         "a session that goes on begins its order ids anew",

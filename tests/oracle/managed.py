@@ -28,6 +28,7 @@ class Plan:
     trail_ticks: Fraction | None = None  # distance in price, from the entry on
     decay: tuple[int, Fraction] | None = None  # ns, to
     opposite: bool = False
+    hold: int = 0  # ns before which the target does not count
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def run(rows: list[Row], plan: Plan) -> list[Closed]:
             tightest = max((side * tick for tick, _ in in_force), default=None)
             if tightest is not None and side * price <= tightest:
                 reason = next(reason for tick, reason in in_force if side * tick == tightest)
-            elif hits_target(plan, side, entry, price):
+            elif ts_ns - entry_ns >= plan.hold and hits_target(plan, side, entry, price):
                 reason = "TP"
             elif plan.opposite and signal == -side:
                 reason = "OPP"

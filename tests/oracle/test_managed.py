@@ -18,6 +18,7 @@ from engine.rules import (
     BreakEven,
     Decay,
     EndOfDay,
+    NotBefore,
     Opposite,
     Reward,
     Stop,
@@ -59,6 +60,8 @@ def exits_of(plan: Plan) -> tuple[object, ...]:
         made.append(Decay(Quantity(Kind.DURATION, plan.decay[0]), to=ratio(plan.decay[1])))
     if plan.opposite:
         made.append(Opposite())
+    if plan.hold:
+        made.append(NotBefore(Quantity(Kind.DURATION, plan.hold)))
     return tuple(made)
 
 
@@ -101,6 +104,11 @@ PLANS = {
     "decay to nothing": Plan(stop=F(1, 60), decay=(7 * S, F(0))),
     "opposite": Plan(stop=F(1, 20), opposite=True),
     "reward": Plan(stop=F(1, 250), reward=F(5, 2)),
+    "held back": Plan(stop=F(1, 100), target=F(1, 200), hold=9 * S),
+    "held back by a nanosecond": Plan(target=F(1, 300), trail=(F(1, 100), F(0)), hold=1),
+    "held back while the stop moves": Plan(
+        F(1, 100), F(1, 150), None, (F(1, 300), F(0)), (F(1, 250), F(1, 200)), None, (30 * S, F(1, 3)), hold=20 * S
+    ),
     "all of it": Plan(
         F(1, 100), F(1, 60), None, (F(1, 300), F(1, 5000)), (F(1, 150), F(1, 200)), None, (30 * S, F(1, 3)), True
     ),

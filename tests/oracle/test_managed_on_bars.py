@@ -54,7 +54,8 @@ def run(rows: list[Bar], plan: Plan, wait: Fraction | None, trigger: bool) -> li
             side, entry, entry_ns, best, waits, just_entered = waits, at, now_ns, at, 0, True
         if side:
             in_force = stops(plan, side, entry, entry_ns, best, now_ns - MINUTE)
-            found = left(plan, side, entry, in_force, bar, signal, just_entered)
+            held = now_ns - MINUTE < entry_ns + plan.hold  # what a bar did before it was over is not known
+            found = left(plan, side, entry, in_force, bar, signal, just_entered, held)
             if found is not None:
                 closed.append(Closed(side, entry_ns, now_ns, entry, *found))
                 side = state = 0
@@ -73,7 +74,14 @@ def run(rows: list[Bar], plan: Plan, wait: Fraction | None, trigger: bool) -> li
 
 
 def left(
-    plan: Plan, side: int, entry: int, in_force: list[tuple[int, str]], bar: Bar, signal: int, just_entered: bool
+    plan: Plan,
+    side: int,
+    entry: int,
+    in_force: list[tuple[int, str]],
+    bar: Bar,
+    signal: int,
+    just_entered: bool,
+    held: bool,
 ) -> tuple[int, str] | None:
     """Price and reason with which a bar closes the position; None: it does not."""
     opened, high, low, close, _ = bar
@@ -81,7 +89,7 @@ def left(
     stop = max((side * tick for tick, _ in in_force), default=None)
     why = next((reason for tick, reason in in_force if side * tick == stop), "")
     distance = plan.target if plan.reward is None or plan.stop is None else plan.stop * plan.reward
-    level = None if distance is None else entry * (1 + side * distance)
+    level = None if distance is None or (held and plan.hold) else entry * (1 + side * distance)
     target = None if level is None else ceil(level) if side > 0 else floor(level)
     if just_entered:
         if stop is not None and side * worst <= stop:

@@ -28,7 +28,7 @@ SECTOR = 512
 SEGMENT, RESERVE = 128 << 10, 32 << 10
 """Files and the room kept for closing positions are as small as the sessions."""
 
-SNAPSHOT_BYTES = 12 << 10
+SNAPSHOT_BYTES = 40 << 10
 """From one snapshot to the next."""
 
 
@@ -117,6 +117,7 @@ class Machine:
             mock.patch.object(segments, "ThreadPoolExecutor", InTurn),
             mock.patch.object(writer, "RESERVE_BYTES", RESERVE),
             mock.patch.object(snapshots, "EVERY_BYTES", SNAPSHOT_BYTES),
+            mock.patch.object(os, "fsync"),  # what the power leaves of snapshots is decided here
         ):
             yield
 

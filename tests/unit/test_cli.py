@@ -356,3 +356,17 @@ def test_the_reference_page_names_every_flag(capsys, verb):
     flags = set(re.findall(r"--[a-z][a-z-]*", out))
     assert code == 0
     assert {flag for flag in flags if f"`{flag}" not in page} == set()
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_a_long_line_is_folded_between_words_on_a_terminal_alone(monkeypatch, capsys, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    asked = ("backtest", "--demo", "--strategy", "nope")
+    _, _, whole = leaves(capsys, *asked)
+    assert whole.count("\n") == 1
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    _, _, folded = leaves(capsys, *asked)
+    lines = folded.splitlines()
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= columns
+    assert folded.split() == whole.split()
