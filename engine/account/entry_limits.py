@@ -127,15 +127,6 @@ class EntryLimits:
         bid, ask = self._market.quote(instrument)
         return (ask if side is LONG else bid) or self._market.price(instrument)
 
-    def _going_rate(self, instrument: int) -> int:
-        """Twice what an instrument is worth now, in ticks: the mid of its quote, or the last trade without a good one.
-
-        A good quote has both sides, in order. How old it may be is not asked here: of a feed that is silent or late
-        nothing is opened at all.
-        """
-        bid, ask = self._market.quote(instrument)
-        return bid + ask if 0 < bid <= ask else 2 * self._market.price(instrument)
-
     def _in_whole_numbers(self) -> Bounds:
         limits = self._limits
         return Bounds(
@@ -181,7 +172,7 @@ class EntryLimits:
             return Refusal.ORDER_UNITS
         if bounds.order_value is not None and lots * each > bounds.order_value:
             return Refusal.ORDER_VALUE
-        lots = self._lots_with(order)
+        lots += self._ledger.lots(index, order.side)
         if bounds.position_lots is not None and lots > bounds.position_lots[index]:
             return Refusal.POSITION_UNITS
         if bounds.position_value is not None and lots * each > bounds.position_value:
@@ -205,7 +196,10 @@ class EntryLimits:
         if least is not None and not self._keeps_from_liquidation(least, order, price):
             return Refusal.LIQUIDATION
         if (collar := bounds.collar) is not None:
-            twice = self._going_rate(order.instrument)
+            bid, ask = self._market.quote(order.instrument)
+            # Twice what it is worth: the mid of a quote with both sides, in order, or else the last trade. How old it
+            # may be is not asked here: of a feed that is silent or late nothing is opened at all.
+            twice = bid + ask if 0 < bid <= ask else 2 * self._market.price(order.instrument)
             if abs(2 * price - twice) * collar[1] > collar[0] * twice:
                 return Refusal.PRICE_COLLAR
         if bounds.reward_risk is not None and not rewards(bounds.reward_risk, order.side, price, exits):

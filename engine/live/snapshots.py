@@ -74,8 +74,8 @@ class Snapshots:
         self._packed = 0  # how many of them
         self._taken_at = recorded.kept_at
         self._writing: Future[None] | None = None
-        self._belongs: dict[str, Any] | None = None  # found out with the first
         self._off = recorded.kernel.remembers_in_python
+        self._belongs = belonging(journal.manifest, recorded.kernel)  # now: a file may be edited while its code runs
 
     def look(self) -> None:
         """Take a snapshot if it is time: called between inputs, a few times a second."""
@@ -92,8 +92,6 @@ class Snapshots:
             self._off = True
             log.info("no snapshots", core_bytes=size, most_bytes=MOST_BYTES)
             return
-        if self._belongs is None:
-            self._belongs = belonging(journal.manifest, kernel)
         try:
             image = _image.image_of(core)
         except RuntimeError:  # a failure that nobody foresaw has left an input where it was

@@ -151,15 +151,11 @@ class Desk:
 
     def _both(self, lane: Lane, side: Side, signal: Signal | None) -> tuple[Approved | Refusal, Approved | None]:
         """What risk answers to an entry, and to that of its other leg: of a pair both are let through, or neither."""
-        approved = self._approved(lane, side, signal)
+        approved = self._risk.approve_entry(lane.instrument, lambda: self._draft(lane, side, signal))
         if lane.partner is None or isinstance(approved, Refusal):
             return approved, None
         hedge = self._legs.approve(lane, approved)
         return (hedge, None) if isinstance(hedge, Refusal) else (approved, hedge)
-
-    def _approved(self, lane: Lane, side: Side, signal: Signal | None) -> Approved | Refusal:
-        """Ask risk for an entry."""
-        return self._risk.approve_entry(lane.instrument, lambda: self._draft(lane, side, signal))
 
     def _draft(self, lane: Lane, side: Side, signal: Signal | None) -> tuple[Order, Exits] | Refusal:
         """Make an entry: the only place where its lots are decided."""

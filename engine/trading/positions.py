@@ -53,7 +53,8 @@ class Positions:
         lane.stop_ticks, lane.account_stop = self._risk.tighter_stop(side, price, lane.stop_ticks or stop)
         if plan.levels and not lane.target_ticks:
             lane.takes = takes_of(plan, side, price, lane.stop_ticks, lane.distances)
-            target = next((take.price_ticks for take in lane.takes if not take.resting), target)
+            watched = [take.price_ticks for take in lane.takes if not take.resting]
+            target = watched[0] if watched else target
         lane.target_ticks = lane.target_ticks or target
         self._set_deadline(lane, ts_ns)
         first = price if isinstance(price, int) else core.price(lane.instrument)

@@ -272,6 +272,18 @@ def test_an_edited_strategy_does_not_get_in_by_a_snapshot(tmp_path: Path, reason
     assert reasons == ["snapshot not used: it was made by another version of the strategy"] * 2
 
 
+def test_a_strategy_edited_while_it_trades_does_not_get_in_either(tmp_path: Path, reasons: list[str]) -> None:
+    living, strategy = begin(config(tmp_path), "cut"), tmp_path / "busy.py"
+    snapshots = Snapshots(living, journal_of(living))
+    assert play(living, inputs(1, 60))
+    strategy.write_text(strategy.read_text() + "\n# as good as before\n")
+    snapshots.take()
+    snapshots.wait()
+    bury(journal_of(living))
+    assert Recovery(journal_of(living).directory)._begun_at == 0
+    assert reasons == ["snapshot not used: it was made by another version of the strategy"]
+
+
 def test_one_that_makes_something_else_is_given_up(tmp_path: Path, reasons: list[str]) -> None:
     """What a snapshot makes of the kernel is held against the state that it had, as the journal's are."""
     directory = interrupted(tmp_path)
