@@ -17,10 +17,12 @@ import numpy as np
 import pytest
 
 from engine.events import SignalDeclined, TimePassed
+from engine.journal import segments
 from engine.journal.reader import SCHEMA, JournalReader
 from engine.journal.segments import HEADER_BYTES, RESERVE_BYTES, Disk
 from engine.journal.writer import JournalFailed, SessionJournal
 from engine.model import TickBlock
+from tests.sim.machine import InTurn
 
 SEGMENT = 4096
 MANIFEST = {"schema": SCHEMA}
@@ -89,7 +91,8 @@ def test_only_the_owner_may_look(tmp_path):
     assert files[0].stat().st_size < 1000
 
 
-def test_mapped_and_written_journals_are_the_same_bytes(tmp_path):
+def test_mapped_and_written_journals_are_the_same_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(segments, "ThreadPoolExecutor", InTurn)  # when a flush has ended is in the journal, too
     for name, mapped in (("a", True), ("b", False)):
         directory = tmp_path / name / "same name"
         journal = SessionJournal(directory, MANIFEST, segment_bytes=SEGMENT, mapped=mapped)

@@ -24,6 +24,7 @@ from engine import _journal, backtesting
 from engine.cli import main
 from engine.errors import DataError, NotFoundError
 from engine.events import DayStarted, End, OrderFilled, OrderSubmitted, Refusal, SignalDeclined, SignalRefused
+from engine.journal import segments
 from engine.journal.codec import MANIFEST, SUMMARY, KernelState, is_input
 from engine.journal.reader import JournalReader
 from engine.journal.segments import Disk
@@ -35,6 +36,7 @@ from engine.live.replay import Replay, Run, first_difference
 from engine.model import Instrument, Reason, TickBlock
 from engine.tools.recorded import recorded_ticks
 from tests.sim.clock import SECOND_NS, WALL_NS
+from tests.sim.machine import InTurn
 from tests.unit import session_world
 from tests.unit.session_world import Line, World, climb, heartbeats, play, rise_config, trade
 
@@ -240,11 +242,10 @@ def with_disk(monkeypatch: pytest.MonkeyPatch, disk: Disk) -> None:
     def opened(config, instruments, moment, *, mode, clock):
         directory = new_directory(Path(config.journal.directory), moment)
         manifest = manifest_of(config, instruments, session=moment, mode=mode, clock=clock)
-        journal = SessionJournal(directory, manifest, segment_bytes=8 << 20, disk=disk)
-        journal._segments._helper.submit(int).result()  # the helper has asked for the next segment
-        return journal
+        return SessionJournal(directory, manifest, segment_bytes=8 << 20, disk=disk)
 
     monkeypatch.setattr(session_world, "open_journal", opened)
+    monkeypatch.setattr(segments, "ThreadPoolExecutor", InTurn)  # a thread would be no part of the simulated time
 
 
 def test_a_full_disk_opens_nothing_and_closes_what_is_open(config, monkeypatch):
