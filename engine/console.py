@@ -12,7 +12,7 @@ import math
 import sys
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from engine.account.limits import RiskLimits, said_limits
+from engine.commands.feed_lines import FeedLines
 from engine.commands.shared import PIPE_WIDTH, discard_output
 from engine.telemetry_wire import AccountView, FeatureView, FeedView, PositionView, Snapshot, SymbolView, TradeView
 
@@ -41,6 +41,9 @@ URGENT = ("", "yellow", "bold red")
 
 STATUS_EVERY_NS = 1_000_000_000
 """Engine time between two status objects of ``--json``."""
+
+MOST_DECIMALS = 8
+"""Of an amount of money; one that needs more, as a fee in basis points may, is rounded there."""
 
 Event = dict[str, object]
 
@@ -94,7 +97,7 @@ def trade_line(told: Opening | TradeView, precision: int) -> str:
     what = f"{told.symbol:<8} {told.side:<5} {told.qty:g} @"
     if isinstance(told, Opening):
         return f"OPEN  {clock(told.entry_ts_ns)} {what} {told.entry_price:.{precision}f}"
-    digits = max(2, precision)
+    digits = decimals(told.net, told.gross, told.costs, least=max(2, precision))
     held_s = (told.exit_ts_ns - told.entry_ts_ns) / 1e9
     share = f"{signed(100 * told.net / (told.entry_price * told.qty), 3)} %, " if told.entry_price * told.qty else ""
     profit = (
@@ -117,6 +120,11 @@ def signed(amount: float, digits: int = 2) -> str:
     """Return an amount with its sign; what rounds to nothing has none."""
     text = f"{amount:+.{digits}f}"
     return text if float(text) else text[1:]
+
+
+def decimals(*amounts: float, least: int = 2) -> int:
+    """Return how many decimals show all of ``amounts`` exactly, so that what adds up does so for the reader too."""
+    return next((n for n in range(least, MOST_DECIMALS) if all(round(one, n) == one for one in amounts)), MOST_DECIMALS)
 
 
 def clock(ts_ns: int) -> str:
@@ -143,6 +151,8 @@ class SessionConsole:
         self._stop = threading.Event()
         self._drawer: threading.Thread | None = None
         self._events = TradeEvents()
+        self._tells_feed = not as_json and not quiet
+        self.feed = FeedLines()
         self._status_ts_ns = 0
         self._switch_interval_s = sys.getswitchinterval()
         self.latest: Snapshot | None = None
@@ -172,6 +182,9 @@ class SessionConsole:
     def on_snapshot(self, snapshot: Snapshot) -> None:
         """Take the newest state; announces the trades in it."""
         self.latest = snapshot
+        for line in self.feed.of(snapshot):
+            if self._tells_feed:
+                self._say(f"FEED  {clock(snapshot.engine_ts_ns)} {line}")
         precisions = {view.symbol: view.price_precision for view in snapshot.symbols}
         for told in self._events.of(snapshot):
             if isinstance(told, TradeView):
@@ -244,6 +257,23 @@ def live_view(snapshot: Snapshot) -> Group:
     return Group(_headline(snapshot), SymbolsTable(snapshot), _account_line(account), *limits, _feed_line(snapshot))
 
 
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Figures with their names, as many on a line as fit: a line is broken between two of them, never within one."""
+
+    parts: Sequence[Text]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        """Draw the lines."""
+        line = Text()
+        for part in self.parts:
+            if line and line.cell_len + 2 + part.cell_len > options.max_width:
+                yield line
+                line = Text()
+            line.append("  " if line else "").append_text(part)
+        yield line
+
+
 def _headline(snapshot: Snapshot) -> Text:
     text = Text.assemble(
         (f" {snapshot.mode} ", "bold reverse"), f"  {snapshot.strategy}  {clock(snapshot.engine_ts_ns)} UTC"
@@ -259,11 +289,14 @@ def _headline(snapshot: Snapshot) -> Text:
 
 @dataclass(frozen=True, slots=True)
 class SymbolsTable:
-    """One row per symbol. A narrow terminal loses quotes, exit levels, then features: columns, never digits."""
+    """One row per symbol. A narrow terminal loses quotes, exit levels, then features: columns, never digits.
+
+    Features that are left out are named below: the others alone would look like the whole rule.
+    """
 
     snapshot: Snapshot
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table | Text]:
         """Draw the fullest table that fits."""
         features = len(self.snapshot.symbols[0].features) if self.snapshot.symbols else 0
         details = [
@@ -274,9 +307,12 @@ class SymbolsTable:
         for detail in details:
             table = _symbols_table(self.snapshot, *detail)
             if table.__rich_measure__(console, options.update(width=PIPE_WIDTH)).maximum <= options.max_width:
-                yield table
-                return
-        yield _symbols_table(self.snapshot, False, False, 0)
+                break
+        else:
+            detail, table = (False, False, 0), _symbols_table(self.snapshot, False, False, 0)
+        yield table
+        if left_out := [one.name for one in self.snapshot.symbols[0].features[detail[2] :]] if features else []:
+            yield Text(f"not shown, the terminal is too narrow: {', '.join(left_out)}", "dim")
 
 
 def _symbols_table(snapshot: Snapshot, quotes: bool, levels: bool, features: int) -> Table:
@@ -323,21 +359,27 @@ def _money(value: float) -> Text:
     return Text(signed(value), "green" if value > 0 else "red" if value < 0 else "")
 
 
-def _account_line(account: AccountView) -> Text:
+def _account_line(account: AccountView) -> Flow:
     rate = "-" if math.isnan(account.win_rate) else f"{account.win_rate:.0%}"
-    text = Text(f"equity {account.equity:,.2f}  day ")
-    text.append_text(_money(account.daily_pnl)).append("  total ").append_text(_money(account.total_pnl))
-    text.append(f"  trades {account.trades}  won {account.wins} ({rate})  max drawdown {account.max_drawdown:.2f}")
-    return text
+    return Flow(
+        [
+            Text(f"equity {account.equity:,.2f}"),
+            Text("day ").append_text(_money(account.daily_pnl)),
+            Text("total ").append_text(_money(account.total_pnl)),
+            Text(f"trades {account.trades}"),
+            Text(f"won {account.wins} ({rate})"),
+            Text(f"max drawdown {account.max_drawdown:.2f}"),
+        ]
+    )
 
 
-def _limits_line(account: AccountView) -> Text:
+def _limits_line(account: AccountView) -> Flow:
     """Each limit as what is used of what may be; the fuller the louder."""
-    text = Text("limits")
+    parts = [Text("limits")]
     for gauge in account.gauges:
         use, bound = (amount(value, gauge.measure) for value in (gauge.use, gauge.bound))
-        text.append(f"  {gauge.name.replace('_', ' ')} ").append(f"{use} of {bound}", URGENT[gauge.urgency])
-    return text
+        parts.append(Text(f"{gauge.name.replace('_', ' ')} ").append(f"{use} of {bound}", URGENT[gauge.urgency]))
+    return Flow(parts)
 
 
 def amount(value: float, measure: str) -> str:
@@ -347,31 +389,37 @@ def amount(value: float, measure: str) -> str:
     return f"{value:,.2f}" if measure in ("money", "number") else f"{value:g}"
 
 
-def _feed_line(snapshot: Snapshot) -> Text:
+def _feed_line(snapshot: Snapshot) -> Flow:
     feed = snapshot.feed
-    text = Text("feed ")
-    text.append(feed.state, "green" if feed.state == "live" else "yellow")
     age = "-" if math.isnan(feed.age_ms) else f"{feed.age_ms:.0f} ms"
-    text.append(f" {feed.address}  {feed.ticks_per_s:,.0f} ticks/s  age {age}  queue {feed.queue_ticks}{_faults(feed)}")
-    text.append(f"  tick to decision p50 {_latency(snapshot.latency_p50_us)}  p99 {_latency(snapshot.latency_p99_us)}")
+    parts = [
+        Text("feed ").append(feed.state, "green" if feed.state == "live" else "yellow").append(f" {feed.address}"),
+        Text(f"{feed.ticks_per_s:,.0f} ticks/s"),
+        Text(f"age {age}"),
+        Text(f"queue {feed.queue_ticks}"),
+        *(Text(f"{name} {count}") for name, count in _faults(feed)),
+        Text(f"tick to decision p50 {latency(snapshot.latency_p50_us)}"),
+        Text(f"p99 {latency(snapshot.latency_p99_us)}"),
+    ]
     if snapshot.skipped_signals:
-        text.append(f"  signals skipped {snapshot.skipped_signals}")
+        parts.append(Text(f"signals skipped {snapshot.skipped_signals}"))
     if snapshot.refusals:
-        text.append("  refused " + _counts(snapshot.refusals))
-    return text
+        parts.append(Text("refused " + counts(snapshot.refusals)))
+    return Flow(parts)
 
 
-def _faults(feed: FeedView) -> str:
+def _faults(feed: FeedView) -> list[tuple[str, int]]:
     faults = {"reconnects": feed.reconnects, "gaps": feed.gaps, "late": feed.late, **feed.rejected, **feed.bad_frames}
-    shown = _counts({name: count for name, count in faults.items() if count})
-    return f"  {shown}" if shown else ""
+    return sorted((name, count) for name, count in faults.items() if count)
 
 
-def _counts(counts: Mapping[str, int]) -> str:
-    return " ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+def counts(of: Mapping[str, int]) -> str:
+    """Return what was counted in a line: ``SL 1 TP 3``."""
+    return " ".join(f"{name} {count}" for name, count in sorted(of.items()))
 
 
-def _latency(microseconds: float) -> str:
+def latency(microseconds: float) -> str:
+    """Return a latency in whole microseconds."""
     return "-" if math.isnan(microseconds) else f"{microseconds:,.0f} µs"
 
 
@@ -382,7 +430,7 @@ def measure(value: float, unit: str) -> str:
     return f"{value:.2f}×" if unit == "x" else f"{value:g}"
 
 
-# --- Status and summary -----------------------------------------------------------------------------------------------
+# --- Status -----------------------------------------------------------------------------------------------------------
 
 
 def status_event(snapshot: Snapshot) -> Event:
@@ -402,64 +450,3 @@ def status_event(snapshot: Snapshot) -> Event:
         "halted": account.halted,
         "limits": {gauge.name: [gauge.use, gauge.bound] for gauge in account.gauges},
     }
-
-
-def summary_event(snapshot: Snapshot, reasons: Mapping[str, int], profile: str, limits: RiskLimits) -> Event:
-    """Return the result of a session as one JSON object, with the limits that it was held to."""
-    account, feed = snapshot.account, snapshot.feed
-    return {
-        "event": "summary",
-        "run_id": snapshot.session_id,
-        "ended": snapshot.ended,
-        "seconds": (snapshot.engine_ts_ns - snapshot.started_ts_ns) / 1e9,
-        "ticks": feed.accepted,
-        "rejected": feed.rejected,
-        "bad_frames": feed.bad_frames,
-        "late": feed.late,
-        "gaps": feed.gaps,
-        "reconnects": feed.reconnects,
-        "trades": account.trades,
-        "wins": account.wins,
-        "losses": account.losses,
-        "reasons": dict(sorted(reasons.items())),
-        "gross": account.gross,
-        "spread_cost": account.spread_cost,
-        "slippage_cost": account.slippage_cost,
-        "fees": account.fees,
-        "net": account.total_pnl,
-        "max_drawdown": account.max_drawdown,
-        "skipped_signals": snapshot.skipped_signals,
-        "refusals": snapshot.refusals,
-        "risk_profile": profile,
-        "risk": limits.to_json(),
-        "latency_p50_us": snapshot.latency_p50_us,
-        "latency_p99_us": snapshot.latency_p99_us,
-    }
-
-
-def summary_table(snapshot: Snapshot, reasons: Mapping[str, int], profile: str, limits: RiskLimits) -> Table:
-    """Return the result of a session as a table, with the limits that it was held to."""
-    account, feed = snapshot.account, snapshot.feed
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column()
-    table.add_column(justify="right", overflow="fold")
-    rows = {
-        "ended": snapshot.ended or "-",
-        "ticks": f"{feed.accepted:,}",
-        "rejected": _counts({**feed.rejected, **feed.bad_frames}) or "0",
-        "trades": f"{account.trades} ({account.wins} won, {account.losses} lost)",
-        "by reason": _counts(reasons) or "-",
-        "gross": signed(account.gross),
-        "spread cost": f"{account.spread_cost:.2f}",
-        "slippage cost": f"{account.slippage_cost:.2f}",
-        "fees": f"{account.fees:.2f}",
-        "net": signed(account.total_pnl),
-        "max drawdown": f"{account.max_drawdown:.2f}",
-        "signals skipped": str(snapshot.skipped_signals),
-        "refused": _counts(snapshot.refusals) or "0",
-        "limits": said_limits(profile, limits.to_json()),
-        "tick to decision": f"p50 {_latency(snapshot.latency_p50_us)}, p99 {_latency(snapshot.latency_p99_us)}",
-    }
-    for name, value in rows.items():
-        table.add_row(name, value)
-    return table

@@ -210,14 +210,15 @@ def _bring_up_database(config: Config) -> None:
 
 
 def _show_summary(console: SessionConsole, config: Config, *, as_json: bool) -> None:
-    from engine.console import summary_event, summary_table
+    from engine.commands.paper_summary import summary_event, summary_table
     from engine.live.recording import line_of
     from engine.live.session import PaperSession
 
     if console.latest is None:
         return
     settings = PaperSession.settings_of(config, line_of(config))
-    told = console.latest, console.reasons, settings.risk_profile, settings.limits
+    without_feed_s = console.feed.without_s(console.latest)
+    told = console.latest, console.reasons, settings.risk_profile, settings.limits, without_feed_s
     if as_json:
         write_json(summary_event(*told) | {"recovered": console.recovered})
     else:

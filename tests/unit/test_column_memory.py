@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -66,7 +67,7 @@ def test_what_is_too_small_or_far_too_large_is_not_used() -> None:
 
 
 def test_no_more_is_kept_than_said(monkeypatch: pytest.MonkeyPatch, spare: Spare) -> None:
-    monkeypatch.setattr(column_memory, "KEPT_BYTES", 8 * ROWS)
+    monkeypatch.setattr(Spare, "MOST_BYTES", 8 * ROWS)
     lay_out(ROWS + 8, [np.float64])
     assert spare._memory is None
     lay_out(ROWS, [np.float64])
@@ -98,3 +99,14 @@ def test_features_leave_what_they_returned_alone() -> None:
     assert begin != address(held["price"])
     del other
     assert address(engine.features(ticks, declared)["price"]) == begin
+
+
+def test_a_loan_needs_no_name_of_its_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the interpreter ends, modules are emptied before the last columns are gone."""
+    caught: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", caught.append)
+    (column,) = lay_out(ROWS, [np.float64])
+    for name in ("_spare", "Spare", "Lock"):
+        monkeypatch.setattr(column_memory, name, None)
+    del column
+    assert not caught

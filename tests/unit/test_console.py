@@ -6,13 +6,16 @@ import io
 import json
 import math
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 from rich.console import Console
-from rich.text import Text
 
 from engine.account.limits import RiskLimits
+from engine.commands.feed_lines import FeedLines
+from engine.commands.paper_summary import summary_event, summary_table
 from engine.console import (
+    Flow,
     Opening,
     SessionConsole,
     TradeEvents,
@@ -20,8 +23,6 @@ from engine.console import (
     live_view,
     measure,
     signed,
-    summary_event,
-    summary_table,
     trade_line,
 )
 from engine.telemetry_wire import (
@@ -37,7 +38,7 @@ from engine.telemetry_wire import (
 
 T0 = 1_704_205_800_123_000_000  # 2024-01-02 14:30:00.123 UTC
 POSITION = PositionView("long", 1.0, T0, 170.25, 170.16, 170.51, T0 + 8_000_000_000, 0.04)
-TRADE = TradeView(1, "AAPL", "long", 1.0, T0, T0 + 3_200_000_000, 170.25, 170.51, "TP", 0.26, 0.01, 0.25)
+TRADE = TradeView(1, "AAPL", "long", 1.0, T0, T0 + 3_200_000_000, 170.25, 170.51, "TP", 0.27, 0.01, 0.26)
 ACCOUNT = AccountView(
     cash=10_000.25, equity=10_000.29, daily_pnl=0.29, total_pnl=0.29, open_pnl=0.04, max_drawdown=1.5,
     current_drawdown=0.0, trades=4, wins=3, losses=1, win_rate=0.75, gross=0.33, spread_cost=0.02,
@@ -70,8 +71,9 @@ def told(*snapshots: Snapshot) -> list[str]:
 
 
 OPEN_LINE = "OPEN  14:30:00.123 AAPL     long  1 @ 170.25"
+FEED_LINE = "FEED  14:30:00.123 connected to ws://127.0.0.1:8765"
 CLOSE_LINE = (
-    "CLOSE 14:30:03.323 AAPL     long  1 @ 170.51  TP    P/L +0.25 (+0.147 %, gross +0.26, costs 0.01) after 3.2 s"
+    "CLOSE 14:30:03.323 AAPL     long  1 @ 170.51  TP    P/L +0.26 (+0.153 %, gross +0.27, costs 0.01) after 3.2 s"
 )
 
 
@@ -98,9 +100,9 @@ def test_text_without_a_terminal_is_lines_and_nothing_else():
     out = io.StringIO()
     with SessionConsole(out=out) as console:
         console.on_snapshot(snapshot())
-        assert out.getvalue() == OPEN_LINE + "\n", "written at once, not at the end"
+        assert out.getvalue().splitlines() == [FEED_LINE, OPEN_LINE], "written at once, not at the end"
         console.on_snapshot(snapshot(symbols=flat(), new_trades=[TRADE]))
-    assert out.getvalue().splitlines() == [OPEN_LINE, CLOSE_LINE]
+    assert out.getvalue().splitlines() == [FEED_LINE, OPEN_LINE, CLOSE_LINE]
     assert console.reasons == {"TP": 1}
 
 
@@ -113,7 +115,7 @@ def test_json_lines():
     objects = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [item["event"] for item in objects] == ["open", "status", "close", "status"]
     assert objects[0]["entry_price"] == 170.25
-    assert (objects[2]["reason"], objects[2]["net"]) == ("TP", 0.25)
+    assert (objects[2]["reason"], objects[2]["net"]) == ("TP", 0.26)
     assert objects[1]["latency_p99_us"] is None
 
 
@@ -189,8 +191,10 @@ def test_limits_in_use_stand_in_a_line_of_their_own():
     assert "daily loss limit 1.25 % of 5.00 %" in line
     assert "max position value 1,999.50 of 2,000.00" in line
     assert "max trades per day 20 of 20" in line
-    (drawn_line,) = (part for part in drawn.renderables if isinstance(part, Text) and part.plain.startswith("limits"))
-    assert [(span.style, drawn_line.plain[span.start : span.end]) for span in drawn_line.spans if span.style] == [
+    flows = [part for part in drawn.renderables if isinstance(part, Flow)]
+    (limits,) = (flow for flow in flows if flow.parts[0].plain == "limits")
+    spans = [(span.style, part.plain[span.start : span.end]) for part in limits.parts for span in part.spans]
+    assert [span for span in spans if span[0]] == [
         ("yellow", "20 of 20"),
         ("bold red", "5.00 % of 5.00 %"),
         ("yellow", "161.00 of 200.00"),
@@ -198,7 +202,7 @@ def test_limits_in_use_stand_in_a_line_of_their_own():
 
 
 def test_the_summary():
-    text = text_of(summary_table(snapshot(ended="duration"), {"TP": 3, "SL": 1}, "standard", RiskLimits()))
+    text = text_of(summary_table(snapshot(ended="duration"), {"TP": 3, "SL": 1}, "standard", RiskLimits(), 12.34))
     for part in (
         "duration",
         "1,234",
@@ -207,11 +211,15 @@ def test_the_summary():
         "SL 1 TP 3",
         "+0.33",
         "spread cost",
+        "gaps",
+        "reconnects",
+        "12.3 s",
         "+0.29",
         "standard: daily_loss_limit 5%, positions_per_symbol 1",
     ):
         assert part in text, part
-    event = summary_event(snapshot(ended="duration"), {"TP": 3}, "standard", RiskLimits())
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 80, "long rows are wrapped"
+    event = summary_event(snapshot(ended="duration"), {"TP": 3}, "standard", RiskLimits(), 12.34)
     assert (event["risk_profile"], event["risk"]) == ("standard", RiskLimits().to_json())
     assert (event["run_id"], event["ended"], event["seconds"], event["net"]) == ("s-1", "duration", 1.0, 0.29)
 
@@ -227,3 +235,83 @@ def test_measures(value, unit, text):
 def test_clock_and_small_prices():
     assert clock(T0) == "14:30:00.123"
     assert trade_line(Opening("X", "short", 0.5, T0, 0.000123), 6).endswith("short 0.5 @ 0.000123")
+
+
+def test_money_adds_up_for_the_reader():
+    """Half cents, rounded one by one, made a net of 0.15 out of 0.17 less 0.01."""
+    trade = replace(TRADE, gross=0.165, costs=0.01, net=0.155)
+    assert "P/L +0.155 (+0.091 %, gross +0.165, costs 0.010)" in trade_line(trade, 2)
+    account = replace(
+        ACCOUNT, gross=0.135, spread_cost=0.035, slippage_cost=0.0, fees=0.0075, total_pnl=0.0925, open_pnl=0.0
+    )
+    rows = money_rows(account)
+    assert rows["spread cost"] == " 0.0350"
+    assert "borrow cost" not in rows
+    assert "open P/L" not in rows
+    costs = sum(Decimal(rows[name]) for name in ("spread cost", "slippage cost", "fees"))
+    assert Decimal(rows["net"]) == Decimal(rows["gross"]) - costs == Decimal("0.0925")
+
+
+def test_a_net_with_borrowing_and_an_open_position_adds_up_too():
+    rows = money_rows(replace(ACCOUNT, total_pnl=0.32, open_pnl=0.04))
+    assert (rows["borrow cost"], rows["open P/L"], rows["net"]) == (" 0.01", "+0.04", "+0.32")
+
+
+def money_rows(account: AccountView) -> dict[str, str]:
+    table = summary_table(snapshot(account=account), {}, "standard", RiskLimits(), 0.0)
+    return dict(zip(*(list(column.cells) for column in table.columns), strict=True))
+
+
+def fed(state: str, at_s: float, reconnects: int = 0, detail: str = "") -> Snapshot:
+    feed = replace(FEED, state=state, reconnects=reconnects, detail=detail)
+    return snapshot(feed=feed, engine_ts_ns=T0 + int(at_s * 1e9), symbols=flat())
+
+
+def test_the_feed_is_told_of_when_it_comes_goes_and_is_back():
+    out = io.StringIO()
+    with SessionConsole(out=out) as console:
+        for state in (
+            fed("live", 0),
+            fed("reconnecting", 10, 0, "attempt 1: the connection ended"),
+            fed("reconnecting", 11, 1, "attempt 2: refused"),
+            fed("gap", 14.5, 3),
+            fed("live", 15, 3),
+            fed("stale", 20, 3, "nothing to trade on for 3 s"),
+            fed("live", 21, 3),
+            fed("live", 30, 4),  # lost and found between two pictures
+            fed("reconnecting", 40, 4, "attempt 5: the connection ended"),
+        ):
+            console.on_snapshot(state)
+    assert [line.partition(" ")[2].strip() for line in out.getvalue().splitlines()] == [
+        "14:30:00.123 connected to ws://127.0.0.1:8765",
+        "14:30:10.123 lost: ws://127.0.0.1:8765 (the connection ended); reconnecting",
+        "14:30:14.623 back after 3 attempts / 4.5 s: ws://127.0.0.1:8765",
+        "14:30:20.123 silent: ws://127.0.0.1:8765 (nothing to trade on for 3 s); waiting for it",
+        "14:30:21.123 back after 1.0 s: ws://127.0.0.1:8765",
+        "14:30:30.123 lost: ws://127.0.0.1:8765 (its connection ended); reconnecting",
+        "14:30:30.123 back after 1 attempt / 0.0 s: ws://127.0.0.1:8765",
+        "14:30:40.123 lost: ws://127.0.0.1:8765 (the connection ended); reconnecting",
+    ]
+    assert console.feed.without_s(fed("reconnecting", 42)) == 4.5 + 1 + 2
+
+
+def test_an_end_is_no_loss_and_quiet_is_quiet():
+    feed = FeedLines()
+    assert len(list(feed.of(fed("live", 0)))) == 1
+    assert not list(feed.of(fed("closed", 1)))
+    assert not list(feed.of(replace(fed("reconnecting", 1), ended="stopped")))
+    out = io.StringIO()
+    with SessionConsole(out=out, quiet=True) as console:
+        console.on_snapshot(fed("live", 0))
+    assert out.getvalue() == ""
+
+
+def test_a_feature_that_does_not_fit_is_named_and_figures_stay_with_their_names():
+    view = replace(snapshot().symbols[0], symbol="BTCUSDT", price=43210.55)
+    view.features.append(FeatureView("span", 0.001, ">=", 0.001, True, "%"))
+    out = io.StringIO()
+    Console(file=out, width=80, no_color=True).print(live_view(snapshot(symbols=[view])))
+    (row,) = (line for line in out.getvalue().splitlines() if line.startswith("not shown"))
+    assert row.rstrip() == "not shown, the terminal is too narrow: span"
+    assert any("max drawdown 1.50" in line for line in out.getvalue().splitlines())
+    assert any("p50 12 µs" in line for line in out.getvalue().splitlines())
