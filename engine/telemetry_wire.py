@@ -59,7 +59,7 @@ class FeatureView:
 
     name: str
     value: float
-    op: str  # ">=", ">", "<=", "<"
+    op: str  # ">=", ">", "<=", "<", "==", "!="
     threshold: float
     passed: bool
     unit: str = ""  # "%" (value and threshold are ratios, shown in percent), "x", "price" or ""

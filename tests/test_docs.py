@@ -7,7 +7,8 @@ A page is worked through from top to bottom in an empty directory. What a fenced
 * ``console``: each line after ``$`` is a command and runs; the lines below it are its output, of which ``...``
   leaves out any part
 * ``text`` right after a ``python`` block is what that block prints
-* ``sh``, or nothing: commands to copy, or a picture; our commands must exist with the flags they name, but are not run
+* ``sh``: commands to copy. What trades on paper runs, for a second on a market of its own
+* ``sh``, or nothing: the rest, or a picture; our commands must exist with the flags they name, but are not run
 
 Commands that run until they are stopped stand in ``BACKGROUND``: they are started, and stopped at the end of the page.
 """
@@ -53,6 +54,9 @@ BACKGROUND = ("mock_server",)
 
 NOT_RUN = re.compile(r"^(make|pip|pytest|git|\.venv/bin/|python -m (venv|gui)\b|microburst-gui\b)")
 """In ``console`` blocks these are not run: they install, build, measure, or need a screen."""
+
+ON_PAPER = re.compile(r"^python -m engine --paper\b")
+"""In ``sh`` blocks these are run, however long the page has them go on."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,9 @@ class Stage:
         elif block.kind == "console":
             for command, output in commands_of(block.body):
                 self.run_command(command, output, block.line)
+        elif block.kind == "sh":
+            for command in filter(ON_PAPER.match, block.body.splitlines()):
+                self.run_command(briefly(command), ["..."], block.line)
 
     def run_python(self, block: Block) -> None:
         code = compile("\n" * (block.line - 1) + block.body, "page", "exec")
@@ -167,6 +174,15 @@ class Stage:
     def close(self) -> None:
         for server in self.servers:
             server.communicate(timeout=30)  # it stops when its standard input ends
+
+
+def briefly(command: str) -> str:
+    """The same session for a second, on no market but its own."""
+    return f"{re.sub(r' --duration [^ ]+', '', command.partition('#')[0])} --duration 1s --feed embedded"
+
+
+def trades(block: Block) -> bool:
+    return block.kind == "sh" and any(map(ON_PAPER.match, block.body.splitlines()))
 
 
 def commands_of(body: str) -> Iterator[tuple[str, list[str]]]:
@@ -240,7 +256,9 @@ def prepare_tick_files(stage: Stage) -> None:
 
 
 PREPARE = {"docs/reference/tick-files.md": prepare_tick_files}
-RUNNABLE = [page for page in PAGES if any(block.kind in ("python", "console", "toml") for block in blocks(page))]
+RUNNABLE = [
+    page for page in PAGES if any(one.kind in ("python", "console", "toml") or trades(one) for one in blocks(page))
+]
 
 
 @pytest.mark.parametrize("page", RUNNABLE, ids=page_id)

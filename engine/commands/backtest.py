@@ -38,6 +38,7 @@ from engine.commands.shared import (
     ConfigFlag,
     FeeFlag,
     FillsFlag,
+    ForceFlag,
     JsonFlag,
     LogFormatFlag,
     LogLevelFlag,
@@ -50,6 +51,7 @@ from engine.commands.shared import (
     StrategiesFlag,
     VerboseFlag,
     account_of,
+    check_new,
     chosen_line,
     load_config,
     plain_table,
@@ -114,6 +116,7 @@ def backtest(
             "or .legs.parquet.",
         ),
     ] = None,
+    force: ForceFlag = False,
     save: Annotated[
         Path | None,
         typer.Option("--save", metavar="DIR", help="Keep the run in a new folder of DIR, such as runs."),
@@ -145,6 +148,7 @@ def backtest(
         raise usage("--fills ladder makes several runs, and --report and --save keep one", "name one: --fills touch")
     if report:
         check_report(report, *(ticks or []), quotes, *(bars or []))
+        check_new(report, force=force)
     loaded = load_config(
         config_file,
         parameters,

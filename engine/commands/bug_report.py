@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
-from engine.commands.shared import ConfigFlag, JsonFlag, load_config, write_json
+from engine.commands.shared import ConfigFlag, ForceFlag, JsonFlag, check_new, load_config, write_json
 from engine.errors import ConfigError, UserError
 from engine.secret import HIDDEN, Secret, masked, redacted, sounds_secret
 
@@ -34,6 +34,7 @@ def bug_report(
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE.zip", help="Where to. [microburst-report-TIME.zip]")
     ] = None,
+    force: ForceFlag = False,
     config_file: ConfigFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -47,10 +48,10 @@ def bug_report(
     _, now_ns = SystemTiming().receive_stamp()
     since_s = now_ns / 1e9 - seconds_of(last)
     path = output or Path(time.strftime("microburst-report-%Y%m%d-%H%M%S.zip", time.gmtime()))
+    check_new(path, force=force)
     try:
+        path.unlink(missing_ok=True)  # and not written into: its mode would stay
         private = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise UserError("the file exists", where=str(path), fix="name another with --output") from None
     except OSError as error:
         raise UserError(error.strerror or str(error), where=str(path), fix="name another with --output") from None
     try:

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from engine.commands.shared import ConfigFlag, JsonFlag, load_config, plain_table, write_json, write_table
+from engine.commands.shared import (
+    ConfigFlag,
+    ForceFlag,
+    JsonFlag,
+    check_new,
+    load_config,
+    plain_table,
+    write_json,
+    write_table,
+)
 from engine.errors import ConfigError
 from engine.secret import redacted
 
@@ -38,7 +47,7 @@ def show(
 @app.command()
 def init(
     file: Annotated[Path, typer.Argument(metavar="[FILE]", help="Where to write it.")] = Path("microburst.toml"),
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
+    force: ForceFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Write a file with every setting.
@@ -47,13 +56,9 @@ def init(
     """
     from engine.config.settings import template
 
+    check_new(file, force=force)
     try:
-        with file.open("w" if force else "x", encoding="utf-8") as out:
-            out.write(template())
-    except FileExistsError:
-        if file.is_dir():
-            raise ConfigError("this is a directory", where=str(file), fix="name a file in it") from None
-        raise ConfigError("exists already", where=str(file), fix="add --force to replace it") from None
+        file.write_text(template(), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"cannot be written: {error.strerror}", where=str(file), fix="choose another place") from None
     if as_json:

@@ -13,9 +13,11 @@ from engine.commands.inputs import Recording, usage
 from engine.commands.shared import (
     CalendarFlag,
     ConfigFlag,
+    ForceFlag,
     JsonFlag,
     SetFlag,
     StrategiesFlag,
+    check_new,
     chosen_line,
     load_config,
     plain_table,
@@ -48,6 +50,7 @@ def features(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write the columns: .parquet or .csv.")
     ] = None,
+    force: ForceFlag = False,
     strategy: StrategiesFlag = None,
     parameters: SetFlag = None,
     config_file: ConfigFlag = None,
@@ -71,6 +74,7 @@ def features(
 
     if out is not None:
         feature_files.check_output(out, *recording.inputs)
+        check_new(out, force=force)
     expressions = _expressions(feature or ())
     asked: list[tuple[str, Declared]] = [("", expressions)] if feature else _strategies(loaded)
     file = recording.read()

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from engine.commands.shared import ConfigFlag, JsonFlag, load_config, plain_table, write_json, write_table
+from engine.commands.shared import (
+    ConfigFlag,
+    ForceFlag,
+    JsonFlag,
+    check_new,
+    load_config,
+    plain_table,
+    write_json,
+    write_table,
+)
 from engine.errors import ConfigError
 
 SCHEMA = "microburst.journal-report/1"
@@ -103,6 +112,7 @@ def export(
     what: Annotated[
         str, typer.Option("--what", metavar="ticks|decisions", help="What to write: the ticks unless told otherwise.")
     ] = "ticks",
+    force: ForceFlag = False,
     config_file: ConfigFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -112,6 +122,7 @@ def export(
 
     if what not in ("ticks", "decisions"):
         raise ConfigError(f"'{what}' cannot be exported", where="flag --what", fix="use ticks or decisions")
+    check_new(out, force=force)
     directory = journal_of(session, config_file)
     JournalReader(directory).check().refuse_damage()
     rows = recorded.export(directory, what, out)

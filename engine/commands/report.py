@@ -41,7 +41,7 @@ def write_report(path: Path, result: BacktestResult, text: str) -> str:
     """Write a report in the format that the ending of its name says.
 
     Args:
-        path: where to; an existing file is replaced.
+        path: where to; a file that is there is replaced; whether it may be, the caller has asked.
         result: what to write.
         text: the tables of the terminal, for ``.txt``.
 

@@ -85,6 +85,7 @@ SizeFlag = Annotated[
     str | None,
     typer.Option("--size", metavar="SIZE", help="Of an entry: '3 units', '500 dollars', '1% risk', '5% capital'."),
 ]
+ForceFlag = Annotated[bool, typer.Option("--force", help="Replace a file that exists.")]
 CalendarFlag = Annotated[
     str | None,
     typer.Option(
@@ -267,6 +268,18 @@ def writing() -> Iterator[None]:
 def output_error(error: OSError) -> UserError:
     """Return the error of a result that could not be written."""
     return UserError(f"cannot write to standard output: {error.strerror}", fix="send it where there is room")
+
+
+def check_new(path: Path, *, force: bool) -> None:
+    """Refuse to write where something is, before any work: what a flag names may be somebody's only copy.
+
+    Raises:
+        ConfigError: there is a directory, or a file that is not to be replaced.
+    """
+    if path.is_dir():
+        raise ConfigError("this is a directory", where=str(path), fix="name a file in it")
+    if path.exists() and not force:
+        raise ConfigError("exists already", where=str(path), fix="add --force to replace it")
 
 
 def write_json(value: Mapping[str, Any]) -> None:

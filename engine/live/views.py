@@ -61,7 +61,7 @@ STANDINGS = {
 Point = tuple[int, float, float, float, float, float]
 TailRow = tuple[int, str, float, float, float, float]
 
-MIRRORED = {">=": ("<=", "<"), ">": ("<=", "<"), "<=": (">=", ">"), "<": (">=", ">")}
+MIRRORED = {">=": ("<=", "<"), ">": ("<=", "<"), "<=": (">=", ">"), "<": (">=", ">"), "==": (), "!=": ()}
 
 
 class LatencyHistogram:

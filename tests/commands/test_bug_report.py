@@ -45,8 +45,8 @@ def test_a_session_travels_in_an_archive_and_replays(tmp_path: Path, capsys: pyt
     (journal,) = (tmp_path / "elsewhere" / "journal").iterdir()
     assert not (journal / "lock").exists()
     assert leaves("replay", str(journal)) == 0
-    assert leaves("bug-report", "--output", "report.zip") == 1
-    assert capsys.readouterr().err == "error: report.zip: the file exists; name another with --output\n"
+    assert leaves("bug-report", "--output", "report.zip") == 3
+    assert capsys.readouterr().err == "error: report.zip: exists already; add --force to replace it\n"
 
 
 def test_half_an_archive_does_not_stay_behind(

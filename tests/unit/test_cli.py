@@ -193,9 +193,32 @@ def test_a_report_never_replaces_an_input(capsys):
 
 
 def test_a_report_says_what_it_wrote(capsys):
-    for told in ("report: y.json\n", "report: y.json (replaced)\n"):
-        code, _, err = leaves(capsys, "backtest", "--demo", "--report", "y.json")
+    for force, told in (((), "report: y.json\n"), (("--force",), "report: y.json (replaced)\n")):
+        code, _, err = leaves(capsys, "backtest", "--demo", "--report", "y.json", *force)
         assert (code, told in err) == (0, True)
+
+
+def test_what_is_written_replaces_no_file_unless_told_to(capsys):
+    Path("x.csv").write_text(TICKS)
+    mine = [Path("mine.csv"), Path("mine.toml"), Path("mine.zip")]
+    for file in mine:
+        file.write_text("the only copy")
+    asked = [
+        ("backtest", "--ticks", "x.csv", "--report", "mine.csv"),
+        ("features", "--ticks", "x.csv", "--feature", "last=price", "--out", "mine.csv"),
+        ("journal", "export", "last", "--out", "mine.csv"),
+        ("config", "init", "mine.toml"),
+        ("report", "--output", "mine.zip"),
+    ]
+    for arguments in asked:
+        code, out, err = leaves(capsys, *arguments)
+        assert (code, out) == (3, "")
+        assert err == f"error: {arguments[-1]}: exists already; add --force to replace it\n"
+        assert {file.read_text() for file in mine} == {"the only copy"}
+    for arguments in (*asked[:2], *asked[3:]):  # no session is recorded here
+        Path(arguments[-1]).write_text("the only copy")
+        assert leaves(capsys, *arguments, "--force")[0] == 0
+        assert Path(arguments[-1]).read_bytes() != b"the only copy"
 
 
 def test_a_result_names_what_it_was_made_with(capsys):

@@ -421,7 +421,8 @@ def test_export_of_ticks_is_read_by_backtest_and_of_decisions_by_anything(settin
     rows = list(csv.DictReader((tmp_path / "d.csv").open()))
     assert [row["type"] for row in rows] == [type(one).__name__ for one in decided]
     assert int(rows[0]["day"]) == next(one for one in decided if isinstance(one, DayStarted)).day
-    leaves(capsys, "journal", "export", "last", "--what", "decisions", "--out", "d.parquet", "--json")
+    (tmp_path / "d.parquet").write_text("replaced")
+    leaves(capsys, "journal", "export", "last", "--what", "decisions", "--out", "d.parquet", "--json", "--force")
     pl = pytest.importorskip("polars")
     assert pl.read_parquet(tmp_path / "d.parquet")["type"].to_list() == [row["type"] for row in rows]
 

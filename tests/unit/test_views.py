@@ -20,7 +20,20 @@ from engine.live.views import DIGEST_ROWS, POINTS_PER_FRAME, TAIL, LatencyHistog
 from engine.model import Instrument, Kind, TickBlock
 from engine.ports import FeedHealth, FeedState
 from engine.quantities import parse_fee
-from engine.rules import Param, Stop, Target, TimeStop, change, pct, seconds, trade_count
+from engine.rules import (
+    Param,
+    Stop,
+    Target,
+    TimeStop,
+    change,
+    highest,
+    lowest,
+    pct,
+    price,
+    seconds,
+    trade_count,
+    vwap,
+)
 from engine.run_settings import Settings
 from engine.strategies.momentum_burst import MomentumBurst
 from engine.strategy import Strategy
@@ -48,6 +61,15 @@ class Band(Strategy):
 
     move = change(seconds(2))
     long = (move > pct("0.01")) & (move < pct("0.5"))
+    exits = TimeStop(seconds(3))
+
+
+class Extreme(Strategy):
+    """One name in four comparisons, of which two ask for equality and two cannot both hold."""
+
+    extreme = price == highest(seconds(2))
+    long = extreme & (price > vwap())
+    short = (price == lowest(seconds(2))) & (price < vwap())
     exits = TimeStop(seconds(3))
 
 
@@ -230,6 +252,12 @@ def test_a_band_is_shown_as_both_its_ends() -> None:
         (">", 0.0001, True),
         ("<", 0.005, True),
     ]
+
+
+def test_of_comparisons_for_equality_each_is_shown() -> None:
+    snapshot = moved(kernel_of(Extreme(), INSTRUMENTS[:1]), *[100_000] * 5, 100_030)
+    shown = [(view.op, view.passed) for view in feature(snapshot, "price")]
+    assert shown == [("==", True), (">", True), ("==", False)]
 
 
 def test_one_direction_shows_its_own_side_only() -> None:
