@@ -27,7 +27,16 @@ from rich.text import Text
 
 from engine.commands.feed_lines import FeedLines
 from engine.commands.shared import PIPE_WIDTH, discard_output
-from engine.telemetry_wire import AccountView, FeatureView, FeedView, PositionView, Snapshot, SymbolView, TradeView
+from engine.telemetry_wire import (
+    AccountView,
+    FeatureView,
+    FeedView,
+    PositionView,
+    Snapshot,
+    SymbolView,
+    TradeView,
+    state_in_words,
+)
 
 if TYPE_CHECKING:
     from engine.live.opening import Opened
@@ -280,8 +289,8 @@ def _headline(snapshot: Snapshot) -> Text:
     )
     account = snapshot.account
     if account.state != "active":
-        why = account.halted.removeprefix("halted: ")
-        text.append(f"  {account.state.upper()}: {why}", "bold red" if account.state == "halted" else "bold yellow")
+        state, _, why = state_in_words(account.state, account.halted).partition(":")
+        text.append(f"  {state.upper()}{why and ':'}{why}", "bold red" if state == "halted" else "bold yellow")
     if snapshot.problem:
         text.append(f"\n{snapshot.problem}", "bold red")
     return text

@@ -147,6 +147,7 @@ async def _run_recorded(
                 journal=opened.journal,
                 resumed=opened.resumed,
                 carried=opened.carried,
+                resume=opened.resume,
                 kill_file=kill_file,
                 tell_decisions=debugging(),
             )
