@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,13 +17,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.commands.shared import ConfigFlag, JsonFlag, load_config, write_json, write_table
+from engine.commands.shared import ConfigFlag, JsonFlag, load_config, wall_ns, write_json, write_table
 from engine.errors import ConfigError, ExitCode, NotFoundError, UnreachableError, UserError, nearest
 
 if TYPE_CHECKING:
     from engine.telemetry_wire import Done, Endpoint
 
 SCHEMA = "microburst.command/1"
+
+SHOWN_WITHIN_S = 2.0
+"""How long a command waits until the session's health file shows what it has done, for a status that is asked next."""
+
+POLL_S = 0.02
 
 SessionFlag = Annotated[
     str | None, typer.Option("--session", metavar="SESSION", help="Only this session, by its name or process id.")
@@ -175,7 +181,29 @@ class Answer:
 def _ask_all(
     name: str, reason: str, running: list[Running], *, by_signal: bool = False, covered: bool = False
 ) -> list[Answer]:
-    return [_ask(name, reason, one, by_signal=by_signal, covered=covered) for one in running]
+    asked_ns = wall_ns()
+    told = [_ask(name, reason, one, by_signal=by_signal, covered=covered) for one in running]
+    deadline_ns = wall_ns() + int(SHOWN_WITHIN_S * 1e9)
+    while not all(_is_shown(name, one, asked_ns) for one in told) and wall_ns() < deadline_ns:
+        time.sleep(POLL_S)
+    return told
+
+
+def _is_shown(name: str, told: Answer, asked_ns: int) -> bool:
+    """Whether the health file of a session shows what a command has done; true where there is nothing to wait for."""
+    from engine.live.health import read_health
+    from engine.telemetry import private_directory
+
+    done = told.done
+    if not (done.obeyed if done is not None else told.instead):
+        return True
+    report = next((one for one in read_health(private_directory()) if one["pid"] == told.running.pid), None)
+    if report is None or not report["alive"]:
+        return True
+    state = done.state if done is not None else "halted"
+    stands = report["state"] == ("running" if state == "active" else state)
+    closed = name not in ("flatten", "halt") or not report.get("positions")
+    return stands and closed and report["written_ts_ns"] >= asked_ns
 
 
 def _ask(name: str, reason: str, one: Running, *, by_signal: bool, covered: bool) -> Answer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.commands.shared import JsonFlag, plain_table, write_json, write_table
+from engine.commands.shared import JsonFlag, elapsed, plain_table, write_json, write_table
 from engine.errors import ExitCode, NotFoundError
 
 
@@ -31,7 +31,7 @@ def status(as_json: JsonFlag = False) -> int:
         kill = {"path": str(kill_file.path), "reason": kill_file.reason()} if killed else None
         write_json({"schema": SCHEMA, "sessions": found, "kill_file": kill})
         return ExitCode.STOPPED if halted else ExitCode.OK
-    table = plain_table("session", "pid", "mode", "state", "feed", "positions", "day", right=["pid", "day"])
+    table = plain_table("session", "pid", "mode", "state", "feed", "positions", "day", "as of", right=["pid", "day"])
     for report in found:
         table.add_row(
             str(report.get("session", "-")),
@@ -41,9 +41,16 @@ def status(as_json: JsonFlag = False) -> int:
             str(report.get("feed", {}).get("state", "-")),
             positions_of(report),
             f"{report.get('daily_pnl', 0):+.2f}",
+            age_of(report),
         )
     write_table(table, *([f"kill file {kill_file.path}: {kill_file.reason()}"] if killed else []))
     return ExitCode.STOPPED if halted else ExitCode.OK
+
+
+def age_of(report: dict[str, Any]) -> str:
+    """How long ago a session wrote what is shown of it."""
+    age_s = report["age_s"]
+    return f"{age_s:.1f} s ago" if age_s < 60 else f"{elapsed(round(age_s))} ago"
 
 
 def state_of(report: dict[str, Any]) -> str:
@@ -62,6 +69,9 @@ def state_of(report: dict[str, Any]) -> str:
 
 
 def positions_of(report: dict[str, Any]) -> str:
-    """The open positions in a line."""
+    """The open positions in a line; of a session that died those that it had then."""
     held = report.get("positions", {})
-    return ", ".join(f"{symbol} {one['side']} {one['qty']:g}" for symbol, one in held.items()) or "-"
+    line = ", ".join(f"{symbol} {one['side']} {one['qty']:g}" for symbol, one in held.items())
+    if not line:
+        return "-"
+    return line if report["alive"] else f"{line} when it died"

@@ -1,8 +1,8 @@
 """The health file: what a running session is about, for people and programs that look from outside.
 
 One JSON object per process, ``health-PID.json`` in the runtime directory, readable by its owner alone, written whole or
-not at all once a second, and removed when the session ends in order. One that is left behind tells what a session was
-about when it died; the next engine that starts removes it.
+not at all, once a second and whenever state or positions have changed, and removed when the session ends in order. One
+that is left behind tells what a session was about when it died; the next engine that starts removes it.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class HealthFile:
         self._timing = timing or SystemTiming()
         self._due_ns = 0
         self._facts: dict[str, Any] = {}
+        self._standing: object = None  # state and positions as they were written
         self.path = self._directory / f"health-{os.getpid()}.json"
         make_private(self._directory)
         for report in read_health(self._directory):
@@ -45,11 +46,13 @@ class HealthFile:
                 (self._directory / f"health-{report['pid']}.json").unlink(missing_ok=True)
 
     def look(self, snapshot: Snapshot) -> None:
-        """Take a picture of the session; it is written if a second has passed since the last."""
+        """Take a picture of the session; it is written if a second has passed since the last, or at once with news."""
         now_ns = self._timing.monotonic_ns()
-        if now_ns < self._due_ns:
+        held = [view.position is not None and (view.position.side, view.position.qty) for view in snapshot.symbols]
+        standing = snapshot.account.state, snapshot.account.halted, held
+        if now_ns < self._due_ns and standing == self._standing:
             return
-        self._due_ns = now_ns + EVERY_NS
+        self._due_ns, self._standing = now_ns + EVERY_NS, standing
         self._facts = facts_of(snapshot)
         state = snapshot.account.state
         self.write("running" if state == "active" else state, snapshot.problem)

@@ -49,6 +49,7 @@ def test_pause_flatten_kill_and_resume_are_four_things(
     session: Running, run: Callable[..., Ended], tmp_path: Path
 ) -> None:
     assert answer(run("engine", "pause")) == ("pause", "reducing")
+    assert "reducing: paused" in run("engine", "status").out  # at once
     assert status_of(session, "reducing")["halted"] == "paused"
     assert answer(run("engine", "resume", "--reason", "lunch is over")) == ("resume", "active")
     assert answer(run("engine", "flatten")) == ("flatten", "active")
@@ -56,6 +57,7 @@ def test_pause_flatten_kill_and_resume_are_four_things(
     killed = run("engine", "kill", "--reason", "a bad day")
     assert answer(killed) == ("halt", "halted")
     assert killed.out.endswith(" UTC: halted: a bad day\n")
+    assert "halted: a bad day" in run("engine", "status").out  # at once
     assert kill_file(tmp_path).read_text() == "a bad day\n"
     assert status_of(session, "halted")["halted"] == "halted: a bad day"
     shown = run("engine", "status")

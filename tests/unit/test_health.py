@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from engine.live import watchdog
 from engine.live.health import HealthFile, read_health
 from engine.live.watchdog import Watchdog
 from feeds.base import SystemTiming
+from tests.gui.golden import snapshot
 
 TIMEOUT_S = 60
 PROJECT = Path(__file__).parents[2]
@@ -93,6 +96,42 @@ def test_words_for_sessions_that_cannot_speak(runtime: Path, capsys: pytest.Capt
     assert "stuck: the engine has hung" in status(capsys)[1]
     HealthFile()  # the next engine forgets the dead
     assert [report["pid"] for report in read_health(runtime)] == [os.getpid()]
+
+
+class Still(SystemTiming):
+    """No time passes."""
+
+    def monotonic_ns(self) -> int:
+        return 1
+
+
+def test_what_has_changed_is_written_at_once(runtime: Path) -> None:
+    health = HealthFile(timing=Still())
+    first = snapshot()
+    health.look(first)
+    health.look(replace(first, account=replace(first.account, trades=99)))  # waits for its second
+    (report,) = read_health(runtime)
+    assert (report["state"], report["trades"], list(report["positions"])) == ("running", 3, ["ACME"])
+    health.look(replace(first, account=replace(first.account, state="reducing", halted="paused")))
+    (report,) = read_health(runtime)
+    assert (report["state"], report["halted"]) == ("reducing", "paused")
+    health.look(replace(first, symbols=[replace(first.symbols[0], position=None)]))
+    (report,) = read_health(runtime)
+    assert report["positions"] == {}
+
+
+def test_a_status_says_how_old_it_is_and_what_a_dead_session_held(
+    runtime: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    HealthFile().look(snapshot())
+    monkeypatch.setattr("engine.live.health.lives", lambda pid: True)
+    _, out, _ = status(capsys)
+    assert "as of" in out.splitlines()[0]
+    assert re.search(r"ACME short 100 .* \d+\.\d s ago$", out.splitlines()[1]), out
+    assert "when it died" not in out
+    monkeypatch.setattr("engine.live.health.lives", lambda pid: False)
+    _, out, _ = status(capsys)
+    assert "ACME short 100 when it died" in out
 
 
 def test_a_beat_starts_the_count_afresh_and_none_at_all_counts_nothing() -> None:
