@@ -27,6 +27,7 @@ from rich.text import Text
 
 from engine.commands.feed_lines import FeedLines
 from engine.commands.shared import PIPE_WIDTH, discard_output
+from engine.model import Reason
 from engine.telemetry_wire import (
     AccountView,
     FeatureView,
@@ -47,6 +48,8 @@ SWITCH_INTERVAL_S = 0.0005
 
 URGENT = ("", "yellow", "bold red")
 """How a limit is shown, by the urgency of its gauge."""
+
+REASON_WIDTH = max(map(len, Reason))
 
 STATUS_EVERY_NS = 1_000_000_000
 """Engine time between two status objects of ``--json``."""
@@ -113,7 +116,7 @@ def trade_line(told: Opening | TradeView, precision: int) -> str:
         f"P/L {signed(told.net, digits)} ({share}gross {signed(told.gross, digits)}, costs {told.costs:.{digits}f})"
     )
     close = f"CLOSE {clock(told.exit_ts_ns)} {what} {told.exit_price:.{precision}f}"
-    return f"{close}  {told.reason:<5} {profit} after {held_s:.1f} s"
+    return f"{close}  {told.reason:<{REASON_WIDTH}} {profit} after {held_s:.1f} s"
 
 
 def trade_event(told: Opening | TradeView, precision: int) -> Event:

@@ -57,6 +57,11 @@ TEND_NS = 1_000_000_000
 log = structlog.get_logger("session")
 
 
+def unexpected(error: BaseException) -> str:
+    """How a session has ended that nobody foresaw the end of."""
+    return f"an unexpected error ({type(error).__name__})"
+
+
 class PaperSession:
     """One run of the kernel on one feed.
 
@@ -165,7 +170,7 @@ class PaperSession:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             failure = next((task.exception() for task in tasks if task.done() and task.exception()), self._error)
             if failure is not None:
-                self.ended = "an unexpected error"
+                self.ended = unexpected(failure)
             elif consumer.done():
                 self.ended = self.ended or "the feed ended"
             self._finish()

@@ -92,6 +92,8 @@ def test_what_is_not_there_ends_with_exit_5(monkeypatch, request, name, line):
         ("x = 1\n\ny = 1 / 0\n", ":3: ZeroDivisionError: division by zero"),
         ("import no_such_library\n", ":1: ModuleNotFoundError: No module named 'no_such_library'"),
         (GOOD.replace("seconds(5)", "5"), ":6: change(5) has no unit; write change(seconds(15))"),
+        (GOOD.replace("seconds(5)", "'5s'"), ":6: change('5s') takes a window, not text; write change(seconds(5))"),
+        (GOOD.replace('Stop(pct("0.1"))', "Stop('.1%')"), ":7: Stop('.1%') takes a ratio, not text; write pct('.1')"),
         (GOOD.replace("change,", "chnge,"), ":1: ImportError: cannot import name 'chnge' from 'engine.rules'"),
         ("\0", ": SyntaxError: source code string cannot contain null bytes"),
         (GOOD.replace("(Strategy)", ""), ": there is no strategy in it; write a class that derives from Strategy"),
