@@ -169,7 +169,10 @@ def is_usage_error(error: Exception) -> bool:
 def _sentence(error: Exception) -> str:
     if getattr(error, "option_name", "") == "--live":
         return "there is no --live: this version trades on paper only"
-    return str(error.format_message()).rstrip(".")  # type: ignore[attr-defined]
+    said = str(error.format_message()).rstrip(".")  # type: ignore[attr-defined]
+    if said == "Missing command":
+        return f"say which: {', '.join(error.ctx.command.commands)}"  # type: ignore[attr-defined]
+    return said
 
 
 def _help_for(error: Exception) -> str:

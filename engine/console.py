@@ -27,7 +27,17 @@ from rich.text import Text
 
 from engine.commands.feed_lines import FeedLines
 from engine.commands.shared import PIPE_WIDTH, discard_output
-from engine.telemetry_wire import AccountView, FeatureView, FeedView, PositionView, Snapshot, SymbolView, TradeView
+from engine.model import Reason
+from engine.telemetry_wire import (
+    AccountView,
+    FeatureView,
+    FeedView,
+    PositionView,
+    Snapshot,
+    SymbolView,
+    TradeView,
+    state_in_words,
+)
 
 if TYPE_CHECKING:
     from engine.live.opening import Opened
@@ -38,6 +48,8 @@ SWITCH_INTERVAL_S = 0.0005
 
 URGENT = ("", "yellow", "bold red")
 """How a limit is shown, by the urgency of its gauge."""
+
+REASON_WIDTH = max(map(len, Reason))
 
 STATUS_EVERY_NS = 1_000_000_000
 """Engine time between two status objects of ``--json``."""
@@ -104,7 +116,7 @@ def trade_line(told: Opening | TradeView, precision: int) -> str:
         f"P/L {signed(told.net, digits)} ({share}gross {signed(told.gross, digits)}, costs {told.costs:.{digits}f})"
     )
     close = f"CLOSE {clock(told.exit_ts_ns)} {what} {told.exit_price:.{precision}f}"
-    return f"{close}  {told.reason:<5} {profit} after {held_s:.1f} s"
+    return f"{close}  {told.reason:<{REASON_WIDTH}} {profit} after {held_s:.1f} s"
 
 
 def trade_event(told: Opening | TradeView, precision: int) -> Event:
@@ -280,8 +292,8 @@ def _headline(snapshot: Snapshot) -> Text:
     )
     account = snapshot.account
     if account.state != "active":
-        why = account.halted.removeprefix("halted: ")
-        text.append(f"  {account.state.upper()}: {why}", "bold red" if account.state == "halted" else "bold yellow")
+        state, _, why = state_in_words(account.state, account.halted).partition(":")
+        text.append(f"  {state.upper()}{why and ':'}{why}", "bold red" if state == "halted" else "bold yellow")
     if snapshot.problem:
         text.append(f"\n{snapshot.problem}", "bold red")
     return text

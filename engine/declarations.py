@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from types import CodeType, FunctionType
+from typing import Any
 
 from engine.account.limits import profile
 from engine.language.entries import ENTRIES
 from engine.language.exits import EXITS, Target, When, written
-from engine.language.grammar import Condition, Kind, RuleError, condition, said
+from engine.language.grammar import Condition, Kind, Quantity, RuleError, condition, said
 from engine.language.hedge import Hedge
 from engine.language.measures import window_kind
 from engine.language.parameters import Param
 from engine.sizing import SIZES
 
 SIDES = ("long", "short")
+DECLARING = (*SIDES, "exits", "entry", "hedge", "warm_up", "size")
+
+MEMBERS: tuple[tuple[Any, tuple[str, ...]], ...] = (
+    (bool, ("holds_overnight",)),
+    (int, ("cooldown_signals",)),
+    (str, ("direction", "risk_profile")),
+    (Quantity, ("warm_up",)),
+    (FunctionType, ("on_fire", "on_tick")),
+    (ENTRIES, ("entry",)),
+    (Hedge, ("hedge",)),
+    (SIZES, ("size",)),
+)
+"""What of each kind the engine looks for in a class body; sides and exits are known by what they are."""
+
+NEAR = 0.66
+"""How alike a name must be to one of them to be a slip: ``cooldown`` just is."""
 
 
 def check_body(cls: type) -> None:
@@ -48,6 +67,7 @@ def check_body(cls: type) -> None:
         )
     if "risk_profile" in own:
         profile(own["risk_profile"], where=f"{cls.__name__}.risk_profile")
+    check_names(cls)
     exits = getattr(cls, "exits", ())
     in_force = exits if isinstance(exits, tuple) else (exits,)
     for name, value in own.items():
@@ -59,6 +79,22 @@ def check_body(cls: type) -> None:
             choices = f", choices={place.choices}" if place.choices else ""
             what, fix = f"{said(value)} takes a parameter's place", f"write {name} = Param({said(value)}{choices})"
             raise RuleError(what, where=f"{cls.__name__}.{name}", fix=fix)
+
+
+def check_names(cls: type) -> None:
+    """Refuse a member that nothing uses, and that is called nearly like one of its kind which the engine looks for.
+
+    Raises:
+        RuleError: with the name that was meant.
+    """
+    for name, value in vars(cls).items():
+        known = next((names for kind, names in MEMBERS if isinstance(value, kind)), ())
+        near = get_close_matches(name.lower(), known, 1, NEAR)
+        if not near or name in known or name.startswith("_") or name in mentioned(cls):
+            continue
+        if id(value) not in reachable([getattr(cls, one, None) for one in DECLARING]):
+            what = "the engine looks for nothing of this name, and nothing else uses it"
+            raise RuleError(what, where=f"{cls.__name__}.{name}", fix=f"did you mean {near[0]!r}?")
 
 
 def check_exits(owner: str, exits: object) -> None:
@@ -97,3 +133,48 @@ def no_side(cls: type, direction: str) -> RuleError:
 def nearest_to_a_side(names: list[str]) -> str:
     """Of the names of conditions the one that most likely is the whole rule: called like a side, else the last."""
     return next((name for name in names if name.lower() in (*SIDES, "buy", "sell", "entry", "enter")), names[-1])
+
+
+# ---------------------------------------------------------------- what is used
+
+
+def reachable(roots: list[object]) -> frozenset[int]:
+    """Identities of everything that the declared rule is made of, whatever its parts are called."""
+    found: dict[int, object] = {}
+    waiting = list(roots)
+    while waiting:
+        one = waiting.pop()
+        if id(one) in found:
+            continue
+        if isinstance(one, list | tuple):
+            waiting.extend(one)
+        elif isinstance(one, dict):
+            waiting.extend(one.values())
+        elif type(one).__module__.startswith("engine."):
+            found[id(one)] = one
+            slots = [slot for cls in type(one).__mro__ for slot in getattr(cls, "__slots__", ())]
+            waiting.extend(getattr(one, slot) for slot in slots if hasattr(one, slot))
+            waiting.extend(vars(one).values() if hasattr(one, "__dict__") else ())
+    return frozenset(found)
+
+
+def mentioned(cls: type) -> frozenset[str]:
+    """Every name and word in the code of the strategy's own methods: what they might read by name."""
+    words: set[str] = set()
+    for owner in cls.__mro__:
+        if owner.__module__ == "engine.strategy":
+            break
+        for value in vars(owner).values():
+            method = getattr(value, "__func__", getattr(value, "fget", value))
+            if isinstance(code := getattr(method, "__code__", None), CodeType):
+                words.update(_words_of(code))
+    return frozenset(words)
+
+
+def _words_of(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, str):
+            yield constant
+        elif isinstance(constant, CodeType):
+            yield from _words_of(constant)

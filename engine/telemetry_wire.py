@@ -53,6 +53,12 @@ NEARLY = 0.8
 _PREFIX = 4
 
 
+def state_in_words(state: str, halted: str) -> str:
+    """A state and why it is so, each said once: of halted and ``halted: a bad day`` the latter."""
+    why = halted.removeprefix(state).removeprefix(": ")
+    return f"{state}: {why}" if why else state
+
+
 @dataclass(slots=True)
 class FeatureView:
     """One declared condition as it stands now: ``value`` against ``threshold``, NaN while it is not warm."""

@@ -32,7 +32,7 @@ class FeedLimits:
     max_frame_bytes: int = 1 << 20  # larger: closed with 1009, then reconnected
     queue_ticks: int = 262_144  # records waiting for the engine; see feeds/queue.py for what happens at the bound
     # How long things may take
-    handshake_s: float = 10.0
+    handshake_s: float = 4.0  # so that a second one fits into the time for the first connection
     stale_after_s: float = 3.0  # nothing heard: the feed is stale
     silence_s: float = 10.0  # nothing heard, the first message included: reconnect
     ping_interval_s: float = 5.0

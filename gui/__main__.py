@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen = find_session(options.session) if options.session else None
         return _run(options.demo, chosen)
     except UserError as error:
-        print(error.line(), file=sys.stderr)
+        print(f"error: {error.line()}", file=sys.stderr)
         return error.exit_code
 
 

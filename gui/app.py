@@ -74,11 +74,8 @@ def _on_qt_message(kind: QtCore.QtMsgType, context: QtCore.QMessageLogContext, t
     """Print one line where Qt would abort; keep the platform's first warnings, which say why."""
     if kind == QtCore.QtMsgType.QtFatalMsg:
         cause = (_platform_warnings or [text])[0].strip().splitlines()[0]
-        print(
-            UserError(f"the dashboard cannot open a window: {cause}", fix=NO_DISPLAY_FIX).line(),
-            file=sys.stderr,
-            flush=True,
-        )
+        error = UserError(f"the dashboard cannot open a window: {cause}", fix=NO_DISPLAY_FIX)
+        print(f"error: {error.line()}", file=sys.stderr, flush=True)
         os._exit(1)  # Qt calls abort() as soon as this function returns
     if str(context.category).startswith("qt.qpa") and len(_platform_warnings) < 4:
         _platform_warnings.append(text)

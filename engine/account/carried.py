@@ -31,6 +31,7 @@ class Carried:
     today: Mapping[str, int] = field(default_factory=dict)  # counts of the day, as the risk ledger names them
     day_trades: tuple[int, ...] = ()  # numbers of the days on which one was made
     halted: Refusal | None = None
+    halted_for: str = ""  # what an operator said of it
     paused: bool = False
     cooldowns: Mapping[str, int] = field(default_factory=dict)
 

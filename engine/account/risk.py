@@ -70,6 +70,7 @@ class RiskGate:
         self.day_halted = False
         self.paused = False
         self.halted: Refusal | None = None
+        self.halted_for = ""  # what an operator said of that
         self.feed_refusal: Refusal | None = None
         self.errors = 0
 
@@ -117,12 +118,13 @@ class RiskGate:
     @property
     def kept(self) -> tuple[Any, ...]:
         """Everything that it remembers, as plain values."""
-        own = self.day_start, self.day_halted, self.paused, self.halted, self.feed_refusal, self.errors
+        own = self.day_start, self.day_halted, self.paused, self.halted, self.halted_for, self.feed_refusal, self.errors
         return (*own, self.ledger.kept)
 
     def restore(self, state: Sequence[Any], orders: Mapping[int, Order]) -> None:
         """Go on from where another gate with the same limits was in this state."""
-        self.day_start, self.day_halted, self.paused, self.halted, self.feed_refusal, self.errors, ledger = state
+        self.day_start, self.day_halted, self.paused, self.halted, self.halted_for, *more, ledger = state
+        self.feed_refusal, self.errors = more
         self.floor = self._floor()
         self.ledger.restore(ledger, orders)
 
@@ -170,11 +172,15 @@ class RiskGate:
         """The same, whatever the feed is like."""
         return None if self.standing is self.feed_refusal else self.standing
 
-    def halt(self, reason: Refusal) -> bool:
-        """Halt until resumed with a reason; the first halt's reason stays. Returns whether this one is it."""
-        first = self.halted is None
-        self.halted = self.halted or reason
-        return first
+    def halt(self, reason: Refusal, said: str = "") -> bool:
+        """Halt until resumed with a reason; the first halt's reason stays. Returns whether this one is it.
+
+        ``said`` is what an operator gave for it.
+        """
+        if self.halted is not None:
+            return False
+        self.halted, self.halted_for = reason, said
+        return True
 
     def resume(self, reason: str) -> bool:
         """End a pause, and with a reason a halt, too. Returns whether anything has changed.
@@ -184,7 +190,7 @@ class RiskGate:
         if self.halted is not None and not reason.strip():
             return False
         changed = self.paused or self.halted is not None
-        self.paused, self.halted, self.errors = False, None, 0
+        self.paused, self.halted, self.halted_for, self.errors = False, None, "", 0
         return changed
 
     def fault(self) -> bool:

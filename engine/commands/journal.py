@@ -53,7 +53,7 @@ def ls(config_file: ConfigFlag = None, as_json: JsonFlag = False) -> None:
         return
     table = plain_table("session", "mode", "strategy", "symbols", "KiB", "", right=["KiB"])
     for one in found:
-        said = one.fault or ("" if one.state == "ended" else one.state)
+        said = one.fault or (f"ended: {one.ended}" if one.state == "ended" else one.state)
         table.add_row(one.session, one.mode, one.strategy, " ".join(one.symbols), f"{one.bytes // 1024:,}", said)
     write_table(table if found else f"no sessions in {root}; record one with: microburst run")
 
@@ -96,9 +96,7 @@ def verify(session: SessionArgument, config_file: ConfigFlag = None, as_json: Js
         write_json({"schema": SCHEMA, **facts})
     reader.refuse_damage()
     if not as_json:
-        ended = (
-            f"ended: {reader.summary.get('ended', '')}" if reader.sealed else "not ended in order; all of it is whole"
-        )
+        ended = f"ended: {facts['ended']}" if reader.sealed else "not ended in order; all of it is whole"
         write_table(
             f"{facts['session']}: {facts['records']:,} records, {facts['inputs']:,} inputs, "
             f"{facts['decisions']:,} decisions; {ended}"

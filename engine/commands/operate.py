@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from engine.commands.shared import JsonFlag, wall_ns, write_json, write_table
+from engine.commands.shared import ConfigFlag, JsonFlag, load_config, wall_ns, write_json, write_table
 from engine.errors import ConfigError, ExitCode, NotFoundError, UnreachableError, UserError, nearest
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ SHOWN_WITHIN_S = 2.0
 """How long a command waits until the session's health file shows what it has done, for a status that is asked next."""
 
 POLL_S = 0.02
-
-RESUME_LATER = "what an ended session has left paused or halted begins so: start it with microburst run, then resume it"
 
 SessionFlag = Annotated[
     str | None, typer.Option("--session", metavar="SESSION", help="Only this session, by its name or process id.")
@@ -84,9 +82,16 @@ def kill(session: SessionFlag = None, reason: ReasonFlag = "", as_json: JsonFlag
 def resume(
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why trading may go on; it is recorded.")],
     session: SessionFlag = None,
+    account: Annotated[
+        str | None, typer.Option("--account", metavar="NAME", help="Of this account, where no session is running.")
+    ] = None,
+    config_file: ConfigFlag = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """End a pause or a halt, for a reason, and remove the kill file."""
+    """End a pause or a halt, for a reason, and remove the kill file.
+
+    Where no session is running, the account's last one may have left it paused or halted: its next one goes on, then.
+    """
     from engine.live.kill_file import KillFile
 
     if not reason.strip():
@@ -94,15 +99,36 @@ def resume(
     running = _running()
     if session is not None or len(running) > 1:
         running = _chosen(session, several=False)
+    lifted = None if running else _lift(account, config_file, reason)
     kill_file = KillFile()
     try:
         removed = kill_file.remove()
     except OSError as error:
         raise UserError(f"the kill file cannot be removed: {error.strerror}", where=str(kill_file.path)) from None
-    if not running and not removed:
-        raise NotFoundError("no session is running, and there is no kill file", fix=RESUME_LATER)
+    if lifted is not None and not lifted.was and not removed:
+        what = (
+            f"no session is running, account {lifted.account} is neither paused nor halted, and there is no kill file"
+        )
+        raise NotFoundError(what, fix="name another account with --account")
     told = _ask_all("resume", reason, running)
-    _tell(told, as_json, kill_file.path if removed else None, removed=removed)
+    _tell(told, as_json, kill_file.path if removed else None, removed=removed, lifted=lifted)
+
+
+@dataclass(frozen=True, slots=True)
+class Lifted:
+    """An account that no session trades, and what it ``was``: halted or paused, in words; "" when neither."""
+
+    account: str
+    was: str
+
+
+def _lift(account: str | None, config_file: Path | None, reason: str) -> Lifted:
+    from engine.journal.sessions import root_of
+    from engine.live.opening import lift
+
+    config = load_config(config_file, paper__account=account).config
+    name = config.paper.account
+    return Lifted(name, lift(root_of(config.journal.directory), name, reason).words)
 
 
 # ------------------------------------------------------------ whom
@@ -203,7 +229,14 @@ def _ask(name: str, reason: str, one: Running, *, by_signal: bool, covered: bool
     return Answer(one, instead="left to the kill file" if covered else "", problem=problem)
 
 
-def _tell(told: list[Answer], as_json: bool, file: Path | None = None, *, removed: bool = False) -> None:
+def _tell(
+    told: list[Answer],
+    as_json: bool,
+    file: Path | None = None,
+    *,
+    removed: bool = False,
+    lifted: Lifted | None = None,
+) -> None:
     """Say what each session answered; the exit code is that of the first that could not be reached, or did not obey."""
     if as_json:
         write_json(
@@ -211,6 +244,7 @@ def _tell(told: list[Answer], as_json: bool, file: Path | None = None, *, remove
                 "schema": SCHEMA,
                 "sessions": [_facts(one) for one in told],
                 "kill_file": None if file is None else {"path": str(file), "removed": removed},
+                "account": None if lifted is None else {"name": lifted.account, "was": lifted.was},
             }
         )
     else:
@@ -220,6 +254,8 @@ def _tell(told: list[Answer], as_json: bool, file: Path | None = None, *, remove
             lines.append(
                 "no session is running" + ("" if removed else "; one that starts stays halted until it is gone")
             )
+        if lifted is not None and lifted.was:
+            lines.append(f"account {lifted.account} was {lifted.was}: its next session is resumed as it starts")
         write_table(*lines)
     for one in told:
         if one.done is not None and not one.done.obeyed:
@@ -229,6 +265,8 @@ def _tell(told: list[Answer], as_json: bool, file: Path | None = None, *, remove
 
 
 def _line(one: Answer) -> str:
+    from engine.telemetry_wire import state_in_words
+
     head = f"{one.running.session} (pid {one.running.pid})"
     if one.done is None:
         return f"{head}: {one.instead or one.problem}"
@@ -236,9 +274,7 @@ def _line(one: Answer) -> str:
     at = f"{moment:%Y-%m-%d %H:%M:%S}.{one.done.ts_ns // 1_000_000 % 1000:03d} UTC"
     if not one.done.obeyed:
         return f"{head}: not obeyed at {at}: {one.done.detail}"
-    return f"{head}: {one.done.name} done at {at}: {one.done.state}" + (
-        f", {one.done.detail}" if one.done.detail else ""
-    )
+    return f"{head}: {one.done.name} done at {at}: {state_in_words(one.done.state, one.done.detail)}"
 
 
 def _facts(one: Answer) -> dict[str, Any]:

@@ -26,12 +26,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "microburst.risk/1"
 
-app = typer.Typer(help="Show the limits of the account.", no_args_is_help=True)
-
-
-@app.callback()
-def _risk() -> None:
-    """Show the limits of the account."""
+app = typer.Typer(help="Show the limits of the account.", no_args_is_help=False)
 
 
 @app.command()

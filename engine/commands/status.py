@@ -56,6 +56,7 @@ def age_of(report: dict[str, Any]) -> str:
 def state_of(report: dict[str, Any]) -> str:
     """What to say of a session: its own word, unless it can no longer speak."""
     from engine.live.health import SILENT_S
+    from engine.telemetry_wire import state_in_words
 
     state = str(report["state"])
     if state == "stuck":
@@ -64,7 +65,7 @@ def state_of(report: dict[str, Any]) -> str:
         return "died"
     if report["age_s"] > SILENT_S:
         return f"no sign of life for {report['age_s']:.0f} s"
-    return f"{state}: {report['halted'].removeprefix('halted: ')}" if report.get("halted") else state
+    return state_in_words(state, report.get("halted") or "")
 
 
 def positions_of(report: dict[str, Any]) -> str:

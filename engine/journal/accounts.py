@@ -93,13 +93,28 @@ class Account:
             raise DataError("the journal of the account's last session has gone", where=where, fix=ANEW)
         return self._root / session
 
+    @property
+    def resume(self) -> str:
+        """Why it may go on, where somebody has lifted its halt or pause since its last session; otherwise ""."""
+        return str(self._facts().get("resume", ""))
+
+    def lift(self, reason: str) -> None:
+        """Note that its halt or pause is lifted, for this reason: the next session begins with that.
+
+        Raises:
+            DataError: it cannot be written.
+        """
+        self._write({**self._facts(), "resume": reason})
+
     def begin(self, session: str, now_ns: int) -> None:
         """Note that the account is in this session from now on.
 
         Raises:
             DataError: that cannot be written.
         """
-        facts = {"session": session, "pid": os.getpid(), "since_ns": now_ns}
+        self._write({"session": session, "pid": os.getpid(), "since_ns": now_ns})
+
+    def _write(self, facts: dict[str, object]) -> None:
         fresh = self._note.with_suffix(".new")
         try:
             with open(fresh, "wb", opener=_privately) as file:

@@ -14,7 +14,7 @@ from math import lcm
 from typing import Any
 
 from engine.language.grammar import Condition, Expr, Kind, Quantity, RuleError, condition, said
-from engine.language.parameters import Param
+from engine.language.parameters import Param, as_call
 from engine.quantities import Number, format_duration, parse_number
 
 Length = Param | Quantity
@@ -31,6 +31,9 @@ def exit_value(exit_name: str, value: object, kind: Kind, example: str) -> Param
     fix = f"write {exit_name}({example})"
     if kind is Kind.COUNT and isinstance(value, int) and not isinstance(value, bool):
         value = Quantity(kind, value)
+    if isinstance(value, str):
+        call = as_call(value, kind)
+        raise RuleError(f"{exit_name}({value!r}) takes a {kind}, not text", fix=f"write {call}" if call else fix)
     if not isinstance(value, Param | Quantity):
         raise RuleError(f"{exit_name}({said(value)}) has no unit", fix=fix)
     if value.kind is not kind:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar, overload
 
 from engine.language.grammar import Condition, Expr, Kind, Operand, Part, Quantity, RuleError, operand, said, way_out
-from engine.language.parameters import Param
+from engine.language.parameters import Param, as_call
 
 Length = Param | Quantity | int
 Build = Callable[..., int]
@@ -65,7 +65,10 @@ def check_window(function: str, window: object) -> Window:
         return window
     if not isinstance(window, Param | Quantity):
         wrong = "takes a window" if isinstance(window, Expr | Condition) or way_out(window) else "has no unit"
-        fix = f"write {function}(seconds(15)) or {function}(ticks(100))"
+        if isinstance(window, str):
+            wrong = "takes a window, not text"
+        call = as_call(window, Kind.DURATION)
+        fix = f"write {function}({call})" if call else f"write {function}(seconds(15)) or {function}(ticks(100))"
         raise RuleError(f"{function}({said(window)}) {wrong}", fix=way_out(window) or fix)
     if window.kind not in (Kind.DURATION, Kind.TICKS):
         raise RuleError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from engine.errors import ConfigError, nearest
@@ -34,6 +35,20 @@ def hours(number: Number) -> Quantity:
 def days(number: Number) -> Quantity:
     """A duration of ``number`` days of 24 hours; ``bars(days(1))`` are one to a session."""
     return Quantity(Kind.DURATION, parse_duration_ns(f"{parse_number(number) * 24}h"))
+
+
+_TEXT = re.compile(r"(\d+|\d*\.\d+)\s*([a-z%]+)")
+_CALLS = {
+    Kind.DURATION: {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours"},
+    Kind.RATIO: {"%": "pct", "bps": "bps"},
+}
+
+
+def as_call(text: object, kind: Kind) -> str:
+    """How text such as ``5s`` or ``0.1%`` is written in a rule; "" where it is nothing of this kind."""
+    match = _TEXT.fullmatch(text.strip()) if isinstance(text, str) else None
+    call = match and _CALLS.get(kind, {}).get(match[2])
+    return f"{call}({int(match[1]) if match[1].isdecimal() else repr(match[1])})" if match and call else ""
 
 
 def at(time: str) -> Quantity:

@@ -35,7 +35,7 @@ from engine.language.measures import (
     Window,
     check_window,
 )
-from engine.language.parameters import Param
+from engine.language.parameters import Param, as_call
 from engine.language.trades import first_price, last_of, mean
 from engine.language.values import log
 
@@ -196,9 +196,10 @@ def bars(length: Param | Quantity, role: str = "") -> Bars:
     """A bar series by time, trades, size or value traded; ``role`` is a word for people, such as ``HTF``."""
     kinds = (Kind.DURATION, Kind.TICKS, Kind.SIZE, Kind.VALUE)
     if not isinstance(length, Param | Quantity) or length.kind not in kinds:
-        raise RuleError(
-            f"bars({said(length)}) has no unit", fix="write bars(minutes(5)), bars(ticks(500)) or bars(units(10_000))"
-        )
+        call = as_call(length, Kind.DURATION)
+        wrong = "takes a length, not text" if call else "has no unit"
+        fix = f"write bars({call})" if call else "write bars(minutes(5)), bars(ticks(500)) or bars(units(10_000))"
+        raise RuleError(f"bars({said(length)}) {wrong}", fix=fix)
     if not isinstance(role, str):
         raise RuleError(f"{said(role)} is no role", fix="it is a word for people: bars(minutes(5), role='HTF')")
     return Bars(length, role)

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from engine.account.carried import Carried
 from engine.errors import ConfigError, DataError
-from engine.events import Decision, Refusal, TradingHalted, TradingResumed
+from engine.events import Command, Decision, Refusal, TradingHalted, TradingResumed
 from engine.journal.accounts import Account, free_account
-from engine.journal.codec import is_decision
+from engine.journal.codec import is_decision, is_input
 from engine.journal.reader import JournalReader, UnsoundError, read_manifest
 from engine.journal.sessions import root_of
 from engine.journal.writer import SessionJournal
@@ -55,6 +55,7 @@ class Opened:
         account: held until the end; None where there is none.
         facts: what came from before, for programs; empty where nothing did.
         line: the same for people.
+        resume: why it may go on, where somebody has lifted the account's halt or pause since; otherwise "".
     """
 
     name: str
@@ -64,6 +65,7 @@ class Opened:
     account: Account | None = None
     facts: Mapping[str, Any] | None = None
     line: str = ""
+    resume: str = ""
 
     def close(self, kernel: Kernel | None, ended: str) -> None:
         """End the journal: sealed, with what the account's next session goes on from, unless something is still open.
@@ -124,12 +126,15 @@ def open_session(
     root = root_of(config.journal.directory)
     account = free_account(root, DEMO) if start.is_demo else Account(root, config.paper.account)
     try:
+        start = replace(start, resume=account.resume)
         last, opened = start.last_of(account, fresh), None
         if last is not None and not fresh:
             opened = start.after(account, last, tell_decisions, beat)
-        elif last is not None and not start.is_demo and (halt := halt_of(last)) is not None:
+        elif last is not None and not start.is_demo and (standing := standing_of(last)).halted is not None:
             cash = config.paper.starting_cash
-            opened = start.anew(account, Carried(last.name, cash, cash, halted=halt))
+            opened = start.anew(
+                account, Carried(last.name, cash, cash, halted=standing.halted, halted_for=standing.said)
+            )
         opened = opened or start.anew(account)
         account.begin(opened.name, now_ns)
     except BaseException:
@@ -147,6 +152,7 @@ class _Start:
     moment: str
     mode: str
     clock: Clock
+    resume: str = ""
 
     @property
     def is_demo(self) -> bool:
@@ -173,8 +179,10 @@ class _Start:
         if account is None or carried is None:
             return Opened(name, journal, account=account)
         facts: dict[str, Any] = {"event": "carried", "account": account.name, "session": name, "from": carried.session}
-        facts |= {"equity": float(carried.equity), "day": carried.day, "halted": carried.halted or ""}
-        return Opened(name, journal, None, carried, account, facts, _carried_line(account.name, carried))
+        facts |= {"equity": float(carried.equity), "day": carried.day}
+        facts |= {"halted": carried.halted or "", "halted_for": carried.halted_for, "lifted": self.resume}
+        line = _carried_line(account.name, carried, self.resume)
+        return Opened(name, journal, None, carried, account, facts, line, self.resume)
 
     def after(self, account: Account, last: Path, tell_decisions: bool, beat: Callable[[], None]) -> Opened | None:
         """Go on after the account's last session; None: there is nothing to go on from."""
@@ -188,8 +196,8 @@ class _Start:
         recovery = Recovery(last, beat)
         if not differs:
             journal, resumed = recovery.go_on(tell_decisions=tell_decisions)
-            facts = facts_of(recovery, account.name)
-            return Opened(last.name, journal, resumed, None, account, facts, resumed_line(facts))
+            facts = facts_of(recovery, account.name) | {"lifted": self.resume}
+            return Opened(last.name, journal, resumed, None, account, facts, resumed_line(facts), self.resume)
         if not recovery.kernel.is_flat:
             held = holdings_line(recovery.kernel)
             raise ConfigError(
@@ -218,21 +226,74 @@ def _said(value: object) -> str:
     return str(value) if value not in ("", None, {}, []) else "not set"
 
 
-def halt_of(directory: Path) -> Refusal | None:
-    """Return why trading was halted at the end of a session, as far as its journal can be read."""
+class Standing(NamedTuple):
+    """How a session left its account: halted, and what an operator said of that; paused."""
+
     halted: Refusal | None = None
+    said: str = ""
+    paused: bool = False
+
+    @property
+    def words(self) -> str:
+        """In words; "" where everything may be opened."""
+        if self.halted is not None:
+            return _halted(self.halted, self.said)
+        return "paused" if self.paused else ""
+
+
+def standing_of(directory: Path) -> Standing:
+    """Return how a session left its account, as far as its journal can be read."""
+    found, said = Standing(), ""
     with suppress(DataError, UnsoundError):
         manifest = read_manifest(directory)
         if manifest.get("carried"):
-            halted = Carried.read(manifest["carried"]).halted
+            found = _left(manifest["carried"])
+        if account := JournalReader(directory).end().summary.get("account"):
+            return _left(account)
         for entry in JournalReader(directory):
-            if is_decision(entry.kind):
+            if is_input(entry.kind) and isinstance(command := entry.event(), Command):
+                said = command.reason
+            elif is_decision(entry.kind):
                 decision = cast("Decision", entry.event())
-                if isinstance(decision, TradingHalted) and decision.reason in HALTS:
-                    halted = halted or Refusal(decision.reason)
-                elif isinstance(decision, TradingResumed):
-                    halted = None
-    return halted
+                if isinstance(decision, TradingResumed):
+                    found = Standing()
+                elif isinstance(decision, TradingHalted) and decision.reason == Refusal.PAUSED:
+                    found = found._replace(paused=True)
+                elif isinstance(decision, TradingHalted) and decision.reason in HALTS and found.halted is None:
+                    why = Refusal(decision.reason)
+                    found = found._replace(halted=why, said=said if why is Refusal.HALTED else "")
+    return found
+
+
+def _left(facts: Mapping[str, Any]) -> Standing:
+    carried = Carried.read(facts)
+    return Standing(carried.halted, carried.halted_for, carried.paused)
+
+
+def lift(root: Path, name: str, reason: str) -> Standing:
+    """Have an account that no session trades go on from a halt or pause: its next session begins with the resume.
+
+    Args:
+        root: the directory of journals.
+        name: the account's.
+        reason: why it may go on.
+
+    Returns:
+        What is lifted; of an account that was neither halted nor paused, or that there is none of, nothing.
+
+    Raises:
+        AccountBusy: a session trades it.
+        DataError: what it was left like cannot be known, or the resume not be noted.
+    """
+    account = Account(root, name)
+    try:
+        last = account.last
+        standing = Standing() if last is None else standing_of(last)
+        if standing.words:
+            account.lift(reason)
+        return standing
+    finally:
+        account.release()
 
 
 # ---------------------------------------------------------------- what is said of it
@@ -263,6 +324,7 @@ def facts_of(recovery: Recovery, account: str) -> dict[str, Any]:
         "equity": money(kernel.core.equity),
         "daily_pnl": money(kernel.core.equity - risk.day_start),
         "halted": risk.own_standing or "",
+        "halted_for": risk.halted_for,
     }
 
 
@@ -304,7 +366,7 @@ def resumed_line(facts: Mapping[str, Any]) -> str:
         f"recovered: session {facts['session']} of account {facts['account']}, interrupted {at:%Y-%m-%d %H:%M:%S} UTC, "
         f"from {facts['inputs']:,} inputs in its {facts['from']}: {held}; {facts['orders']} orders waiting; "
         f"equity {facts['equity']:,.2f}, day {facts['daily_pnl']:+.2f}, {facts['trades']} trades"
-        + _standing(facts["halted"])
+        + _standing(facts["halted"], facts["halted_for"], facts["lifted"])
         + (f"; its end cannot be read and was put aside: {facts['cut']}" if facts["cut"] else "")
     )
 
@@ -314,15 +376,24 @@ def _held(one: Mapping[str, Any]) -> str:
     return " ".join([f"{one['symbol']} {one['side']} {one['qty']:g} @ {one['entry_price']:g}", *exits])
 
 
-def _carried_line(account: str, carried: Carried) -> str:
-    return f"account {account} goes on from session {carried.session}: equity {float(carried.equity):,.2f}" + _standing(
-        carried.halted or (Refusal.PAUSED if carried.paused else "")
-    )
+def _carried_line(account: str, carried: Carried, lifted: str) -> str:
+    standing = carried.halted or (Refusal.PAUSED if carried.paused else "")
+    head = f"account {account} goes on from session {carried.session}: equity {float(carried.equity):,.2f}"
+    return head + _standing(standing, carried.halted_for, lifted)
 
 
-def _standing(halted: str) -> str:
+def _halted(why: str, said: str) -> str:
+    """A halt in words: by an operator with what was said, by itself with the limit."""
+    within = said if why == Refusal.HALTED else why
+    return f"HALTED ({within})" if within else "HALTED"
+
+
+def _standing(halted: str, said: str, lifted: str) -> str:
+    if lifted and halted in (*HALTS, Refusal.PAUSED):
+        was = "paused" if halted == Refusal.PAUSED else _halted(halted, said)
+        return f"; it was {was}, and is resumed: {lifted}"
     if halted in HALTS:
-        return f"; HALTED ({halted}), to go on: microburst resume --reason '...'"
+        return f"; {_halted(halted, said)}, to go on: microburst resume --reason '...'"
     if halted == Refusal.PAUSED:
         return "; paused, to open again: microburst resume --reason '...'"
     return f"; nothing is opened: {halted}" if halted else ""

@@ -23,7 +23,7 @@ from engine.live.embedded import EmbeddedMarket
 from engine.live.health import HealthFile
 from engine.live.kill_file import KillFile
 from engine.live.opening import Opened, open_session
-from engine.live.session import PaperSession
+from engine.live.session import PaperSession, unexpected
 from engine.live.watchdog import Watchdog
 from engine.log import debugging
 from engine.model import Clock
@@ -147,6 +147,7 @@ async def _run_recorded(
                 journal=opened.journal,
                 resumed=opened.resumed,
                 carried=opened.carried,
+                resume=opened.resume,
                 kill_file=kill_file,
                 tell_decisions=debugging(),
             )
@@ -154,6 +155,14 @@ async def _run_recorded(
             # Every entry of the log names the session, and with it the journal, that it belongs to.
             with structlog.contextvars.bound_contextvars(session=opened.name):
                 await _run_until(session, opened.name, stop_event, config.session.duration)
+        except asyncio.CancelledError:
+            if session is not None:
+                session.ended = session.ended or "stopped at once"
+            raise
+        except Exception as error:
+            if session is not None:
+                session.ended = session.ended or unexpected(error)
+            raise
         finally:
             health.remove()
             if session is None:

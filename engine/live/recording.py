@@ -240,7 +240,8 @@ def carried_of(kernel: Kernel, manifest: Mapping[str, Any]) -> Carried:
     """What the account's next session goes on from once this one, of that manifest, has nothing open."""
     session, portfolio, risk = str(manifest["session"]), kernel.portfolio, kernel.risk
     if kernel.day is None and manifest.get("carried"):  # not one record: what was brought is passed on
-        return replace(Carried.read(manifest["carried"]), session=session, halted=risk.halted, paused=risk.paused)
+        brought = Carried.read(manifest["carried"])
+        return replace(brought, session=session, halted=risk.halted, halted_for=risk.halted_for, paused=risk.paused)
     unit, ledger = 10**portfolio.scale, risk.ledger
     names = lane_names(manifest["lanes"], kernel.instruments)
     return Carried(
@@ -253,6 +254,7 @@ def carried_of(kernel: Kernel, manifest: Mapping[str, Any]) -> Carried:
         today={name: getattr(ledger, name) for name in DAILY},
         day_trades=tuple(ledger.day_trades),
         halted=risk.halted,
+        halted_for=risk.halted_for,
         paused=risk.paused,
         cooldowns={name: lane.cooldown_left for name, lane in zip(names, kernel.lanes, strict=True)},
     )

@@ -57,6 +57,11 @@ TEND_NS = 1_000_000_000
 log = structlog.get_logger("session")
 
 
+def unexpected(error: BaseException) -> str:
+    """How a session has ended that nobody foresaw the end of."""
+    return f"an unexpected error ({type(error).__name__})"
+
+
 class PaperSession:
     """One run of the kernel on one feed.
 
@@ -69,6 +74,7 @@ class PaperSession:
         journal: where inputs and decisions are recorded; None keeps the decisions in memory.
         resumed: the kernel of a session that was interrupted, brought back; it goes on in its ``journal``.
         carried: what the account brings from its session before.
+        resume: the reason for which somebody has lifted the account's halt or pause between its sessions, or "".
         kill_file: while it is there, nothing trades; None: there is none to look for.
         tell_decisions: whether the log is told of each decision, with values against thresholds.
     """
@@ -84,6 +90,7 @@ class PaperSession:
         journal: SessionJournal | None = None,
         resumed: RecordedKernel | None = None,
         carried: Carried | None = None,
+        resume: str = "",
         kill_file: KillFile | None = None,
         tell_decisions: bool = False,
     ) -> None:
@@ -94,7 +101,7 @@ class PaperSession:
         self._timer: asyncio.TimerHandle | None = None
         self._seen_ns, self._wall_seen_ns = self._clocks()  # when they were last looked at
         self._recording, self._resumed = journal, resumed
-        self._kill_file = kill_file
+        self._kill_file, self._resume = kill_file, resume
         self._halted: JournalFailed | None = None
         self._failure: UserError | None = None  # the first of a strategy's own code
         self._error: Exception | None = None  # nobody foresaw it, and it was one too many
@@ -153,6 +160,8 @@ class PaperSession:
         self._began_ns = self._seen_ns
         self._pace()
         self.look_at_kill_file()
+        if self._resume:
+            self._on_command(CommandName.RESUME, self._resume)
         self._publish()  # the first sign of life, before the first tick: from here on a hang is noticed
         consumer = asyncio.create_task(self._feed.deliver(self._take))
         painter = asyncio.create_task(self._paint())
@@ -162,7 +171,7 @@ class PaperSession:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             failure = next((task.exception() for task in tasks if task.done() and task.exception()), self._error)
             if failure is not None:
-                self.ended = "an unexpected error"
+                self.ended = unexpected(failure)
             elif consumer.done():
                 self.ended = self.ended or "the feed ended"
             self._finish()
@@ -388,8 +397,6 @@ class PaperSession:
         return ""
 
     def _command(self, name: CommandName, reason: str) -> None:
-        if name is CommandName.HALT:
-            self.view.halted_for = reason
         self._process(Command(name, self._now_ns(), reason))
         self._pace()
 

@@ -113,7 +113,6 @@ class ViewBuilder:
         self._mode, self._session_id, self._strategy = mode, session_id, strategy
         self.started_ts_ns = started_ts_ns
         self.problem = ""  # what went wrong last, in a line
-        self.halted_for = ""  # what an operator said of the newest halt
         self.latency = LatencyHistogram()
         self._seq = 0
         self._scales = [10**instrument.price_precision for instrument in kernel.instruments]
@@ -349,8 +348,8 @@ class ViewBuilder:
         """Why nothing may be opened, in words; empty when there is no such reason."""
         if standing is None:
             return ""
-        words = STANDINGS.get(standing, standing.value)
-        return f"{words}: {self.halted_for}" if standing is Refusal.HALTED and self.halted_for else words
+        words, said = STANDINGS.get(standing, standing.value), self._kernel.risk.halted_for
+        return f"{words}: {said}" if standing is Refusal.HALTED and said else words
 
     def _feed(self, health: FeedHealth, now_ns: int, detail: str, old_batches: int) -> FeedView:
         oldest_ns, self._oldest_ns = self._oldest_ns, 0

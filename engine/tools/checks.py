@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import CodeType
 from typing import Any
 
+from engine.declarations import mentioned, reachable
 from engine.model import SECOND_NS, Side
 from engine.quantities import format_duration, format_ratio
 from engine.rules import Condition, Expr, Param
@@ -44,57 +44,17 @@ def check_declaration(strategy: Strategy) -> list[Finding]:
 
 def _unused(cls: type[Strategy]) -> Iterator[Finding]:
     """Parameters and named features that neither the rule, nor the exits, nor the strategy's own code mentions."""
-    used = _reachable([cls.long, cls.short, cls.exits, cls.hedge, cls.warm_up])
-    mentioned = _mentioned(cls)
+    used = reachable([cls.long, cls.short, cls.exits, cls.hedge, cls.warm_up])
+    by_name = mentioned(cls)
     for name, param in cls.declared.items():
-        if name not in Strategy.declared and id(param) not in used and name not in mentioned:
+        if name not in Strategy.declared and id(param) not in used and name not in by_name:
             yield Finding(PROBLEM, "unused_parameter", f"parameter {name} is never used", {"name": name})
     for owner in reversed(cls.__mro__):
         for name, value in vars(owner).items():
             if not isinstance(value, Expr | Condition) or isinstance(value, Param) or name in ("long", "short"):
                 continue
-            if id(value) not in used and name not in mentioned:
+            if id(value) not in used and name not in by_name:
                 yield Finding(PROBLEM, "unused_feature", f"{name} is declared and no condition uses it", {"name": name})
-
-
-def _reachable(roots: list[object]) -> frozenset[int]:
-    """Identities of everything that the declared rule is made of, whatever its parts are called."""
-    found: dict[int, object] = {}
-    waiting = list(roots)
-    while waiting:
-        one = waiting.pop()
-        if id(one) in found:
-            continue
-        if isinstance(one, list | tuple):
-            waiting.extend(one)
-        elif isinstance(one, dict):
-            waiting.extend(one.values())
-        elif type(one).__module__.startswith("engine."):
-            found[id(one)] = one
-            slots = [slot for cls in type(one).__mro__ for slot in getattr(cls, "__slots__", ())]
-            waiting.extend(getattr(one, slot) for slot in slots if hasattr(one, slot))
-            waiting.extend(vars(one).values() if hasattr(one, "__dict__") else ())
-    return frozenset(found)
-
-
-def _mentioned(cls: type[Strategy]) -> frozenset[str]:
-    """Every name and word in the code of the strategy's own methods: what they might read by name."""
-    words: set[str] = set()
-    for owner in cls.__mro__[: cls.__mro__.index(Strategy)]:
-        for value in vars(owner).values():
-            method = getattr(value, "__func__", getattr(value, "fget", value))
-            if isinstance(code := getattr(method, "__code__", None), CodeType):
-                words.update(_words_of(code))
-    return frozenset(words)
-
-
-def _words_of(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, str):
-            yield constant
-        elif isinstance(constant, CodeType):
-            yield from _words_of(constant)
 
 
 # ---------------------------------------------------------------- exits

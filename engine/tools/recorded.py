@@ -35,6 +35,7 @@ class SessionFacts:
     symbols: tuple[str, ...]
     bytes: int
     running: bool
+    ended: str = ""  # how, of one that has
     state: str = ""  # running, ended, or interrupted: the account's next start goes on with it
     fault: str = ""  # why the journal cannot be read
 
@@ -54,8 +55,14 @@ def _facts(directory: Path) -> SessionFacts:
     except (UserError, KeyError, TypeError) as error:
         fault = error.line() if isinstance(error, UserError) else "parts of its manifest are missing"
         return SessionFacts(directory.name, "", "", (), size, running, fault=fault)
-    state = "running" if running else "ended" if JournalReader(directory).end().sealed else "interrupted"
-    return SessionFacts(directory.name, strategy, mode, symbols, size, running, state)
+    end = JournalReader(directory).end()
+    state = "running" if running else "ended" if end.sealed else "interrupted"
+    return SessionFacts(directory.name, strategy, mode, symbols, size, running, how_it_ended(end), state)
+
+
+def how_it_ended(reader: JournalReader) -> str:
+    """How a session has ended, as it has written; "" of one that has not ended in order."""
+    return (reader.summary.get("ended") or "it has not written why") if reader.sealed else ""
 
 
 def decision_ts_ns(directory: Path, number: int) -> int:
@@ -135,7 +142,7 @@ def counted(reader: JournalReader) -> dict[str, Any]:
         "decisions": decisions,
         "bytes": reader.size,
         "sealed": reader.sealed,
-        "ended": reader.summary.get("ended", ""),
+        "ended": how_it_ended(reader),
         "decision_hash": reader.summary.get("decision_hash", ""),
         "problem": reader.problem,
     }

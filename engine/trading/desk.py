@@ -306,9 +306,9 @@ class Desk:
             self._journal.append(TradingHalted(self._core.event_ts_ns, Refusal.DAILY_LOSS))
             self.flatten(Reason.RISK)
 
-    def halt(self, why: Refusal, reason: Reason, ts_ns: int) -> None:
-        """Close everything and open nothing until somebody resumes with a reason."""
-        if self._risk.halt(why):
+    def halt(self, why: Refusal, reason: Reason, ts_ns: int, said: str = "") -> None:
+        """Close everything and open nothing until somebody resumes with a reason; an operator has ``said`` why."""
+        if self._risk.halt(why, said):
             self._journal.append(TradingHalted(ts_ns, why))
         self._tell_limits()
         self.flatten(reason)

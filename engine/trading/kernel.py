@@ -136,7 +136,7 @@ class Kernel:
             )
         highest = portfolio.starting
         if carried is not None:
-            risk.halted, risk.paused = carried.halted, carried.paused
+            risk.halted, risk.halted_for, risk.paused = carried.halted, carried.halted_for, carried.paused
             risk.ledger.day_trades.extend(carried.day_trades)
             if risk.limits.max_drawdown is not None:
                 highest = max(highest, rounded(carried.high * 10**portfolio.scale))
@@ -449,7 +449,7 @@ class Kernel:
         elif command.name is CommandName.RESUME:
             self._desk.resume(command.ts_ns, command.reason)
         elif command.name is CommandName.HALT:
-            self._desk.halt(Refusal.HALTED, Reason.MANUAL, command.ts_ns)
+            self._desk.halt(Refusal.HALTED, Reason.MANUAL, command.ts_ns, command.reason)
         elif self._begun:
             self._desk.flatten(Reason.MANUAL)
 

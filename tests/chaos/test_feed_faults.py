@@ -15,6 +15,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from engine.config.settings import load
 from engine.ports import FeedBatch, FeedHealth, FeedState
 from feeds.guard import FeedLimits
 from feeds.ws import WebSocketFeed
@@ -226,6 +227,12 @@ async def test_d5_a_handshake_that_trickles_is_given_up() -> None:
         assert trickled >= 2
         assert "no handshake within 0.05 s" in batches[-1].detail
         assert not await feed.connected(0)
+
+
+def test_a_market_that_leaves_its_first_handshake_unanswered_is_asked_again() -> None:
+    """Before the first connection is given up, which takes ``feed.connect_timeout``."""
+    limits, patience_s = FeedLimits(), load({}).config.feed.connect_timeout / 1e9
+    assert 2 * limits.handshake_s + limits.backoff_first_s < patience_s
 
 
 async def test_d5_a_peer_that_does_not_answer_pings_is_left() -> None:

@@ -20,8 +20,10 @@ from engine.live import paper as papers
 from engine.live import session as sessions
 from engine.live.paper import run_paper
 from engine.live.session import PaperSession
+from engine.live.views import ViewBuilder
 from engine.model import Reason
 from engine.telemetry_wire import VERSION, Hello, Snapshot, encode, read_endpoints
+from engine.tools.recorded import listed
 from feeds.guard import FeedLimits
 from feeds.ws import WebSocketFeed
 
@@ -200,6 +202,21 @@ async def paper(config: Config, stop: asyncio.Event | None = None) -> tuple[Exit
             config, on_snapshot=snapshots.append, on_line=lines.append, stop_event=stop or asyncio.Event()
         )
     return code, lines, snapshots
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_session_that_ends_by_an_engine_error_has_written_so(
+    settings: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, begun: bool
+) -> None:
+    whole = ViewBuilder.snapshot
+    monkeypatch.setattr(ViewBuilder, "snapshot", lambda view, *a, **b: whole(view, *a, **b) if begun else {}["no"])
+    if begun:
+        monkeypatch.setattr(PaperSession, "_tend_journal", lambda session: {}["no"])
+    made = settings(journal__enabled="true", journal__directory=str(tmp_path / "journal"), feed__address="embedded")
+    with pytest.raises(KeyError):
+        await paper(made)
+    (one,) = listed(tmp_path / "journal")
+    assert (one.state, one.ended) == ("ended", "an unexpected error (KeyError)")
 
 
 async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

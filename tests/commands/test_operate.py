@@ -12,7 +12,7 @@ import pytest
 
 from tests.commands.conftest import Ended, Running
 
-ANSWER = re.compile(r"^\S+ \(pid \d+\): (\w+) done at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC: (\w+)(, .*)?$")
+ANSWER = re.compile(r"^\S+ \(pid \d+\): (\w+) done at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} UTC: (\w+)(: .*)?$")
 
 
 PATIENT = {"MICROBURST__FEED__OLD_AFTER": "1h", "MICROBURST__FEED__STALE_AFTER": "1h"}
@@ -54,7 +54,9 @@ def test_pause_flatten_kill_and_resume_are_four_things(
     assert answer(run("engine", "resume", "--reason", "lunch is over")) == ("resume", "active")
     assert answer(run("engine", "flatten")) == ("flatten", "active")
     assert not kill_file(tmp_path).exists()
-    assert answer(run("engine", "kill", "--reason", "a bad day")) == ("halt", "halted")
+    killed = run("engine", "kill", "--reason", "a bad day")
+    assert answer(killed) == ("halt", "halted")
+    assert killed.out.endswith(" UTC: halted: a bad day\n")
     assert "halted: a bad day" in run("engine", "status").out  # at once
     assert kill_file(tmp_path).read_text() == "a bad day\n"
     assert status_of(session, "halted")["halted"] == "halted: a bad day"
@@ -88,6 +90,33 @@ def test_one_that_starts_under_the_kill_file_is_halted_and_ends_with_7(
         f"kill file {kill_file(tmp_path)} removed\nno session is running\n"
     )
     assert run("engine", "resume", "--reason", "x").code == 5
+
+
+def test_the_halt_of_an_ended_session_is_lifted_with_nothing_running(
+    start: Callable[..., Running], run: Callable[..., Ended], tmp_path: Path
+) -> None:
+    mock = start("mock_server", "--port", "0", "--rate", "200", "--quiet")  # at its own speed: it has an account
+    market = mock.line("listening ").removeprefix("listening ")
+    engine = start("engine", "--json", "--feed", market, **PATIENT)
+    engine.line('{"event":"status"')
+    assert answer(run("engine", "kill")) == ("halt", "halted")
+    status_of(engine, "halted")
+    assert engine.end(signal.SIGTERM).code == 143
+    was = "HALTED (microburst kill)"
+    assert run("engine", "resume", "--reason", "looked at it").out.splitlines() == [
+        f"kill file {kill_file(tmp_path)} removed",
+        "no session is running",
+        f"account paper was {was}: its next session is resumed as it starts",
+    ]
+    again = start("engine", "--json", "--feed", market, **PATIENT)
+    carried = json.loads(again.line('{"event":"carried"'))
+    assert (carried["halted_for"], carried["lifted"]) == ("microburst kill", "looked at it")
+    assert json.loads(again.line('{"event":"status"'))["state"] == "active"
+    ended = again.end(signal.SIGTERM)
+    assert f"; it was {was}, and is resumed: looked at it" in ended.err
+    nothing = run("engine", "resume", "--reason", "x")
+    assert nothing.code == 5
+    assert "account paper is neither paused nor halted, and there is no kill file" in nothing.error
 
 
 def test_a_session_without_telemetry_is_killed_by_a_signal_and_nothing_else(

@@ -32,7 +32,7 @@ def test_without_a_display() -> None:
     done = run()
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "the dashboard needs a display and DISPLAY is not set; "
+        "error: the dashboard needs a display and DISPLAY is not set; "
         "run it on a desktop, or set QT_QPA_PLATFORM=offscreen to run without one\n"
     )
 
@@ -42,19 +42,20 @@ def test_with_a_display_that_is_not_there(environ: dict[str, str]) -> None:
     done = run(**environ)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("the dashboard cannot open a window: ")
+    assert done.stderr.startswith("error: the dashboard cannot open a window: ")
     assert "QT_QPA_PLATFORM=offscreen" in done.stderr
 
 
 def test_unknown_option() -> None:
     done = run("--bogus")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "microburst-gui: unrecognized arguments: --bogus; --help lists the options\n"
+    assert done.stderr == "error: microburst-gui: unrecognized arguments: --bogus; --help lists the options\n"
 
 
 def test_unknown_session() -> None:
     done = run("--session", "nope")
-    assert (done.returncode, done.stderr) == (5, "--session: no running engine has the session 'nope'; running: none\n")
+    assert done.returncode == 5
+    assert done.stderr == "error: --session: no running engine has the session 'nope'; running: none\n"
 
 
 @pytest.mark.parametrize("missing", ["PySide6", "pyqtgraph"])
@@ -65,7 +66,8 @@ def test_a_missing_library_names_the_install_line(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else find(name))
     assert main([]) == 3
     assert capsys.readouterr().err == (
-        "the dashboard needs the 'gui' extra; install it with: pip install -e '.[gui]' (in the project's folder)\n"
+        "error: the dashboard needs the 'gui' extra; "
+        "install it with: pip install -e '.[gui]' (in the project's folder)\n"
     )
 
 

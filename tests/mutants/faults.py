@@ -470,7 +470,7 @@ FAULTS = (
     Fault(
         "a halt ends with the session that was halted",
         "engine/trading/kernel.py",
-        "risk.halted, risk.paused = carried.halted, carried.paused",
+        "risk.halted, risk.halted_for, risk.paused = carried.halted, carried.halted_for, carried.paused",
         "risk.paused = carried.paused",
         ("tests/unit/test_opening.py",),
     ),

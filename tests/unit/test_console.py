@@ -25,6 +25,7 @@ from engine.console import (
     signed,
     trade_line,
 )
+from engine.model import Reason
 from engine.telemetry_wire import (
     AccountView,
     FeatureView,
@@ -73,8 +74,12 @@ def told(*snapshots: Snapshot) -> list[str]:
 OPEN_LINE = "OPEN  14:30:00.123 AAPL     long  1 @ 170.25"
 FEED_LINE = "FEED  14:30:00.123 connected to ws://127.0.0.1:8765"
 CLOSE_LINE = (
-    "CLOSE 14:30:03.323 AAPL     long  1 @ 170.51  TP    P/L +0.26 (+0.153 %, gross +0.27, costs 0.01) after 3.2 s"
+    "CLOSE 14:30:03.323 AAPL     long  1 @ 170.51  TP      P/L +0.26 (+0.153 %, gross +0.27, costs 0.01) after 3.2 s"
 )
+
+
+def test_whatever_the_reason_profits_stand_below_each_other():
+    assert len({trade_line(replace(TRADE, reason=reason), 2).index("P/L") for reason in Reason}) == 1
 
 
 def test_a_position_that_stays_is_told_once():

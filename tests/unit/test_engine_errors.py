@@ -148,7 +148,7 @@ def test_three_in_a_row_close_everything_and_end_the_session(config: Config, mon
     assert faults(world) == ["LookupError"] * 3
     assert world.session.kernel.risk.halted is Refusal.ERRORS
     assert [trade.reason for trade in world.session.kernel.trades] == ["RISK"]
-    assert world.last.ended == "an unexpected error"
+    assert world.last.ended == "an unexpected error (LookupError)"
     with failing(monkeypatch, PaperBroker, "fill", 2, 3, 4):
         replayed(world)
 
@@ -158,7 +158,7 @@ def test_a_session_ends_though_its_position_cannot_be_closed(config: Config, mon
     with failing(monkeypatch, PaperBroker, "fill", *range(2, 99)), pytest.raises(LookupError):
         play(config, LINE, seconds=40, meanwhile=lambda world, _: worlds.append(world))
     assert worlds[0].session.kernel.risk.halted is Refusal.ERRORS
-    assert worlds[0].last.ended == "an unexpected error"
+    assert worlds[0].last.ended == "an unexpected error (LookupError)"
 
 
 def test_a_session_brought_back_counts_errors_as_they_were(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -218,7 +218,7 @@ def test_books_that_differ_after_a_sleep_halt(config: Config) -> None:
 
     world = asleep(config, 10.0, lose_a_lot)
     assert world.session.kernel.risk.halted is Refusal.CONSERVATION
-    assert world.last.ended == "an unexpected error"
+    assert world.last.ended == "an unexpected error (OrderError)"
 
 
 async def test_a_kernel_that_was_brought_back_reducing_hears_that_all_is_well() -> None:

@@ -81,6 +81,17 @@ def test_one_that_starts_is_halted_before_its_first_tick(config: Config, kill_fi
     assert world.session.exit_code is ExitCode.STOPPED
 
 
+def test_what_was_resumed_between_two_sessions_stays_halted_under_it(config: Config, kill_file: KillFile) -> None:
+    kill_file.put("a new reason")
+
+    def meanwhile(world: World, loop: JumpingLoop) -> None:
+        world.session._kill_file, world.session._resume = kill_file, "the old one is gone"
+
+    world = play(config, LINE, seconds=3, meanwhile=meanwhile)
+    assert {snapshot.account.halted for snapshot in world.snapshots} == {"halted: kill file: a new reason"}
+    assert [one.name for one in commands(world)] == [CommandName.HALT, CommandName.FLATTEN]
+
+
 def test_what_halts_by_itself_stays_halted_under_the_kill_file(config: Config, kill_file: KillFile) -> None:
     """One halt is enough: the file does not add another with every picture."""
 

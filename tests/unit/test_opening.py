@@ -15,11 +15,13 @@ from engine.errors import ConfigError, DataError, ExitCode
 from engine.events import Command, CommandName, DayStarted, Refusal, TradingHalted, TradingResumed
 from engine.journal.accounts import Account, AccountBusy
 from engine.journal.reader import JournalReader, read_manifest
-from engine.live.opening import UNRECORDED, Opened, open_session
+from engine.live.opening import UNRECORDED, Opened, lift, open_session
 from engine.live.recording import RecordedKernel, open_journal
 from engine.live.replay import Replay
 from engine.live.session import PaperSession
+from engine.live.views import ViewBuilder
 from engine.model import Clock
+from engine.trading.kernel import Kernel
 from tests.crash.crashing import INSTRUMENTS, START_NS, block, bury, config, inputs, play
 
 DAY_NS = 86_400 * 10**9
@@ -38,6 +40,12 @@ def trading(settings: Config, session: Opened) -> RecordedKernel:
     return RecordedKernel(
         PaperSession.make_kernel(settings, INSTRUMENTS, session.journal, session.carried), session.journal
     )
+
+
+def view_words(kernel: Kernel) -> str:
+    """Why nothing is opened, as viewers are told."""
+    view = ViewBuilder(kernel, mode="PAPER", session_id="", strategy="", started_ts_ns=START_NS)
+    return view.account(START_NS).halted
 
 
 def flat(recorded: RecordedKernel, now_ns: int = START_NS + 10**12) -> None:
@@ -188,6 +196,39 @@ def test_the_line_of_a_paused_account_says_how_to_end_that(tmp_path: Path, kille
     else:
         first.close(recorded.kernel, "done")
     assert opened(settings, "two").line.endswith("; paused, to open again: microburst resume --reason '...'")
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+@pytest.mark.parametrize("killed", [False, True])
+def test_the_reason_of_a_halt_goes_on_and_a_resume_in_between_is_for_one_session(
+    tmp_path: Path, fresh: bool, killed: bool
+) -> None:
+    settings = config(tmp_path)
+    first = opened(settings, "one")
+    recorded = trading(settings, first)
+    recorded.process(block([(START_NS, 10_000, 1, 0)]))
+    recorded.process(Command(CommandName.HALT, START_NS + 1, "the cable is out"))
+    recorded.process(Command(CommandName.HALT, START_NS + 2, "again"))
+    if killed:
+        bury(first.journal)
+        first.account.release()
+    else:
+        first.close(recorded.kernel, "done")
+    second = opened(settings, "two", fresh=fresh)
+    assert second.line.endswith("; HALTED (the cable is out), to go on: microburst resume --reason '...'")
+    assert (second.facts["halted"], second.facts["halted_for"], second.resume) == ("HALTED", "the cable is out", "")
+    kernel = trading(settings, second).kernel
+    assert view_words(kernel) == "halted: the cable is out"
+    with pytest.raises(AccountBusy):
+        lift(tmp_path / "journal", "paper", "it is traded")
+    second.close(kernel, "done")
+    assert lift(tmp_path / "journal", "paper", "it is back").words == "HALTED (the cable is out)"
+    assert lift(tmp_path / "journal", "another", "it is back").words == ""
+    third = opened(settings, "three", fresh=fresh)
+    assert third.line.endswith("; it was HALTED (the cable is out), and is resumed: it is back")
+    assert third.resume == "it is back"
+    third.close(trading(settings, third).kernel, "ended before it had begun")
+    assert opened(settings, "four", fresh=fresh).resume == ""
 
 
 @pytest.mark.parametrize("fresh", [False, True])

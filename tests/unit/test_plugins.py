@@ -66,6 +66,40 @@ def test_by_entry_point(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("slip", "name", "meant"),
+    [
+        ("cooldown_signal = 3", "cooldown_signal", "cooldown_signals"),
+        ("cooldown = 3", "cooldown", "cooldown_signals"),
+        ("warmup = seconds(5)", "warmup", "warm_up"),
+        ("Overnight = True", "Overnight", "holds_overnight"),
+        ("riskprofile = 'equities'", "riskprofile", "risk_profile"),
+        ("def on_fires(self, context, side): ...", "on_fires", "on_fire"),
+    ],
+)
+def test_a_member_that_is_nearly_called_right_is_refused(tmp_path, slip, name, meant):
+    file = written(tmp_path, f"{GOOD}    {slip}\n")
+    with pytest.raises(ConfigError) as caught:
+        find_strategy(file)
+    assert caught.value.line() == (
+        f"{file}:4: Drift.{name}: the engine looks for nothing of this name, and nothing else uses it; "
+        f"did you mean '{meant}'?"
+    )
+
+
+def test_names_of_ones_own_are_left_alone(tmp_path):
+    """What the rule or the strategy's own code uses may be called as one likes, and so may all that is near nothing."""
+    own = """    warm = seconds(5)
+    long = change(warm) > pct("0.1")
+    wait, note, edge = 3, "direct", pct("0.1")
+    cooldown = 2
+    def on_fire(self, context, side): return self.on_fired(side) if self.cooldown else None
+    def on_fired(self, side): return None
+    def helper(self): return 1
+"""
+    assert find_strategy(written(tmp_path, GOOD + own)).cooldown == 2
+
+
+@pytest.mark.parametrize(
     ("name", "line"),
     [
         (
@@ -92,6 +126,8 @@ def test_what_is_not_there_ends_with_exit_5(monkeypatch, request, name, line):
         ("x = 1\n\ny = 1 / 0\n", ":3: ZeroDivisionError: division by zero"),
         ("import no_such_library\n", ":1: ModuleNotFoundError: No module named 'no_such_library'"),
         (GOOD.replace("seconds(5)", "5"), ":6: change(5) has no unit; write change(seconds(15))"),
+        (GOOD.replace("seconds(5)", "'5s'"), ":6: change('5s') takes a window, not text; write change(seconds(5))"),
+        (GOOD.replace('Stop(pct("0.1"))', "Stop('.1%')"), ":7: Stop('.1%') takes a ratio, not text; write pct('.1')"),
         (GOOD.replace("change,", "chnge,"), ":1: ImportError: cannot import name 'chnge' from 'engine.rules'"),
         ("\0", ": SyntaxError: source code string cannot contain null bytes"),
         (GOOD.replace("(Strategy)", ""), ": there is no strategy in it; write a class that derives from Strategy"),
