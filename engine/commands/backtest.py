@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.account.limits import said_limits
+from engine.commands.figure_words import money, percent, said, title
 from engine.commands.inputs import (
     BarPeriodFlag,
     BarStampsFlag,
@@ -313,7 +314,7 @@ def _tables(found: dict[str, Any], symbols: Sequence[str], records: str) -> list
         figures.add_row(name, value)
     reasons = plain_table("reason", "trades", "gross", "net", right=["trades", "gross", "net"])
     for reason, group in found["metrics"]["by_exit"].items():
-        reasons.add_row(reason, f"{group['trades']:,}", _money(group["gross"]), _money(group["net"]))
+        reasons.add_row(reason, f"{group['trades']:,}", money(group["gross"]), money(group["net"]))
     parts: list[Any] = [settings, "", figures, "", reasons if found["trades"] else "no trades"]
     return [*parts, "", _by_strategy(found["by_strategy"])] if len(found["by_strategy"]) > 1 else parts
 
@@ -324,40 +325,27 @@ def _by_strategy(figures: Mapping[str, Mapping[str, Any]]) -> Table:
     table = plain_table("strategy", "symbols", *numbers, "refused", right=numbers)
     for name, own in figures.items():
         refused = ", ".join(f"{reason} {count:,}" for reason, count in own["refusals"].items()) or "0"
-        shown = f"{own['trades']:,}", f"{own['wins']:,}", _money(own["gross"]), _money(own["net"])
+        shown = f"{own['trades']:,}", f"{own['wins']:,}", money(own["gross"]), money(own["net"])
         table.add_row(name, ", ".join(own["symbols"]), *shown, refused)
     return table
 
 
+SHOWN = (
+    *("trades", "open_at_end", "wins", "losses", "win_rate", "average_win", "average_loss", "expectancy"),
+    *("gross", "spread_cost", "slippage_cost", "fees", "borrow_cost", "net", "max_drawdown"),
+    *("profit_factor", "sqn", "sharpe", "sortino", "exposure", "break_even_bps"),
+)
+"""Figures of the table of results, in this order; money is in the account's currency."""
+
+
 def _figures(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the rows of the table of results; money is in the account's currency."""
+    """Yield the rows of the table of results."""
     metrics = found["metrics"]
-    rate = metrics["win_rate"]
-    yield "trades", f"{metrics['trades']:,}"
-    yield "open at the end", f"{metrics['open_at_end']:,}"
-    yield "wins", f"{metrics['wins']:,}"
-    yield "losses", f"{metrics['losses']:,}"
-    yield "win rate [%]", _percent(rate)
-    for name in (
-        "average_win",
-        "average_loss",
-        "expectancy",
-        "gross",
-        "spread_cost",
-        "slippage_cost",
-        "fees",
-        "borrow_cost",
-        "net",
-    ):
-        yield name.replace("_", " "), _money(metrics[name])
-    yield "max drawdown", _money(metrics["max_drawdown"])
-    for name in ("profit_factor", "sqn", "sharpe", "sortino"):
-        yield name.upper() if name == "sqn" else name.replace("_", " "), _ratio(metrics[name])
-    yield "time in market [%]", _percent(metrics["exposure"])
-    yield "break-even cost [bps a side]", _ratio(metrics["break_even_bps"])
+    for name in SHOWN:
+        yield title(name), said(name, metrics[name])
     for held in metrics["buy_and_hold"]:
-        yield f"buy and hold {held['symbol']} [%]", _percent(held["return"])
-    yield "losses in a row", f"{metrics['consecutive_losses']:,}"
+        yield f"buy and hold {held['symbol']} [%]", percent(held["return"])
+    yield title("consecutive_losses"), said("consecutive_losses", metrics["consecutive_losses"])
     yield "signals skipped", f"{len(found['skipped_signals']):,}"
     yield "signals refused", _by_reason(found["refusals"])
     yield "decision hash", found["decision_hash"]
@@ -366,15 +354,3 @@ def _figures(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _by_reason(refusals: list[dict[str, Any]]) -> str:
     counts = Counter(refusal["reason"] for refusal in refusals)
     return ", ".join(f"{reason} {count:,}" for reason, count in sorted(counts.items())) or "0"
-
-
-def _money(amount: float | None) -> str:
-    return "-" if amount is None else f"{round(amount, 4) or 0:,.4f}"  # or 0: never -0.0000
-
-
-def _ratio(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.2f}"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"

@@ -98,8 +98,8 @@ def verify(session: SessionArgument, config_file: ConfigFlag = None, as_json: Js
     if not as_json:
         ended = f"ended: {facts['ended']}" if reader.sealed else "not ended in order; all of it is whole"
         write_table(
-            f"{facts['session']}: {facts['records']:,} records, {facts['inputs']:,} inputs, "
-            f"{facts['decisions']:,} decisions; {ended}"
+            f"{facts['session']}: {counted(facts['records'], 'record')}, {counted(facts['inputs'], 'input')}, "
+            f"{counted(facts['decisions'], 'decision')}; {ended}"
         )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.account.portfolio import said_price
 from engine.commands.explain import measured
+from engine.commands.figure_words import Figure, said, title
 from engine.commands.shared import plain_table, write_table
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ HASH_DIGITS = 12
 
 FATES = {"same": "same in both", "changed": "changed", "gone": "gone (only {0})", "new": "new (only {1})"}
 """What a count of trades says of them; the braces are the names of the two runs."""
+
+GAINED = ("daily_pnl", "total_pnl")
 
 LONGEST_LIST = 20
 """Trades that a table shows; ``--json`` has them all."""
@@ -82,11 +85,18 @@ def settings_table(changes: Sequence[Difference], names: tuple[str, str]) -> lis
 def figures_table(figures: Sequence[FigurePair], names: tuple[str, str]) -> list[Table | str]:
     """The figures that differ, and the number of trades in any case."""
     shown = [one for one in figures if one.name == "trades" or one.before != one.after]
+    net = next((one for one in shown if one.name == "net"), None)
+    if net is not None:  # with nothing left open it is all that was gained
+        shown = [one for one in shown if one.name not in GAINED or _values(one) != _values(net)]
     numbers = (*names, "difference")
     table = plain_table("result", *numbers, right=numbers)
     for one in shown:
-        table.add_row(one.name.replace("_", " "), *(number(value) for value in (one.before, one.after, one.difference)))
+        table.add_row(title(one.name), *(said(one.name, value) for value in (*_values(one), one.difference)))
     return ["", table]
+
+
+def _values(one: FigurePair) -> tuple[Figure, Figure]:
+    return one.before, one.after
 
 
 def trades_table(pairs: Sequence[Pair], names: tuple[str, str]) -> list[Table | str]:

@@ -93,6 +93,18 @@ def test_compare_of_kept_runs_is_that_of_the_same_strategies_on_the_file(say, re
     assert found["same_decisions"] is False
 
 
+def test_compare_speaks_of_figures_as_a_backtest_does(say, recorded):
+    code, out, _ = say("compare", "--ticks", recorded, "--a", "momentum_burst", "--b", "momentum_burst window=7s")
+    assert code == 0
+    rows = {line.split("  ")[0]: line.split()[-3:] for line in out.splitlines() if line}
+    backtest = say("backtest", "--ticks", recorded, "--strategy", "momentum_burst")[1]
+    shown = {line.split("  ")[0]: line.split()[-1] for line in backtest.splitlines() if line}
+    both = [name for name in rows if name in shown and name not in ("result", "trades", "strategy")]
+    assert {"net", "time in market [%]"} <= set(both)
+    assert {name: rows[name][0] for name in both} == {name: shown[name] for name in both}
+    assert not {"win rate", "exposure", "consecutive losses", "daily P/L", "total P/L", "daily pnl"} & set(rows)
+
+
 def test_compare_of_a_run_with_itself_finds_nothing(say, kept):
     one = kept()
     code, out, _ = say("compare", one, one)

@@ -36,7 +36,7 @@ def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]
 def test_every_limit_is_listed_with_unit_and_consequence(capsys):
     found = shown(capsys)
     assert found["profile"] == {"name": "standard", "origin": "strategy MomentumBurst"}
-    assert found["size"] == {"value": "1 units", "origin": "default"}
+    assert found["size"] == {"value": "1 unit", "origin": "default"}
     assert list(found["limits"]) == [limit.name for limit in LIMITS]
     on = {name for name, row in found["limits"].items() if row["on"]}
     assert on == {"daily_loss_limit", "positions_per_symbol"}  # those of its page, and no other
