@@ -333,7 +333,9 @@ def _symbols_table(snapshot: Snapshot, quotes: bool, levels: bool, features: int
     for name in ("price", "bid", "ask") if quotes else ("price",):
         table.add_column(name, justify="right", no_wrap=True)
     for feature in snapshot.symbols[0].features[:features] if features else []:
-        title = f"{feature.name} {feature.op} {measure(feature.threshold, feature.unit)}"
+        title = feature.name
+        if feature.unit != "truth":
+            title += f" {feature.op} {measure(feature.threshold, feature.unit)}"
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("position", no_wrap=True)
     table.add_column("open P/L", justify="right", no_wrap=True)
@@ -439,6 +441,8 @@ def measure(value: float, unit: str) -> str:
     """Return a feature's value in its unit; a value of unit ``%`` comes as a fraction."""
     if unit == "%":
         return f"{100 * value:.3f} %"
+    if unit == "truth":
+        return "yes" if value else "no"
     return f"{value:.2f}×" if unit == "x" else f"{value:g}"
 
 

@@ -6,7 +6,7 @@ which only the newest state survives, so a slow viewer gets the latest picture, 
 
 The conversation, each frame a length and one JSON object::
 
-    viewer  {"hello": {"version": 2, "token": "...", "control": "..."}}
+    viewer  {"hello": {"version": 3, "token": "...", "control": "..."}}
     engine  {"history": {...}}   {"snapshot": {...}}   {"snapshot": {...}} ...        or {"refused": {...}} and the end
     viewer  {"command": {"name": "pause", "reason": ""}}
     engine  {"done": {"name": "pause", "ts_ns": 1700000000000000000, "state": "reducing", "detail": "paused"}}
@@ -33,7 +33,7 @@ from engine.secret import NO_SECRET, Secret
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-VERSION = 2
+VERSION = 3
 """Of this protocol; both sides must say the same."""
 
 COMMANDS = ("pause", "resume", "flatten", "halt", "stop")
@@ -68,7 +68,10 @@ class FeatureView:
     op: str  # ">=", ">", "<=", "<", "==", "!="
     threshold: float
     passed: bool
-    unit: str = ""  # "%" (value and threshold are ratios, shown in percent), "x", "price" or ""
+    unit: str = ""  # "%" (ratios, shown in percent), "x", "price", "size", "s", "truth" (1 and 0 are yes and no) or ""
+    strategy: str = ""  # whose it is, where there are several
+    side: str = ""  # "long" or "short" where it counts for that side alone
+    against: str = ""  # what the threshold is, where it is no constant: "vwap(session)"
 
 
 @dataclass(slots=True)
@@ -101,6 +104,7 @@ class TradeView:
     gross: float
     costs: float
     net: float
+    strategy: str = ""  # whose it was, where there are several
 
 
 @dataclass(slots=True)

@@ -16,6 +16,8 @@ _STEPS_S = (
 _LABEL_PX = 110  # room for one time label and its margin
 
 AXIS_WIDTH_PX = 76
+LABEL_PX = 20  # of a label's height, and half of a tag's
+LABEL_STEPS = 10  # a tag that has moved by less than such a part of it covers the same labels
 
 
 class TimeAxis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph is untyped
@@ -72,12 +74,27 @@ class PriceAxis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph is untyped
         super().__init__("right")
         self.precision = 2
         self._signed = signed
+        self._taken: float | None = None  # where a tag stands
         self.enableAutoSIPrefix(False)
         self.setWidth(AXIS_WIDTH_PX)
 
     def tickStrings(self, values: list[float], scale: float, spacing: float) -> list[str]:
         """Return the labels; a label never shows more decimals than the instrument has."""
-        return [self.text(value) for value in values]
+        near = self._near()
+        hidden = [self._taken is not None and abs(value - self._taken) < near for value in values]
+        return ["" if hides else self.text(value) for value, hides in zip(values, hidden, strict=True)]
+
+    def make_room(self, value: float) -> None:
+        """Leave out the labels that a tag at ``value`` would cover in part."""
+        if self._taken is None or abs(value - self._taken) > self._near() / LABEL_STEPS:
+            self._taken = value
+            self.picture = None
+            self.update()
+
+    def _near(self) -> float:
+        """How far apart, in data coordinates, tag and label must be."""
+        low, high = self.range
+        return float(LABEL_PX * abs(high - low) / max(self.height(), 1.0))
 
     def tickSpacing(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, float]]:  # noqa: N803
         """Return pyqtgraph's spacing without the levels that are finer than the smallest price step."""

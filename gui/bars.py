@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from html import escape
 
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from engine.telemetry_wire import Endpoint, Snapshot
 from gui import words
 from gui.link import LinkStatus, Phase
-from gui.panels import label, set_tone
+from gui.panels import Elided, label, set_tone
 from gui.theme import MODE_COLOURS, PALETTE_WORDS, Theme
 
 HOLD_MS = 1_000
 """How long the halt button is held before it acts."""
+
+LEAST = ("frame", "queue", "rate", "ticks")
+"""Figures that leave a narrow status bar, in this order."""
+ADDRESS_PX, GAP_PX = 90, 6  # kept for the feed's address, and between two figures
 
 _TONES = {
     "live": "good",
@@ -43,30 +46,6 @@ class HoldButton(QtWidgets.QPushButton):
         self._timer.timeout.connect(self.held)
         self.pressed.connect(self._timer.start)
         self.released.connect(self._timer.stop)
-
-
-class Elided(QtWidgets.QLabel):
-    """A line of text that ends in … where the window is too narrow for it; all of it is in its tip."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.setObjectName(name)
-
-    def minimumSizeHint(self) -> QtCore.QSize:
-        """Give way to what must be whole."""
-        return QtCore.QSize(self.fontMetrics().horizontalAdvance("…"), super().minimumSizeHint().height())
-
-    def setText(self, text: str) -> None:
-        super().setText(text)
-        self.setToolTip(f"<span>{escape(text)}</span>")  # a name comes from outside; none is markup
-
-    def paintEvent(self, event: QtGui.QPaintEvent) -> None:
-        painter = QtWidgets.QStylePainter(self)
-        shown = self.fontMetrics().elidedText(self.text(), QtCore.Qt.TextElideMode.ElideRight, self.width())
-        role = self.foregroundRole()
-        self.style().drawItemText(
-            painter, self.rect(), int(self.alignment()), self.palette(), self.isEnabled(), shown, role
-        )
 
 
 class TopBar(QtWidgets.QWidget):
@@ -208,7 +187,7 @@ class StatusBar(QtWidgets.QStatusBar):
     def __init__(self) -> None:
         super().__init__()
         self.setSizeGripEnabled(False)
-        self.feed = label("muted")
+        self.feed = Elided("muted")
         self.addWidget(self.feed, 1)
         self.engines = label("value")
         self.engines.hide()
@@ -239,6 +218,22 @@ class StatusBar(QtWidgets.QStatusBar):
         for name, text in texts.items():
             self.figures[name].setText(text)
         set_tone(self.figures["rejected"], "amber" if rejected else "")
+        self._make_room()
+
+    def _make_room(self) -> None:
+        """Where it is narrow leave out whole figures, the least important first, rather than cut one."""
+        shown = [name for name in self.figures if self.figures[name].text()]
+        room = self.width() - ADDRESS_PX - (self.engines.sizeHint().width() if self.engines.isVisible() else 0)
+        for name in LEAST:
+            if sum(self.figures[one].sizeHint().width() + GAP_PX for one in shown) > room and name in shown:
+                shown.remove(name)
+        for name, figure in self.figures.items():
+            figure.setVisible(name in shown)
+
+    def resizeEvent(self, event: QtGui.QResizeEvent) -> None:
+        """Fit the figures to the new width."""
+        super().resizeEvent(event)
+        self._make_room()
 
     def show_engines(self, engines: Sequence[Endpoint]) -> None:
         """Say so when more than one engine runs, since only one of them is on screen."""

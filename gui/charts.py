@@ -148,6 +148,7 @@ class ChartStack(QtWidgets.QWidget):
         self._pnl_title = pg.TextItem("", anchor=(0, 0))
         self._pnl_title.setParentItem(self._pnl.vb)
         self._pnl_title.setPos(6, 2)
+        self._pnl_title.setZValue(20)
         self._graphics.scene().sigMouseMoved.connect(self._mouse_moved)
         self._graphics.viewport().installEventFilter(self)
 
@@ -186,6 +187,7 @@ class ChartStack(QtWidgets.QWidget):
         for tag in (self._cross_tag, self._time_tag):
             tag.colour(theme.raised, theme.text)
         self._pnl_title.setColor(theme.muted)
+        self._pnl_title.fill = pg.mkBrush(theme.background)  # lines pass behind it
         self._pnl_title.setText(words.PNL_TITLE)
         self.legend.set_theme(theme)
         self._colour_price()
@@ -297,6 +299,7 @@ class ChartStack(QtWidgets.QWidget):
         self._pnl.vb.setYRange(low - margin, high + margin, padding=0)
         self._pnl_tag.colour(self._theme.up if newest >= 0 else self._theme.down, self._theme.background)
         self._pnl_tag.place(newest, words.money(newest))
+        self._pnl_axis.make_room(newest)
 
     def _place_levels(self, position: PositionView | None) -> None:
         shown = position is not None and self.legend.shows("levels")

@@ -13,14 +13,15 @@ from gui.charts import ChartStack
 from gui.panels import Card, ExplainCard, PositionCard, StatisticsCard, label
 from gui.risk import RiskCard
 from gui.state import SessionState
-from gui.tables import TicksModel, TradesFilter, TradesModel, WatchModel
+from gui.table_view import FittedTable, WholeRows
+from gui.tables import TRADE_COLUMNS, TicksModel, TradesFilter, TradesModel, WatchModel
 from gui.theme import Theme
 
 Qt = QtCore.Qt
 SIDE_WIDTH_PX = 384
-ROW_PX = 22
-TIME_PX = 112
-PRICE_PX = 66
+DROPPED_TRADES = ("gross", "costs", "qty", "held_ns", "exit_price", "entry_price", "number", "strategy", "entry_ts_ns")
+"""Columns of the trades table in the order in which they leave a narrow one: a trade's card has all of it."""
+DROPPED_TICKS = (5, 4, 3)  # ask, bid, size
 
 
 class Dashboard(QtWidgets.QWidget):
@@ -38,7 +39,8 @@ class Dashboard(QtWidgets.QWidget):
         self._zone: tzinfo = UTC
         self._drawn_trades: tuple[str, int, int] | None = None
         self._current_trade: TradeView | None = None
-        self._fitted: tuple[str, int, int] | None = None
+        self._fitted: tuple[object, ...] | None = None
+        self._fitted_ticks: tuple[object, ...] | None = None
         self.chart = ChartStack(theme)
         self.position, self.explain, self.statistics = PositionCard(), ExplainCard(), StatisticsCard()
         self.risk = RiskCard()
@@ -51,9 +53,9 @@ class Dashboard(QtWidgets.QWidget):
     # ------------------------------------------------------------------------------------------------ construction
 
     def _build(self) -> None:
-        self.watch_table = _table(self.watch, sortable=False)
+        self.watch_table = FittedTable(self.watch)
         self.watch_table.clicked.connect(self._watch_clicked)
-        self._watch_card = _frame(self.watch_table)
+        self._watch_card = _frame(WholeRows(self.watch_table))
         self._watch_card.setFixedWidth(238)
         chart_card = _frame(self.chart)
         chart_card.setMinimumSize(360, 220)
@@ -110,28 +112,22 @@ class Dashboard(QtWidgets.QWidget):
         self.filter.setAccessibleName("Filter the trades")
         self.filter.textChanged.connect(self._filter_changed)
         card.head.addWidget(self.filter)
-        self.trades_table = _table(self.filtered, sortable=True)
+        places = {column.name: place for place, column in enumerate(TRADE_COLUMNS)}
+        self.trades_table = FittedTable(self.filtered, [places[name] for name in DROPPED_TRADES], sortable=True)
         self.trades_table.clicked.connect(self._trade_clicked)
-        header = self.trades_table.horizontalHeader()
-        header.setSectionResizeMode(QtWidgets.QHeaderView.ResizeMode.Interactive)
-        header.setResizeContentsPrecision(20)  # rows that are measured, newest first
-        header.setDefaultSectionSize(24)
+        self._trades_rows = WholeRows(self.trades_table)
         self.no_trades = label("muted", words.NO_TRADES)
         self.no_trades.setAlignment(Qt.AlignmentFlag.AlignCenter)
         card.body.addWidget(self.no_trades, 1)
-        card.body.addWidget(self.trades_table, 1)
+        card.body.addWidget(self._trades_rows, 1)
         card.body.setContentsMargins(12, 8, 4, 4)
         return card
 
     def _ticks_card(self) -> Card:
         card = Card("ticks")
-        self.ticks_table = _table(self.ticks, sortable=False)
+        self.ticks_table = FittedTable(self.ticks, DROPPED_TICKS)
         self.ticks_table.setSelectionMode(QtWidgets.QAbstractItemView.SelectionMode.NoSelection)
-        header = self.ticks_table.horizontalHeader()
-        header.setSectionResizeMode(0, QtWidgets.QHeaderView.ResizeMode.Fixed)
-        header.resizeSection(0, TIME_PX)
-        header.setMinimumSectionSize(PRICE_PX)  # what does not fit is scrolled to: half a price is none
-        card.body.addWidget(self.ticks_table, 1)
+        card.body.addWidget(WholeRows(self.ticks_table), 1)
         card.body.setContentsMargins(12, 8, 4, 4)
         return card
 
@@ -197,14 +193,12 @@ class Dashboard(QtWidgets.QWidget):
             row = list(self._state.symbols).index(self.symbol)
             if self.watch_table.currentIndex().row() != row:
                 self.watch_table.selectRow(row)
-        for table in (self.trades_table, self.ticks_table):
-            table.setColumnHidden(1, not several)
         self._fit_columns()
         empty = self.trades.rowCount() == 0
         held = self._state.snapshot.account.halted if self._state.snapshot is not None else ""
         self.no_trades.setText(words.NO_TRADES_HELD.format(why=held) if held else words.NO_TRADES)
         self.no_trades.setVisible(empty)
-        self.trades_table.setVisible(not empty)
+        self._trades_rows.setVisible(not empty)
 
     # ------------------------------------------------------------------------------------------------- appearance
 
@@ -218,15 +212,22 @@ class Dashboard(QtWidgets.QWidget):
             model.restyle(theme, zone)
 
     def _fit_columns(self) -> None:
-        """Widen the trades columns to what they show. They only ever grow, so nothing jumps while numbers change."""
-        kind = (self._theme.name, len(self._state.symbols), self.trades.rowCount())
-        if kind == self._fitted or not self.trades_table.isVisible():  # fonts are only known once it was shown
-            return
-        self._fitted = kind
-        header = self.trades_table.horizontalHeader()
-        for column in range(self.trades.columnCount()):
-            wanted = max(self.trades_table.sizeHintForColumn(column) + 4, header.sectionSizeHint(column))
-            header.resizeSection(column, max(wanted, header.sectionSize(column) if self.trades.rowCount() else 0))
+        """Have the tables look again at what they show, where it may have become wider."""
+        several = len(self._state.symbols) > 1
+        strategies = self.trades.strategies
+        kind = (self._theme.name, several, len(strategies), self.trades.rowCount())
+        if kind != self._fitted and self.trades_table.isVisible():  # fonts are only known once it was shown
+            self._fitted = kind
+            absent = {"symbol": not several, "strategy": not strategies}
+            self.trades_table.measure(
+                [place for place, column in enumerate(TRADE_COLUMNS) if absent.get(column.name, False)]
+            )
+        longest = (self._theme.name, several, *self.ticks.longest())
+        if longest != self._fitted_ticks and self.ticks_table.isVisible():
+            self._fitted_ticks = longest
+            self.ticks_table.measure(() if several else (1,))
+        if several:
+            self.watch_table.measure()
 
     # ---------------------------------------------------------------------------------------------------- actions
 
@@ -270,27 +271,3 @@ def _frame(content: QtWidgets.QWidget) -> QtWidgets.QFrame:
     layout.setContentsMargins(1, 1, 1, 1)
     layout.addWidget(content)
     return frame
-
-
-def _table(model: QtCore.QAbstractItemModel, sortable: bool) -> QtWidgets.QTableView:
-    table = QtWidgets.QTableView()
-    table.setModel(model)
-    table.setShowGrid(False)
-    table.setAlternatingRowColors(True)
-    table.setWordWrap(False)
-    table.verticalHeader().setDefaultSectionSize(ROW_PX)
-    table.verticalHeader().hide()
-    table.setSelectionBehavior(QtWidgets.QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setSelectionMode(QtWidgets.QAbstractItemView.SelectionMode.SingleSelection)
-    table.setVerticalScrollMode(QtWidgets.QAbstractItemView.ScrollMode.ScrollPerPixel)
-    table.setHorizontalScrollMode(QtWidgets.QAbstractItemView.ScrollMode.ScrollPerPixel)
-    table.setIconSize(QtCore.QSize(15, 15))
-    header = table.horizontalHeader()
-    header.setHighlightSections(False)
-    header.setMinimumSectionSize(24)
-    header.setSectionResizeMode(QtWidgets.QHeaderView.ResizeMode.Stretch)
-    table.setSortingEnabled(sortable)
-    if sortable:
-        header.setSortIndicatorClearable(True)
-        table.sortByColumn(-1, Qt.SortOrder.AscendingOrder)  # newest first, until a header is clicked
-    return table

@@ -24,8 +24,12 @@ class Legend(QtWidgets.QWidget):
         self._symbol = self._label("symbol")
         self._values = {name: self._label("value") for name in ("time", "price", "vwap", "sd", "spread")}
         self._buttons: dict[str, QtWidgets.QToolButton] = {}
-        layout = QtWidgets.QHBoxLayout(self)
-        layout.setContentsMargins(10, 4, 8, 4)
+        self._grid = QtWidgets.QGridLayout(self)
+        self._grid.setContentsMargins(10, 4, 8, 4)
+        self._grid.setSpacing(4)
+        self._grid.setColumnStretch(0, 1)
+        layout = QtWidgets.QHBoxLayout()
+        self._grid.addLayout(layout, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(self._symbol)
         layout.addSpacing(8)
@@ -36,14 +40,20 @@ class Legend(QtWidgets.QWidget):
             layout.addSpacing(6)
         layout.addWidget(self._values["time"])
         layout.addStretch(1)
+        self._layers = QtWidgets.QWidget()
+        self._layers.setObjectName("clear")
+        names = QtWidgets.QHBoxLayout(self._layers)
+        names.setContentsMargins(0, 0, 0, 0)
+        names.setSpacing(4)
         for name in LAYERS:
-            layout.addWidget(self._button(name))
+            names.addWidget(self._button(name))
+        self._grid.addWidget(self._layers, 0, 1)
         self._live = QtWidgets.QToolButton()
         self._live.setObjectName("live")
         self._live.setText(words.GO_LIVE)
         self._live.setToolTip(words.GO_LIVE_TIP)
         self._live.clicked.connect(self.live_clicked)
-        layout.addWidget(self._live)
+        self._grid.addWidget(self._live, 0, 2)
         # Keeps its place while hidden, so that the names do not jump when the chart leaves the live edge.
         policy = self._live.sizePolicy()
         policy.setRetainSizeWhenHidden(True)
@@ -52,13 +62,9 @@ class Legend(QtWidgets.QWidget):
         self._live.hide()
 
     def resizeEvent(self, event: QtGui.QResizeEvent) -> None:
-        """Leave out what the chart can do without when it is narrow, rather than cutting words."""
+        """Where it is narrow, give the layers a row of their own and leave out a figure, rather than cutting words."""
         width = event.size().width()
-        style = (
-            Qt.ToolButtonStyle.ToolButtonTextBesideIcon if width >= WIDE_PX else Qt.ToolButtonStyle.ToolButtonIconOnly
-        )
-        for button in self._buttons.values():
-            button.setToolButtonStyle(style)
+        self._grid.addWidget(self._layers, *((0, 1) if width >= WIDE_PX else (1, 0)))
         for name in ("spread", "sd"):
             for label in (self._names[name], self._values[name]):
                 label.setVisible(width >= MIDDLE_PX)

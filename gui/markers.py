@@ -17,8 +17,9 @@ from engine.telemetry_wire import TradeView
 from gui import words
 from gui.theme import Theme
 
-ENTRY_PX, EXIT_PX = 28, 42  # of the symbols' squares; the shapes fill less than half of them
-DISC = 0.38  # diameter of an exit's disc in its square
+ENTRY_PX, EXIT_PX = 28, 62  # of the symbols' squares; the shapes fill less than half of them
+DISC = 0.26  # diameter of an exit's disc in its square
+LIFT = 0.37  # of its centre from the price: beyond the triangle of a trade that is entered there at the same moment
 SHOWN_TRADES = 1_000  # newest ones; beyond that a chart is a carpet
 
 
@@ -37,7 +38,7 @@ def entry_path(side: str) -> QtGui.QPainterPath:
 @cache
 def exit_path(reason: str, side: str) -> QtGui.QPainterPath:
     """Return an exit's disc in a unit square, beyond the price that is at the centre."""
-    lift = -0.31 if side == "long" else 0.31
+    lift = -LIFT if side == "long" else LIFT
     return QtGui.QTransform().translate(0, lift).scale(DISC, DISC).map(disc_path(reason))
 
 
@@ -149,7 +150,13 @@ class TradeMarkers:
             return None
         best: tuple[float, TradeView] | None = None
         for trade in reversed(self._trades):
-            for ts_ns, price in ((trade.exit_ts_ns, trade.exit_price), (trade.entry_ts_ns, trade.entry_price)):
+            above = LIFT * EXIT_PX * height * (1 if trade.side == "long" else -1)
+            spots = (
+                (trade.exit_ts_ns, trade.exit_price),
+                (trade.exit_ts_ns, trade.exit_price + above),
+                (trade.entry_ts_ns, trade.entry_price),
+            )
+            for ts_ns, price in spots:
                 away = max(abs(ts_ns * 1e-9 - spot.x()) / width, abs(price - spot.y()) / height)
                 if away <= reach_px and (best is None or away < best[0]):
                     best = (away, trade)

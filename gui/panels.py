@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from html import escape
+from itertools import groupby
 
-from PySide6 import QtCore, QtWidgets
+from PySide6 import QtCore, QtGui, QtWidgets
 
 from engine.telemetry_wire import AccountView, FeatureView, PositionView, Snapshot, SymbolView
 from gui import words
@@ -26,6 +29,32 @@ def yielding(made: QtWidgets.QLabel) -> QtWidgets.QLabel:
     """Let a label with words from outside be cut, rather than push its neighbours out of the window."""
     made.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Preferred)
     return made
+
+
+class Elided(QtWidgets.QLabel):
+    """A line of text that ends in … where the window is too narrow for it; all of it is in its tip."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setObjectName(name)
+
+    def minimumSizeHint(self) -> QtCore.QSize:
+        """Give way to what must be whole."""
+        return QtCore.QSize(self.fontMetrics().horizontalAdvance("…"), super().minimumSizeHint().height())
+
+    def setText(self, text: str) -> None:
+        super().setText(text)
+        self.setToolTip(f"<span>{escape(text)}</span>")  # a name comes from outside; none is markup
+
+    def paintEvent(self, event: QtGui.QPaintEvent) -> None:
+        painter = QtWidgets.QStylePainter(self)
+        shown = self.fontMetrics().elidedText(
+            self.text(), QtCore.Qt.TextElideMode.ElideRight, self.contentsRect().width()
+        )
+        role = self.foregroundRole()
+        self.style().drawItemText(
+            painter, self.contentsRect(), int(self.alignment()), self.palette(), self.isEnabled(), shown, role
+        )
 
 
 def set_tone(widget: QtWidgets.QWidget, tone: str) -> None:
@@ -136,41 +165,57 @@ class ExplainCard(Card):
         self.body.addStretch(1)
 
     def show_conditions(self, view: SymbolView, snapshot: Snapshot) -> None:
-        """Show the conditions of ``view`` and what risk had to say."""
-        passed = sum(feature.passed for feature in view.features)
+        """Show the conditions of ``view``, each strategy's under its name, and what risk had to say."""
         if not view.features:
             self.summary.setText(words.NO_CONDITIONS)
         elif not view.warm:
             self.summary.setText(words.WARMING)
-        else:
-            self.summary.setText(words.CONDITIONS.format(passed=passed, total=len(view.features)))
+        else:  # of several strategies each says its own
+            self.summary.setText("" if view.features[0].strategy else _how_many(view.features))
         set_tone(self.summary, "amber" if view.features and not view.warm else "")
-        while len(self._rows) < len(view.features):
+        lines: list[FeatureView | list[FeatureView]] = []
+        for strategy, group in groupby(view.features, key=lambda feature: feature.strategy):
+            own = list(group)
+            lines += [own, *own] if strategy else own
+        while len(self._rows) < len(lines):
             self._add_row()
         for index, row in enumerate(self._rows):
-            shown = index < len(view.features)
+            shown = index < len(lines)
             for cell in row:
                 cell.setVisible(shown)
             if shown:
-                self._fill(row, view.features[index], view.price_precision)
+                line = lines[index]
+                if isinstance(line, list):
+                    self._head(row, line, view.warm)
+                else:
+                    self._fill(row, line, view.price_precision)
         self._show_notes(snapshot)
+
+    def _head(self, row: tuple[QtWidgets.QLabel, ...], features: list[FeatureView], warm: bool) -> None:
+        mark, name, value, bound = row
+        mark.setText("")
+        name.setText(features[0].strategy)
+        set_tone(name, "muted")
+        value.setText("")
+        bound.setText(_how_many(features) if warm else "")
 
     def _fill(self, row: tuple[QtWidgets.QLabel, ...], feature: FeatureView, precision: int) -> None:
         mark, name, value, bound = row
         known = math.isfinite(feature.value)
         mark.setText((words.PASSED if feature.passed else words.FAILED) if known else words.UNKNOWN)
         set_tone(mark, "good" if feature.passed and known else "muted")
-        name.setText(feature.name)
-        name.setToolTip(feature.name)
+        sign = words.OPERATORS.get(feature.op, feature.op)
+        side = f"{words.POSITION[feature.side][0]} " if feature.side in words.POSITION else ""
+        name.setText(f"{side}{feature.name}{f' {sign} {feature.against}' if feature.against else ''}")
+        set_tone(name, "")
         value.setText(words.measure(feature.value, feature.unit, precision))
         set_tone(value, "" if feature.passed else "muted")
-        sign = words.OPERATORS.get(feature.op, feature.op)
-        bound.setText(f"{sign} {words.measure(feature.threshold, feature.unit, precision)}")
+        threshold = words.measure(feature.threshold, feature.unit, precision)
+        bound.setText("" if feature.unit == words.TRUTH else f"{sign} {threshold}")
 
     def _add_row(self) -> None:
-        cells = label("value"), label("value"), label("value", right=True), label("muted", right=True)
+        cells = label("value"), Elided("value"), label("value", right=True), label("muted", right=True)
         cells[0].setFixedWidth(16)
-        yielding(cells[1])
         for column, cell in enumerate(cells):
             self._grid.addWidget(cell, len(self._rows), column)
         self._rows.append(cells)
@@ -187,6 +232,13 @@ class ExplainCard(Card):
         self.notes.setText("\n".join(notes))
         self.notes.setVisible(bool(notes))
         set_tone(self.notes, "amber" if snapshot.account.halted else "muted")
+
+
+def _how_many(features: Sequence[FeatureView]) -> str:
+    """How many conditions hold; not of two sides, which never hold together."""
+    if any(feature.side for feature in features):
+        return ""
+    return words.CONDITIONS.format(passed=sum(feature.passed for feature in features), total=len(features))
 
 
 class StatisticsCard(Card):

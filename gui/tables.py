@@ -103,6 +103,7 @@ class _Column:
 TRADE_COLUMNS = (
     _Column("#", "number", lambda trade: trade.number),
     _Column("Symbol", "symbol", lambda trade: trade.symbol, left=True),
+    _Column("Strategy", "strategy", lambda trade: trade.strategy, left=True),
     _Column("Side", "side", lambda trade: trade.side, left=True),
     _Column("Time", "entry_ts_ns", lambda trade: trade.entry_ts_ns),
     _Column("Held", "held_ns", lambda trade: trade.exit_ts_ns - trade.entry_ts_ns),
@@ -128,6 +129,11 @@ class TradesModel(_Model):
 
     def rowCount(self, parent: Index = _ROOT) -> int:
         return 0 if parent.isValid() else len(self._trades)
+
+    @property
+    def strategies(self) -> set[str]:
+        """The names of the strategies that traded, where there are several."""
+        return {trade.strategy for trade in self._trades if trade.strategy}
 
     def trade(self, row: int) -> TradeView:
         """Return the trade in a row."""
@@ -202,7 +208,7 @@ class TradesModel(_Model):
 _TERM = re.compile(r"(?P<name>[a-z]+)(?P<operator>[:<>]=?|=)(?P<value>\S+)", re.IGNORECASE)
 _FILTER_NAMES = {
     "sym": "symbol", "symbol": "symbol", "side": "side", "reason": "reason", "net": "net", "pnl": "net",
-    "gross": "gross", "costs": "costs", "qty": "qty", "number": "number",
+    "strategy": "strategy", "gross": "gross", "costs": "costs", "qty": "qty", "number": "number",
 }  # fmt: skip
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq, ":": operator.eq,
@@ -248,7 +254,7 @@ def _trade_test(term: str) -> Callable[[TradeView], bool] | None:
     if match is None or not name:
         return None
     value, sign = match["value"], match["operator"]
-    if name in ("symbol", "side", "reason"):
+    if name in ("symbol", "side", "reason", "strategy"):
         wanted = value.lower()
         if sign not in (":", "="):
             return None
@@ -304,6 +310,11 @@ class TicksModel(_Model):
         self._ticks = newest_first
         if newest_first:
             self.dataChanged.emit(self.index(0, 0), self.index(len(newest_first) - 1, len(self.headers) - 1))
+
+    def longest(self) -> tuple[int, ...]:
+        """Return how long the longest text of each column is."""
+        rows = range(len(self._ticks))
+        return tuple(max((len(self.text(row, column)) for row in rows), default=0) for column in range(6))
 
     def text(self, row: int, column: int) -> str:
         ts_ns, symbol, price, size, bid, ask = self._ticks[row]

@@ -111,6 +111,9 @@ PROBLEM = "Problem: {problem}"
 REFUSED = "Refused by risk: {reasons}"
 SKIPPED = "Signals skipped (cooldown): {count}"
 OPERATORS = {">=": "≥", "<=": "≤", ">": ">", "<": "<", "==": "="}
+TRUTH = "truth"
+"""The unit of what holds or does not."""
+YES, NO = "yes", "no"
 PASSED, FAILED, UNKNOWN = "✓", "✗", "…"
 
 STATES = {  # of the account: icon and word
@@ -259,7 +262,7 @@ def percent(fraction: float, decimals: int = 1) -> str:
 
 
 def measure(value: float, unit: str, precision: int = 2) -> str:
-    """Return a feature value in its unit: ``%`` (given as a fraction), ``x``, ``price`` or plain."""
+    """Return a feature value in its unit: ``%`` (given as a fraction), ``x``, ``price``, ``truth`` or plain."""
     if not math.isfinite(value):
         return NOTHING
     if unit == "%":
@@ -268,6 +271,8 @@ def measure(value: float, unit: str, precision: int = 2) -> str:
         return f"{value:.2f} ×"
     if unit == "price":
         return f"{value:,.{precision}f}"
+    if unit == TRUTH:
+        return YES if value else NO
     return f"{value:,.4g}"
 
 

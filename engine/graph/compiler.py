@@ -32,7 +32,7 @@ from engine.graph.catalogue import Catalogue, setting
 from engine.graph.comparisons import Comparisons
 from engine.graph.instruments import compile_other, compile_other_condition, instrument_of
 from engine.graph.nodes import ONE, TRADES, Nodes, Parameters
-from engine.graph.readings import ConditionView, add_view, view_of_comparison, view_of_truth
+from engine.graph.readings import ConditionView, add_view, view_of_comparison, view_of_truth, views_of_sides
 from engine.graph.series import compile_series, length_of
 from engine.language.grammar import (
     Binary,
@@ -136,7 +136,12 @@ class Compiler:
                 rule.warm_up.ns = max(rule.warm_up.ns, window.value)
             else:
                 rule.warm_up.trades = max(rule.warm_up.trades, window.value)
-        columns = [-1 if side is None else self.condition(side, parameters, rule.views) for side in (long, short)]
+        views: tuple[list[ConditionView], list[ConditionView]] = [], []
+        columns = [
+            -1 if side is None else self.condition(side, parameters, own)
+            for side, own in zip((long, short), views, strict=True)
+        ]
+        rule.views = views_of_sides(*views)
         never = self.nodes.never() if not sides else -1
         rule.state = self.nodes.column("state", max(columns[0], never), columns[1])
         return rule

@@ -7,14 +7,14 @@ would hold.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, partial
 from math import isnan, nan
 
 from engine import _core
 from engine.graph.algebra import NO_UNIT, PRICE, SIZE, TIME, Exact, Real, Term, Value, plain_terms, sum_of, whole
-from engine.language.grammar import Comparison, Kind, Quantity
+from engine.language.grammar import Binary, Comparison, Kind, Quantity
 from engine.language.measures import Series
 
 COUNTED = ("run_length", "run_time", "since_count", "since_time")
@@ -45,7 +45,7 @@ class ConditionView:
     name: str
     op: str
     threshold_text: str
-    unit: str  # "%" (a ratio that people read in percent), "x", "price", "size", "s" or ""
+    unit: str  # "%" (a ratio that people read in percent), "x", "price", "size", "s", "truth" (1 or 0) or ""
     exact: bool  # decided without rounding, and so is every condition that it rests on
     column: int  # bool
     left: Value | Folded
@@ -53,6 +53,8 @@ class ConditionView:
     left_scale: Fraction  # from ticks, lots and seconds to the unit shown
     right_scale: Fraction
     written: str = ""
+    against: str = ""  # the right side, where it is neither a constant nor a parameter
+    side: str = ""  # "long" or "short" where it stands in that side's condition alone
 
     def values(self, core: _core.Core, instrument: int) -> tuple[float, float, bool]:
         """Return value, threshold and whether it holds, as of the core's present event; NaN while undefined."""
@@ -139,22 +141,33 @@ def view_of_comparison(
     """
     word = {PRICE: "price", SIZE: "size", TIME: "s"}.get(right.unit, "")
     if right.unit == NO_UNIT:
-        word = "x" if quantity is not None and quantity.kind is not Kind.RATIO else "%"
+        times = isinstance(part.left, Binary) and part.left.op == "/"  # an index, such as rsi, has no unit at all
+        word = "%" if quantity is None or quantity.kind is Kind.RATIO else "x" if times else ""
     name = name_of(part)
     written = "" if name == str(part.left) else name if op == part.op else f"not {name}"
-    return ConditionView(name, op, str(part.right), word, exact, column, left, right, scale, scale, written)
+    against = "" if quantity is not None else str(part.right)
+    return ConditionView(name, op, str(part.right), word, exact, column, left, right, scale, scale, written, against)
 
 
 def view_of_truth(name: str, column: int, exact: bool) -> ConditionView:
     """A condition that is no comparison, as 1 where it holds and 0 where it does not."""
     truth, one = Real(column, NO_UNIT), Exact({(): Fraction(1)}, {(): Fraction(1)}, NO_UNIT)
-    return ConditionView(name, ">=", "1", "", exact, column, truth, one, Fraction(1), Fraction(1))
+    return ConditionView(name, ">=", "1", "truth", exact, column, truth, one, Fraction(1), Fraction(1))
 
 
 def add_view(views: list[ConditionView], view: ConditionView) -> None:
     """Add a view, unless the same condition stands in the rule already."""
     if all((view.column, view.op) != (other.column, other.op) for other in views):
         views.append(view)
+
+
+def views_of_sides(long: Sequence[ConditionView], short: Sequence[ConditionView]) -> list[ConditionView]:
+    """The conditions of a rule: of a long entry, then what a short one has beside; each says whose alone it is."""
+    if not long or not short:  # there is nothing to tell apart
+        return [*long, *short]
+    keys = [{(view.column, view.op) for view in side} for side in (long, short)]
+    views = [replace(view, side="" if (view.column, view.op) in keys[1] else "long") for view in long]
+    return views + [replace(view, side="short") for view in short if (view.column, view.op) not in keys[0]]
 
 
 def name_of(part: Comparison) -> str:

@@ -143,6 +143,7 @@ class PaperSession:
             session_id=session_id,
             strategy=self._strategy_name,
             started_ts_ns=self._wall_ns() if self._paced else 0,
+            owners=self._owners(),
         )
         if self._config.telemetry.enabled:
             self.telemetry = TelemetryServer(self._on_command)
@@ -247,6 +248,12 @@ class PaperSession:
         """What viewers call what is traded by."""
         chosen = self._config.strategy
         return " + ".join(labels(line_up(chosen.strategies))) if chosen.strategies else chosen.name
+
+    def _owners(self) -> list[str]:
+        """Whose each lane is, where there are several strategies to be told from one another."""
+        if len(self._config.strategy.strategies) < 2:
+            return []
+        return [str(lane["strategy"]) for lane in lanes_of(line_of(self._config), self.kernel.instruments)]
 
     def _clocks(self) -> tuple[int, int]:
         """Monotonic and wall time: with the feed's receive stamp the only place where the engine asks for them."""

@@ -97,10 +97,19 @@ class LatencyHistogram:
 
 
 class ViewBuilder:
-    """Builds the snapshots of one session."""
+    """Builds the snapshots of one session; ``owners`` names the strategy of each lane, where there are several."""
 
-    def __init__(self, kernel: Kernel, *, mode: str, session_id: str, strategy: str, started_ts_ns: int) -> None:
-        self._kernel = kernel
+    def __init__(
+        self,
+        kernel: Kernel,
+        *,
+        mode: str,
+        session_id: str,
+        strategy: str,
+        started_ts_ns: int,
+        owners: Sequence[str] = (),
+    ) -> None:
+        self._kernel, self._owners = kernel, owners
         self._mode, self._session_id, self._strategy = mode, session_id, strategy
         self.started_ts_ns = started_ts_ns
         self.problem = ""  # what went wrong last, in a line
@@ -220,7 +229,10 @@ class ViewBuilder:
             latency_p99_us=self.latency.percentile_us(99),
             refusals=dict(kernel.counters.refusals),
             skipped_signals=kernel.counters.skipped,
-            new_trades=[trade_view(number, trade) for number, trade in enumerate(trades, start=first + 1)],
+            new_trades=[
+                trade_view(number, trade, self._owner(trade.lane))
+                for number, trade in enumerate(trades, start=first + 1)
+            ],
             ticks_tail=tail,
             ended=ended,
             problem=self.problem,
@@ -248,6 +260,10 @@ class ViewBuilder:
             points=points,
         )
 
+    def _owner(self, lane: int) -> str:
+        """Whose lane it is, among several strategies."""
+        return self._owners[lane] if lane < len(self._owners) else ""
+
     def _warm(self, lane: Lane) -> bool:
         core = self._kernel.core
         first_ts, trades = core.warm_since(lane.instrument)
@@ -260,7 +276,17 @@ class ViewBuilder:
         shown: list[FeatureView] = []
         for view in lane.rule.views:
             value, threshold, passed = view.values(core, lane.instrument)
-            feature = FeatureView(view.name, value if warm else nan, view.op, threshold, passed and warm, view.unit)
+            feature = FeatureView(
+                view.name,
+                value if warm else nan,
+                view.op,
+                threshold,
+                passed and warm,
+                view.unit,
+                self._owner(lane.number),
+                view.side,
+                view.against,
+            )
             place = next((n for n, other in enumerate(shown) if excludes(feature, other)), None)
             if place is None:
                 shown.append(feature)
@@ -416,7 +442,7 @@ def level(ticks: int, scale: int) -> float:
     return ticks / scale if 0 < ticks < 1 << 60 else 0.0
 
 
-def trade_view(number: int, trade: Trade) -> TradeView:
+def trade_view(number: int, trade: Trade, strategy: str = "") -> TradeView:
     """A closed trade as tables show it."""
     return TradeView(
         number=number,
@@ -431,4 +457,5 @@ def trade_view(number: int, trade: Trade) -> TradeView:
         gross=float(trade.gross),
         costs=float(trade.spread_cost + trade.slippage_cost + trade.fees),
         net=float(trade.net),
+        strategy=strategy,
     )

@@ -18,6 +18,7 @@ from engine.secret import Secret
 from engine.telemetry_wire import Endpoint, FeatureView, endpoint_path, read_endpoints
 from gui import words
 from gui.dashboard import SIDE_WIDTH_PX
+from gui.markers import ENTRY_PX, EXIT_PX, entry_path, exit_path
 from gui.state import POINTS
 from gui.theme import make_theme
 from gui.window import MainWindow
@@ -118,10 +119,10 @@ def test_tables_of_the_golden_snapshot(watched: tuple[MainWindow, ThreadedEngine
     trades, ticks = window.dashboard.trades, window.dashboard.ticks
     cells = [[trades.text(row, column) for column in range(trades.columnCount())] for row in range(trades.rowCount())]
     assert cells[0] == [
-        "3", "ACME", "▲ Long", "22:13:50", "1.2 s", "100.00", "100.00",
+        "3", "ACME", "", "▲ Long", "22:13:50", "1.2 s", "100.00", "100.00",
         "Time stop", "+0.50", "+1.00", "0.50", "100",
     ]  # fmt: skip
-    assert [row[7] for row in cells] == ["Time stop", "Stop loss", "Profit target"]
+    assert [row[8] for row in cells] == ["Time stop", "Stop loss", "Profit target"]
     assert [ticks.text(0, column) for column in range(6)] == [
         "22:14:16.000",
         "ACME",
@@ -185,12 +186,12 @@ def test_theme_palette_and_zone_change_everywhere(watched: tuple[MainWindow, Thr
         assert window.dashboard.trades.theme == make_theme("light", palette)
     window._local_zone = ZoneInfo("America/New_York")
     qtbot.mouseClick(window.top.zone, left)
-    assert window.dashboard.trades.text(0, 3) == "17:13:50"
+    assert window.dashboard.trades.text(0, 4) == "17:13:50"
     assert window.dashboard.ticks.text(0, 0) == "17:14:16.000"
     assert window.dashboard.chart._time_axis.text(T0 / 1e9, 3) == "17:13:20.000"
     assert window.top.zone.text() == "EST"
     qtbot.mouseClick(window.top.zone, left)
-    assert window.dashboard.trades.text(0, 3) == "22:13:50"
+    assert window.dashboard.trades.text(0, 4) == "22:13:50"
 
 
 def test_pause_is_one_click_and_turns_into_resume(watched: tuple[MainWindow, ThreadedEngine], qtbot: QtBot) -> None:
@@ -454,6 +455,87 @@ def test_the_trades_table_fits_at_the_default_size(window: MainWindow, start_eng
     assert table.horizontalHeader().length() <= table.viewport().width()
 
 
+def test_a_narrow_window_leaves_out_columns_and_cuts_no_number(
+    window: MainWindow, start_engine: Start, qtbot: QtBot
+) -> None:
+    engine, session = start_engine(), SyntheticSession()
+    for _ in range(600):
+        engine.publish(session.advance(0.25))
+    window.resize(900, 800)
+    window.open_session(demo=False)
+    panel = window.dashboard
+    qtbot.waitUntil(lambda: panel.ticks_table.isVisible() and panel._fitted_ticks is not None, timeout=PATIENCE_MS)
+    qtbot.waitUntil(lambda: panel._fitted is not None, timeout=PATIENCE_MS)
+    assert window.width() == 900
+    for table, left_out in ((panel.trades_table, "Gross"), (panel.ticks_table, "Ask")):
+        header, model = table.horizontalHeader(), table.model()
+        titles = [model.headerData(place, Qt.Orientation.Horizontal) for place in range(model.columnCount())]
+        shown = [place for place in range(len(titles)) if not table.isColumnHidden(place)]
+        assert titles.index(left_out) not in shown
+        for place in shown:
+            assert header.sectionSize(place) >= table.sizeHintForColumn(place), titles[place]
+        assert header.length() <= table.viewport().width()
+        assert not table.horizontalScrollBar().isVisible()
+        assert table.viewport().height() % 22 == 0, "half a row is half a number"
+    assert not panel.trades_table.isColumnHidden(9), "net stays"
+    for name, figure in window.status.figures.items():
+        if figure.isVisible():
+            assert figure.width() >= figure.sizeHint().width(), name
+            assert figure.geometry().right() < window.status.width(), name
+    assert window.status.figures["refusals"].isVisible()
+    for button in panel.chart.legend._buttons.values():
+        assert button.toolButtonStyle() == Qt.ToolButtonStyle.ToolButtonTextBesideIcon
+        assert button.width() >= button.sizeHint().width()
+    window.resize(1280, 800)
+    qtbot.waitUntil(lambda: not panel.trades_table.isColumnHidden(10), timeout=PATIENCE_MS)
+
+
+def test_several_strategies_are_explained_apart_and_named_in_the_trades(
+    watched: tuple[MainWindow, ThreadedEngine], qtbot: QtBot
+) -> None:
+    window, engine = watched
+    assert window.dashboard.trades_table.isColumnHidden(2)
+    symbol = dataclasses.replace(snapshot().symbols[0])
+    symbol.features = [
+        FeatureView("rsi", 55.2, ">", 60.0, False, "", "rsi_volume"),
+        FeatureView("price", 101.3, ">", 101.2, True, "price", "rsi_volume"),
+        FeatureView("price", 101.3, "<", 101.4, True, "price", "bounce", "long", "vwap(session)"),
+        FeatureView("within(3 s)", 0.0, ">=", 1.0, False, "truth", "bounce", "short"),
+    ]
+    closed = dataclasses.replace(trade(4, "TP", 1.0), strategy="bounce")
+    engine.publish(snapshot(2, symbols=[symbol], new_trades=[closed]))
+    panel = window.dashboard
+    qtbot.waitUntil(lambda: not panel.trades_table.isColumnHidden(2), timeout=PATIENCE_MS)
+    assert panel.trades.text(0, 2) == "bounce"
+    assert [[cell.text() for cell in row] for row in panel.explain._rows] == [
+        ["", "rsi_volume", "", "1 of 2 conditions hold"],
+        ["✗", "rsi", "55.2", "> 60"],
+        ["✓", "price", "101.30", "> 101.20"],
+        ["", "bounce", "", ""],
+        ["✓", "▲ price < vwap(session)", "101.30", "< 101.40"],
+        ["✗", "▼ within(3 s)", "no", ""],
+    ]
+    assert panel.explain.summary.text() == ""
+
+
+def test_an_exit_stands_clear_of_an_entry_at_the_same_moment() -> None:
+    entry = entry_path("short").boundingRect()  # of a trade that is entered where a long one is left
+    disc = exit_path("SL", "long").boundingRect()
+    assert disc.bottom() * EXIT_PX <= entry.top() * ENTRY_PX
+
+
+def test_a_tag_takes_the_place_of_the_labels_that_it_would_cover(
+    watched: tuple[MainWindow, ThreadedEngine],
+) -> None:
+    window, _ = watched
+    axis = window.dashboard.chart._pnl_axis
+    axis.setRange(0.0, 100.0)
+    axis.make_room(50.0)
+    near = axis._near()
+    assert axis.tickStrings([50 - 2 * near, 50 - near / 2, 50.0, 50 + 2 * near], 1.0, 1.0)[1:3] == ["", ""]
+    assert "" not in axis.tickStrings([50 - 2 * near, 50 + 2 * near], 1.0, 1.0)
+
+
 def test_words_from_outside_do_not_widen_the_side_column(
     watched: tuple[MainWindow, ThreadedEngine], qtbot: QtBot
 ) -> None:
@@ -652,11 +734,11 @@ def test_trades_are_saved_as_shown(
     window.export_trades()
     lines = path.read_text().splitlines()
     assert lines[0] == "# session session-1"
-    assert lines[1].startswith("number,symbol,side,entry_ts_ns,held_ns,entry_price")
+    assert lines[1].startswith("number,symbol,strategy,side,entry_ts_ns,held_ns,entry_price")
     assert [line.split(",")[0] for line in lines[2:]] == ["3", "1"]
     assert (
         lines[3]
-        == f"1,ACME,long,{T0 + 10 * SECOND},1234000000,100.0,100.145,TP,14.5,15.0,0.5,100.0,{T0 + 11_234_000_000}"
+        == f"1,ACME,,long,{T0 + 10 * SECOND},1234000000,100.0,100.145,TP,14.5,15.0,0.5,100.0,{T0 + 11_234_000_000}"
     )
     assert window.status.currentMessage() == f"2 trades saved to {path}"
     monkeypatch.setattr(QtWidgets.QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "no" / "x.csv"), ""))

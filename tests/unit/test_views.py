@@ -15,7 +15,9 @@ from engine.account.limits import RiskLimits
 from engine.account.metrics import trade_metrics
 from engine.backtesting import make_kernel
 from engine.brokers.paper import VenueModel
+from engine.indicators import rsi
 from engine.journal.writer import MemoryJournal
+from engine.lineup import line_up
 from engine.live.views import DIGEST_ROWS, POINTS_PER_FRAME, TAIL, LatencyHistogram, ViewBuilder
 from engine.model import Instrument, Kind, TickBlock
 from engine.ports import FeedHealth, FeedState
@@ -26,9 +28,11 @@ from engine.rules import (
     Target,
     TimeStop,
     change,
+    crosses_above,
     highest,
     lowest,
     pct,
+    previous,
     price,
     seconds,
     trade_count,
@@ -269,6 +273,36 @@ def test_one_direction_shows_its_own_side_only() -> None:
     ]
     assert [view.threshold for view in snapshot.symbols[0].features] == pytest.approx([-0.0005, 1.5, 0.001])
     assert snapshot.symbols[0].features[1].value == pytest.approx(1.0, rel=0.05)
+
+
+class Index(Strategy):
+    """An index against a number, a ratio against a number, prices against each other, and what holds or does not."""
+
+    index, ratio = rsi(price, 3), price / previous(price)
+    long = (index > 60) & (ratio > 1) & (price > vwap()) & crosses_above(price, vwap())
+    short = (index < 40) & (ratio > 1)
+    exits = TimeStop(seconds(3))
+
+
+def test_conditions_say_whose_they_are_against_what_and_in_which_unit() -> None:
+    kernel = make_kernel(
+        INSTRUMENTS[:1],
+        line_up([Index(), Extreme()]),
+        Settings(VenueModel("touch"), "always", Fraction(100_000), Fraction(1), RiskLimits()),
+        MemoryJournal(),
+        show_vwap=True,
+    )
+    view = ViewBuilder(kernel, mode="", session_id="", strategy="", started_ts_ns=0, owners=["one", "two"])
+    shown = view.snapshot(HEALTH, 0).symbols[0].features
+    assert {one.strategy for one in shown} == {"one", "two"}
+    own = [one for one in shown if one.strategy == "one"]
+    assert [(one.unit, one.side, bool(one.against)) for one in own] == [
+        ("", "long", False),  # rsi has no unit
+        ("x", "", False),
+        ("price", "long", True),
+        ("truth", "long", False),
+    ]
+    assert own[2].against == "vwap(session)"
 
 
 def test_nothing_is_known_before_the_windows_are_warm() -> None:
