@@ -41,7 +41,7 @@ def said(name: str, value: Figure) -> str:
     return f"{value:,}" if isinstance(value, int) else money(value)
 
 
-def counted(number: int | str, noun: str) -> str:
+def so_many(number: int | str, noun: str) -> str:
     """So many of something: ``1 decision``, ``1,204 decisions``."""
     text = number if isinstance(number, str) else f"{number:,}"
     return f"{text} {noun}{'' if text == '1' else 's'}"

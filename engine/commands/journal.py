@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from engine.commands.figure_words import so_many
 from engine.commands.shared import (
     ConfigFlag,
     ForceFlag,
@@ -98,8 +99,8 @@ def verify(session: SessionArgument, config_file: ConfigFlag = None, as_json: Js
     if not as_json:
         ended = f"ended: {facts['ended']}" if reader.sealed else "not ended in order; all of it is whole"
         write_table(
-            f"{facts['session']}: {counted(facts['records'], 'record')}, {counted(facts['inputs'], 'input')}, "
-            f"{counted(facts['decisions'], 'decision')}; {ended}"
+            f"{facts['session']}: {so_many(facts['records'], 'record')}, {so_many(facts['inputs'], 'input')}, "
+            f"{so_many(facts['decisions'], 'decision')}; {ended}"
         )
 
 

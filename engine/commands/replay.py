@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from engine.account.portfolio import said_price
-from engine.commands.figure_words import counted
+from engine.commands.figure_words import so_many
 from engine.commands.journal import SessionArgument, journal_of
 from engine.commands.shared import ConfigFlag, JsonFlag, plain_table, write_json, write_table
 from engine.errors import ExitCode, UserError
@@ -54,11 +54,11 @@ def _again(session: str, config_file: Any) -> Replay:
 
 
 def _told(again: Replay, difference: Difference | None) -> str:
-    head = f"{again.manifest['session']}: {counted(again.inputs, 'input')}, {counted(again.ticks, 'tick')}"
+    head = f"{again.manifest['session']}: {so_many(again.inputs, 'input')}, {so_many(again.ticks, 'tick')}"
     if difference is not None:
         return f"{head}; {difference.line()}"
     cut = f"; damaged: {again.reader.problem}" if again.reader.problem else ""
-    return f"{head}, {counted(len(again.recorded.decisions), 'decision')}, 0 differences{cut}"
+    return f"{head}, {so_many(len(again.recorded.decisions), 'decision')}, 0 differences{cut}"
 
 
 def _facts(again: Replay, difference: Difference | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from engine.commands.figure_words import counted
+from engine.commands.figure_words import so_many
 from engine.commands.shared import (
     ConfigFlag,
     JsonFlag,
@@ -94,7 +94,7 @@ def _size_of(loaded: Loaded, strategy: type[Strategy]) -> tuple[str, str]:
     if strategy.size is not None:
         return said_size(strategy.size), f"strategy {strategy.__name__}"
     origin = loaded.origins.get(("risk", "position_size"), "default")
-    return counted(format_decimal(loaded.config.risk.position_size), "unit"), origin
+    return so_many(format_decimal(loaded.config.risk.position_size), "unit"), origin
 
 
 def _limits(loaded: Loaded, name: str) -> Iterator[dict[str, Any]]:
