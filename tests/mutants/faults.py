@@ -493,7 +493,7 @@ FAULTS = (
         "engine/live/freshness.py",
         "for_ns > self.old_ns:",
         "for_ns > GAP_NS:",
-        ("tests/unit/test_session.py",),
+        ("tests/unit/test_freshness.py",),
     ),
     Fault(
         "data that took half a second longer than usual is traded on",

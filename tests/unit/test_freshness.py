@@ -173,6 +173,18 @@ def test_being_held_up_reduces_until_a_second_has_passed(config: Config) -> None
     assert world.last.account.state == "active"
 
 
+@pytest.mark.parametrize(("for_ns", "told"), [(249_999_999, False), (250_000_000, False), (250_000_001, True)])
+async def test_held_up_a_nanosecond_below_at_and_above(for_ns: int, told: bool) -> None:
+    """Whatever is read next has waited, although nothing that has been read says so."""
+    heard: list[object] = []
+    freshness = Freshness(heard.append, lambda: 7, paced=True, old_ns=250_000_000, instruments=1)
+    freshness.feed_is(FeedState.LIVE)
+    heard.clear()
+    freshness.held_up(for_ns)
+    assert heard == ([TimePassed(7), FeedHealthy(False, Refusal.DATA_OLD)] if told else [])
+    freshness.close()
+
+
 def asleep(config: Config, slept_s: float, before: Callable[[World], None] = lambda world: None) -> World:
     """A session on a machine that sleeps at 3 s; its position is open since 2.5 s, and rises again at 20 s."""
     ready: list[World] = []
