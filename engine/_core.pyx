@@ -1004,7 +1004,7 @@ cdef class Core:
         """``evaluate`` a whole block, while the memory that is needed next comes: a little with each node.
 
         Those are the next block's records and the rows of arrays that this block's columns are copied to, which
-        processors read before they write. Waiting for them takes as long as a third of the work; here it takes no time.
+        processors read before they write. What comes while something else is computed need not be waited for.
         """
         cdef int nodes = tape.graph.n_nodes, node, i, at = 0
         cdef int step = (FETCHED // CACHE_LINE // nodes + 1) * CACHE_LINE

@@ -42,6 +42,16 @@ def trading(settings: Config, session: Opened) -> RecordedKernel:
     )
 
 
+def end(session: Opened, recorded: RecordedKernel, *, killed: bool) -> None:
+    """It ends: in order, or as one that was killed."""
+    if not killed:
+        session.close(recorded.kernel, "done")
+        return
+    assert session.journal is not None
+    bury(session.journal)
+    session.account.release()
+
+
 def view_words(kernel: Kernel) -> str:
     """Why nothing is opened, as viewers are told."""
     view = ViewBuilder(kernel, mode="PAPER", session_id="", strategy="", started_ts_ns=START_NS)
@@ -190,11 +200,7 @@ def test_the_line_of_a_paused_account_says_how_to_end_that(tmp_path: Path, kille
     recorded = trading(settings, first)
     recorded.process(block([(START_NS, 10_000, 1, 0)]))
     recorded.process(Command(CommandName.PAUSE, START_NS + 1))
-    if killed:
-        bury(first.journal)
-        first.account.release()
-    else:
-        first.close(recorded.kernel, "done")
+    end(first, recorded, killed=killed)
     assert opened(settings, "two").line.endswith("; paused, to open again: microburst resume --reason '...'")
 
 
@@ -209,11 +215,7 @@ def test_the_reason_of_a_halt_goes_on_and_a_resume_in_between_is_for_one_session
     recorded.process(block([(START_NS, 10_000, 1, 0)]))
     recorded.process(Command(CommandName.HALT, START_NS + 1, "the cable is out"))
     recorded.process(Command(CommandName.HALT, START_NS + 2, "again"))
-    if killed:
-        bury(first.journal)
-        first.account.release()
-    else:
-        first.close(recorded.kernel, "done")
+    end(first, recorded, killed=killed)
     second = opened(settings, "two", fresh=fresh)
     assert second.line.endswith("; HALTED (the cable is out), to go on: microburst resume --reason '...'")
     assert (second.facts["halted"], second.facts["halted_for"], second.resume) == ("HALTED", "the cable is out", "")
@@ -239,11 +241,7 @@ def test_a_halt_survives_until_somebody_gives_a_reason(tmp_path: Path, fresh: bo
     recorded = trading(settings, first)
     recorded.process(block([(START_NS, 10_000, 1, 0)]))
     recorded.process(Command(CommandName.HALT, START_NS + 1))
-    if killed:
-        bury(first.journal)
-        first.account.release()
-    else:
-        first.close(recorded.kernel, "done")
+    end(first, recorded, killed=killed)
     second = opened(settings, "two", fresh=fresh)
     assert (second.name == "one") is (killed and not fresh)
     assert "HALTED" in second.line
