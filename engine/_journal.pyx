@@ -435,12 +435,13 @@ cdef bint looks_like_record(const uint8_t[::1] data, Py_ssize_t at, uint64_t low
     return low <= sequence <= high
 
 
-def find_record(const uint8_t[::1] data not None, Py_ssize_t at, uint64_t sequence):
+def find_record(const uint8_t[::1] data not None, Py_ssize_t at, uint64_t lowest, uint64_t highest):
     """Find a whole record behind a place at which there is none: one that goes on from the checksum before it.
 
     Args:
         data: the segment's bytes.
-        at: where record ``sequence`` should begin; a multiple of 8.
+        at: where to look from; a multiple of 8.
+        lowest, highest: which record may begin there.
 
     Returns:
         Where a ``Scanner`` may begin: place, sequence number and the checksum before it; None where there is no such
@@ -450,7 +451,7 @@ def find_record(const uint8_t[::1] data not None, Py_ssize_t at, uint64_t sequen
     cdef uint32_t length, before, found, following_length
     cdef uint64_t number
     while data.shape[0] - at >= 2 * HEADER_BYTES_:
-        if looks_like_record(data, at, sequence, sequence + (at - begin) // HEADER_BYTES_):
+        if looks_like_record(data, at, lowest, highest + (at - begin) // HEADER_BYTES_):
             memcpy(&length, &data[at], 4)
             memcpy(&before, &data[at + 4], 4)
             memcpy(&number, &data[at + 8], 8)

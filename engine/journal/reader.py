@@ -26,7 +26,7 @@ from engine.journal.codec import (
     name_of,
     unpack,
 )
-from engine.journal.segments import FORMAT, HEADER, HEADER_BYTES, MAGIC, SUFFIX, Place, path_of
+from engine.journal.segments import FORMAT, HEADER, HEADER_BYTES, MAGIC, SUFFIX, Place, holds_nothing, path_of
 from engine.model import TickBlock
 
 SCHEMA = "microburst.journal/1"
@@ -145,6 +145,7 @@ class JournalReader:
         last, begin = self._last_number(), 0 if self._start is None else self._start.segment
         for number in range(begin, last + 1):
             path = path_of(self.directory, number)
+            self.place = Place(number, 0, self._sequence, self._checksum)
             try:
                 data = path.read_bytes()
             except FileNotFoundError:
@@ -153,9 +154,8 @@ class JournalReader:
             except OSError as error:
                 self.problem = f"{path}: byte 0: {error.strerror}"
                 return
-            self.place = Place(number, 0, self._sequence, self._checksum)
-            if number and not any(data[:HEADER_BYTES]):  # claimed, and not come to
-                if number < last and self._is_used(number + 1):
+            if number and holds_nothing(data):  # claimed, and not come to
+                if self._later_used(number):
                     self.problem = f"{path}: the segment is empty and a later one is not"
                 return
             reason = self._check_header(number, data)
@@ -166,7 +166,7 @@ class JournalReader:
             if self.problem or self.sealed:
                 return
             if not self._continues:
-                if number < last and self._is_used(number + 1):
+                if self._later_used(number):
                     self.problem = f"{path}: byte {self._at:,}: records are missing before the next segment"
                 return
             if number == last:
@@ -193,29 +193,30 @@ class JournalReader:
     def damage(self) -> str:
         """What is wrong besides an end that was torn off; "" for nothing.
 
-        Power that fails may take any of the records that were not on the disk yet, and leave later ones. So those that
-        follow mean damage only where they are in a later segment, or say that what is gone had been on the disk.
+        Power that fails may take any of the records that were not on the disk yet, and leave later ones, of later
+        segments too. So those that follow mean damage only where they say that what is gone had been on the disk.
         """
-        later = range(self.place.segment + 1, self._last_number() + 1)
-        if any(self._is_used(number) for number in later):
-            return self.problem
-        witness = self._witness() if self.problem else None
-        return "" if witness is None else f"{self.problem}; it was on the disk, as record {witness:,} says"
-
-    def _witness(self) -> int | None:
-        """The first whole record, behind the last one to trust, that says that the next one had been on the disk."""
-        try:
-            data = path_of(self.directory, self.place.segment).read_bytes()
-        except OSError:
-            return None
-        at, sequence = max(self.place.at, HEADER_BYTES), self.place.sequence
-        while (found := _journal.find_record(data, at, sequence)) is not None:
-            scanner = _journal.Scanner(data, *found)
-            while scanner.step():
-                if scanner.type == FLUSHED and _flushed(scanner) > self.place.sequence:
-                    return scanner.sequence - 1
-            at, sequence = scanner.at, scanner.sequence
-        return None
+        if not self.problem:
+            return ""
+        at, lowest = max(self.place.at, HEADER_BYTES), self.place.sequence
+        highest = lowest  # that a record found at ``at`` may be
+        for number in range(self.place.segment, self._last_number() + 1):
+            try:
+                data = path_of(self.directory, number).read_bytes()
+            except FileNotFoundError:
+                data = b""
+            except OSError:
+                return self.problem  # nobody knows what it holds
+            while (found := _journal.find_record(data, at, lowest, highest)) is not None:
+                scanner = _journal.Scanner(data, *found)
+                while scanner.step():
+                    if scanner.type == FLUSHED and _flushed(scanner) > self.place.sequence:
+                        return f"{self.problem}; it was on the disk, as record {scanner.sequence - 1:,} says"
+                at, lowest = scanner.at, scanner.sequence
+                highest = lowest
+            highest += max(len(data), self.segment_size) // _journal.HEADER_BYTES
+            at = HEADER_BYTES
+        return ""
 
     def _last_number(self) -> int:
         numbers = [path.stem for path in self.directory.glob(f"*{SUFFIX}")]
@@ -223,10 +224,10 @@ class JournalReader:
 
     def _is_used(self, number: int) -> bool:
         path = path_of(self.directory, number)
-        if not path.is_file():
-            return False
-        with path.open("rb") as file:
-            return any(file.read(HEADER_BYTES))
+        return path.is_file() and not holds_nothing(path.read_bytes())
+
+    def _later_used(self, number: int) -> bool:
+        return any(self._is_used(later) for later in range(number + 1, self._last_number() + 1))
 
     def _check_header(self, number: int, data: bytes) -> str:
         """Say what is wrong with a segment's header; take over what it says when nothing is."""

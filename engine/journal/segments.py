@@ -117,10 +117,24 @@ def path_of(directory: Path, number: int) -> Path:
     return directory / f"{number:06}{SUFFIX}"
 
 
-def claimed_beyond(directory: Path, place: Place) -> list[Path]:
-    """Return the files of segments that a journal which goes on at ``place`` has claimed and not come to."""
+def holds_nothing(data: bytes) -> bool:
+    """Whether a segment that holds these bytes has not been come to."""
+    return data == bytes(len(data))
+
+
+def clear_beyond(directory: Path, place: Place) -> None:
+    """Make way for a journal that goes on at ``place``: what segments beyond it hold is put aside, not deleted.
+
+    Raises:
+        OSError: a file does not let itself be read or moved.
+    """
     begun = place.segment + (place.at > 0)
-    return sorted(path for path in directory.glob(f"*{SUFFIX}") if path.stem.isdecimal() and int(path.stem) >= begun)
+    for path in sorted(directory.glob(f"*{SUFFIX}")):
+        if path.stem.isdecimal() and int(path.stem) >= begun:
+            if holds_nothing(path.read_bytes()):
+                path.unlink()
+            else:
+                path.replace(path.with_name(f"{path.stem}-torn-at-0"))
 
 
 def claim(disk: Disk, directory: Path, number: int, size: int, *, mapped: bool) -> Segment:
@@ -212,8 +226,7 @@ class SegmentWriter:
         self._helper = ThreadPoolExecutor(1, "journal")
         self._retiring: list[Future[None]] = []
         self._flushing: Future[None] | None = None
-        for unused in claimed_beyond(directory, place):
-            unused.unlink()
+        clear_beyond(directory, place)
         if place.at:
             self._segment = reopen(self._disk, directory, place, size, mapped=mapped)
         else:
@@ -340,11 +353,12 @@ class SegmentWriter:
         """
         if self.failure is not None:
             raise self.failure
+        flushed = self._flushing is None or self._flushing.done()  # asked first: what retired before it, has by then
         for done in [*self._retiring, *([self._flushing] if self._flushing is not None else [])]:
             if done.done() and (error := done.exception()) is not None:
                 raise self._fail(_reason(error))
         self._retiring = [one for one in self._retiring if not one.done()]
-        if self._flushing is None or self._flushing.done():
+        if flushed:
             self._tell_flushed()
             self._flushing = self._helper.submit(self._disk.flush, self._segment.descriptor)
         if self.short and self._next.done():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from random import Random
 
@@ -174,19 +175,6 @@ def test_what_was_decided_otherwise_is_an_error_with_its_place(tmp_path: Path) -
     assert told.value.exit_code == ExitCode.MISMATCH
 
 
-def test_damage_before_the_end_is_refused(tmp_path: Path) -> None:
-    directory = interrupted(tmp_path)
-    later = directory / "000002.mbj"
-    later.write_bytes((directory / "000000.mbj").read_bytes())
-    with (directory / "000000.mbj").open("r+b") as file:
-        file.seek(JournalReader(directory).check().place.at - 4)
-        file.write(b"\xff")
-    before = later.read_bytes()
-    with pytest.raises(UnsoundError, match="damaged"):
-        Recovery(directory)
-    assert later.read_bytes() == before, "nothing is deleted"
-
-
 def flush(journal: SessionJournal) -> None:
     """Two seconds of a session: what is there is on the disk, and the journal says so."""
     for _ in range(2):
@@ -249,6 +237,91 @@ def test_damage_to_what_was_not_is_a_torn_end(tmp_path: Path) -> None:
     assert recovery.inputs == before
     assert play(again, events[8:])
     journal_of(again).leave()
+
+
+def fill(journal: SessionJournal, segments: int) -> None:
+    """Take inputs until so many further segments have begun."""
+    until = journal.place.segment + segments
+    while journal.place.segment < until:
+        journal.record(TimePassed(journal.inputs + 1))
+
+
+def taken(directory: Path) -> list[int]:
+    return [one.event().ts_ns for one in JournalReader(directory) if one.name == TimePassed.__name__]  # type: ignore[union-attr]
+
+
+def lose(path: Path, how: str) -> None:
+    """What a disk may do to the end of a segment, or to the segment that follows it."""
+    data, later = bytearray(path.read_bytes()), path.with_name("000002.mbj")
+    if how == "the segment":
+        path.unlink()
+    elif how == "the header":
+        data[:512] = bytes(512)
+        path.write_bytes(data)
+    elif how == "the end":
+        data[-1024:] = bytes(1024)
+        path.write_bytes(data)
+    else:
+        data[2048:4096] = bytes(2048)
+        path.write_bytes(data)
+        later.write_bytes(bytes(512) + later.read_bytes()[512:])
+
+
+LOSSES = ["the segment", "the header", "the end", "records, and the next header"]
+
+
+@pytest.mark.parametrize("how", LOSSES)
+def test_damage_is_told_by_a_later_segment(tmp_path: Path, how: str) -> None:
+    journal = SessionJournal(tmp_path / "j", {"schema": SCHEMA}, segment_bytes=1 << 14)
+    fill(journal, 2)
+    for _ in range(100):
+        journal.record(TimePassed(journal.inputs + 1))
+    flush(journal)
+    bury(journal)
+    lose(journal.directory / "000001.mbj", how)
+    before = {path.name: path.read_bytes() for path in journal.directory.glob("*")}
+    reader = JournalReader(journal.directory).check()
+    assert "it was on the disk, as record" in reader.damage
+    assert {path.name: path.read_bytes() for path in journal.directory.glob("*")} == before, "nothing is touched"
+
+
+@pytest.mark.parametrize("how", LOSSES)
+def test_what_no_flush_has_covered_is_put_aside_with_its_segments(tmp_path: Path, how: str) -> None:
+    """A flush fails just as the journal changes segments, and then the power does: the one before is torn as well."""
+    journal = SessionJournal(tmp_path / "j", {"schema": SCHEMA}, segment_bytes=1 << 14)
+    fill(journal, 1)
+    flush(journal)
+    fill(journal, 2)
+    bury(journal)
+    directory = journal.directory
+    lose(directory / "000001.mbj", how)
+    aside = (directory / "000002.mbj").read_bytes()
+    reader = JournalReader(directory).check()
+    left = taken(directory)
+    assert reader.problem
+    assert reader.damage == ""
+    assert left == list(range(1, len(left) + 1))
+    again = SessionJournal.resumed(reader, len(left), 0, Fold())
+    fill(again, 2)
+    again.close("done")
+    assert (directory / "000002-torn-at-0").read_bytes() == aside
+    assert JournalReader(directory).check().sealed
+    assert taken(directory) == list(range(1, again.inputs + 1))
+
+
+def test_a_segment_that_cannot_be_read_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = SessionJournal(tmp_path / "j", {"schema": SCHEMA}, segment_bytes=1 << 14)
+    fill(journal, 1)
+    bury(journal)
+    real = Path.read_bytes
+
+    def read(path: Path) -> bytes:
+        if path.name == "000001.mbj":
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    assert "Input/output error" in JournalReader(journal.directory).check().damage
 
 
 def test_what_is_on_the_disk_is_said_once(tmp_path: Path) -> None:
