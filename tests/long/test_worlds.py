@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -33,28 +34,35 @@ SPELLS = int(os.environ.get("SPELLS", "10000"))
 
 def test_every_world_keeps_its_promises(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """And each fault befell them as often as it befalls the first fifty, or nearly."""
-    seeds, traded, befell = range(SEEDS, SEEDS + WORLDS), 0, Counter[str]()
+    seeds, traded, befell, broken = range(SEEDS, SEEDS + WORLDS), 0, Counter[str](), list[str]()
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as cores:
         for report in cores.map(in_silence, seeds, [tmp_path / str(seed) for seed in seeds], chunksize=4):
+            if isinstance(report, str):
+                broken.append(report)
+                continue
             traded += report.trades
             befell += report.faults + report.deaths + report.commands
     record_property("worlds of ten simulated minutes", f"{WORLDS:,}")
     record_property("trades in them", f"{traded:,}")
     for name, times in sorted(befell.items()):
         record_property(name, f"{times:,}")
+    assert not broken, "\n".join(broken)
     assert traded > WORLDS
     rare = {name: befell[name] for name in (*FAULTS_PER_FRAME, *DEATHS, *COMMANDS) if befell[name] < WORLDS // 20}
     assert not rare, f"{rare} of {befell}"
 
 
-def in_silence(seed: int, folder: Path) -> Report:
-    """Play a world in a process of its own, whose account lies there as well."""
+def in_silence(seed: int, folder: Path) -> Report | str:
+    """Play a world in a process of its own, whose account lies there as well; or what went wrong."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     gc.freeze()
     os.environ["XDG_STATE_HOME"] = str(folder / "state")
-    report = play(seed, folder)
-    rmtree(folder)
-    return report
+    try:
+        return play(seed, folder)
+    except Exception as broken:
+        return "\n".join(traceback.format_exception_only(broken))
+    finally:
+        rmtree(folder, ignore_errors=True)
 
 
 def test_a_venue_that_lies(record_property: Callable[[str, object], None]) -> None:

@@ -54,8 +54,9 @@ def play(seed: int, folder: Path) -> Report:
         report = run(seed, config(seed), place)
         shutil.rmtree(place)
         return report
-    except AssertionError as broken:
-        raise AssertionError(f"{broken}\nagain: pytest tests/sim --seed={seed}") from broken
+    except Exception as broken:
+        broken.add_note(f"again: pytest tests/sim --seed={seed}")
+        raise
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, TOGETHER))
