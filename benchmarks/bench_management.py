@@ -1,7 +1,7 @@
 """What managing trades costs: the momentum burst alone, with its trades managed, and with limits on top.
 
 *Managed* adds a resting target for a part of the position and a trailing stop to the burst's own exits; *limited* adds
-twelve risk limits, none of which refuses anything, so that both trade the same. The three run in turn over the same
+ten risk limits, none of which refuses anything, so that both trade the same. The three run in turn over the same
 ticks, which are busy: some 500 trades in a million. What is compared is the least processor time of each.
 """
 
@@ -32,15 +32,13 @@ LIMITS = {
     "max_losses_in_row": 1_000_000,
     "max_position_units": 10,
     "max_position_value": 1_000_000,
-    "max_total_capital_fraction": 1_000,
     "max_leverage": 1_000,
     "max_order_value": 1_000_000,
     "max_open_orders": 50,
     "max_orders_per_second": 1_000,
     "price_collar": "10%",
-    "position_stop": "50%",
 }
-"""Twelve limits over those of the strategy's own profile."""
+"""Ten limits over those of the strategy's own profile."""
 
 
 class Managed(MomentumBurst):

@@ -26,23 +26,13 @@ LONG_MARGIN, SHORT_MARGIN, SHORT_MARGIN_UNIT = Fraction(1, 4), Fraction(3, 10), 
 """Intraday margin: the maintenance margin of long and short value, and the least of a share sold short, in dollars."""
 
 
-OF_SINGLE_ENTRIES = (
-    "max_stops_in_row",
-    "max_cancel_ratio",
-    "max_orders_per_second",
-    "duplicate_window",
-    "max_order_units",
-    "max_order_value",
-    "max_position_units",
-    "max_position_value",
-    "position_capital_fraction",
-    "max_total_capital_fraction",
-    "max_leverage",
-    "liquidation_buffer",
-    "price_collar",
-    "min_reward_risk",
-    "pdt",
+HOW_OFTEN = ("max_stops_in_row", "max_cancel_ratio", "max_orders_per_second", "duplicate_window")
+HOW_LARGE = (
+    *("max_order_units", "max_order_value", "max_position_units", "max_position_value", "position_capital_fraction"),
+    *("max_total_capital_fraction", "max_leverage"),
 )
+HOW_RISKY = ("liquidation_buffer", "price_collar", "min_reward_risk", "pdt")
+OF_SINGLE_ENTRIES = (*HOW_OFTEN, *HOW_LARGE, *HOW_RISKY)
 """Limits that an entry is held against by itself, in the order in which they are asked."""
 
 
@@ -107,7 +97,9 @@ class EntryLimits:
         self._market: Market  # once it is watched: nothing is entered before there is one
         self._range_columns: Sequence[int] = ()
         self._bounds = self._in_whole_numbers()
-        self._any = any(getattr(limits, name) is not None for name in OF_SINGLE_ENTRIES)
+        self._often, self._large, self._risky = (
+            any(getattr(limits, name) is not None for name in names) for names in (HOW_OFTEN, HOW_LARGE, HOW_RISKY)
+        )
 
     def watch(self, market: Market, range_columns: Sequence[int]) -> None:
         """Judge by this market from now on; ``range_columns`` holds the column of the average true range of each."""
@@ -115,10 +107,13 @@ class EntryLimits:
 
     def refusal(self, order: Order, exits: Exits) -> Refusal | None:
         """The first limit that an entry exceeds, or None."""
-        if not self._any:
-            return None
-        price = self.paying(order.instrument, order.side, order.terms)
-        return self._too_often(order) or self._too_large(order, price) or self._too_risky(order, price, exits)
+        refusal = self._too_often(order) if self._often else None
+        if refusal is None and (self._large or self._risky):
+            price = self.paying(order.instrument, order.side, order.terms)
+            refusal = self._too_large(order, price) if self._large else None
+            if refusal is None and self._risky:
+                refusal = self._too_risky(order, price, exits)
+        return refusal
 
     def paying(self, instrument: int, side: Side, terms: Terms = AT_MARKET) -> int:
         """What an order would pay, in ticks: its limit or trigger; at the market the quote, or else the last trade."""

@@ -217,6 +217,8 @@ class Ledger:
 
     def exposures(self) -> dict[tuple[int, Side], int]:
         """Lots by instrument and side, held and on their way, of every instrument that has any."""
+        if not self.held and not self.working:
+            return {}
         found: dict[tuple[int, Side], int] = {}
         for held in self.held.values():
             key = held.instrument, held.side

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from operator import attrgetter
-from typing import Any, NewType
+from typing import Any, NamedTuple, NewType
 
 from engine.model import NO_PRICE, OrderType, Reason, Side, TimeInForce
 
@@ -95,8 +95,7 @@ class OrderError(Exception):
     """What cannot be: more lots filled than were sent, or closed than were held, or a fill of a rejected order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """What an order asks of the venue besides side and lots; prices in ticks, ``NO_PRICE`` where there is none.
 
     A *post-only* order is refused where it would be filled on arrival; a *reduce-only* order never fills more than is
@@ -154,7 +153,7 @@ class Order:
     @property
     def values(self) -> tuple[Any, ...]:
         """Everything about it as plain values."""
-        return *_plain(self), _asked(self.terms), tuple(self.fills.items()), tuple(sorted(self.busts))
+        return *_plain(self), tuple(self.terms), tuple(self.fills.items()), tuple(sorted(self.busts))
 
     @classmethod
     def of(cls, values: Sequence[Any]) -> Order:
@@ -212,7 +211,7 @@ class Order:
 PLAIN = [one.name for one in fields(Order) if one.name not in ("terms", "fills", "busts")]
 """Fields of an order that are plain values."""
 
-_plain, _asked = attrgetter(*PLAIN), attrgetter(*(one.name for one in fields(Terms)))
+_plain = attrgetter(*PLAIN)
 
 Approved = NewType("Approved", Order)
 """An order that risk has let through: only the gate (``engine.account.risk``) says so of one."""

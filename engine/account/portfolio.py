@@ -334,14 +334,25 @@ def together(legs: Sequence[Leg]) -> tuple[int, ...]:
     """The amounts of all legs added up, in the order of a leg's fields."""
     if len(legs) == 1:
         return legs[0].amounts
-    return tuple(map(sum, zip(*[leg.amounts for leg in legs], strict=True)))
+    gross = spread = slippage = fees = borrow = 0
+    for leg in legs:
+        gross += leg.gross_units
+        spread += leg.spread_units
+        slippage += leg.slippage_units
+        fees += leg.fee_units
+        borrow += leg.borrow_units
+    return gross, spread, slippage, fees, borrow
 
 
 def average_price(legs: Sequence[Leg]) -> int | Fraction:
     """The average price of exit fills, weighted by lots; the price itself where there is one."""
     if len(legs) == 1:
         return legs[0].price_ticks
-    value, lots = sum([leg.price_ticks * leg.lots for leg in legs]), sum([leg.lots for leg in legs])
+    value: int | Fraction = 0
+    lots = 0
+    for leg in legs:
+        value += leg.price_ticks * leg.lots
+        lots += leg.lots
     return Fraction(value, lots) if value % lots else value // lots
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields, replace
 from fractions import Fraction
 from math import ceil, floor
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any
 
 from engine import _core
@@ -14,7 +14,7 @@ from engine.account.orders import AT_MARKET, Order, Terms
 from engine.errors import ConfigError
 from engine.graph.compiler import CompiledRule
 from engine.language.entries import EntryPlan
-from engine.language.exits import ExitPlan, Level
+from engine.language.exits import ExitPlan
 from engine.language.hedge import HedgePlan
 from engine.model import (
     LONG,
@@ -140,9 +140,9 @@ class Lane:
 
     def watch(self, core: _core.Core, entry_ts_ns: int, first_price_ticks: int = 0) -> None:
         """Let the core watch what closes the position; the last two are those of the candles that count, if any."""
-        flat = 0 if self.held_until_ns else self.plan.flat_candles
-        due = [at_ns for at_ns in (self.deadline_ns, self.held_until_ns) if at_ns]
-        deadline_ns = min(due, default=_core.FOREVER_NS)
+        deadline_ns, flat = self.deadline_ns or _core.FOREVER_NS, self.plan.flat_candles
+        if self.held_until_ns:
+            deadline_ns, flat = min(deadline_ns, self.held_until_ns), 0
         core.open_lane(
             self.number,
             self.side,
@@ -179,6 +179,9 @@ class Take:
     def lots(self, entered: int) -> int:
         """Its lots of an entry: rounded so that all targets' together are as near as lots allow, and exact in sum."""
         return entered * self.until // self.whole - entered * self.since // self.whole
+
+
+PRICE = attrgetter("price_ticks")
 
 
 @dataclass(slots=True)
@@ -268,7 +271,7 @@ def takes_of(
     plan: ExitPlan, side: Side, entry: int | Fraction, stop_ticks: int, distances: Mapping[str, Fraction]
 ) -> list[Take]:
     """The targets of a position that closes in parts, nearest first; a reward is a multiple of the stop's distance."""
-    placed: list[tuple[int, Level]] = []
+    takes = []
     for level in plan.levels:
         if level.ratio is not None:
             price = moved(entry, level.ratio, side)
@@ -277,13 +280,13 @@ def takes_of(
             price = outward(entry + side * risked * level.reward, side)
         else:
             price = outward(entry + side * distances[level.distance], side)
-        placed.append((bounded(price), level))
-    found, closed = [], 0
-    placed.sort(key=itemgetter(0), reverse=side is SHORT)
-    for price, level in placed:
-        since, closed = closed, closed + level.share
-        found.append(Take(price, closed, since, level.whole, level.resting))
-    return found
+        takes.append(Take(bounded(price), level.share, 0, level.whole, level.resting))
+    takes.sort(key=PRICE, reverse=side is SHORT)
+    closed = 0
+    for take in takes:
+        take.since, closed = closed, closed + take.until
+        take.until = closed
+    return takes
 
 
 def entry_terms(

@@ -19,7 +19,6 @@ import pytest
 
 from engine import _core
 from engine._journal import Fold
-from engine.account.orders import Terms
 from engine.journal.codec import pack_value, unpack_values
 from engine.journal.reader import UnsoundError
 from engine.journal.snapshots import KEPT, Snapshot, read, write
@@ -74,7 +73,7 @@ def remembered(value: Any, seen: set[int], depth: int = 0) -> Any:
         return sorted(map(str, value))
     if not type(value).__module__.startswith(("engine.account", "engine.trading", "engine.brokers", "engine.latency")):
         return type(value).__name__
-    if id(value) in seen and not isinstance(value, Terms):
+    if id(value) in seen:
         return f"that {type(value).__name__} again"
     seen.add(id(value))
     names = [*getattr(value, "__dict__", ()), *(n for k in type(value).__mro__ for n in getattr(k, "__slots__", ()))]
