@@ -3,7 +3,7 @@
 Each function computes a node on any clock from the columns of the same records; nothing here remembers anything.
 """
 
-from libc.math cimport INFINITY, NAN, fabs, log, log1p, sqrt
+from libc.math cimport INFINITY, NAN, fabs, log, log1p
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memchr, memcpy, memset
 
@@ -21,20 +21,16 @@ from engine._int128 cimport (
 )
 from engine._tape cimport BLOCK, Node, Slot, Tape, Term, bools, floats, ints, wides
 
-cdef extern from *:
-    """
-    /* A double of which the last place is 1, and its bits: integers added to the one are added to the other. */
-    #define MICROBURST_SHIFTED 6755399441055744.0
-    #define MICROBURST_SHIFTED_BITS INT64_C(0x4338000000000000)
-    static inline double microburst_double_of(int64_t bits) {
-        union { int64_t i; double x; } u;
-        u.i = bits;
-        return u.x;
-    }
-    """
-    const double SHIFTED "MICROBURST_SHIFTED"
-    const int64_t SHIFTED_BITS "MICROBURST_SHIFTED_BITS"
-    double double_of "microburst_double_of"(int64_t bits) noexcept nogil
+cdef extern from "_loops.h" nogil:
+    void divide_each(double* out, const double* below, int n)
+    void divide_by(double* out, const double* above, double below, int n)
+    void root_of_each(double* out, const double* of, int n)
+    uint64_t doubles_of(double* out, const int64_t* x, uint64_t reach, int n)
+    uint64_t sums_of_one(double* out, const int64_t* x, double cx, double c, uint64_t reach, int n)
+    uint64_t sums_of_two(
+        double* out, const int64_t* x, const int64_t* y, double cx, double cy, double c, uint64_t reach, int n
+    )
+    void quotients_of_one(double* out, const i128* w, const int64_t* x, double c, double d, int n)
 
 cdef enum Comparison:
     CMP_GE
@@ -323,8 +319,10 @@ cdef inline int ratio_of_one_sum(const Tape* tape, const Node* node, int m) noex
         high |= <uint64_t>i128_hi(w[k])
         low |= i128_lo(w[k])
         bits |= <uint64_t>x[k]
-        out[k] = c * <double><int64_t>i128_lo(w[k]) / (d * <double>x[k]) if x[k] != 0 else NAN
-    return high == 0 and <double>low * fabs(c) < 2e15 and <double>bits * fabs(d) < 2e15
+    if high or not (<double>low * fabs(c) < 2e15 and <double>bits * fabs(d) < 2e15):  # 2**51 is 2.25e15
+        return 0
+    quotients_of_one(out, w, x, c, d, m)
+    return 1
 
 
 cdef inline int ratio_in_64_bits(const Tape* tape, const Node* node, int m) noexcept nogil:
@@ -398,9 +396,8 @@ cdef inline void narrow_sum(
 ) noexcept nogil:
     """``c0*x0 + c1*x1 + constant`` with n columns, a number that 63 bits hold, as doubles, rounded once.
 
-    Where nothing in it leaves 51 bits, doubles compute it exactly. Processors of the plain x86-64 convert integers one
-    at a time, but those below 2**51 become doubles by an addition to the bits of 1.5 * 2**52, which compilers do to
-    several at once. That is done first; whether it was right stands in the bits that any column had.
+    Where nothing in it leaves 51 bits, doubles compute it exactly, and several at once. That is done first; whether it
+    was right stands in the bits that any column had.
     """
     cdef const int64_t* x = ints(tape, terms[0].offset[0] if n > 0 else 0)
     cdef const int64_t* y = ints(tape, terms[1].offset[0] if n > 1 else 0)
@@ -417,24 +414,11 @@ cdef inline void narrow_sum(
         if reach == 0:
             break
     if n == 1 and cx == 1 and constant == 0:
-        for k in range(m):
-            bits |= <uint64_t>x[k] + reach
-            out[k] = double_of(<int64_t>(<uint64_t>x[k] + <uint64_t>SHIFTED_BITS)) - SHIFTED
+        bits = doubles_of(out, x, reach, m)
     elif n == 1:
-        for k in range(m):
-            bits |= <uint64_t>x[k] + reach
-            out[k] = (
-                <double>cx * (double_of(<int64_t>(<uint64_t>x[k] + <uint64_t>SHIFTED_BITS)) - SHIFTED)
-                + <double>constant
-            )
+        bits = sums_of_one(out, x, <double>cx, <double>constant, reach, m)
     else:
-        for k in range(m):
-            bits |= (<uint64_t>x[k] + reach) | (<uint64_t>y[k] + reach)
-            out[k] = (
-                <double>cx * (double_of(<int64_t>(<uint64_t>x[k] + <uint64_t>SHIFTED_BITS)) - SHIFTED)
-                + <double>cy * (double_of(<int64_t>(<uint64_t>y[k] + <uint64_t>SHIFTED_BITS)) - SHIFTED)
-                + <double>constant
-            )
+        bits = sums_of_two(out, x, y, <double>cx, <double>cy, <double>constant, reach, m)
     if bits >= 2 * reach:  # one was below -reach, or not below reach
         for k in range(m):
             out[k] = <double>(cx * x[k] + cy * y[k] + constant)
@@ -462,20 +446,10 @@ cdef inline void ratio_narrow(Tape* tape, Slot* slot, const Node* node, int m) n
     if node.n_denominator == 0:
         divisor = <double>node.k
         if divisor != 1:
-            for k in range(m):
-                out[k] = out[k] / divisor
+            divide_by(out, out, divisor, m)
         return
     narrow_sum(tape, node.terms + node.n_terms, node.n_denominator, node.k, bottom, m)
-    divide(out, bottom, m)
-
-
-cdef inline void divide(double* out, const double* bottom, int m) noexcept nogil:
-    """Divide each by its denominator; NaN for one of 0. Dividing first, whatever it is, lets compilers do several."""
-    cdef double value
-    cdef int k
-    for k in range(m):
-        value = out[k] / bottom[k]
-        out[k] = value if bottom[k] != 0 else NAN
+    divide_each(out, bottom, m)
 
 
 cdef inline double quotient(i128 numerator, i128 denominator) noexcept nogil:
@@ -535,12 +509,7 @@ cdef inline void float_div(Tape* tape, Slot* slot, const Node* node, int m) noex
 
 cdef inline void float_div_by(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     """a / x, for an x that is not 0."""
-    cdef const double* a = floats(tape, node.a)
-    cdef double* out = floats(tape, node.out)
-    cdef double divisor = node.x
-    cdef int k
-    for k in range(m):
-        out[k] = a[k] / divisor
+    divide_by(floats(tape, node.out), floats(tape, node.a), node.x, m)
 
 
 cdef inline void float_min(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
@@ -565,11 +534,7 @@ cdef inline void float_max(Tape* tape, Slot* slot, const Node* node, int m) noex
 
 cdef inline void float_sqrt(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     """Square root; NaN below 0."""
-    cdef const double* a = floats(tape, node.a)
-    cdef double* out = floats(tape, node.out)
-    cdef int k
-    for k in range(m):
-        out[k] = sqrt(a[k]) if a[k] >= 0 else NAN
+    root_of_each(floats(tape, node.out), floats(tape, node.a), m)
 
 
 cdef inline void float_abs(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:

@@ -39,6 +39,9 @@ from engine._tape cimport (
     flag_truncated,
     floats,
     ints,
+    run_product,
+    run_sum,
+    until_wrap,
     wides,
 )
 from engine._values cimport polynomial
@@ -274,24 +277,30 @@ cdef inline void count(Tape* tape, Slot* slot, const Node* node, int m) noexcept
 
 
 cdef inline void sum_size(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    cdef const int64_t* tail = ints(tape, node.a)
     cdef const int64_t* total = fixed_column(tape, COL_TOTAL_SIZE)
-    cdef const int64_t* totals = tape.total_size
-    cdef int64_t* out = ints(tape, node.out)
-    cdef int64_t mask = tape.mask
-    cdef int k
-    for k in range(m):
-        out[k] = <int64_t>(<uint64_t>total[k] - <uint64_t>totals[tail[k] & mask])
+    differences(total, tape.total_size, tape.mask, ints(tape, node.a), ints(tape, node.out), m)
 
 
 cdef inline void sum_price(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    cdef const int64_t* tail = ints(tape, node.a)
-    cdef const int64_t* totals = tape.total_price
-    cdef int64_t* out = ints(tape, node.out)
+    narrow_sum(tape, ints(tape, node.a), tape.total_price, ints(tape, node.out), m)
+
+
+cdef inline void narrow_sum(
+    const Tape* tape, const int64_t* tail, const int64_t* totals, int64_t* out, int m
+) noexcept nogil:
+    """Differences of running totals: each trade's is that before the trade which follows it."""
     cdef int64_t following = tape.head - m + 1, mask = tape.mask
+    cdef int middle = until_wrap(tape, following, m)
+    differences(totals + (following & mask), totals, mask, tail, out, middle)
+    differences(totals, totals, mask, tail + middle, out + middle, m - middle)
+
+
+cdef inline void differences(
+    const int64_t* ends, const int64_t* totals, int64_t mask, const int64_t* tail, int64_t* out, int n
+) noexcept nogil:
     cdef int k
-    for k in range(m):
-        out[k] = <int64_t>(<uint64_t>totals[(following + k) & mask] - <uint64_t>totals[tail[k] & mask])
+    for k in range(n):
+        out[k] = <int64_t>(<uint64_t>ends[k] - <uint64_t>totals[tail[k] & mask])
 
 
 cdef inline void sum_price_size(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
@@ -303,11 +312,18 @@ cdef inline void sum_price_squared(Tape* tape, Slot* slot, const Node* node, int
 
 
 cdef inline void wide_sum(const Tape* tape, const int64_t* tail, const i128* totals, i128* out, int m) noexcept nogil:
-    """Differences of running totals: each trade's is that before the trade which follows it."""
     cdef int64_t following = tape.head - m + 1, mask = tape.mask
+    cdef int middle = until_wrap(tape, following, m)
+    wide_differences(totals + (following & mask), totals, mask, tail, out, middle)
+    wide_differences(totals, totals, mask, tail + middle, out + middle, m - middle)
+
+
+cdef inline void wide_differences(
+    const i128* ends, const i128* totals, int64_t mask, const int64_t* tail, i128* out, int n
+) noexcept nogil:
     cdef int k
-    for k in range(m):
-        out[k] = i128_sub(totals[(following + k) & mask], totals[tail[k] & mask])
+    for k in range(n):
+        out[k] = i128_sub(ends[k], totals[tail[k] & mask])
 
 
 cdef inline void window_sum(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
@@ -347,17 +363,9 @@ cdef inline void window_sum_wide(Tape* tape, Slot* slot, const Node* node, int m
 cdef inline void window_sum_of_column(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     """``window_sum`` of one column."""
     cdef const int64_t* tail = ints(tape, node.a)
-    cdef const int64_t* value = ints(tape, node.terms.offset[0])
-    cdef uint64_t* totals = <uint64_t*>slot.ring[0]
-    cdef int64_t* out = ints(tape, node.out)
-    cdef int64_t position = tape.head - m, mask = tape.mask
-    cdef uint64_t running = <uint64_t>slot.i[0]
-    cdef int k
-    for k in range(m):
-        totals[(position + k) & mask] = running
-        running += <uint64_t>value[k]
-        out[k] = <int64_t>(running - totals[tail[k] & mask])
-    slot.i[0] = <int64_t>running
+    cdef int64_t* totals = <int64_t*>slot.ring[0]
+    slot.i[0] = <int64_t>run_sum(tape, totals, <uint64_t>slot.i[0], ints(tape, node.terms.offset[0]), m)
+    narrow_sum(tape, tail, totals, ints(tape, node.out), m)
 
 
 cdef inline void window_sum_of_product(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
@@ -366,15 +374,8 @@ cdef inline void window_sum_of_product(Tape* tape, Slot* slot, const Node* node,
     cdef const int64_t* x = ints(tape, node.terms.offset[0])
     cdef const int64_t* y = ints(tape, node.terms.offset[1])
     cdef i128* totals = <i128*>slot.ring[0]
-    cdef i128* out = wides(tape, node.out)
-    cdef int64_t position = tape.head - m, mask = tape.mask
-    cdef i128 running = slot.w[0]
-    cdef int k
-    for k in range(m):
-        totals[(position + k) & mask] = running
-        running = i128_add(running, i128_mul64(x[k], y[k]))
-        out[k] = i128_sub(running, totals[tail[k] & mask])
-    slot.w[0] = running
+    slot.w[0] = run_product(tape, totals, slot.w[0], x, y, m)
+    wide_sum(tape, tail, totals, wides(tape, node.out), m)
 
 
 cdef inline void change_since(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:

@@ -1,0 +1,125 @@
+/* Loops over doubles that are compiled twice: for any processor, and for those that do four at a time (AVX2).
+ *
+ * Which one runs is found out on the machine, so that one build serves all. Both are the same operations on the same
+ * numbers, rounded each by itself (-ffp-contract=off), so their results are the same to the bit. With the environment
+ * variable MICROBURST_PLAIN_LOOPS set when a module is loaded its plain ones run, for whoever wants to see that.
+ */
+#ifndef MICROBURST_LOOPS_H
+#define MICROBURST_LOOPS_H
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "_int128.h"
+
+#if defined(__GNUC__) && defined(__x86_64__)
+
+static int microburst_wide = 0;
+
+__attribute__((constructor)) static void microburst_find_wide(void)
+{
+    __builtin_cpu_init();
+    microburst_wide = __builtin_cpu_supports("avx2") && getenv("MICROBURST_PLAIN_LOOPS") == NULL;
+}
+
+#define LOOP(TYPE, NAME, PARAMETERS, ARGUMENTS)                                                                 \
+    static inline __attribute__((always_inline)) TYPE NAME##_body PARAMETERS;                                   \
+    static __attribute__((noinline)) TYPE NAME##_plain PARAMETERS { return NAME##_body ARGUMENTS; }             \
+    __attribute__((target("avx2"))) static TYPE NAME##_wide PARAMETERS { return NAME##_body ARGUMENTS; }        \
+    static inline TYPE NAME PARAMETERS                                                                          \
+    {                                                                                                           \
+        return microburst_wide ? NAME##_wide ARGUMENTS : NAME##_plain ARGUMENTS;                                \
+    }                                                                                                           \
+    static inline __attribute__((always_inline)) TYPE NAME##_body PARAMETERS
+
+#else
+#define LOOP(TYPE, NAME, PARAMETERS, ARGUMENTS) static inline TYPE NAME PARAMETERS
+#endif
+
+/* An integer below 2**51 either side of 0 as a double: processors of the plain x86-64 convert one at a time, but an
+ * addition to the bits of 1.5 * 2**52 does the same to several. Larger ones come out wrong. */
+static inline double small_double(int64_t value)
+{
+    union { uint64_t bits; double number; } shifted;
+    shifted.bits = (uint64_t)value + UINT64_C(0x4338000000000000);
+    return shifted.number - 6755399441055744.0;
+}
+
+/* Divide each by its denominator; NaN for one of 0. Dividing first, whatever it is, lets compilers do several. */
+LOOP(void, divide_each, (double *out, const double *below, int n), (out, below, n))
+{
+    int k;
+    for (k = 0; k < n; k++) {
+        double value = out[k] / below[k];
+        out[k] = below[k] != 0 ? value : NAN;
+    }
+}
+
+LOOP(void, divide_by, (double *out, const double *above, double below, int n), (out, above, below, n))
+{
+    int k;
+    for (k = 0; k < n; k++)
+        out[k] = above[k] / below;
+}
+
+/* Square roots; NaN below 0. */
+LOOP(void, root_of_each, (double *out, const double *of, int n), (out, of, n))
+{
+    int k;
+    for (k = 0; k < n; k++) {
+        double value = sqrt(of[k]);
+        out[k] = of[k] >= 0 ? value : NAN;
+    }
+}
+
+/* Small integers as doubles; returns the bits that any of them plus ``reach`` had. */
+LOOP(uint64_t, doubles_of, (double *out, const int64_t *x, uint64_t reach, int n), (out, x, reach, n))
+{
+    uint64_t bits = 0;
+    int k;
+    for (k = 0; k < n; k++) {
+        bits |= (uint64_t)x[k] + reach;
+        out[k] = small_double(x[k]);
+    }
+    return bits;
+}
+
+/* The same of ``cx * x + c``. */
+LOOP(uint64_t, sums_of_one, (double *out, const int64_t *x, double cx, double c, uint64_t reach, int n),
+     (out, x, cx, c, reach, n))
+{
+    uint64_t bits = 0;
+    int k;
+    for (k = 0; k < n; k++) {
+        bits |= (uint64_t)x[k] + reach;
+        out[k] = cx * small_double(x[k]) + c;
+    }
+    return bits;
+}
+
+/* The same of ``cx * x + cy * y + c``. */
+LOOP(uint64_t, sums_of_two,
+     (double *out, const int64_t *x, const int64_t *y, double cx, double cy, double c, uint64_t reach, int n),
+     (out, x, y, cx, cy, c, reach, n))
+{
+    uint64_t bits = 0;
+    int k;
+    for (k = 0; k < n; k++) {
+        bits |= ((uint64_t)x[k] + reach) | ((uint64_t)y[k] + reach);
+        out[k] = cx * small_double(x[k]) + cy * small_double(y[k]) + c;
+    }
+    return bits;
+}
+
+/* ``c * w / (d * x)`` of the lower halves of wide integers; NaN where x is 0. */
+LOOP(void, quotients_of_one, (double *out, const i128 *w, const int64_t *x, double c, double d, int n), (out, w, x, c, d, n))
+{
+    int k;
+    for (k = 0; k < n; k++) {
+        double value = c * small_double((int64_t)i128_lo(w[k])) / (d * small_double(x[k]));
+        out[k] = x[k] != 0 ? value : NAN;
+    }
+}
+
+#endif
