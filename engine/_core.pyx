@@ -102,7 +102,7 @@ from engine._tape cimport (
     ring_array,
     turn_columns,
 )
-from engine._values cimport quotient
+from engine._values cimport bits_of, quotient
 
 NONE = EVENT_NONE
 ENTRY = EVENT_ENTRY
@@ -173,11 +173,8 @@ cdef int plain_before(const int64_t* ts, int64_t last, int n) noexcept nogil:
 
 cdef int sizes_before(const int64_t* cells, int n) noexcept nogil:
     """Prices and sizes, from 1 to ``INPUT_BOUND``."""
-    cdef uint64_t bits = 0
     cdef int k
-    for k in range(n):
-        bits |= <uint64_t>cells[k] - 1
-    if bits < <uint64_t>INPUT_BOUND:
+    if bits_of(cells, 1, n) < <uint64_t>INPUT_BOUND:
         return n
     for k in range(n):
         if <uint64_t>cells[k] - 1 >= <uint64_t>INPUT_BOUND:
@@ -187,13 +184,8 @@ cdef int sizes_before(const int64_t* cells, int n) noexcept nogil:
 
 cdef int quotes_before(const int64_t* cells, int n) noexcept nogil:
     """What quotes say, from 0 to ``INPUT_BOUND``; all of a column that there is not."""
-    cdef uint64_t bits = 0
     cdef int k
-    if cells == NULL:
-        return n
-    for k in range(n):
-        bits |= <uint64_t>cells[k]
-    if bits < <uint64_t>INPUT_BOUND:
+    if cells == NULL or bits_of(cells, 0, n) < <uint64_t>INPUT_BOUND:
         return n
     for k in range(n):
         if <uint64_t>cells[k] > <uint64_t>INPUT_BOUND:

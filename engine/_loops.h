@@ -46,6 +46,28 @@ static inline double small_double(int64_t value)
     return shifted.number - 6755399441055744.0;
 }
 
+/* All bits that any of some integers has, less ``less`` each. */
+LOOP(uint64_t, bits_of, (const int64_t *x, uint64_t less, int n), (x, less, n))
+{
+    uint64_t bits = 0;
+    int k;
+    for (k = 0; k < n; k++)
+        bits |= (uint64_t)x[k] - less;
+    return bits;
+}
+
+/* The same of the lower halves of wide integers; all bits where an upper half has one. */
+LOOP(uint64_t, low_bits_of, (const i128 *w, int n), (w, n))
+{
+    uint64_t high = 0, low = 0;
+    int k;
+    for (k = 0; k < n; k++) {
+        high |= (uint64_t)i128_hi(w[k]);
+        low |= i128_lo(w[k]);
+    }
+    return high ? UINT64_MAX : low;
+}
+
 /* Divide each by its denominator; NaN for one of 0. Dividing first, whatever it is, lets compilers do several. */
 LOOP(void, divide_each, (double *out, const double *below, int n), (out, below, n))
 {
@@ -108,6 +130,38 @@ LOOP(uint64_t, sums_of_two,
     for (k = 0; k < n; k++) {
         bits |= ((uint64_t)x[k] + reach) | ((uint64_t)y[k] + reach);
         out[k] = cx * small_double(x[k]) + cy * small_double(y[k]) + c;
+    }
+    return bits;
+}
+
+/* The same of ``(cx * x + cy * y + c) / below``. */
+LOOP(uint64_t, quotients_by_number,
+     (double *out, const int64_t *x, const int64_t *y, double cx, double cy, double c, double below, uint64_t reach,
+      int n),
+     (out, x, y, cx, cy, c, below, reach, n))
+{
+    uint64_t bits = 0;
+    int k;
+    for (k = 0; k < n; k++) {
+        bits |= ((uint64_t)x[k] + reach) | ((uint64_t)y[k] + reach);
+        out[k] = (cx * small_double(x[k]) + cy * small_double(y[k]) + c) / below;
+    }
+    return bits;
+}
+
+/* The same of ``(cx * x + cy * y + c) / (d * z)``; NaN where z is 0. */
+LOOP(uint64_t, quotients_by_column,
+     (double *out, const int64_t *x, const int64_t *y, const int64_t *z, double cx, double cy, double c, double d,
+      uint64_t reach, int n),
+     (out, x, y, z, cx, cy, c, d, reach, n))
+{
+    uint64_t bits = 0;
+    int k;
+    for (k = 0; k < n; k++) {
+        double below = d * small_double(z[k]);
+        double value = (cx * small_double(x[k]) + cy * small_double(y[k]) + c) / below;
+        bits |= ((uint64_t)x[k] + reach) | ((uint64_t)y[k] + reach) | ((uint64_t)z[k] + reach);
+        out[k] = below != 0 ? value : NAN;
     }
     return bits;
 }

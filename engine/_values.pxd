@@ -22,6 +22,8 @@ from engine._int128 cimport (
 from engine._tape cimport BLOCK, Node, Slot, Tape, Term, bools, floats, ints, wides
 
 cdef extern from "_loops.h" nogil:
+    uint64_t bits_of(const int64_t* x, uint64_t less, int n)
+    uint64_t low_bits_of(const i128* w, int n)
     void divide_each(double* out, const double* below, int n)
     void divide_by(double* out, const double* above, double below, int n)
     void root_of_each(double* out, const double* of, int n)
@@ -29,6 +31,14 @@ cdef extern from "_loops.h" nogil:
     uint64_t sums_of_one(double* out, const int64_t* x, double cx, double c, uint64_t reach, int n)
     uint64_t sums_of_two(
         double* out, const int64_t* x, const int64_t* y, double cx, double cy, double c, uint64_t reach, int n
+    )
+    uint64_t quotients_by_number(
+        double* out, const int64_t* x, const int64_t* y, double cx, double cy, double c, double below, uint64_t reach,
+        int n
+    )
+    uint64_t quotients_by_column(
+        double* out, const int64_t* x, const int64_t* y, const int64_t* z, double cx, double cy, double c, double d,
+        uint64_t reach, int n
     )
     void quotients_of_one(double* out, const i128* w, const int64_t* x, double c, double d, int n)
 
@@ -305,8 +315,6 @@ cdef inline int ratio_of_one_sum(const Tape* tape, const Node* node, int m) noex
     cdef const int64_t* x
     cdef double* out = floats(tape, node.out)
     cdef double c, d
-    cdef uint64_t high = 0, low = 0, bits = 0
-    cdef int k
     if node.n_terms != 1 or above.n_factors != 1 or not above.first_is_wide:
         return 0
     if node.n_denominator != 1 or below.n_factors != 1 or below.first_is_wide:
@@ -315,14 +323,15 @@ cdef inline int ratio_of_one_sum(const Tape* tape, const Node* node, int m) noex
     x = ints(tape, below.offset[0])
     c = <double>above.coef
     d = <double>below.coef
-    for k in range(m):
-        high |= <uint64_t>i128_hi(w[k])
-        low |= i128_lo(w[k])
-        bits |= <uint64_t>x[k]
-    if high or not (<double>low * fabs(c) < 2e15 and <double>bits * fabs(d) < 2e15):  # 2**51 is 2.25e15
-        return 0
+    if not (<double>low_bits_of(w, m) * fabs(c) < 2e15 and <double>bits_of(x, 0, m) * fabs(d) < 2e15):
+        return 0  # 2**51 is 2.25e15
     quotients_of_one(out, w, x, c, d, m)
     return 1
+
+
+cdef inline uint64_t bits_beside(const int64_t* x, const int64_t* known, uint64_t bits, int m) noexcept nogil:
+    """``bits_of`` a column that is often one of which they are known."""
+    return bits if x == known else bits_of(x, 0, m)
 
 
 cdef inline int ratio_in_64_bits(const Tape* tape, const Node* node, int m) noexcept nogil:
@@ -335,34 +344,35 @@ cdef inline int ratio_in_64_bits(const Tape* tape, const Node* node, int m) noex
     cdef const int64_t* p = ints(tape, below.offset[0])
     cdef const int64_t* q = ints(tape, below.offset[1])
     cdef double* out = floats(tape, node.out)
-    cdef int64_t coef = node.terms[0].coef, divisor
-    cdef uint64_t high = 0, low = 0, xs = 0, ys = 0, ns = 0, ps = 0, qs = 0
+    cdef int64_t coef = node.terms[0].coef
+    cdef int64_t divisor[BLOCK]
+    cdef double below_one[BLOCK]
+    cdef double product
+    cdef uint64_t ns, xs, ps, low = low_bits_of(w, m)
     cdef int k, plain = below.n_factors == 0
-    for k in range(m):
-        high |= <uint64_t>i128_hi(w[k])
-        low |= i128_lo(w[k])
-        xs |= <uint64_t>x[k]
-        ys |= <uint64_t>y[k]
-    if not plain:
-        for k in range(m):
-            ns |= <uint64_t>n[k]
-            ps |= <uint64_t>p[k]
-            qs |= <uint64_t>q[k]
-    elif coef < 0:
+    if plain and coef < 0:
         return 0
-    else:
-        ns = <uint64_t>coef
-    if high or not (<double>low * <double>ns < 4e18 and <double>xs * <double>ys < 4e18):  # 2**62 is 4.6e18
-        return 0
+    ns = <uint64_t>coef if plain else bits_of(n, 0, m)
+    xs = bits_of(x, 0, m)
+    if not (<double>low * <double>ns < 4e18 and <double>xs * <double>bits_beside(y, x, xs, m) < 4e18):
+        return 0  # 2**62 is 4.6e18
     if plain:
         for k in range(m):
             out[k] = <double>(<int64_t>i128_lo(w[k]) * coef - x[k] * y[k]) / <double>below.coef
         return 1
-    if not <double>ps * <double>qs < 4e18:
+    ps = bits_beside(p, n, ns, m)
+    product = <double>ps * <double>bits_beside(q, p, ps, m)
+    if not product < 4e18:
         return 0
     for k in range(m):
-        divisor = p[k] * q[k]
-        out[k] = <double>(<int64_t>i128_lo(w[k]) * n[k] - x[k] * y[k]) / <double>divisor if divisor != 0 else NAN
+        out[k] = <double>(<int64_t>i128_lo(w[k]) * n[k] - x[k] * y[k])
+        divisor[k] = p[k] * q[k]
+    if product < 2e15:  # 2**51 is 2.25e15
+        doubles_of(below_one, divisor, 0, m)
+    else:
+        for k in range(m):
+            below_one[k] = <double>divisor[k]
+    divide_each(out, below_one, m)
     return 1
 
 
@@ -402,17 +412,12 @@ cdef inline void narrow_sum(
     cdef const int64_t* x = ints(tape, terms[0].offset[0] if n > 0 else 0)
     cdef const int64_t* y = ints(tape, terms[1].offset[0] if n > 1 else 0)
     cdef int64_t cx = terms[0].coef if n > 0 else 0, cy = terms[1].coef if n > 1 else 0
-    cdef uint64_t bits = 0, reach = <uint64_t>1 << 50
-    cdef double weight = fabs(<double>cx) + fabs(<double>cy) + 1
+    cdef uint64_t bits, reach = reach_of(cx, cy, constant)
     cdef int k
     if n == 0:
         for k in range(m):
             out[k] = <double>constant
         return
-    while <double>reach * weight + fabs(<double>constant) >= 2e15:  # 2**51 is 2.25e15
-        reach >>= 1
-        if reach == 0:
-            break
     if n == 1 and cx == 1 and constant == 0:
         bits = doubles_of(out, x, reach, m)
     elif n == 1:
@@ -422,6 +427,15 @@ cdef inline void narrow_sum(
     if bits >= 2 * reach:  # one was below -reach, or not below reach
         for k in range(m):
             out[k] = <double>(cx * x[k] + cy * y[k] + constant)
+
+
+cdef inline uint64_t reach_of(int64_t cx, int64_t cy, int64_t constant) noexcept nogil:
+    """A power of two: with columns from minus it to below it no sum leaves 51 bits; 0: there is none."""
+    cdef uint64_t reach = <uint64_t>1 << 50
+    cdef double weight = fabs(<double>cx) + fabs(<double>cy) + 1
+    while reach and <double>reach * weight + fabs(<double>constant) >= 2e15:  # 2**51 is 2.25e15
+        reach >>= 1
+    return reach
 
 
 cdef inline int64_t narrow_sum_now(const Tape* tape, const Term* terms, int n, int64_t total) noexcept nogil:
@@ -435,21 +449,50 @@ cdef inline void ratio_narrow(Tape* tape, Slot* slot, const Node* node, int m) n
     """The same where both are sums of up to two plain columns and a constant that 63 bits hold."""
     cdef double* out = floats(tape, node.out)
     cdef double bottom[BLOCK]
-    cdef double divisor
     cdef int64_t whole
     cdef int k
     if m == 1:
         whole = narrow_sum_now(tape, node.terms + node.n_terms, node.n_denominator, node.k)
         out[0] = <double>narrow_sum_now(tape, node.terms, node.n_terms, node.constant) / <double>whole if whole else NAN
         return
+    if ratio_of_small(tape, node, m):
+        return
     narrow_sum(tape, node.terms, node.n_terms, node.constant, out, m)
     if node.n_denominator == 0:
-        divisor = <double>node.k
-        if divisor != 1:
-            divide_by(out, out, divisor, m)
+        divide_by(out, out, <double>node.k, m)
         return
     narrow_sum(tape, node.terms + node.n_terms, node.n_denominator, node.k, bottom, m)
     divide_each(out, bottom, m)
+
+
+cdef inline int ratio_of_small(const Tape* tape, const Node* node, int m) noexcept nogil:
+    """``ratio_narrow`` in one go; returns 0 where it has another form, or something leaves 51 bits."""
+    cdef const Term* below = node.terms + node.n_terms
+    cdef const int64_t* x
+    cdef const int64_t* y
+    cdef int64_t cx, cy = 0, d
+    cdef uint64_t reach, other
+    cdef double* out = floats(tape, node.out)
+    if node.n_terms == 0 or node.n_denominator > 1 or (node.n_denominator == 1 and node.k != 0):
+        return 0
+    x = y = ints(tape, node.terms[0].offset[0])
+    cx = node.terms[0].coef
+    if node.n_terms > 1:
+        y = ints(tape, node.terms[1].offset[0])
+        cy = node.terms[1].coef
+    reach = reach_of(cx, cy, node.constant)
+    if node.n_denominator == 1:
+        d = below.coef
+        other = reach_of(d, 0, 0)
+        reach = other if other < reach else reach
+        return quotients_by_column(
+            out, x, y, ints(tape, below.offset[0]), <double>cx, <double>cy, <double>node.constant, <double>d, reach, m
+        ) < 2 * reach
+    if node.k == 1 and cx == 1 and node.n_terms == 1 and node.constant == 0:
+        return doubles_of(out, x, reach, m) < 2 * reach
+    return quotients_by_number(
+        out, x, y, <double>cx, <double>cy, <double>node.constant, <double>node.k, reach, m
+    ) < 2 * reach
 
 
 cdef inline double quotient(i128 numerator, i128 denominator) noexcept nogil:

@@ -89,6 +89,77 @@ cdef inline int64_t next_two_tails(
     return next_tail(ts, mask, first[0], next_limit)
 
 
+cdef inline int merge_tails(
+    const Tape* tape, const int64_t* now, int64_t window, int64_t tail, int64_t* out
+) noexcept nogil:
+    """A whole block's tails, by merging its trades with those that leave the window; returns 0 around the ring's end.
+
+    Each step passes one trade of either kind, and which one is decided without a branch: trades come in bursts, and so
+    they leave. A step waits for the one before, so four stretches of equally many steps are gone through at a time;
+    where they begin is found by bisection.
+    """
+    cdef const int64_t* cells = tape.ts + (tail & tape.mask)
+    cdef int64_t leaving = first_not_before(tape, tail, now[BLOCK - 1] - window + 1) - tail
+    cdef int64_t steps = (BLOCK + leaving) // 4, i, t, a, b, c, d
+    cdef int64_t begins[4]
+    cdef int part
+    if (tail & tape.mask) + leaving > tape.mask:
+        return 0
+    for part in range(4):
+        begins[part] = trades_merged(now, window, cells, leaving, steps * part)
+    a, b, c, d = 0, begins[1], begins[2], begins[3]
+    for i in range(steps):
+        t = i - a
+        out[a] = tail + t
+        a += now[a] - window < cells[t]
+        t = steps + i - b
+        out[b] = tail + t
+        b += now[b] - window < cells[t]
+        t = 2 * steps + i - c
+        out[c] = tail + t
+        c += now[c] - window < cells[t]
+        t = 3 * steps + i - d
+        out[d] = tail + t
+        d += now[d] - window < cells[t]
+    for i in range(4 * steps, BLOCK + leaving):
+        t = i - d
+        out[d] = tail + t
+        d += now[d] - window < cells[t]
+    for part in range(1, 4):  # the stretch before has ended with a guess at the trade that this one began with
+        t = steps * part - begins[part]
+        while now[begins[part]] - window >= cells[t]:
+            t += 1
+        out[begins[part]] = tail + t
+    return 1
+
+
+cdef inline int64_t first_not_before(const Tape* tape, int64_t position, int64_t limit) noexcept nogil:
+    """The first position from ``position`` on with ``ts >= limit``, of which there is one, by bisection."""
+    cdef int64_t left = tape.head - position, half
+    while left > 0:
+        half = left >> 1
+        if tape.ts[(position + half) & tape.mask] < limit:
+            position += half + 1
+            left -= half + 1
+        else:
+            left = half
+    return position
+
+
+cdef inline int64_t trades_merged(
+    const int64_t* now, int64_t window, const int64_t* cells, int64_t leaving, int64_t steps
+) noexcept nogil:
+    """How many of the first ``steps`` of ``merge_tails`` have passed a trade of the block, by bisection."""
+    cdef int64_t low = steps - leaving if steps > leaving else 0, high = steps if steps < BLOCK else BLOCK, middle
+    while low < high:
+        middle = (low + high) >> 1
+        if now[middle] - window < cells[steps - 1 - middle]:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
 cdef inline int64_t first_tail(const Tape* tape, const Slot* slot) noexcept nogil:
     """Where a tail stood before this block: never before the windows restarted."""
     return slot.i[0] if slot.i[0] > tape.base else tape.base
@@ -104,6 +175,9 @@ cdef inline void tail_time(Tape* tape, Slot* slot, const Node* node, int m) noex
     cdef int64_t position = tape.head - m, tail = first_tail(tape, slot), window = node.k
     cdef int k = 0
     if tape.head - tape.oldest < tape.max_window:  # no window can be too long in this block
+        if m == BLOCK and merge_tails(tape, now, window, tail, out):
+            slot.i[0] = out[m - 1]
+            return
         while k + 1 < m:
             tail = next_two_tails(tape.ts, tape.mask, tail, now[k] - window + 1, now[k + 1] - window + 1, &out[k])
             out[k + 1] = tail
