@@ -56,18 +56,6 @@ LOOP(uint64_t, bits_of, (const int64_t *x, uint64_t less, int n), (x, less, n))
     return bits;
 }
 
-/* The same of the lower halves of wide integers; all bits where an upper half has one. */
-LOOP(uint64_t, low_bits_of, (const i128 *w, int n), (w, n))
-{
-    uint64_t high = 0, low = 0;
-    int k;
-    for (k = 0; k < n; k++) {
-        high |= (uint64_t)i128_hi(w[k]);
-        low |= i128_lo(w[k]);
-    }
-    return high ? UINT64_MAX : low;
-}
-
 /* Divide each by its denominator; NaN for one of 0. Dividing first, whatever it is, lets compilers do several. */
 LOOP(void, divide_each, (double *out, const double *below, int n), (out, below, n))
 {
@@ -166,14 +154,20 @@ LOOP(uint64_t, quotients_by_column,
     return bits;
 }
 
-/* ``c * w / (d * x)`` of the lower halves of wide integers; NaN where x is 0. */
-LOOP(void, quotients_of_one, (double *out, const i128 *w, const int64_t *x, double c, double d, int n), (out, w, x, c, d, n))
+/* ``c * w / (d * x)`` of the lower halves of wide integers; NaN where x is 0. Returns the bits that any of them had, all
+ * where an upper half had one. */
+LOOP(uint64_t, quotients_of_one, (double *out, const i128 *w, const int64_t *x, double c, double d, int n),
+     (out, w, x, c, d, n))
 {
+    uint64_t high = 0, low = 0;
     int k;
     for (k = 0; k < n; k++) {
         double value = c * small_double((int64_t)i128_lo(w[k])) / (d * small_double(x[k]));
+        high |= (uint64_t)i128_hi(w[k]);
+        low |= i128_lo(w[k]);
         out[k] = x[k] != 0 ? value : NAN;
     }
+    return high ? UINT64_MAX : low;
 }
 
 #endif

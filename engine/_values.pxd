@@ -23,7 +23,6 @@ from engine._tape cimport BLOCK, Node, Slot, Tape, Term, bools, floats, ints, wi
 
 cdef extern from "_loops.h" nogil:
     uint64_t bits_of(const int64_t* x, uint64_t less, int n)
-    uint64_t low_bits_of(const i128* w, int n)
     void divide_each(double* out, const double* below, int n)
     void divide_by(double* out, const double* above, double below, int n)
     void root_of_each(double* out, const double* of, int n)
@@ -40,7 +39,7 @@ cdef extern from "_loops.h" nogil:
         double* out, const int64_t* x, const int64_t* y, const int64_t* z, double cx, double cy, double c, double d,
         uint64_t reach, int n
     )
-    void quotients_of_one(double* out, const i128* w, const int64_t* x, double c, double d, int n)
+    uint64_t quotients_of_one(double* out, const i128* w, const int64_t* x, double c, double d, int n)
 
 cdef enum Comparison:
     CMP_GE
@@ -323,10 +322,9 @@ cdef inline int ratio_of_one_sum(const Tape* tape, const Node* node, int m) noex
     x = ints(tape, below.offset[0])
     c = <double>above.coef
     d = <double>below.coef
-    if not (<double>low_bits_of(w, m) * fabs(c) < 2e15 and <double>bits_of(x, 0, m) * fabs(d) < 2e15):
-        return 0  # 2**51 is 2.25e15
-    quotients_of_one(out, w, x, c, d, m)
-    return 1
+    if not <double>bits_of(x, 0, m) * fabs(d) < 2e15:  # 2**51 is 2.25e15
+        return 0
+    return <double>quotients_of_one(out, w, x, c, d, m) * fabs(c) < 2e15
 
 
 cdef inline uint64_t bits_beside(const int64_t* x, const int64_t* known, uint64_t bits, int m) noexcept nogil:
@@ -348,25 +346,32 @@ cdef inline int ratio_in_64_bits(const Tape* tape, const Node* node, int m) noex
     cdef int64_t divisor[BLOCK]
     cdef double below_one[BLOCK]
     cdef double product
-    cdef uint64_t ns, xs, ps, low = low_bits_of(w, m)
+    cdef uint64_t ns, xs, ps, high = 0, low = 0
     cdef int k, plain = below.n_factors == 0
     if plain and coef < 0:
         return 0
     ns = <uint64_t>coef if plain else bits_of(n, 0, m)
     xs = bits_of(x, 0, m)
-    if not (<double>low * <double>ns < 4e18 and <double>xs * <double>bits_beside(y, x, xs, m) < 4e18):
-        return 0  # 2**62 is 4.6e18
+    if not <double>xs * <double>bits_beside(y, x, xs, m) < 4e18:  # 2**62 is 4.6e18
+        return 0
     if plain:
         for k in range(m):
-            out[k] = <double>(<int64_t>i128_lo(w[k]) * coef - x[k] * y[k]) / <double>below.coef
-        return 1
+            high |= <uint64_t>i128_hi(w[k])
+            low |= i128_lo(w[k])
+            out[k] = <double><int64_t>(i128_lo(w[k]) * <uint64_t>coef - <uint64_t>(x[k] * y[k]))
+        divide_by(out, out, <double>below.coef, m)
+        return high == 0 and <double>low * <double>ns < 4e18
     ps = bits_beside(p, n, ns, m)
     product = <double>ps * <double>bits_beside(q, p, ps, m)
     if not product < 4e18:
         return 0
     for k in range(m):
-        out[k] = <double>(<int64_t>i128_lo(w[k]) * n[k] - x[k] * y[k])
+        high |= <uint64_t>i128_hi(w[k])
+        low |= i128_lo(w[k])
+        out[k] = <double><int64_t>(i128_lo(w[k]) * <uint64_t>n[k] - <uint64_t>(x[k] * y[k]))
         divisor[k] = p[k] * q[k]
+    if high or not <double>low * <double>ns < 4e18:
+        return 0
     if product < 2e15:  # 2**51 is 2.25e15
         doubles_of(below_one, divisor, 0, m)
     else:

@@ -8,6 +8,7 @@ window that does not exist yet.
 
 from libc.math cimport NAN, log1p, sqrt
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint64_t
+from libc.string cimport memset
 
 from engine._int128 cimport (
     i128,
@@ -238,6 +239,9 @@ cdef inline void warm_time(Tape* tape, Slot* slot, const Node* node, int m) noex
     cdef uint8_t* out = bools(tape, node.out)
     cdef int64_t from_ts = tape.first_ts + node.k
     cdef int k
+    if ts[0] >= from_ts:  # and so does whatever comes later
+        memset(out, 1, m)
+        return
     for k in range(m):
         out[k] = ts[k] >= from_ts
 
@@ -335,10 +339,12 @@ cdef inline void opening_phase(Tape* tape, Slot* slot, const Node* node, int m) 
 
 cdef inline void first_price(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     cdef const int64_t* tail = ints(tape, node.a)
+    cdef const int64_t* price = tape.price
     cdef int64_t* out = ints(tape, node.out)
+    cdef int64_t mask = tape.mask
     cdef int k
     for k in range(m):
-        out[k] = tape.price[tail[k] & tape.mask]
+        out[k] = price[tail[k] & mask]
 
 
 cdef inline void count(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
