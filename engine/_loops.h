@@ -56,6 +56,16 @@ LOOP(uint64_t, bits_of, (const int64_t *x, uint64_t less, int n), (x, less, n))
     return bits;
 }
 
+/* Negative where one of some times below 2**62 is less than the one before it, or the first less than ``from``. */
+LOOP(int64_t, falls_of, (const int64_t *ts, int64_t from, int n), (ts, from, n))
+{
+    int64_t falls = n > 0 ? ts[0] - from : 0;
+    int k;
+    for (k = 1; k < n; k++)
+        falls |= ts[k] - ts[k - 1];
+    return falls;
+}
+
 /* Divide each by its denominator; NaN for one of 0. Dividing first, whatever it is, lets compilers do several. */
 LOOP(void, divide_each, (double *out, const double *below, int n), (out, below, n))
 {

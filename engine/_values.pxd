@@ -23,6 +23,7 @@ from engine._tape cimport BLOCK, Node, Slot, Tape, Term, bools, floats, ints, wi
 
 cdef extern from "_loops.h" nogil:
     uint64_t bits_of(const int64_t* x, uint64_t less, int n)
+    int64_t falls_of(const int64_t* ts, int64_t begins, int n)
     void divide_each(double* out, const double* below, int n)
     void divide_by(double* out, const double* above, double below, int n)
     void root_of_each(double* out, const double* of, int n)

@@ -384,18 +384,33 @@ cdef inline void differences(
 
 
 cdef inline void sum_price_size(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    wide_sum(tape, ints(tape, node.a), tape.total_price_size, wides(tape, node.out), m)
+    wide_sum(tape, ints(tape, node.a), tape.total_price_size, wides(tape, node.out), m, 1)
 
 
 cdef inline void sum_price_squared(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    wide_sum(tape, ints(tape, node.a), tape.total_price_squared, wides(tape, node.out), m)
+    wide_sum(tape, ints(tape, node.a), tape.total_price_squared, wides(tape, node.out), m, 1)
 
 
-cdef inline void wide_sum(const Tape* tape, const int64_t* tail, const i128* totals, i128* out, int m) noexcept nogil:
+cdef inline void wide_sum(
+    const Tape* tape, const int64_t* tail, const i128* totals, i128* out, int m, int grows
+) noexcept nogil:
+    """The same of wide ones, which may be known to grow from 0 on."""
     cdef int64_t following = tape.head - m + 1, mask = tape.mask
-    cdef int middle = until_wrap(tape, following, m)
+    cdef int middle = until_wrap(tape, following, m), k
+    if grows and i128_hi(totals[tape.head & mask]) == 0:  # nor had any before it an upper half
+        low_differences(totals + (following & mask), totals, mask, tail, out, middle)
+        low_differences(totals, totals, mask, tail + middle, out + middle, m - middle)
+        return
     wide_differences(totals + (following & mask), totals, mask, tail, out, middle)
     wide_differences(totals, totals, mask, tail + middle, out + middle, m - middle)
+
+
+cdef inline void low_differences(
+    const i128* ends, const i128* totals, int64_t mask, const int64_t* tail, i128* out, int n
+) noexcept nogil:
+    cdef int k
+    for k in range(n):
+        out[k] = i128_make(0, i128_lo(ends[k]) - i128_lo(totals[tail[k] & mask]))
 
 
 cdef inline void wide_differences(
@@ -455,7 +470,7 @@ cdef inline void window_sum_of_product(Tape* tape, Slot* slot, const Node* node,
     cdef const int64_t* y = ints(tape, node.terms.offset[1])
     cdef i128* totals = <i128*>slot.ring[0]
     slot.w[0] = run_product(tape, totals, slot.w[0], x, y, m)
-    wide_sum(tape, tail, totals, wides(tape, node.out), m)
+    wide_sum(tape, tail, totals, wides(tape, node.out), m, 0)
 
 
 cdef inline void change_since(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
