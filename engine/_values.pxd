@@ -456,7 +456,6 @@ cdef inline void ratio_narrow(Tape* tape, Slot* slot, const Node* node, int m) n
     cdef double* out = floats(tape, node.out)
     cdef double bottom[BLOCK]
     cdef int64_t whole
-    cdef int k
     if m == 1:
         whole = narrow_sum_now(tape, node.terms + node.n_terms, node.n_denominator, node.k)
         out[0] = <double>narrow_sum_now(tape, node.terms, node.n_terms, node.constant) / <double>whole if whole else NAN

@@ -396,7 +396,7 @@ cdef inline void wide_sum(
 ) noexcept nogil:
     """The same of wide ones, which may be known to grow from 0 on."""
     cdef int64_t following = tape.head - m + 1, mask = tape.mask
-    cdef int middle = until_wrap(tape, following, m), k
+    cdef int middle = until_wrap(tape, following, m)
     if grows and i128_hi(totals[tape.head & mask]) == 0:  # nor had any before it an upper half
         low_differences(totals + (following & mask), totals, mask, tail, out, middle)
         low_differences(totals, totals, mask, tail + middle, out + middle, m - middle)

@@ -20,6 +20,7 @@ class Fault(NamedTuple):
 
 
 COLUMNS = "tests/props/test_core_columns.py"
+LOOPS = "tests/unit/test_core_loops.py"
 LANES = "tests/unit/test_core_lanes.py"
 ORACLE = "tests/oracle/test_engine_vs_oracle.py"
 GUARD = "tests/unit/test_wire_guard.py"
@@ -53,9 +54,31 @@ FAULTS = (
     Fault(
         "the running total of price times size forgets a trade at the end of a block",
         "engine/_tape.pxd",
-        "    totals[tape.head & mask] = running\n    return running",
-        "    return running",
+        "    running = run_along_wide(totals, running, x + middle, y + middle, n - middle)\n"
+        "    totals[tape.head & tape.mask] = running\n",
+        "    running = run_along_wide(totals, running, x + middle, y + middle, n - middle)\n",
         (COLUMNS,),
+    ),
+    Fault(
+        "a stretch of merged tails ends with a guess that stays",
+        "engine/_windows.pxd",
+        "        out[begins[part]] = tail + t\n    return 1",
+        "        out[begins[part]] = out[begins[part]]\n    return 1",
+        (LOOPS,),
+    ),
+    Fault(
+        "sums of products that may fall are taken for such as grow",
+        "engine/_windows.pxd",
+        "    wide_sum(tape, tail, totals, wides(tape, node.out), m, 0)",
+        "    wide_sum(tape, tail, totals, wides(tape, node.out), m, 1)",
+        (COLUMNS, CATALOGUE, "tests/props/test_exact_series.py"),
+    ),
+    Fault(
+        "numbers that leave 51 bits are taken for small ones",
+        "engine/_values.pxd",
+        "    while reach and <double>reach * weight + fabs(<double>constant) >= 2e15:",
+        "    while reach and <double>reach * weight + fabs(<double>constant) >= 2e16:",
+        ("tests/props/test_graph_values.py", COLUMNS),
     ),
     Fault(
         "the oldest extreme is kept when the window has moved past it",
@@ -130,8 +153,8 @@ FAULTS = (
     Fault(
         "an invalid price is let in when it is the last of a block",
         "engine/_core.pyx",
-        "        bits |= <uint64_t>cells[k] - 1\n",
-        "        bits = <uint64_t>cells[0] - 1\n",
+        "    if bits_of(cells, 1, n) < <uint64_t>INPUT_BOUND:",
+        "    if bits_of(cells, 1, n - 1) < <uint64_t>INPUT_BOUND:",
         ("tests/unit/test_core_limits.py", COLUMNS),
     ),
     Fault(

@@ -1,0 +1,93 @@
+"""Loops that take whole blocks: what they compute is what is defined, and the same on every processor."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import engine
+from engine.rules import change, mean, price_range, seconds, stdev, trade_count, volume, vwap
+
+ROOT = Path(__file__).resolve().parents[2]
+ROWS = 6_000  # a dozen blocks, over several turns of the smallest ring
+
+Times = NDArray[np.int64]
+
+
+def bursts(random: np.random.Generator) -> Times:
+    """Mostly at once, now and then after a while: so they come, and so they leave a window."""
+    gaps = np.where(random.random(ROWS) < 0.15, random.integers(0, 40_000_000_000, ROWS), random.integers(0, 3, ROWS))
+    return 1 + np.cumsum(gaps)
+
+
+TIMES = {
+    "steady": lambda random: np.arange(1, ROWS + 1) * 1_000_000_000,
+    "bursts": bursts,
+    "all at once": lambda random: np.full(ROWS, 7, np.int64),
+    "blocks apart": lambda random: np.repeat(np.arange(1, ROWS // 500 + 1), 500) * 60_000_000_000,
+    "late ones": lambda random: bursts(random) - random.integers(0, 2_000_000_000, ROWS) * (random.random(ROWS) < 0.01),
+}
+
+
+@pytest.mark.parametrize("length", [1, 2, 15, 300])
+@pytest.mark.parametrize("name", TIMES)
+def test_a_window_holds_what_is_defined(name: str, length: int) -> None:
+    for seed in range(6):
+        random = np.random.default_rng(seed)
+        ts_ns = np.maximum(TIMES[name](random), 0)
+        ticks = {"ts_ns": ts_ns, "size_lots": random.integers(1, 9, ROWS)}
+        ticks["price_ticks"] = random.integers(1, 1_000, ROWS)
+        columns = {"trades": trade_count(seconds(length)), "volume": volume(seconds(length))}
+        found = engine.features(ticks, columns, price_precision=0, size_precision=0)
+        now = np.maximum.accumulate(ts_ns)  # a late trade counts where it came in
+        tails = np.searchsorted(now, now - length * 1_000_000_000, side="right")
+        warm = now >= now[0] + length * 1_000_000_000
+        rows = np.arange(ROWS)
+        totals = np.concatenate([[0], np.cumsum(ticks["size_lots"])])
+        assert np.array_equal(found["trades"][warm], (rows + 1 - tails)[warm])
+        assert np.array_equal(found["volume"][warm], (totals[1:] - totals[tails])[warm])
+        assert np.isnan(found["trades"][~warm]).all()
+
+
+def hash_of_features() -> str:
+    """A hash of columns of every loop that is compiled twice, on numbers that they take and on such as they do not."""
+    folded, window = blake2b(digest_size=16), seconds(15)
+    columns = {
+        "change": change(window),
+        "rate": volume(window).rate(),
+        "trades": trade_count(window),
+        "range": price_range(window),
+        "vwap": vwap(window),
+        "mean": mean(window),
+        "stdev": stdev(window),
+        "dear": vwap(window) > mean(window),
+    }
+    for seed, (highest, largest) in enumerate([(20_000, 500), (2**21, 10**9), (2**40 - 2, 9), (2**40 - 2, 2**40 - 2)]):
+        random = np.random.default_rng(seed)
+        ticks = {
+            "ts_ns": bursts(random),
+            "price_ticks": random.integers(max(1, highest // 2), highest, ROWS),
+            "size_lots": random.integers(1, largest, ROWS),
+        }
+        for column in engine.features(ticks, columns, price_precision=2, size_precision=0).values():
+            folded.update(column.tobytes())
+    return folded.hexdigest()
+
+
+def test_a_processor_that_does_four_at_a_time_computes_the_same() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", f"from {__name__} import hash_of_features; print(hash_of_features())"],
+        env=os.environ | {"MICROBURST_PLAIN_LOOPS": "1", "PYTHONPATH": str(ROOT)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert said.stdout.strip() == hash_of_features()
