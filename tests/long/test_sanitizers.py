@@ -1,11 +1,13 @@
 """The tests of the compiled rooms once more, with modules that AddressSanitizer and UndefinedBehaviorSanitizer watch.
 
 Every read or write outside an object, every use after it was freed and every operation that C leaves undefined ends
-the run. ``make sanitize`` runs this alone.
+the run. ``make sanitize`` runs this alone, and continuous integration a part of it: those in ``SANITIZED``, with
+spaces between them.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -25,6 +27,7 @@ CORE_TESTS = (
     "tests/unit/test_core_bar_blocks.py",
     "tests/unit/test_core_lanes.py",
     "tests/unit/test_core_limits.py",
+    "tests/unit/test_core_loops.py",
     "tests/unit/test_core_review.py",
     "tests/unit/test_custom_features.py",
     "tests/unit/test_feature_shares.py",
@@ -69,8 +72,9 @@ def test_a_read_out_of_bounds_would_be_seen(tree: Path) -> None:
 
 
 def test_the_core_is_clean(tree: Path, record_property: Callable[[str, object], None]) -> None:
+    tests = os.environ.get("SANITIZED", " ".join(CORE_TESTS)).split()
     preloaded = f"{runtime('libasan.so')} {runtime('libubsan.so')}"
-    words = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=0", "--deselect", LIMITS_MEMORY, *CORE_TESTS)
+    words = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=0", "--deselect", LIMITS_MEMORY, *tests)
     done = in_tree(tree, *words, LD_PRELOAD=preloaded, **WATCHED)
     assert done.returncode == 0, (done.stdout + done.stderr)[-4_000:]
     passed = re.search(r"(\d+) passed", done.stdout)
