@@ -26,6 +26,7 @@ from engine.store.ticks import TickFile
 from engine.strategy import Strategy
 from engine.tools.column_memory import lay_out
 from engine.tools.feature_shares import Share, dealt, shares_of
+from engine.trading.fitting import Graphs, compile_graphs
 from engine.trading.kernel import Kernel
 
 Columns = dict[str, NDArray[np.float64] | NDArray[np.bool_]]
@@ -75,21 +76,22 @@ def feature_table(
     """As ``features``, with the file that was read."""
     file = load_ticks(ticks, symbol=symbol, **reading)
     watched, parameters = watched_of(declared)
-    kernel_of = partial(_kernel, file, parameters, calendar)
-    columns = _in_shares(file, shares_of(watched, parameters, file.block, len(file.instruments)), kernel_of)
+    kernels_of = partial(_kernels, file, parameters, calendar)
+    columns = _in_shares(file, shares_of(watched, parameters, file.block, len(file.instruments)), kernels_of)
     if columns is None:  # ticks out of order or invalid: only one after the other are they what they are
-        (whole,) = dealt(watched, len(file.block), 1)
+        (whole,) = shares = dealt(watched, len(file.block), 1)
         columns = _empty(watched, _trades_in(file.block))
-        check_accepted(file, _fill(file, whole, kernel_of(watched), columns))
+        (kernel,) = kernels_of(shares)
+        check_accepted(file, _fill(file, whole, kernel, columns))
     return FeatureTable(file, columns)
 
 
-def _in_shares(file: TickFile, shares: Sequence[Share], kernel_of: Callable[..., Kernel]) -> Columns | None:
+def _in_shares(file: TickFile, shares: Sequence[Share], kernels_of: Callable[..., list[Kernel]]) -> Columns | None:
     """The columns, each share by a thread of its own; None when a tick was out of order or refused."""
     watched = {name: part for share in shares for name, part in share.watched.items()}
     columns = _empty(watched, _trades_in(file.block))
     with ThreadPoolExecutor(len(shares)) as pool:
-        kernels = list(pool.map(lambda share: _fill(file, share, kernel_of(share.watched), columns), shares))
+        kernels = list(pool.map(partial(_fill, file, columns=columns), shares, kernels_of(shares)))
     in_stretches = any(share.first for share in shares)
     if any(kernel.core.late or kernel.core.rejected for kernel in kernels) and in_stretches:
         return None
@@ -107,10 +109,21 @@ def _empty(watched: Mapping[str, Part], rows: int) -> Columns:
     return dict(zip(watched, lay_out(rows, kinds), strict=True))
 
 
-def _kernel(file: TickFile, parameters: Mapping[str, Quantity], calendar: str, watched: Mapping[str, Part]) -> Kernel:
-    """A kernel that only watches: its graph is made of ``watched``."""
+def _kernels(
+    file: TickFile, parameters: Mapping[str, Quantity], calendar: str, shares: Sequence[Share]
+) -> list[Kernel]:
+    """A kernel for each share, which only watches; stretches of the ticks have one graph together."""
     settings = make_settings(file.block, fills="last", calendar=calendar)
-    return make_kernel(file.instruments, None, settings, MemoryJournal(), watched=watched, parameters=parameters)
+    graphs: dict[int, Graphs] = {}
+    for share in shares:
+        if id(share.watched) not in graphs:
+            graphs[id(share.watched)] = compile_graphs(
+                file.instruments, [], watched=share.watched, parameters=parameters
+            )
+    return [
+        make_kernel(file.instruments, None, settings, MemoryJournal(), graphs=graphs[id(share.watched)])
+        for share in shares
+    ]
 
 
 def _fill(file: TickFile, share: Share, kernel: Kernel, columns: Columns) -> Kernel:
