@@ -49,6 +49,7 @@ from engine._lanes cimport (
     stays_flat,
 )
 from engine._management cimport STOP_DECAYED, STOP_DECLARED, STOP_EVEN, STOP_TRAILING, Management
+from engine._loops cimport bits_of, falls_of
 from engine._program cimport Program
 from engine._resting cimport (
     FILL_LAST,
@@ -102,7 +103,7 @@ from engine._tape cimport (
     ring_array,
     turn_columns,
 )
-from engine._values cimport bits_of, falls_of, quotient
+from engine._values cimport quotient
 
 NONE = EVENT_NONE
 ENTRY = EVENT_ENTRY

@@ -16,7 +16,8 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
-from engine._int128 cimport i128, i128_add, i128_mul64, i128_of
+from engine._int128 cimport i128, i128_add, i128_make, i128_mul64, i128_of
+from engine._loops cimport bits_of
 
 cdef enum:
     BLOCK = 512  # records evaluated together; large enough to amortise dispatch, small enough for the L1 cache
@@ -31,7 +32,6 @@ cdef enum:
     COL_BID
     COL_ASK
     COL_TS
-    COL_TOTAL_SIZE  # size traded up to and including the trade, modulo 2**64
     COL_TRUNCATED  # bits of the sources that are cut short; valid only while the tape's block_truncated is set
     COL_BID_SIZE
     COL_ASK_SIZE
@@ -396,9 +396,9 @@ cdef inline void append_trade(Tape* tape, int trade) noexcept nogil:
     tape.price[cell] = price
     tape.total_size[cell] = tape.running_size
     tape.running_size = <int64_t>(<uint64_t>tape.running_size + <uint64_t>size)
-    fixed_column(tape, COL_TOTAL_SIZE)[trade] = tape.running_size
     tape.head += 1
-    if tape.total_price != NULL:  # the cell after the last is written too: a sum ends at the next trade's
+    tape.total_size[tape.head & tape.mask] = tape.running_size  # a sum ends at the next trade's: that is written, too
+    if tape.total_price != NULL:
         tape.total_price[cell] = tape.running_price
         tape.running_price = <int64_t>(<uint64_t>tape.running_price + <uint64_t>price)
         tape.total_price[tape.head & tape.mask] = tape.running_price
@@ -417,28 +417,19 @@ cdef inline void append_trades(Tape* tape, int first, int last) noexcept nogil:
     cdef const int64_t* ts = fixed_column(tape, COL_TS)
     cdef const int64_t* price = fixed_column(tape, COL_PRICE)
     cdef const int64_t* size = fixed_column(tape, COL_SIZE)
-    cdef int64_t* total = fixed_column(tape, COL_TOTAL_SIZE)
-    cdef int64_t mask = tape.mask
-    cdef uint64_t running = <uint64_t>tape.running_size
-    cdef int k, n = last - first
+    cdef int n = last - first
     if n == 1:
         append_trade(tape, first)
         return
     if tape.head == tape.base:
         tape.first_ts = ts[first]
-    to_ring(tape.ts, mask, tape.head, ts + first, n)
+    to_ring(tape.ts, tape.mask, tape.head, ts + first, n)
     mirror_times(tape)
-    to_ring(tape.price, mask, tape.head, price + first, n)
-    tape.total_size[tape.head & mask] = <int64_t>running
-    for k in range(first, last):
-        running += <uint64_t>size[k]
-        total[k] = <int64_t>running
-    to_ring(tape.total_size, mask, tape.head + 1, total + first, n - 1)  # each cell: the total before its trade
-    tape.running_size = <int64_t>running
+    to_ring(tape.price, tape.mask, tape.head, price + first, n)
     tape.head += n
-    if tape.total_price != NULL:  # the cell after the last is written too: a sum ends at the next trade's
-        running = run_sum(tape, tape.total_price, <uint64_t>tape.running_price, price + first, n)
-        tape.running_price = <int64_t>running
+    tape.running_size = run_sum(tape, tape.total_size, tape.running_size, size + first, n)
+    if tape.total_price != NULL:
+        tape.running_price = run_sum(tape, tape.total_price, tape.running_price, price + first, n)
     if tape.total_price_size != NULL:
         tape.running_price_size = run_product(
             tape, tape.total_price_size, tape.running_price_size, price + first, size + first, n
@@ -449,23 +440,23 @@ cdef inline void append_trades(Tape* tape, int first, int last) noexcept nogil:
         )
 
 
-cdef inline uint64_t run_sum(
-    const Tape* tape, int64_t* totals, uint64_t running, const int64_t* x, int n
+cdef inline int64_t run_sum(
+    const Tape* tape, int64_t* totals, int64_t running, const int64_t* x, int n
 ) noexcept nogil:
     """Write the running total of the last ``n`` trades' ``x`` before each and after the last; returns the latter."""
     cdef int64_t position = tape.head - n
     cdef int middle = until_wrap(tape, position, n)
     running = run_along(totals + (position & tape.mask), running, x, middle)
     running = run_along(totals, running, x + middle, n - middle)
-    totals[tape.head & tape.mask] = <int64_t>running
+    totals[tape.head & tape.mask] = running
     return running
 
 
-cdef inline uint64_t run_along(int64_t* cells, uint64_t running, const int64_t* x, int n) noexcept nogil:
+cdef inline int64_t run_along(int64_t* cells, int64_t running, const int64_t* x, int n) noexcept nogil:
     cdef int k
     for k in range(n):
-        cells[k] = <int64_t>running
-        running += <uint64_t>x[k]
+        cells[k] = running
+        running = <int64_t>(<uint64_t>running + <uint64_t>x[k])  # modulo 2**64
     return running
 
 
@@ -483,6 +474,11 @@ cdef inline i128 run_product(
 
 cdef inline i128 run_along_wide(i128* cells, i128 running, const int64_t* x, const int64_t* y, int n) noexcept nogil:
     cdef int k
+    if (bits_of(x, 0, n) | bits_of(y, 0, n)) >> 31 == 0:  # a product takes 62 bits at most
+        for k in range(n):
+            cells[k] = running
+            running = i128_add(running, i128_make(0, <uint64_t>(x[k] * y[k])))
+        return running
     for k in range(n):
         cells[k] = running
         running = i128_add(running, i128_mul64(x[k], y[k]))

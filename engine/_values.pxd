@@ -19,28 +19,19 @@ from engine._int128 cimport (
     i128_sign,
     i128_sub,
 )
+from engine._loops cimport (
+    bits_of,
+    divide_by,
+    divide_each,
+    doubles_of,
+    quotients_by_column,
+    quotients_by_number,
+    quotients_of_one,
+    root_of_each,
+    sums_of_one,
+    sums_of_two,
+)
 from engine._tape cimport BLOCK, Node, Slot, Tape, Term, bools, floats, ints, wides
-
-cdef extern from "_loops.h" nogil:
-    uint64_t bits_of(const int64_t* x, uint64_t less, int n)
-    int64_t falls_of(const int64_t* ts, int64_t begins, int n)
-    void divide_each(double* out, const double* below, int n)
-    void divide_by(double* out, const double* above, double below, int n)
-    void root_of_each(double* out, const double* of, int n)
-    uint64_t doubles_of(double* out, const int64_t* x, uint64_t reach, int n)
-    uint64_t sums_of_one(double* out, const int64_t* x, double cx, double c, uint64_t reach, int n)
-    uint64_t sums_of_two(
-        double* out, const int64_t* x, const int64_t* y, double cx, double cy, double c, uint64_t reach, int n
-    )
-    uint64_t quotients_by_number(
-        double* out, const int64_t* x, const int64_t* y, double cx, double cy, double c, double below, uint64_t reach,
-        int n
-    )
-    uint64_t quotients_by_column(
-        double* out, const int64_t* x, const int64_t* y, const int64_t* z, double cx, double cy, double c, double d,
-        uint64_t reach, int n
-    )
-    uint64_t quotients_of_one(double* out, const i128* w, const int64_t* x, double c, double d, int n)
 
 cdef enum Comparison:
     CMP_GE

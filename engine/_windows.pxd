@@ -27,7 +27,6 @@ from engine._tape cimport (
     BLOCK,
     COL_PRICE,
     COL_SIZE,
-    COL_TOTAL_SIZE,
     COL_TS,
     DAY_NS,
     INT_BYTES,
@@ -357,8 +356,7 @@ cdef inline void count(Tape* tape, Slot* slot, const Node* node, int m) noexcept
 
 
 cdef inline void sum_size(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    cdef const int64_t* total = fixed_column(tape, COL_TOTAL_SIZE)
-    differences(total, tape.total_size, tape.mask, ints(tape, node.a), ints(tape, node.out), m)
+    narrow_sum(tape, ints(tape, node.a), tape.total_size, ints(tape, node.out), m)
 
 
 cdef inline void sum_price(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
@@ -459,7 +457,7 @@ cdef inline void window_sum_of_column(Tape* tape, Slot* slot, const Node* node, 
     """``window_sum`` of one column."""
     cdef const int64_t* tail = ints(tape, node.a)
     cdef int64_t* totals = <int64_t*>slot.ring[0]
-    slot.i[0] = <int64_t>run_sum(tape, totals, <uint64_t>slot.i[0], ints(tape, node.terms.offset[0]), m)
+    slot.i[0] = run_sum(tape, totals, slot.i[0], ints(tape, node.terms.offset[0]), m)
     narrow_sum(tape, tail, totals, ints(tape, node.out), m)
 
 
