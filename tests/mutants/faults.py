@@ -76,9 +76,9 @@ FAULTS = (
     Fault(
         "numbers that leave 51 bits are taken for small ones",
         "engine/_values.pxd",
-        "    while reach and <double>reach * weight + fabs(<double>constant) >= 2e15:",
-        "    while reach and <double>reach * weight + fabs(<double>constant) >= 2e16:",
-        ("tests/props/test_graph_values.py", COLUMNS),
+        "    cdef double weight = fabs(<double>cx) + fabs(<double>cy) + 1\n",
+        "    cdef double weight = 2\n",
+        (LOOPS,),
     ),
     Fault(
         "the oldest extreme is kept when the window has moved past it",

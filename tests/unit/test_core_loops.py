@@ -91,3 +91,18 @@ def test_a_processor_that_does_four_at_a_time_computes_the_same() -> None:
         check=True,
     )
     assert said.stdout.strip() == hash_of_features()
+
+
+def test_large_coefficients_lose_nothing() -> None:
+    """A sum of 60 bits is rounded once, when it is whole: doubles that are added one by one would be off."""
+    random, factor = np.random.default_rng(5), 1_000_003
+    prices = random.integers(2**40 - 2**12, 2**40 - 1, ROWS)
+    ticks = {
+        "ts_ns": np.arange(1, ROWS + 1) * 1_000_000_000,
+        "price_ticks": prices,
+        "size_lots": np.ones(ROWS, np.int64),
+    }
+    found = engine.features(ticks, {"x": change(seconds(2)) * factor}, price_precision=0, size_precision=0)["x"]
+    first = np.concatenate([prices[:1], prices[:-1]])  # a window of two seconds holds two trades
+    expected = [float(factor * (int(p) - int(f))) / float(int(f)) for p, f in zip(prices, first, strict=True)]
+    assert np.array_equal(found[2:], np.array(expected)[2:])
