@@ -198,25 +198,39 @@ class JournalReader:
         """
         if not self.problem:
             return ""
+        try:
+            for entry in self.beyond():
+                if entry.kind == FLUSHED and cast("Flushed", entry.event()).records > self.place.sequence:
+                    return f"{self.problem}; it was on the disk, as record {entry.sequence:,} says"
+        except OSError:
+            return self.problem  # nobody knows what there is
+        return ""
+
+    def beyond(self) -> Iterator[Entry]:
+        """Whole records behind the last one to trust, once all of these have been read: they say what there was.
+
+        Nobody goes on from them. One is found by the checksum of the one before it, and so never is the first of those
+        that follow each other.
+
+        Raises:
+            OSError: a segment cannot be read.
+        """
         at, lowest = max(self.place.at, HEADER_BYTES), self.place.sequence
         highest = lowest  # that a record found at ``at`` may be
         for number in range(self.place.segment, self._last_number() + 1):
-            try:
-                data = path_of(self.directory, number).read_bytes()
-            except FileNotFoundError:
-                data = b""
-            except OSError:
-                return self.problem  # nobody knows what it holds
+            path = path_of(self.directory, number)
+            data = path.read_bytes() if path.exists() else b""
             while (found := _journal.find_record(data, at, lowest, highest)) is not None:
                 scanner = _journal.Scanner(data, *found)
+                at = found[0]
                 while scanner.step():
-                    if scanner.type == FLUSHED and _flushed(scanner) > self.place.sequence:
-                        return f"{self.problem}; it was on the disk, as record {scanner.sequence - 1:,} says"
+                    own = (scanner.type, scanner.version, scanner.rows, scanner.payload)
+                    yield Entry(scanner.sequence - 1, *own, path, at)
+                    at = scanner.at
                 at, lowest = scanner.at, scanner.sequence
                 highest = lowest
             highest += max(len(data), self.segment_size) // _journal.HEADER_BYTES
             at = HEADER_BYTES
-        return ""
 
     def _last_number(self) -> int:
         numbers = [path.stem for path in self.directory.glob(f"*{SUFFIX}")]
@@ -315,11 +329,6 @@ class JournalReader:
             for _ in self._records(path, number, data):
                 pass
         return self
-
-
-def _flushed(scanner: _journal.Scanner) -> int:
-    """How many records are on the disk, as the one says at which the scanner stands."""
-    return cast("Flushed", unpack(scanner.type, scanner.version, scanner.rows, scanner.payload)).records
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -242,15 +243,16 @@ class Standing(NamedTuple):
 
 
 def standing_of(directory: Path) -> Standing:
-    """Return how a session left its account, as far as its journal can be read."""
+    """Return how a session left its account, as far as its journal can be read: behind damage, too."""
     found, said = Standing(), ""
-    with suppress(DataError, UnsoundError):
+    with suppress(DataError, UnsoundError, OSError):
         manifest = read_manifest(directory)
         if manifest.get("carried"):
             found = _left(manifest["carried"])
         if account := JournalReader(directory).end().summary.get("account"):
             return _left(account)
-        for entry in JournalReader(directory):
+        reader = JournalReader(directory)
+        for entry in chain(reader, reader.beyond()):
             if is_input(entry.kind) and isinstance(command := entry.event(), Command):
                 said = command.reason
             elif is_decision(entry.kind):

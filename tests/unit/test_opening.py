@@ -262,6 +262,26 @@ def test_a_halt_survives_until_somebody_gives_a_reason(tmp_path: Path, fresh: bo
     )
 
 
+def test_a_halt_is_found_behind_damage(tmp_path: Path) -> None:
+    """Who begins anew because the journal is damaged does not get rid of the halt that it holds further on."""
+    settings = config(tmp_path)
+    session = opened(settings, "one")
+    recorded = trading(settings, session)
+    assert play(recorded, inputs(1)[:8])
+    assert session.journal is not None
+    at = session.journal.place.at
+    assert play(recorded, inputs(1)[8:])
+    recorded.process(Command(CommandName.HALT, recorded.kernel.core.engine_ts_ns, "the market is strange"))
+    end(session, recorded, killed=True)
+    path = tmp_path / "journal" / "one" / "000000.mbj"
+    damaged = bytearray(path.read_bytes())
+    damaged[at + 20] ^= 0xFF
+    path.write_bytes(damaged)
+    after = opened(settings, "two", fresh=True)
+    assert after.carried is not None
+    assert (after.carried.halted, after.carried.halted_for) == (Refusal.HALTED, "the market is strange")
+
+
 def test_a_session_without_a_record_passes_on_what_it_was_given(tmp_path: Path) -> None:
     settings = config(tmp_path)
     before = ended(settings, "one")
