@@ -53,6 +53,14 @@ def test_there_are_fifty() -> None:
     assert len(expected()) == len(set(expected())) == SESSIONS == 50
 
 
+@pytest.mark.parametrize("first", range(0, SESSIONS, 10))
+def test_all_of_them_decide_what_is_written(first: int, tmp_path: Path) -> None:
+    """Fewer than all would let one of them change without a word, as one did."""
+    numbers = range(first, first + 10)
+    found = {number: play(number, tmp_path / str(number)).decision_hash for number in numbers}
+    assert found == {number: expected()[number] for number in numbers}, "meant? then: python -m tests.golden.sessions"
+
+
 @pytest.mark.parametrize("number", SAMPLE)
 def test_a_session_played_again_decides_the_same(number: int, tmp_path: Path) -> None:
     report = play(number, tmp_path)
