@@ -19,9 +19,6 @@ pytestmark = pytest.mark.long
 FAILED = 1
 """What pytest ends with when tests have failed; anything else is a fault in the making of the fault."""
 
-PATIENCE_S = 180
-"""Some faults are noticed because a test never ends."""
-
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -56,8 +53,7 @@ def faulty(tree: Path, fault: Fault, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("fault", sorted(FAULTS, key=is_compiled), ids=lambda fault: fault.name)
 def test_a_fault_is_found(faulty: Path, fault: Fault) -> None:
-    words = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"--timeout={PATIENCE_S}")
-    found = in_tree(faulty, *words, *fault.tests)
+    found = in_tree(faulty, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *fault.tests)
     assert found.returncode == FAILED, f"nobody noticed that {fault.name}:\n{found.stdout[-2_000:]}"
 
 

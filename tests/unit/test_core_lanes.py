@@ -50,6 +50,7 @@ def feed(core: Core, rows: list[Row], how: str, answer: Answer = nothing) -> lis
         while event:
             instrument = max(core.event_instrument, 0)
             events.append((event, core.event_lane, core.event_ts_ns, core.price(instrument)))
+            assert len(events) < 10_000, "it goes on for ever"
             answer(core, event)
             event = core.advance()
 
