@@ -11,7 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -127,7 +127,7 @@ class Machine:
         """A session begins to write this journal, which holds ``kept`` already, the first ``safe`` on the disk."""
         self.kept, self.safe, self.dead, self._countdown = kept, safe, "", 0
         self._directory = journal.directory
-        record, append = journal.record, journal.append
+        record, append, later = journal.record, journal.append, journal.later
 
         def recorded(event: Any) -> None:
             self._look()
@@ -140,7 +140,11 @@ class Machine:
             self.kept.append(decision)
             self._count()
 
-        journal.record, journal.append = recorded, appended  # type: ignore[method-assign]
+        def done_later(work: Callable[[], None]) -> Future[None]:
+            self._look()  # who is dead takes no snapshot of an input that he has not got to
+            return later(work)
+
+        journal.record, journal.append, journal.later = recorded, appended, done_later  # type: ignore[method-assign]
 
     def _look(self) -> None:
         if self.dead:
@@ -196,11 +200,9 @@ class Machine:
             start = stop
         return bytes(left)
 
-    def bury(self, journal: SessionJournal) -> None:
-        """Let go of what the dead process held, and put back on the disk what it had left."""
+    def bury(self) -> None:
+        """Put back on the disk what the dead process had left; nobody has the files open any more."""
         self.failing = False
-        with suppress(segments.JournalFailed):
-            journal.leave()
         for path in self._directory.glob(f"*{SUFFIX}"):
             path.unlink()
         for path, data in self.image.items():

@@ -21,6 +21,7 @@ from engine.events import Decision
 from engine.journal.codec import is_decision
 from engine.journal.reader import JournalReader
 from engine.journal.segments import JournalFailed
+from engine.journal.writer import SessionJournal
 from engine.live import recovery
 from engine.live.opening import Opened, open_session
 from engine.live.recording import state_of
@@ -276,14 +277,24 @@ class World:
             machine.die("flush")
         if machine.dead:
             assert failure is None or isinstance(failure, (Crash, JournalFailed)), repr(failure)
-            machine.bury(journal)
-            self._on_disk = sum(is_decision(entry.kind) for entry in JournalReader(journal.directory))
+            machine.failing = False
+            with suppress(JournalFailed):
+                journal.leave()
             assert opened.account is not None
             opened.account.release()
+            self._bury(journal)
             return True
         if failure is not None:
             raise failure
-        opened.close(kernel, session.ended)
+        try:
+            opened.close(kernel, session.ended)
+        except JournalFailed:  # a disk that has failed since the last flush
+            assert machine.failing
+            machine.die("flush")
+            self._bury(journal)
+            if not JournalReader(journal.directory).end().sealed:
+                return True
+            machine.dead = ""  # all of it is there, though nobody could know
         self.audit.follow(kept)
         self.audit.close(kernel.core.equity, kernel.portfolio.starting)
         self._judge()
@@ -300,6 +311,10 @@ class World:
             replay.check_whole()
             assert replay.difference() is None
         return not over
+
+    def _bury(self, journal: SessionJournal) -> None:
+        self.machine.bury()
+        self._on_disk = sum(is_decision(entry.kind) for entry in JournalReader(journal.directory))
 
     def _judge(self) -> None:
         """Nothing was entered while it was forbidden."""
