@@ -50,17 +50,22 @@ def main(reports: Sequence[Path], page: Path) -> None:
 
 
 def rows(cases: Sequence[Case]) -> Iterator[str]:
-    """A row for each test; the many seeds of one test share a row unless one of them failed."""
+    """A row for each test; of many seeds of one test those share a row that ended alike at the same commit."""
     for name, group in groupby(cases, lambda case: str(case.get("name")).partition("[")[0]):
-        seeds = list(group)
-        alike = len(seeds) > MANY and len({(outcome(case), noted(case).get(COMMIT)) for case in seeds}) == 1
-        for shown in [seeds] if alike else [[case] for case in seeds]:
-            title = f"{name}, {len(shown)} times" if alike else str(shown[0].get("name"))
-            seconds = sum(float(case.get("time", 0)) for case in shown)
-            properties = {} if alike else noted(shown[0])
-            commit = noted(shown[0]).get(COMMIT, "?")
-            figures = ", ".join(f"{name} {value}" for name, value in properties.items() if name != COMMIT)
-            yield f"| {title} | {outcome(shown[0])} | {commit} | {seconds:.0f} | {figures} |"
+        for (result, commit), several in groupby(sorted(group, key=ending), ending):
+            seeds = list(several)
+            alike = len(seeds) > MANY
+            for shown in [seeds] if alike else [[case] for case in seeds]:
+                title = f"{name}, {len(shown)} times" if alike else str(shown[0].get("name"))
+                seconds = sum(float(case.get("time", 0)) for case in shown)
+                properties = {} if alike else noted(shown[0])
+                figures = ", ".join(f"{name} {value}" for name, value in properties.items() if name != COMMIT)
+                yield f"| {title} | {result} | {commit} | {seconds:.0f} | {figures} |"
+
+
+def ending(case: Case) -> tuple[str, str]:
+    """How a test ended, and at which commit."""
+    return outcome(case), noted(case).get(COMMIT, "?")
 
 
 def outcome(case: Case) -> str:

@@ -23,11 +23,20 @@ def copy_tree(folder: Path) -> Path:
     return folder
 
 
-def in_tree(tree: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run Python there, on the copy's own packages."""
+def in_tree(
+    tree: Path, *words: str, patience_s: float | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run Python there, on the copy's own packages.
+
+    Raises:
+        subprocess.TimeoutExpired: it has not ended after ``patience_s``, and was killed.
+    """
     shared = os.environ.get("MICROBURST_SHARED", str(ROOT.parent / "shared"))
     environment = os.environ | {"PYTHONPATH": str(tree), "MICROBURST_SHARED": shared} | variables
-    return subprocess.run([sys.executable, *words], cwd=tree, env=environment, capture_output=True, text=True)
+    command = [sys.executable, *words]
+    return subprocess.run(
+        command, cwd=tree, env=environment, capture_output=True, text=True, timeout=patience_s, check=False
+    )
 
 
 def build(tree: Path, compiler: str = "", *flags: str, **variables: str) -> None:

@@ -109,10 +109,10 @@ FAULTS = (
         (LANES, ORACLE),
     ),
     Fault(
-        "a second with no trade is not flat",
+        "a second in which the price moved is the first flat one",
         "engine/_lanes.pxd",
-        "            if lane.flat_run >= lane.flat_candles:",
-        "            if lane.flat_run > lane.flat_candles:",
+        "            lane.flat_run = 0\n",
+        "            lane.flat_run = 1\n",
         (LANES, ORACLE),
     ),
     Fault(
