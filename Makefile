@@ -43,7 +43,7 @@ long: $(STAMP)/dev $(STAMP)/built  ## run what takes longer, and record the resu
 	@QT_QPA_PLATFORM=offscreen $(PY) -m pytest -m long --timeout=0 -o junit_family=xunit1 --junit-xml=build/long.xml $(ARGS); \
 		status=$$?; $(PY) tests/record_long.py build/long.xml docs/reference/long-run.md; exit $$status
 
-mutants: $(STAMP)/dev $(STAMP)/built  ## make thirty faults, one at a time: each must be found
+mutants: $(STAMP)/dev $(STAMP)/built  ## make the faults of tests/mutants, one at a time: each must be found
 	@$(PY) -m pytest -m long --timeout=0 -q tests/long/test_mutants.py $(ARGS)
 
 sanitize: $(STAMP)/dev $(STAMP)/built  ## run the core's tests under AddressSanitizer and UndefinedBehaviorSanitizer

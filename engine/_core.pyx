@@ -48,8 +48,8 @@ from engine._lanes cimport (
     search,
     stays_flat,
 )
-from engine._management cimport STOP_DECAYED, STOP_DECLARED, STOP_EVEN, STOP_TRAILING, Management
 from engine._loops cimport bits_of, falls_of
+from engine._management cimport STOP_DECAYED, STOP_DECLARED, STOP_EVEN, STOP_TRAILING, Management
 from engine._program cimport Program
 from engine._resting cimport (
     FILL_LAST,
@@ -198,7 +198,7 @@ cdef int64_t run_clock(int64_t* out, const int64_t* ts, int64_t* reached, int n)
     """Write engine time, the largest time seen, at each record; returns how many records came late."""
     cdef int64_t now = reached[0], late = 0
     cdef int k
-    if n > 0 and falls_of(ts, now, n) >= 0:
+    if n > 0 and ts[0] >= now and falls_of(ts, n) >= 0:
         memcpy(out, ts, n * sizeof(int64_t))
         reached[0] = ts[n - 1]
         return 0

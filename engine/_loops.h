@@ -56,10 +56,10 @@ LOOP(uint64_t, bits_of, (const int64_t *x, uint64_t less, int n), (x, less, n))
     return bits;
 }
 
-/* Negative where one of some times below 2**62 is less than the one before it, or the first less than ``from``. */
-LOOP(int64_t, falls_of, (const int64_t *ts, int64_t from, int n), (ts, from, n))
+/* Negative where one of some times, which are below 2**62, is less than the one before it. */
+LOOP(int64_t, falls_of, (const int64_t *ts, int n), (ts, n))
 {
-    int64_t falls = n > 0 ? ts[0] - from : 0;
+    int64_t falls = 0;
     int k;
     for (k = 1; k < n; k++)
         falls |= ts[k] - ts[k - 1];
@@ -105,21 +105,8 @@ LOOP(uint64_t, doubles_of, (double *out, const int64_t *x, uint64_t reach, int n
     return bits;
 }
 
-/* The same of ``cx * x + c``. */
-LOOP(uint64_t, sums_of_one, (double *out, const int64_t *x, double cx, double c, uint64_t reach, int n),
-     (out, x, cx, c, reach, n))
-{
-    uint64_t bits = 0;
-    int k;
-    for (k = 0; k < n; k++) {
-        bits |= (uint64_t)x[k] + reach;
-        out[k] = cx * small_double(x[k]) + c;
-    }
-    return bits;
-}
-
 /* The same of ``cx * x + cy * y + c``. */
-LOOP(uint64_t, sums_of_two,
+LOOP(uint64_t, sums_of,
      (double *out, const int64_t *x, const int64_t *y, double cx, double cy, double c, uint64_t reach, int n),
      (out, x, y, cx, cy, c, reach, n))
 {

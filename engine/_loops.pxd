@@ -7,13 +7,12 @@ from engine._int128 cimport i128
 
 cdef extern from "_loops.h" nogil:
     uint64_t bits_of(const int64_t* x, uint64_t less, int n)
-    int64_t falls_of(const int64_t* ts, int64_t begins, int n)
+    int64_t falls_of(const int64_t* ts, int n)
     void divide_each(double* out, const double* below, int n)
     void divide_by(double* out, const double* above, double below, int n)
     void root_of_each(double* out, const double* of, int n)
     uint64_t doubles_of(double* out, const int64_t* x, uint64_t reach, int n)
-    uint64_t sums_of_one(double* out, const int64_t* x, double cx, double c, uint64_t reach, int n)
-    uint64_t sums_of_two(
+    uint64_t sums_of(
         double* out, const int64_t* x, const int64_t* y, double cx, double cy, double c, uint64_t reach, int n
     )
     uint64_t quotients_by_number(

@@ -28,8 +28,7 @@ from engine._loops cimport (
     quotients_by_number,
     quotients_of_one,
     root_of_each,
-    sums_of_one,
-    sums_of_two,
+    sums_of,
 )
 from engine._tape cimport BLOCK, Node, Slot, Tape, Term, bools, floats, ints, wides
 
@@ -335,8 +334,8 @@ cdef inline int ratio_in_64_bits(const Tape* tape, const Node* node, int m) noex
     cdef const int64_t* q = ints(tape, below.offset[1])
     cdef double* out = floats(tape, node.out)
     cdef int64_t coef = node.terms[0].coef
-    cdef int64_t divisor[BLOCK]
-    cdef double below_one[BLOCK]
+    cdef int64_t divisors[BLOCK]
+    cdef double denominators[BLOCK]
     cdef double product
     cdef uint64_t ns, xs, ps, high = 0, low = 0
     cdef int k, plain = below.n_factors == 0
@@ -361,15 +360,15 @@ cdef inline int ratio_in_64_bits(const Tape* tape, const Node* node, int m) noex
         high |= <uint64_t>i128_hi(w[k])
         low |= i128_lo(w[k])
         out[k] = <double><int64_t>(i128_lo(w[k]) * <uint64_t>n[k] - <uint64_t>(x[k] * y[k]))
-        divisor[k] = p[k] * q[k]
+        divisors[k] = p[k] * q[k]
     if high or not <double>low * <double>ns < 4e18:
         return 0
     if product < 2e15:  # 2**51 is 2.25e15
-        doubles_of(below_one, divisor, 0, m)
+        doubles_of(denominators, divisors, 0, m)
     else:
         for k in range(m):
-            below_one[k] = <double>divisor[k]
-    divide_each(out, below_one, m)
+            denominators[k] = <double>divisors[k]
+    divide_each(out, denominators, m)
     return 1
 
 
@@ -407,7 +406,7 @@ cdef inline void narrow_sum(
     was right stands in the bits that any column had.
     """
     cdef const int64_t* x = ints(tape, terms[0].offset[0] if n > 0 else 0)
-    cdef const int64_t* y = ints(tape, terms[1].offset[0] if n > 1 else 0)
+    cdef const int64_t* y = ints(tape, terms[1].offset[0]) if n > 1 else x
     cdef int64_t cx = terms[0].coef if n > 0 else 0, cy = terms[1].coef if n > 1 else 0
     cdef uint64_t bits, reach = reach_of(cx, cy, constant)
     cdef int k
@@ -415,12 +414,7 @@ cdef inline void narrow_sum(
         for k in range(m):
             out[k] = <double>constant
         return
-    if n == 1 and cx == 1 and constant == 0:
-        bits = doubles_of(out, x, reach, m)
-    elif n == 1:
-        bits = sums_of_one(out, x, <double>cx, <double>constant, reach, m)
-    else:
-        bits = sums_of_two(out, x, y, <double>cx, <double>cy, <double>constant, reach, m)
+    bits = sums_of(out, x, y, <double>cx, <double>cy, <double>constant, reach, m)
     if bits >= 2 * reach:  # one was below -reach, or not below reach
         for k in range(m):
             out[k] = <double>(cx * x[k] + cy * y[k] + constant)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 from engine import _journal
@@ -122,6 +123,13 @@ def holds_nothing(data: bytes) -> bool:
     return data == bytes(len(data))
 
 
+def aside(path: Path, at: int) -> Path:
+    """Return where what a segment holds from a byte on is kept once it is cut off: a name that is not taken yet."""
+    first = path.with_name(f"{path.stem}-torn-at-{at}")
+    again = (first.with_name(f"{first.name}-{number}") for number in count(2))
+    return next(name for name in chain([first], again) if not name.exists())
+
+
 def clear_beyond(directory: Path, place: Place) -> None:
     """Make way for a journal that goes on at ``place``: what segments beyond it hold is put aside, not deleted.
 
@@ -134,7 +142,7 @@ def clear_beyond(directory: Path, place: Place) -> None:
             if holds_nothing(path.read_bytes()):
                 path.unlink()
             else:
-                path.replace(path.with_name(f"{path.stem}-torn-at-0"))
+                path.rename(aside(path, 0))
 
 
 def claim(disk: Disk, directory: Path, number: int, size: int, *, mapped: bool) -> Segment:
@@ -165,7 +173,7 @@ def reopen(disk: Disk, directory: Path, place: Place, size: int, *, mapped: bool
     path = path_of(directory, place.segment)
     torn = path.read_bytes()[place.at :].rstrip(b"\0")
     if torn:
-        path.with_name(f"{path.stem}-torn-at-{place.at}").write_bytes(torn)
+        aside(path, place.at).write_bytes(torn)
     descriptor = disk.reopen(path)
     try:
         segment = _take(disk, path, place.segment, descriptor, size, mapped=mapped)

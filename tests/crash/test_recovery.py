@@ -309,6 +309,24 @@ def test_what_no_flush_has_covered_is_put_aside_with_its_segments(tmp_path: Path
     assert taken(directory) == list(range(1, again.inputs + 1))
 
 
+def test_what_was_put_aside_before_stays(tmp_path: Path) -> None:
+    """The same segments are torn twice."""
+    directory, kept = tmp_path / "j", []
+    journal = SessionJournal(directory, {"schema": SCHEMA}, segment_bytes=1 << 14)
+    fill(journal, 1)
+    for _ in range(2):
+        while journal.place.segment < 2:
+            journal.record(TimePassed(journal.inputs + 1))
+        bury(journal)
+        lose(directory / "000001.mbj", "the end")
+        kept.append((directory / "000002.mbj").read_bytes())
+        reader = JournalReader(directory).check()
+        journal = SessionJournal.resumed(reader, len(taken(directory)), 0, Fold())
+        journal.record(TimePassed(-1))  # another one than was there before
+    journal.close("done")
+    assert [(directory / name).read_bytes() for name in ("000002-torn-at-0", "000002-torn-at-0-2")] == kept
+
+
 def test_a_segment_that_cannot_be_read_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = SessionJournal(tmp_path / "j", {"schema": SCHEMA}, segment_bytes=1 << 14)
     fill(journal, 1)
