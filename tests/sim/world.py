@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
 from unittest import mock
+from weakref import WeakKeyDictionary
 
 from engine.config.settings import Config
 from engine.events import Decision
@@ -27,6 +29,7 @@ from engine.live.opening import Opened, open_session
 from engine.live.recording import state_of
 from engine.live.replay import Replay
 from engine.live.session import PaperSession
+from engine.live.views import ViewBuilder
 from engine.model import Clock
 from engine.telemetry_wire import Snapshot
 from feeds.guard import FeedLimits
@@ -40,6 +43,9 @@ from tests.sim.moody import moods
 from tests.sim.operator import Operator
 
 MINUTES = 10
+PAINTED = 100
+"""Of so many pictures one is painted."""
+
 CALM_S = 60.0
 """The last minute is without faults: by its end the feed must be live again."""
 
@@ -63,6 +69,20 @@ class Report:
     open_at_death: int = 0  # positions that a session had when it died, and has again
     snapshots: int = 0  # sessions that were brought back from one
     decision_hash: str = ""  # of the last session
+
+
+def seldom(paint: Callable[..., Snapshot]) -> Callable[..., Snapshot]:
+    """Paint one picture in ``PAINTED``, and give it for the others, too: a world looks only at when one is due."""
+    pictures = WeakKeyDictionary[ViewBuilder, tuple[int, Snapshot]]()  # how many were asked for, the latest painted
+
+    def asked(builder: ViewBuilder, *arguments: Any, **named: Any) -> Snapshot:
+        number, latest = pictures.get(builder, (0, None))
+        if latest is None or number % PAINTED == 0:
+            latest = paint(builder, *arguments, **named)
+        pictures[builder] = number + 1, latest
+        return latest
+
+    return asked
 
 
 def run(
@@ -113,6 +133,7 @@ class World:
         loop.set_exception_handler(self._unheard)
         self.operator: Operator | None = None
         with ExitStack() as around:
+            around.enter_context(mock.patch.object(ViewBuilder, "snapshot", seldom(ViewBuilder.snapshot)))
             if self._fate is not None:
                 around.enter_context(self.machine.installed())
                 around.enter_context(moods(self._seed, self.report.faults))
