@@ -1,7 +1,8 @@
 """Writes what long runs have found: python tests/record_long.py REPORT.xml... PAGE.md.
 
 `make long` gives it one report. A run may be played in parts, on several days: each test is told with the commit that
-it ran at, and where two reports have the same test the later one counts.
+it ran at, and where two reports have the same test the later one counts. Some tests may themselves be played in parts,
+which begin with different seeds: each of these has a row.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ MANY = 10
 COMMIT = "commit"
 """The property that says at which commit a test ran (``tests/conftest.py``)."""
 
+FIRST = "the first"
+"""The property that says with which seed a test began."""
+
 Case = ElementTree.Element
 
 
@@ -28,7 +32,7 @@ def main(reports: Sequence[Path], page: Path) -> None:
     found = {}
     for report in reports:
         for case in ElementTree.parse(report).iter("testcase"):
-            found[case.get("classname"), case.get("name")] = case
+            found[case.get("classname"), case.get("name"), noted(case).get(FIRST)] = case
     cases = list(found.values())
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     outcomes = [outcome(case) for case in cases]

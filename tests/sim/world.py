@@ -30,7 +30,7 @@ from engine.live.recording import state_of
 from engine.live.replay import Replay
 from engine.live.session import PaperSession
 from engine.live.views import ViewBuilder
-from engine.model import Clock
+from engine.model import Clock, TickBlock
 from engine.telemetry_wire import Snapshot
 from feeds.guard import FeedLimits
 from feeds.ws import WebSocketFeed
@@ -72,7 +72,10 @@ class Report:
 
 
 def seldom(paint: Callable[..., Snapshot]) -> Callable[..., Snapshot]:
-    """Paint one picture in ``PAINTED``, and give it for the others, too: a world looks only at when one is due."""
+    """Paint one picture in ``PAINTED``, and give it for the others, too: a world looks only at when one is due.
+
+    What there is to see on screens is tested elsewhere; here it would take a third of the time.
+    """
     pictures = WeakKeyDictionary[ViewBuilder, tuple[int, Snapshot]]()  # how many were asked for, the latest painted
 
     def asked(builder: ViewBuilder, *arguments: Any, **named: Any) -> Snapshot:
@@ -83,6 +86,10 @@ def seldom(paint: Callable[..., Snapshot]) -> Callable[..., Snapshot]:
         return latest
 
     return asked
+
+
+def unnoted(builder: ViewBuilder, block: TickBlock, age_ns: int = 0) -> None:
+    """Of what comes between pictures nothing is kept."""
 
 
 def run(
@@ -134,6 +141,7 @@ class World:
         self.operator: Operator | None = None
         with ExitStack() as around:
             around.enter_context(mock.patch.object(ViewBuilder, "snapshot", seldom(ViewBuilder.snapshot)))
+            around.enter_context(mock.patch.object(ViewBuilder, "note", unnoted))
             if self._fate is not None:
                 around.enter_context(self.machine.installed())
                 around.enter_context(moods(self._seed, self.report.faults))
