@@ -9,6 +9,7 @@ All prices are ticks and all sizes lots of their instrument; all times are nanos
 """
 
 cimport cython
+cimport numpy as cnp
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint8_t, uint16_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
@@ -104,6 +105,8 @@ from engine._tape cimport (
     turn_columns,
 )
 from engine._values cimport quotient
+
+cnp.import_array()
 
 NONE = EVENT_NONE
 ENTRY = EVENT_ENTRY
@@ -296,6 +299,20 @@ cdef void free_tapes(Tape* trades):
         free(trades.clocks[clock])
     free(trades.slots)
     free(trades.clocks)
+
+
+cdef const void* cells_of(cnp.ndarray column, cnp.npy_intp n, int kind) except? NULL:
+    """Where the ``n`` cells of an input column lie, NULL for a column that there is not.
+
+    A typed memoryview would find out the same, but takes longer than an engine needs for the few records of a message.
+    """
+    if column is None:
+        return NULL
+    if cnp.PyArray_TYPE(column) != kind or not cnp.PyArray_ISCARRAY_RO(column) or cnp.PyArray_NDIM(column) != 1:
+        raise ValueError(f"a column is {column.dtype} in {column.ndim} dimensions, not contiguous integers of its kind")
+    if cnp.PyArray_DIM(column, 0) != n:
+        raise ValueError("columns differ in length")
+    return cnp.PyArray_DATA(column)
 
 
 def divide(numerator, denominator):
@@ -511,43 +528,41 @@ cdef class Core:
 
     def load(
         self,
-        const int64_t[::1] ts_ns not None,
-        const int64_t[::1] price_ticks not None,
-        const int64_t[::1] size_lots not None,
-        const int64_t[::1] bid_ticks=None,
-        const int64_t[::1] ask_ticks=None,
-        const uint16_t[::1] instrument=None,
-        const uint8_t[::1] kind=None,
-        const int64_t[::1] bid_lots=None,
-        const int64_t[::1] ask_lots=None,
-        const int64_t[::1] open_ticks=None,
-        const int64_t[::1] high_ticks=None,
-        const int64_t[::1] low_ticks=None,
-        const int64_t[::1] start_ns=None,
+        cnp.ndarray ts_ns not None,
+        cnp.ndarray price_ticks not None,
+        cnp.ndarray size_lots not None,
+        cnp.ndarray bid_ticks=None,
+        cnp.ndarray ask_ticks=None,
+        cnp.ndarray instrument=None,
+        cnp.ndarray kind=None,
+        cnp.ndarray bid_lots=None,
+        cnp.ndarray ask_lots=None,
+        cnp.ndarray open_ticks=None,
+        cnp.ndarray high_ticks=None,
+        cnp.ndarray low_ticks=None,
+        cnp.ndarray start_ns=None,
     ):
         """Take columns of records as the next input; they are read in place by ``advance``, never copied.
 
         With the last four the records are bars (``engine.model.TickBlock``), which have no quotes.
         """
-        cdef int64_t n = ts_ns.shape[0]
+        cdef cnp.npy_intp n = ts_ns.size
         cdef bint bars = open_ticks is not None
+        cdef const int64_t* ts = <const int64_t*>cells_of(ts_ns, n, cnp.NPY_INT64)
+        cdef const int64_t* price = <const int64_t*>cells_of(price_ticks, n, cnp.NPY_INT64)
+        cdef const int64_t* size = <const int64_t*>cells_of(size_lots, n, cnp.NPY_INT64)
+        cdef const int64_t* bid = <const int64_t*>cells_of(bid_ticks, n, cnp.NPY_INT64)
+        cdef const int64_t* ask = <const int64_t*>cells_of(ask_ticks, n, cnp.NPY_INT64)
+        cdef const uint16_t* number = <const uint16_t*>cells_of(instrument, n, cnp.NPY_UINT16)
+        cdef const uint8_t* kinds = <const uint8_t*>cells_of(kind, n, cnp.NPY_UINT8)
+        cdef const int64_t* bid_size = <const int64_t*>cells_of(bid_lots, n, cnp.NPY_INT64)
+        cdef const int64_t* ask_size = <const int64_t*>cells_of(ask_lots, n, cnp.NPY_INT64)
+        cdef const int64_t* first = <const int64_t*>cells_of(open_ticks, n, cnp.NPY_INT64)
+        cdef const int64_t* high = <const int64_t*>cells_of(high_ticks, n, cnp.NPY_INT64)
+        cdef const int64_t* low = <const int64_t*>cells_of(low_ticks, n, cnp.NPY_INT64)
+        cdef const int64_t* start = <const int64_t*>cells_of(start_ns, n, cnp.NPY_INT64)
         if self.in_next < self.in_count or self.block_open:
             raise RuntimeError("the previous input is not finished: call advance() until it returns NONE")
-        if (
-            price_ticks.shape[0] != n
-            or size_lots.shape[0] != n
-            or (bid_ticks is not None and bid_ticks.shape[0] != n)
-            or (ask_ticks is not None and ask_ticks.shape[0] != n)
-            or (instrument is not None and instrument.shape[0] != n)
-            or (kind is not None and kind.shape[0] != n)
-            or (bid_lots is not None and bid_lots.shape[0] != n)
-            or (ask_lots is not None and ask_lots.shape[0] != n)
-            or (open_ticks is not None and open_ticks.shape[0] != n)
-            or (high_ticks is not None and high_ticks.shape[0] != n)
-            or (low_ticks is not None and low_ticks.shape[0] != n)
-            or (start_ns is not None and start_ns.shape[0] != n)
-        ):
-            raise ValueError("columns differ in length")
         if bars != (high_ticks is not None) or bars != (low_ticks is not None) or bars != (start_ns is not None):
             raise ValueError("bars need open, high, low and start")
         if bars and (bid_ticks is not None or ask_ticks is not None or kind is not None):
@@ -558,22 +573,11 @@ cdef class Core:
         )
         self.in_next = 0
         self.in_count = n
-        if n == 0:
-            return
-        self.in_ts = &ts_ns[0]
-        self.in_price = &price_ticks[0]
-        self.in_size = &size_lots[0]
-        self.in_bid = &bid_ticks[0] if bid_ticks is not None else NULL
-        self.in_ask = &ask_ticks[0] if ask_ticks is not None else NULL
-        self.in_instrument = &instrument[0] if instrument is not None else NULL
-        self.in_kind = &kind[0] if kind is not None else NULL
-        self.in_bid_size = &bid_lots[0] if bid_lots is not None else NULL
-        self.in_ask_size = &ask_lots[0] if ask_lots is not None else NULL
-        self.in_quotes = not (bid_ticks is None and ask_ticks is None and bid_lots is None and ask_lots is None)
-        self.in_open = &open_ticks[0] if bars else NULL
-        self.in_high = &high_ticks[0] if bars else NULL
-        self.in_low = &low_ticks[0] if bars else NULL
-        self.in_start = &start_ns[0] if bars else NULL
+        self.in_ts, self.in_price, self.in_size = ts, price, size
+        self.in_bid, self.in_ask, self.in_bid_size, self.in_ask_size = bid, ask, bid_size, ask_size
+        self.in_instrument, self.in_kind = number, kinds
+        self.in_quotes = bid != NULL or ask != NULL or bid_size != NULL or ask_size != NULL
+        self.in_open, self.in_high, self.in_low, self.in_start = first, high, low, start
 
     def advance(self):
         """Work through the input until something fires or it ends; returns the event, ``NONE`` at the end."""

@@ -253,12 +253,12 @@ class Kernel:
             block.ask_ticks,
             block.instrument,
             block.kind,
-            bid_lots=block.bid_lots,
-            ask_lots=block.ask_lots,
-            open_ticks=block.open_ticks,
-            high_ticks=block.high_ticks,
-            low_ticks=block.low_ticks,
-            start_ns=block.start_ns,
+            block.bid_lots,
+            block.ask_lots,
+            block.open_ticks,
+            block.high_ticks,
+            block.low_ticks,
+            block.start_ns,
         )
         self._run(core.advance())
 
