@@ -123,12 +123,15 @@ class Lifted:
 
 
 def _lift(account: str | None, config_file: Path | None, reason: str) -> Lifted:
+    from engine.journal.accounts import account_names
     from engine.journal.sessions import root_of
     from engine.live.opening import lift
 
     config = load_config(config_file, paper__account=account).config
-    name = config.paper.account
-    return Lifted(name, lift(root_of(config.journal.directory), name, reason).words)
+    root, name = root_of(config.journal.directory), config.paper.account
+    if account is not None and name not in (known := account_names(root)):
+        raise NotFoundError(f"no account '{name}' has been traded", where="--account", fix=nearest(name, known))
+    return Lifted(name, lift(root, name, reason).words)
 
 
 # ------------------------------------------------------------ whom

@@ -147,10 +147,15 @@ def free_account(root: Path, name: str) -> Account:
     return Account(root, f"{name}-{DEMOS}")
 
 
+def account_names(root: Path) -> list[str]:
+    """Return the accounts that have ever been traded in this directory of journals."""
+    return sorted(note.stem for note in (root / FOLDER).glob("*.json"))
+
+
 def last_sessions(root: Path) -> set[str]:
     """Return the names of the sessions that accounts go on from: their journals are not deleted."""
     found = set()
-    for note in (root / FOLDER).glob("*.json"):
+    for name in account_names(root):
         with suppress(OSError, ValueError, TypeError, KeyError):
-            found.add(str(orjson.loads(note.read_bytes())["session"]))
+            found.add(str(orjson.loads((root / FOLDER / f"{name}.json").read_bytes())["session"]))
     return found

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from engine.account.carried import Carried
 from engine.errors import ConfigError, DataError
 from engine.events import Command, Decision, Refusal, TradingHalted, TradingResumed
-from engine.journal.accounts import Account, free_account
+from engine.journal.accounts import Account, account_names, free_account
 from engine.journal.codec import is_decision, is_input
 from engine.journal.reader import JournalReader, UnsoundError, read_manifest
 from engine.journal.sessions import root_of
@@ -287,6 +287,8 @@ def lift(root: Path, name: str, reason: str) -> Standing:
         AccountBusy: a session trades it.
         DataError: what it was left like cannot be known, or the resume not be noted.
     """
+    if name not in account_names(root):  # to hold it would be to make it
+        return Standing()
     account = Account(root, name)
     try:
         last = account.last

@@ -117,6 +117,9 @@ def test_the_halt_of_an_ended_session_is_lifted_with_nothing_running(
     nothing = run("engine", "resume", "--reason", "x")
     assert nothing.code == 5
     assert "account paper is neither paused nor halted, and there is no kill file" in nothing.error
+    nobody = run("engine", "resume", "--reason", "x", "--account", "papre")
+    assert nobody.code == 5
+    assert nobody.error == "error: --account: no account 'papre' has been traded; did you mean 'paper'?"
 
 
 def test_a_session_without_telemetry_is_killed_by_a_signal_and_nothing_else(

@@ -226,6 +226,7 @@ def test_the_reason_of_a_halt_goes_on_and_a_resume_in_between_is_for_one_session
     second.close(kernel, "done")
     assert lift(tmp_path / "journal", "paper", "it is back").words == "HALTED (the cable is out)"
     assert lift(tmp_path / "journal", "another", "it is back").words == ""
+    assert not list((tmp_path / "journal").glob("*/another*")), "asking about an account has made it"
     third = opened(settings, "three", fresh=fresh)
     assert third.line.endswith("; it was HALTED (the cable is out), and is resumed: it is back")
     assert third.resume == "it is back"
