@@ -51,8 +51,9 @@ def merge(parts: Sequence[TickFile]) -> TickFile:
     """Return several recordings as one.
 
     Raises:
-        DataError: ticks and bars are mixed.
+        DataError: ticks and bars are mixed, or two of them are the same.
     """
+    _check_different(parts)
     if len({part.block.start_ns is None for part in parts}) > 1:
         raise DataError("some of these files hold ticks and others bars", fix="run on one kind")
     instruments = _instruments(parts)
@@ -82,6 +83,17 @@ def merge(parts: Sequence[TickFile]) -> TickFile:
         file_sha256=hashlib.sha256("".join(part.sha256 for part in parts).encode()).hexdigest(),
         naive=any(part.naive for part in parts),
     )
+
+
+def _check_different(parts: Sequence[TickFile]) -> None:
+    """Refuse what would count every trade twice: a file that is named twice, or of which there is a copy."""
+    seen: dict[str, str] = {}
+    for part in (part for part in parts if len(part.block)):
+        if part.sha256 in seen:
+            first = seen[part.sha256]
+            what = "it is named twice" if first == part.source else f"it holds the same as {first}"
+            raise DataError(what, where=part.source, fix="name it once")
+        seen[part.sha256] = part.source
 
 
 def _instruments(parts: Sequence[TickFile]) -> list[Instrument]:

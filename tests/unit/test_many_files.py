@@ -56,6 +56,19 @@ def test_what_a_file_does_not_have_is_not_known():
     assert both.block.kind is None
 
 
+def test_what_is_named_twice_does_not_count_twice(tmp_path):
+    one, copy = tmp_path / "one.csv", tmp_path / "copy.csv"
+    block = made("A", [(1, 100), (2, 101)])
+    for path in (one, copy):
+        write_ticks(path, block.block, block.instruments)
+    for second, what in ((one, "it is named twice"), (copy, f"it holds the same as {one}")):
+        with pytest.raises(DataError) as refused:
+            read_many([one, second], read_ticks)
+        assert refused.value.line() == f"{second}: {what}; name it once"
+    same = made("B", [(1, 100), (2, 101)])
+    assert len(merge([block, same]).block) == 4, "two symbols may have traded alike"
+
+
 def test_ticks_and_bars_do_not_mix():
     one = np.array([1])
     bars = made("B", [(1, 1)], open_ticks=one, high_ticks=one, low_ticks=one, start_ns=one)
