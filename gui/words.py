@@ -229,16 +229,25 @@ FILTER_HINT = "reason:time side:long net<0"
 """Examples of the words that the trades filter understands."""
 
 
+NO_MONEY = 1e-9
+"""An amount below it reads as nothing: so much is left where doubles cancel out."""
+
+
 def price(value: float, precision: int) -> str:
     """Return a price with the instrument's decimals; a dash for none (NaN or 0)."""
     return f"{value:,.{precision}f}" if value and math.isfinite(value) else NOTHING
 
 
 def money(value: float, sign: bool = True) -> str:
-    """Return an amount with two decimals, a true minus sign, and a plus where ``sign`` asks for it."""
+    """Return an amount with two decimals, a true minus sign, and a plus where ``sign`` asks for it.
+
+    What would read as nothing and is not, has the decimals of its first two digits.
+    """
     if not math.isfinite(value):
         return NOTHING
     text = f"{abs(value):,.2f}"
+    if text == "0.00" and abs(value) > NO_MONEY:
+        text = f"{abs(value):.{1 - math.floor(math.log10(abs(value)))}f}".rstrip("0")
     if text.strip("0.,") == "":
         return text
     if value < 0:
