@@ -9,9 +9,11 @@ compiled module.
 
 cimport cython
 # By their full names: Cython's search for what a module is made of overlooks `from engine cimport _bars`.
+cimport engine._anchored as _anchored
 cimport engine._bars as _bars
 cimport engine._market as _market
 cimport engine._series as _series
+cimport engine._tails as _tails
 cimport engine._values as _values
 cimport engine._windows as _windows
 from libc.stdint cimport int64_t, uint64_t
@@ -25,7 +27,6 @@ from engine._steps cimport (
     STEP_ANY_OF,
     STEP_CALL,
     STEP_COUNT,
-    STEP_END,
     STEP_EXTREMES,
     STEP_FIRST_PRICE,
     STEP_LINEAR,
@@ -136,16 +137,16 @@ def _operations():
     """Every operation of the engine. The docstring of each C function says what it computes."""
     cdef list found = [
         # tails
-        Operation.of("tail_time", _windows.tail_time, "", "i", "window of k nanoseconds", "flags"),
-        Operation.of("tail_count", _windows.tail_count, "", "i", "window of the last k records"),
-        Operation.of("warm_time", _windows.warm_time, "", "b", "k nanoseconds have been seen"),
-        Operation.of("warm_count", _windows.warm_count, "", "b", "k trades have been seen"),
-        Operation.of("anchor_session", _windows.anchor_session, "", "i", "since the session's first trade"),
-        Operation.of("anchor_week", _windows.anchor_week, "", "i", "since the week's first trade"),
-        Operation.of("anchor_time_of_day", _windows.anchor_time_of_day, "", "i", "since k ns past local midnight"),
-        Operation.of("anchor_instant", _windows.anchor_instant, "", "i", "since the time k"),
-        Operation.of("anchor_extreme", _windows.anchor_extreme, "", "i", "since the session's last high or low"),
-        Operation.of("opening_phase", _windows.opening_phase, "", "b", "within k ns of the opening"),
+        Operation.of("tail_time", _tails.tail_time, "", "i", "window of k nanoseconds", "flags"),
+        Operation.of("tail_count", _tails.tail_count, "", "i", "window of the last k records"),
+        Operation.of("warm_time", _tails.warm_time, "", "b", "k nanoseconds have been seen"),
+        Operation.of("warm_count", _tails.warm_count, "", "b", "k trades have been seen"),
+        Operation.of("anchor_session", _tails.anchor_session, "", "i", "since the session's first trade"),
+        Operation.of("anchor_week", _tails.anchor_week, "", "i", "since the week's first trade"),
+        Operation.of("anchor_time_of_day", _tails.anchor_time_of_day, "", "i", "since k ns past local midnight"),
+        Operation.of("anchor_instant", _tails.anchor_instant, "", "i", "since the time k"),
+        Operation.of("anchor_extreme", _tails.anchor_extreme, "", "i", "since the session's last high or low"),
+        Operation.of("opening_phase", _tails.opening_phase, "", "b", "within k ns of the opening"),
         # over moving windows
         Operation.of("first_price", _windows.first_price, "i", "i", "price of the window's oldest trade"),
         Operation.of("count", _windows.count, "i", "i", "records in the window"),
@@ -159,19 +160,19 @@ def _operations():
         Operation.of("extremes", _windows.extremes, "i", "ii", "highest and lowest price", "two_rings"),
         Operation.of("age_of_extreme", _windows.age_of_extreme, "i", "i", "time since the high or low", "ring"),
         # over anchored windows
-        Operation.of("anchored_first", _windows.anchored_first, "ib", "i", "price of the first trade"),
-        Operation.of("anchored_last", _windows.anchored_last, "ibi", "i", "at the last trade"),
-        Operation.of("anchored_change", _windows.anchored_change, "ibi", "i", "change since before the first trade"),
-        Operation.of("anchored_age", _windows.anchored_age, "ib", "i", "time since the high or low"),
-        Operation.of("anchored_volatility", _windows.anchored_volatility, "ib", "f", "realised volatility"),
-        Operation.of("anchored_count", _windows.anchored_count, "ib", "i", "trades", "flags"),
-        Operation.of("anchored_extremes", _windows.anchored_extremes, "ib", "ii", "highest and lowest price"),
-        Operation.of("anchored_sum", _windows.anchored_sum, "ib", "i", "sum of a polynomial", "flags"),
-        Operation.of("anchored_sum_wide", _windows.anchored_sum_wide, "ib", "w", "sum of a polynomial", "flags"),
-        Operation.of("deviation", _windows.deviation, "", "i", "price less the first price", "flags"),
-        Operation.of("deviation_sd", _windows.deviation_sd, "iww", "f", "volume-weighted deviation"),
-        Operation.of("session_totals", _windows.session_totals, "", "iwww", "totals of the session", "flags"),
-        Operation.of("session_sd", _windows.session_sd, "i", "f", "the session's volume-weighted deviation"),
+        Operation.of("anchored_first", _anchored.anchored_first, "ib", "i", "price of the first trade"),
+        Operation.of("anchored_last", _anchored.anchored_last, "ibi", "i", "at the last trade"),
+        Operation.of("anchored_change", _anchored.anchored_change, "ibi", "i", "change since before the first trade"),
+        Operation.of("anchored_age", _anchored.anchored_age, "ib", "i", "time since the high or low"),
+        Operation.of("anchored_volatility", _anchored.anchored_volatility, "ib", "f", "realised volatility"),
+        Operation.of("anchored_count", _anchored.anchored_count, "ib", "i", "trades", "flags"),
+        Operation.of("anchored_extremes", _anchored.anchored_extremes, "ib", "ii", "highest and lowest price"),
+        Operation.of("anchored_sum", _anchored.anchored_sum, "ib", "i", "sum of a polynomial", "flags"),
+        Operation.of("anchored_sum_wide", _anchored.anchored_sum_wide, "ib", "w", "sum of a polynomial", "flags"),
+        Operation.of("deviation", _anchored.deviation, "", "i", "price less the first price", "flags"),
+        Operation.of("deviation_sd", _anchored.deviation_sd, "iww", "f", "volume-weighted deviation"),
+        Operation.of("session_totals", _anchored.session_totals, "", "iwww", "totals of the session", "flags"),
+        Operation.of("session_sd", _anchored.session_sd, "i", "f", "the session's volume-weighted deviation"),
         # values
         Operation.of("polynomial", _values.whole_polynomial, "", "i", "a polynomial"),
         Operation.of("ratio", _values.ratio, "", "f", "quotient of two polynomials"),
@@ -412,7 +413,6 @@ cdef class Program:
     cdef seal(self):
         """Admit no more nodes, and compile those there are to a single record's steps. Sealing twice is harmless."""
         cdef Graph* graph = &self.graph
-        cdef Node* node
         cdef int i
         if self.sealed:
             return
@@ -420,15 +420,23 @@ cdef class Program:
         if graph.steps == NULL:
             raise MemoryError
         for i in range(graph.n_nodes):
-            node = &graph.nodes[i]
-            if graph.steps[i].kind != STEP_END:
-                continue  # a tail that is computed with an earlier one in blocks, but not here
-            set_step(&graph.steps[i], node, i)
-            if node.work == _windows.tail_two_times:
-                set_step(&graph.steps[i + node.b], node + node.b, i + <int>node.b)
-                graph.steps[i + node.b].kind = STEP_TAIL_TIME
+            set_step(&graph.steps[i], &graph.nodes[i], i)
         order_steps(graph.steps, graph.n_nodes)
+        self.pair_tails()
         self.sealed = 1
+
+    cdef void pair_tails(self) noexcept:
+        """Have the tails of two windows of time moved together in blocks: the steps of a single record are made."""
+        cdef Node* alone = NULL
+        cdef Node* node
+        cdef int i
+        for i in range(self.graph.n_nodes):
+            node = &self.graph.nodes[i]
+            if node.work == _tails.tail_time and alone == NULL:
+                alone = node
+            elif node.work == _tails.tail_time:
+                alone.work, alone.b, node.work = _tails.tail_two_times, node - alone, NULL
+                alone = NULL
 
     cdef uint64_t sources_of(self, int column) noexcept:
         return self.graph.column_sources[column] if column >= 0 else 0
@@ -490,20 +498,7 @@ cdef class Program:
             raise ValueError(f"a time window must be between 1 ns and {TIME_BOUND} ns, not {window_ns}")
         column = self.add("tail_time", (), window_ns)
         self.add_tail()
-        self.pair_tails()
         return column
-
-    cdef void pair_tails(self) noexcept:
-        """Let the newest window's tail be moved together with an earlier one that is still alone."""
-        cdef int newest = self.graph.n_nodes - 1, i
-        cdef Node* node
-        for i in range(newest):
-            node = &self.graph.nodes[i]
-            if node.work == _windows.tail_time:
-                node.work = _windows.tail_two_times
-                node.b = newest - i
-                self.graph.nodes[newest].work = NULL
-                return
 
     def window_count(self, int64_t records, int clock=0):
         """A window of the last ``records`` trades or bars, the present one included."""
@@ -794,9 +789,9 @@ cdef int step_kind(const Node* node):
         return STEP_NONE
     if node.clock > 0:
         return STEP_OF_BARS
-    if work == _windows.tail_time or work == _windows.tail_two_times:
+    if work == _tails.tail_time:
         return STEP_TAIL_TIME
-    if work == _windows.tail_count:
+    if work == _tails.tail_count:
         return STEP_TAIL_COUNT
     if work == _windows.first_price:
         return STEP_FIRST_PRICE

@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from engine._int128 cimport i128, i128_add, i128_hi, i128_mul64, i128_of, i128_sub
 from engine._tape cimport BLOCK, COL_PRICE, COL_TS, INT_BYTES, TYPE_BOOL, Graph, Slot, Step, Tape, flag_truncated
-from engine._windows cimport first_tail, next_tail
+from engine._tails cimport first_tail, next_tail
 
 cdef extern from *:
     """

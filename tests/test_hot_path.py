@@ -32,7 +32,7 @@ METHODS += ("read_record", "evaluate_graphs", "copy_taps", "append_plain_trade",
 METHODS += ("is_plain", "pass_plain_trades", "may_fire")
 FUNCTIONS = ("run_clock", "carry_forward", "take_quotes")
 RUN_BY_THE_CORE = ("_tape", "_graph", "_steps", "_lanes", "_management", "_account", "_resting", "_barpath")
-WORK = ("_windows", "_values", "_series", "_bars", "_market")
+WORK = ("_tails", "_windows", "_anchored", "_values", "_series", "_bars", "_market")
 
 PYTHON_CALL = re.compile(
     r"\b(?:Py[A-Z]\w*_\w+|_Py_\w+|Py_X?(?:INC|DEC)REF|__Pyx_X?(?:INC|DEC|GOT|GIVE)REF|__Pyx_(?:Py|Get|Set|Raise|Add|Write|"

@@ -39,7 +39,7 @@ REPLAY = "tests/unit/test_replay.py"
 FAULTS = (
     Fault(
         "two windows keep a trade that has just expired",
-        "engine/_windows.pxd",
+        "engine/_tails.pxd",
         "tail_a = next_two_tails(ts, mask, tail_a, now[k] - window_a + 1, now[k + 1] - window_a + 1, &out_a[k])",
         "tail_a = next_two_tails(ts, mask, tail_a, now[k] - window_a, now[k + 1] - window_a, &out_a[k])",
         (COLUMNS, ORACLE, CATALOGUE),
@@ -61,7 +61,7 @@ FAULTS = (
     ),
     Fault(
         "a stretch of merged tails ends with a guess that stays",
-        "engine/_windows.pxd",
+        "engine/_tails.pxd",
         "        out[begins[part]] = tail + t\n    return 1",
         "        out[begins[part]] = out[begins[part]]\n    return 1",
         (LOOPS,),
