@@ -67,7 +67,7 @@ def poly_product(a: Poly, b: Poly) -> Poly:
     for factors_a, x in a.items():
         for factors_b, y in b.items():
             factors = tuple(sorted(factors_a + factors_b, key=lambda column: column.index))
-            product[factors] = product.get(factors, Fraction(0)) + x * y
+            product[factors] = product[factors] + x * y if factors in product else x * y
     return {factors: coefficient for factors, coefficient in product.items() if coefficient}
 
 
@@ -92,10 +92,10 @@ def without(factors: tuple[Column, ...], column: Column) -> tuple[Column, ...]:
 
 
 def poly_bound(poly: Poly) -> int:
-    """The largest absolute value that an integer polynomial can take."""
+    """The largest absolute value that a polynomial with whole coefficients can take."""
     total = 0
     for factors, coefficient in poly.items():
-        size = abs(int(coefficient))
+        size = abs(coefficient.numerator)
         for column in factors:
             size *= column.bound
         total += size
@@ -105,9 +105,12 @@ def poly_bound(poly: Poly) -> int:
 def whole(*polys: Poly) -> list[Poly]:
     """Scale the polynomials together by the smallest positive factor that makes all coefficients whole."""
     values = [coefficient for poly in polys for coefficient in poly.values()]
-    up = lcm(*(value.denominator for value in values)) if values else 1
-    down = gcd(*(int(value * up) for value in values)) or 1
-    return [{factors: value * up / down for factors, value in poly.items()} for poly in polys]
+    up = lcm(*(value.denominator for value in values))
+    down = gcd(*(value.numerator * (up // value.denominator) for value in values)) or 1
+    if up == down:  # they are whole, most of them
+        return list(polys)
+    factor = Fraction(up, down)
+    return [{factors: value * factor for factors, value in poly.items()} for poly in polys]
 
 
 def fits(poly: Poly) -> bool:
@@ -120,7 +123,7 @@ def terms_of(poly: Poly) -> list[Term] | None:
     if poly_bound(poly) > INT128_MAX:
         return None
     for factors, coefficient in poly.items():
-        if len(factors) > 3 or sum(column.wide for column in factors) > 1 or abs(coefficient) > INT64_MAX:
+        if len(factors) > 3 or sum(column.wide for column in factors) > 1 or abs(coefficient.numerator) > INT64_MAX:
             return None
     return plain_terms(poly)
 
@@ -141,6 +144,8 @@ class Exact:
 
     def scaled(self, factor: Fraction) -> Exact:
         """The value times a number."""
+        if factor == 1:
+            return self
         return replace(self, numerator={factors: c * factor for factors, c in self.numerator.items()})
 
 
@@ -157,7 +162,7 @@ Value = Exact | Real
 
 def plain_terms(poly: Poly) -> list[Term]:
     """The terms of a polynomial whose coefficients are whole."""
-    return [(int(coefficient), tuple(column.index for column in factors)) for factors, coefficient in poly.items()]
+    return [(coefficient.numerator, tuple(column.index for column in factors)) for factors, coefficient in poly.items()]
 
 
 def sum_of(terms: Sequence[Term], known: Mapping[int, int]) -> int:

@@ -86,12 +86,19 @@ def feature_table(
     return FeatureTable(file, columns)
 
 
-def _in_shares(file: TickFile, shares: Sequence[Share], kernels_of: Callable[..., list[Kernel]]) -> Columns | None:
-    """The columns, each share by a thread of its own; None when a tick was out of order or refused."""
+def _in_shares(file: TickFile, shares: Sequence[Share], kernels_of: Callable[..., Iterator[Kernel]]) -> Columns | None:
+    """The columns, each share by a thread of its own, the last by this one.
+
+    None when they were shared out by time and a tick was out of order or refused.
+    """
     watched = {name: part for share in shares for name, part in share.watched.items()}
     columns = _empty(watched, _trades_in(file.block))
-    with ThreadPoolExecutor(len(shares)) as pool:
-        kernels = list(pool.map(partial(_fill, file, columns=columns), shares, kernels_of(shares)))
+    made = kernels_of(shares)  # one by one: the first works while the next is made
+    *others, own = shares
+    with ThreadPoolExecutor(len(others) or 1) as pool:
+        begun = [pool.submit(_fill, file, share, next(made), columns) for share in others]
+        last = _fill(file, own, next(made), columns)
+        kernels = [*(one.result() for one in begun), last]
     in_stretches = any(share.first for share in shares)
     if any(kernel.core.late or kernel.core.rejected for kernel in kernels) and in_stretches:
         return None
@@ -111,7 +118,7 @@ def _empty(watched: Mapping[str, Part], rows: int) -> Columns:
 
 def _kernels(
     file: TickFile, parameters: Mapping[str, Quantity], calendar: str, shares: Sequence[Share]
-) -> list[Kernel]:
+) -> Iterator[Kernel]:
     """A kernel for each share, which only watches; stretches of the ticks have one graph together."""
     settings = make_settings(file.block, fills="last", calendar=calendar)
     graphs: dict[int, Graphs] = {}
@@ -120,10 +127,7 @@ def _kernels(
             graphs[id(share.watched)] = compile_graphs(
                 file.instruments, [], watched=share.watched, parameters=parameters
             )
-    return [
-        make_kernel(file.instruments, None, settings, MemoryJournal(), graphs=graphs[id(share.watched)])
-        for share in shares
-    ]
+        yield make_kernel(file.instruments, None, settings, MemoryJournal(), graphs=graphs[id(share.watched)])
 
 
 def _fill(file: TickFile, share: Share, kernel: Kernel, columns: Columns) -> Kernel:
