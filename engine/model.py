@@ -12,6 +12,8 @@ from decimal import Decimal
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any
 
+from engine.errors import ConfigError
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -173,3 +175,8 @@ class Signal:
     trigger_ticks: int = NO_PRICE
     good_for_ns: int = 0
     post_only: bool = False
+
+    def __post_init__(self) -> None:
+        if self.order is not None and self.order not in list(OrderType):
+            fix = f"one of {', '.join(OrderType)}"
+            raise ConfigError(f"{self.order!r} is no kind of order", where="Signal.order", fix=fix)

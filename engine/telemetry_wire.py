@@ -33,7 +33,7 @@ from engine.secret import NO_SECRET, Secret
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-VERSION = 3
+VERSION = 4
 """Of this protocol; both sides must say the same."""
 
 COMMANDS = ("pause", "resume", "flatten", "halt", "stop")
@@ -169,6 +169,7 @@ class AccountView:
     spread_cost: float
     slippage_cost: float
     fees: float
+    borrow_cost: float = 0.0  # of what was sold short
     halted: str = ""  # the reason why nothing may be opened, or ""
     state: str = "active"  # "active", "reducing" (nothing is opened for now) or "halted" (until resumed with a reason)
     gauges: list[GaugeView] = field(default_factory=list)

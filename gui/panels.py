@@ -264,7 +264,8 @@ class StatisticsCard(Card):
 
     def show_account(self, account: AccountView, view: SymbolView) -> None:
         """Show the account, and price and position of the selected instrument."""
-        costs = account.spread_cost + account.slippage_cost + account.fees
+        fees = account.fees + account.borrow_cost
+        costs = account.spread_cost + account.slippage_cost + fees
         self.net.setText(words.NET.format(net=words.money(account.gross - costs)))
         set_tone(self.net, tone_of(account.gross - costs))
         side = view.position.side if view.position is not None else ""
@@ -280,7 +281,7 @@ class StatisticsCard(Card):
             "gross": words.money(account.gross),
             "spread": words.money(account.spread_cost, sign=False),
             "slippage": words.money(account.slippage_cost, sign=False),
-            "fees": words.money(account.fees, sign=False),
+            "fees": words.money(fees, sign=False),
         }
         for key, text in texts.items():
             self.values[key].setText(text)

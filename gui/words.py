@@ -166,7 +166,7 @@ STATISTICS = (  # key, label; two columns, row by row
     ("gross", "Gross"),
     ("spread", "Spread cost"),
     ("slippage", "Slippage"),
-    ("fees", "Fees"),
+    ("fees", "Fees, borrow"),
 )
 PAUSE, RESUME, FLATTEN, HALT = "Pause entries", "Resume entries", "Flatten", "Halt"
 PAUSE_TIP = "No new positions; exits keep working (Space)"

@@ -29,7 +29,7 @@ class Carried:
     day_start: Fraction = Fraction(0)
     day_halted: bool = False
     today: Mapping[str, int] = field(default_factory=dict)  # counts of the day, as the risk ledger names them
-    day_trades: tuple[int, ...] = ()  # numbers of the days on which one was made
+    day_trades: tuple[int, ...] = ()  # how many trading days before ``day`` each was made: calendars number them apart
     halted: Refusal | None = None
     halted_for: str = ""  # what an operator said of it
     paused: bool = False

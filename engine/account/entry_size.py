@@ -8,10 +8,10 @@ from engine import _core
 from engine.account.entry_limits import Exits
 from engine.account.portfolio import Portfolio
 from engine.account.risk import RiskGate
-from engine.model import Side, Signal
+from engine.model import NO_PRICE, Side, Signal
 from engine.quantities import parse_number
 from engine.sizing import Occasion, lots_of
-from engine.trading.lanes import NEVER_ABOVE, NEVER_BELOW, Lane, bounded, exit_bounds, takes_of
+from engine.trading.lanes import NEVER_ABOVE, NEVER_BELOW, Lane, bounded, levels_of
 
 SURE = Fraction(1)
 """The confidence of an entry of which nobody has said how likely it is to be right."""
@@ -22,13 +22,9 @@ def foreseen_exits(lane: Lane, side: Side, entry_ticks: int, signal: Signal | No
 
     The stop is never wider than the account allows. Of several targets it is the nearest.
     """
-    stop, target = exit_bounds(lane.plan, side, entry_ticks, lane.distances)
-    if signal is not None:
-        stop, target = bounded(signal.stop_ticks) or stop, bounded(signal.target_ticks) or target
-    stop, _ = risk.tighter_stop(side, entry_ticks, stop)
-    if lane.plan.levels and (signal is None or not signal.target_ticks):
-        target = takes_of(lane.plan, side, entry_ticks, stop, lane.distances)[0].price_ticks
-    return Exits(_reachable(stop), _reachable(target))
+    own = (NO_PRICE, NO_PRICE) if signal is None else (bounded(signal.stop_ticks), bounded(signal.target_ticks))
+    stop, _, target, takes = levels_of(lane.plan, side, entry_ticks, lane.distances, risk.tighter_stop, *own)
+    return Exits(_reachable(stop), _reachable(takes[0].price_ticks if takes else target))
 
 
 def _reachable(ticks: int) -> int | None:

@@ -226,7 +226,7 @@ def _share(count: int, of: int) -> str:
 
 
 def _figures(figures: Mapping[str, Any]) -> list[str]:
-    costs = sum(figures[name] for name in ("spread_cost", "slippage_cost", "fees"))
+    costs = sum(figures[name] for name in ("spread_cost", "slippage_cost", "fees", "borrow_cost"))
     return [_number(value) for value in ({**figures, "costs": costs}[name] for name in MADE)]
 
 

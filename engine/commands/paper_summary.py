@@ -39,6 +39,7 @@ def summary_event(
         "spread_cost": account.spread_cost,
         "slippage_cost": account.slippage_cost,
         "fees": account.fees,
+        "borrow_cost": account.borrow_cost,
         "net": account.total_pnl,
         "max_drawdown": account.max_drawdown,
         "skipped_signals": snapshot.skipped_signals,
@@ -83,14 +84,12 @@ def _money_rows(account: AccountView) -> dict[str, str]:
 
     What only some sessions have, the cost of borrowing and a position that stayed open, has a row where there is any.
     """
-    costs = account.spread_cost, account.slippage_cost, account.fees
-    borrow = round(account.gross - sum(costs) + account.open_pnl - account.total_pnl, 9)
     amounts = {
         "gross": account.gross,
         "spread cost": account.spread_cost,
         "slippage cost": account.slippage_cost,
         "fees": account.fees,
-        **({"borrow cost": borrow} if borrow else {}),
+        **({"borrow cost": account.borrow_cost} if account.borrow_cost else {}),
         **({"open P/L": account.open_pnl} if account.open_pnl else {}),
         "net": account.total_pnl,
         "max drawdown": account.max_drawdown,

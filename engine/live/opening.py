@@ -77,6 +77,8 @@ class Opened:
         try:
             if self.journal is None:
                 return
+            if kernel is None and self.resumed is not None:
+                kernel = self.resumed.kernel
             if kernel is not None and not kernel.is_flat:
                 self.journal.leave()
                 return

@@ -164,6 +164,7 @@ async def _run_recorded(
                 session.ended = session.ended or unexpected(error)
             raise
         finally:
+            watchdog.release()  # nothing of a strategy's runs any more, and a disk may take its time
             health.remove()
             if session is None:
                 opened.close(None, "it could not begin")

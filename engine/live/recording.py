@@ -252,7 +252,7 @@ def carried_of(kernel: Kernel, manifest: Mapping[str, Any]) -> Carried:
         day_start=Fraction(risk.day_start, unit),
         day_halted=risk.day_halted,
         today={name: getattr(ledger, name) for name in DAILY},
-        day_trades=tuple(ledger.day_trades),
+        day_trades=tuple(ledger.day - number for number in ledger.day_trades),
         halted=risk.halted,
         halted_for=risk.halted_for,
         paused=risk.paused,

@@ -339,6 +339,7 @@ class ViewBuilder:
             spread_cost=money(portfolio.spread),
             slippage_cost=money(portfolio.slippage),
             fees=money(portfolio.fees),
+            borrow_cost=money(portfolio.borrow),
             halted=self._words_of(standing),
             state=risk.state.value,
             gauges=[GaugeView(*gauge) for gauge in self._gauges.read(now_ts_ns)],
@@ -455,7 +456,7 @@ def trade_view(number: int, trade: Trade, strategy: str = "") -> TradeView:
         exit_price=float(trade.exit_price),
         reason=trade.reason.value,
         gross=float(trade.gross),
-        costs=float(trade.spread_cost + trade.slippage_cost + trade.fees),
+        costs=float(trade.spread_cost + trade.slippage_cost + trade.fees + trade.borrow_cost),
         net=float(trade.net),
         strategy=strategy,
     )

@@ -48,8 +48,12 @@ class Watchdog:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
+        self.release()
         self._thread.join()
+
+    def release(self) -> None:
+        """Watch no longer: what is still to be done may take its time."""
+        self._stop.set()
 
     def _watch(self) -> None:
         heard, looks = 0, 0

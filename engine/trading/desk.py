@@ -24,13 +24,18 @@ from engine.events import Refusal, SignalRefused, SignalSkipped, TradingHalted, 
 from engine.model import END, LONG, MARKET, NO_PRICE, SHORT, TARGET, OrderType, Reason, Side, Signal
 from engine.ports import Broker, Fill, Journal
 from engine.sessions.trading_calendar import Calendar
-from engine.trading.dispatch import Dispatch
+from engine.trading.dispatch import LEFT_TO_EXITS, NO_ENTRIES, Dispatch
 from engine.trading.lanes import UNREACHED, Lane, Take, bounded, entry_terms, signal_terms
-from engine.trading.legs import Legs, enter_together, reason_of_other
+from engine.trading.legs import OF_THE_ACCOUNT, Legs, enter_together, reason_of_other
 from engine.trading.nights import AT_OPENING, awaits_opening, fall_asleep, wake
 from engine.trading.positions import Positions
 
 REDUCING, LIMIT = Terms(reduce_only=True), OrderType.LIMIT
+
+
+def reason_to_leave(ending: str) -> Reason:
+    """Why a position is left that was opened by an entry which was called back for a reason."""
+    return Reason(ending) if ending in (*OF_THE_ACCOUNT, Reason.LEG) else Reason.RISK
 
 
 @dataclass(slots=True)
@@ -92,8 +97,10 @@ class Desk:
     # ------------------------------------------------------------ entries
 
     def allow_entries(self, allowed: bool) -> None:
-        """From now on flat lanes look for signals, or do not."""
+        """From now on flat lanes look for signals, or do not, and what they have sent to enter is called back."""
         self.entries_allowed = allowed
+        if not allowed:
+            self._call_back_entries(NO_ENTRIES)
         for lane in self._lanes:
             self._rest_if_free(lane)
 
@@ -261,6 +268,8 @@ class Desk:
         lane.target_ticks = beyond[0] if beyond else UNREACHED[position.side]
         self._core.go_on(lane.number, lane.target_ticks)
         for take in reached:
+            if lane.exit is not None or not lane.in_position:
+                return  # with the one before, the account has reached a limit
             self._take(lane, take, REDUCING)
 
     def _take(self, lane: Lane, take: Take, terms: Terms) -> None:
@@ -281,6 +290,8 @@ class Desk:
         """Let the targets that rest be at the venue, for their shares of what has been entered so far."""
         entered = self._portfolio.positions[lane.number].entered
         for take in [take for take in lane.takes if take.resting]:
+            if lane.exit is not None or not lane.in_position:
+                return  # one was filled at once, and with it the account has reached a limit
             if take.order is None:
                 self._take(lane, take, Terms(LIMIT, take.price_ticks, reduce_only=True))
             elif take.lots(entered) > take.order.lots:
@@ -325,7 +336,7 @@ class Desk:
         if refusal is not None:
             self._call_back_entries(refusal)
 
-    def _call_back_entries(self, reason: Refusal) -> None:
+    def _call_back_entries(self, reason: str) -> None:
         for lane in self._lanes:
             if lane.entry is not None:
                 self._dispatch.cancel(lane.entry, reason)
@@ -433,14 +444,21 @@ class Desk:
         return position.lots if position is not None else 0
 
     def on_fill(self, order: Order, lots: int, fill: Fill, ts_ns: int) -> None:
-        """An entry's fill opens or adds to the position, an exit's closes some of it, or all."""
+        """An entry's fill opens or adds to the position, an exit's closes some of it, or all.
+
+        A position that an entry opens while its cancel travels is left at once, unless what it was called back for
+        leaves positions to their exits.
+        """
         lane = self._lanes[order.lane]
         self._risk.ledger.filled(order, lots)
         if order.reason is None:
             if order.is_done:
                 lane.entry = None
+            opens = not lane.in_position
             self._positions.open(lane, order, lots, fill, ts_ns)
-            if lane.takes and lane.exit is None:
+            if opens and order.ending and order.ending not in LEFT_TO_EXITS:
+                self.leave(lane, reason_to_leave(order.ending))
+            elif lane.takes and lane.exit is None:
                 self._place_targets(lane)
             return
         whole = lane.exit is order
@@ -490,10 +508,13 @@ class Desk:
             self._rest_if_free(lane)
 
     def on_end(self, order: Order) -> None:
-        """Nothing more of an order will be filled."""
+        """Nothing more of an order will be filled. What it was to leave altogether, and has not, is watched again."""
         lane = self._lanes[order.lane]
         self._risk.ledger.cancelled(order)
+        left_standing = lane.exit is order and lane.in_position
         self._strike(lane, order)
+        if left_standing:
+            self._core.go_on(lane.number, lane.watched_target)
         if lane.partner is not None and order.reason is None:
             self._part(lane.partner, Reason.LEG)
         self._rest_if_free(lane)

@@ -24,6 +24,12 @@ OPENING, IOC = TimeInForce.OPENING, TimeInForce.IOC
 FAULT = "FAULT"
 """Why an order ended that an error had left nowhere."""
 
+NO_ENTRIES = "NO_ENTRIES"
+"""Why an entry was called back when the session's rules allowed no more of them."""
+
+LEFT_TO_EXITS = frozenset((Refusal.PAUSED, Refusal.FEED_STALE, Refusal.DATA_OLD, Refusal.DISK_FULL, NO_ENTRIES))
+"""Why entries are called back and positions are not: what one opens before it has ended is left to its exits."""
+
 
 class Listener(Protocol):
     """Who hears of fills and ends."""
@@ -95,7 +101,8 @@ class Dispatch:
         if arrival_ns <= ts_ns or order.reason is END:
             self._arrive(order, ts_ns)
             return
-        if self._broker.wants_worst_quote and order.terms.kind is MARKET:
+        terms = order.terms
+        if self._broker.wants_worst_quote and terms.kind is MARKET and terms.time_in_force is not OPENING:
             order.watched = True
             core = self._core
             core.rest(order.order_id, order.instrument, _core.RESTS_WATCH, _core.LAST, order.side, 0, order.lots)
@@ -135,6 +142,8 @@ class Dispatch:
             return  # a fault has left it where it was: nothing of it is at the venue
         ts_ns = self._core.event_ts_ns
         if order.ending and reason != END:
+            if order.ending in LEFT_TO_EXITS:
+                order.ending = reason  # what it opens now may be wanted less than before
             return
         order.hear(CANCEL_SENT)
         arrival_ns = self._broker.arrival_ns(self._sent[order.order_id], ts_ns)
@@ -160,7 +169,10 @@ class Dispatch:
         if terms.time_in_force is OPENING:
             self._rest(order, _core.RESTS_STOP, MAX_PRICE_TICKS if order.side is SHORT else 1, ts_ns)
         elif terms.kind in STOPS and order.side * (self._core.price(order.instrument) - terms.trigger_ticks) < 0:
-            self._rest(order, _core.RESTS_STOP, terms.trigger_ticks, ts_ns)
+            if terms.time_in_force is IOC:
+                self._end(order, CANCELLED, "IOC", ts_ns)
+            else:
+                self._rest(order, _core.RESTS_STOP, terms.trigger_ticks, ts_ns)
         else:
             self._meet(order, ts_ns)
 

@@ -41,11 +41,8 @@ from engine.sizing import is_known
 from engine.strategy import Tick, call
 from engine.trading.desk import Desk
 from engine.trading.fitting import MAX_MONEY, Graphs, add_lanes, compile_graphs
-from engine.trading.lanes import Assignment, Lane, Moment, check_bars
+from engine.trading.lanes import LATEST_NS, Assignment, Lane, Moment, check_bars
 from engine.trading.positions import Positions
-
-LATEST_NS = 1 << 62
-"""The latest time the core takes."""
 
 Input = TickBlock | TimePassed | FeedGap | FeedHealthy | Command | EngineFault | Resumed | End
 
@@ -137,7 +134,9 @@ class Kernel:
         highest = portfolio.starting
         if carried is not None:
             risk.halted, risk.halted_for, risk.paused = carried.halted, carried.halted_for, carried.paused
-            risk.ledger.day_trades.extend(carried.day_trades)
+            if carried.day is not None:
+                last = calendar.day_number(carried.day)
+                risk.ledger.day_trades.extend(last - before for before in carried.day_trades)
             if risk.limits.max_drawdown is not None:
                 highest = max(highest, rounded(carried.high * 10**portfolio.scale))
         self.core.set_account(highest)

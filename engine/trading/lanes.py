@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, fields, replace
 from fractions import Fraction
 from math import ceil, floor
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine import _core
 from engine.account.orders import AT_MARKET, Order, Terms
@@ -37,6 +37,8 @@ from engine.sizing import Size
 from engine.strategy import Strategy
 
 NEVER_BELOW, NEVER_ABOVE = -1, (1 << 62)
+LATEST_NS = 1 << 62
+"""The latest time the core takes."""
 
 UNREACHED = {Side.LONG: NEVER_ABOVE, Side.SHORT: NEVER_BELOW}
 """The target of a position that has none left, or may not be closed by it yet."""
@@ -248,35 +250,69 @@ def check_bars(block: TickBlock, lanes: Sequence[Lane], spans: Collection[tuple[
                 )
 
 
-def exit_bounds(
-    plan: ExitPlan, side: Side, entry: int | Fraction, distances: Mapping[str, Fraction]
-) -> tuple[int, int]:
-    """The nearest prices, in ticks, at which stop and target close: exact bounds of ``side * (p - e)``."""
-    stop, target = (NEVER_BELOW, NEVER_ABOVE) if side is LONG else (NEVER_ABOVE, NEVER_BELOW)
+class Levels(NamedTuple):
+    """Where a position closes, in ticks: ``takes`` are its targets where it has several, or one that rests."""
+
+    stop_ticks: int
+    account_stop: bool  # the stop is the account's, which is tighter than the strategy's own
+    target_ticks: int
+    takes: list[Take]
+
+
+def levels_of(
+    plan: ExitPlan,
+    side: Side,
+    entry: int | Fraction,
+    distances: Mapping[str, Fraction],
+    tighter_stop: Callable[[Side, int | Fraction, int], tuple[int, bool]],
+    own_stop: int = NO_PRICE,
+    own_target: int = NO_PRICE,
+) -> Levels:
+    """Where a position that was entered at a price closes: a signal's ``own`` stop and target go before those declared.
+
+    The stop is never wider than the account allows: ``tighter_stop`` is ``engine.account.risk.RiskGate``'s. A reward is
+    a multiple of the distance of the stop in force: exactly as declared, before its price is rounded, where it is that.
+    """
+    stop, account_stop = tighter_stop(side, entry, own_stop or declared_stop(plan, side, entry, distances))
+    risked: Fraction | None = None
+    if plan.reward is not None or plan.levels:
+        declared = distances.get("stop") if plan.stop is None else entry * plan.stop
+        risked = abs(Fraction(entry) - stop) if own_stop or account_stop or declared is None else declared
+    takes = takes_of(plan, side, entry, risked, distances) if plan.levels and not own_target else []
+    return Levels(stop, account_stop, own_target or declared_target(plan, side, entry, risked, distances), takes)
+
+
+def declared_stop(plan: ExitPlan, side: Side, entry: int | Fraction, distances: Mapping[str, Fraction]) -> int:
+    """The nearest price at which the stop closes: the exact bound of ``side * (p - e)``."""
     if plan.stop is not None:
-        stop = moved(entry, plan.stop, -side)
-    elif "stop" in distances:
-        stop = outward(entry - side * distances["stop"], -side)
+        return bounded(moved(entry, plan.stop, -side))
+    if "stop" in distances:
+        return bounded(outward(entry - side * distances["stop"], -side))
+    return UNREACHED[Side(-side)]
+
+
+def declared_target(
+    plan: ExitPlan, side: Side, entry: int | Fraction, risked: Fraction | None, distances: Mapping[str, Fraction]
+) -> int:
+    """The nearest price at which the target closes; ``risked`` is the stop's distance, where a reward needs it."""
     if plan.target is not None:
-        target = moved(entry, plan.target, side)
-    elif "target" in distances:
-        target = outward(entry + side * distances["target"], side)
-    elif plan.reward is not None:
-        risked = distances["stop"] if plan.stop is None else entry * plan.stop
-        target = outward(entry + side * risked * plan.reward, side)
-    return bounded(stop), bounded(target)
+        return bounded(moved(entry, plan.target, side))
+    if "target" in distances:
+        return bounded(outward(entry + side * distances["target"], side))
+    if plan.reward is not None and risked is not None:
+        return bounded(outward(entry + side * risked * plan.reward, side))
+    return UNREACHED[side]
 
 
 def takes_of(
-    plan: ExitPlan, side: Side, entry: int | Fraction, stop_ticks: int, distances: Mapping[str, Fraction]
+    plan: ExitPlan, side: Side, entry: int | Fraction, risked: Fraction | None, distances: Mapping[str, Fraction]
 ) -> list[Take]:
-    """The targets of a position that closes in parts, nearest first; a reward is a multiple of the stop's distance."""
+    """The targets of a position that closes in parts, nearest first; a reward is a multiple of what is ``risked``."""
     takes = []
     for level in plan.levels:
         if level.ratio is not None:
             price = moved(entry, level.ratio, side)
-        elif level.reward is not None:
-            risked: Fraction = abs(Fraction(entry) - stop_ticks)
+        elif level.reward is not None and risked is not None:
             price = outward(entry + side * risked * level.reward, side)
         else:
             price = outward(entry + side * distances[level.distance], side)
@@ -311,13 +347,17 @@ def entry_terms(
     return Terms(plan.kind, limit, trigger, plan.time_in_force, expires_ns, plan.post_only)
 
 
-def signal_terms(signal: Signal, ts_ns: int) -> Terms:
-    """What a signal that brings its own entry asks of the venue."""
+def signal_terms(signal: Signal, ts_ns: int) -> Terms | None:
+    """What a signal that brings its own entry asks of the venue; None: at no price that there is."""
     assert signal.order is not None, "it says how it enters"
     kind, waits = signal.order, TimeInForce.GTD if signal.good_for_ns else TimeInForce.GTC
-    expires_ns = ts_ns + signal.good_for_ns if signal.good_for_ns else 0
-    limit = signal.entry_ticks if kind in (OrderType.LIMIT, OrderType.STOP_LIMIT) else NO_PRICE
+    expires_ns = min(ts_ns + int(signal.good_for_ns), LATEST_NS) if signal.good_for_ns else 0
+    limit = int(signal.entry_ticks) if kind in (OrderType.LIMIT, OrderType.STOP_LIMIT) else NO_PRICE
     trigger = {OrderType.STOP: signal.entry_ticks, OrderType.STOP_LIMIT: signal.trigger_ticks}.get(kind, NO_PRICE)
+    trigger = int(trigger)
+    asked = {OrderType.LIMIT: (limit,), OrderType.STOP: (trigger,), OrderType.STOP_LIMIT: (limit, trigger)}
+    if not all(0 < price <= MAX_PRICE_TICKS for price in asked.get(kind, ())):
+        return None
     return Terms(kind, limit, trigger, waits, expires_ns, signal.post_only)
 
 

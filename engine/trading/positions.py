@@ -15,7 +15,7 @@ from engine.events import PositionClosed, PositionReduced
 from engine.model import TIME, Reason, Side
 from engine.ports import Fill, Journal
 from engine.sessions.trading_calendar import Calendar
-from engine.trading.lanes import Lane, exit_bounds, management, outward, takes_of
+from engine.trading.lanes import Lane, levels_of, management, outward
 from engine.trading.legs import result_of
 
 
@@ -49,13 +49,13 @@ class Positions:
     def _watch(self, lane: Lane, side: Side, price: int | Fraction, ts_ns: int) -> None:
         """Let the core watch what closes the position."""
         core, plan = self._core, lane.plan
-        stop, target = exit_bounds(plan, side, price, lane.distances)
-        lane.stop_ticks, lane.account_stop = self._risk.tighter_stop(side, price, lane.stop_ticks or stop)
-        if plan.levels and not lane.target_ticks:
-            lane.takes = takes_of(plan, side, price, lane.stop_ticks, lane.distances)
-            watched = [take.price_ticks for take in lane.takes if not take.resting]
-            target = watched[0] if watched else target
-        lane.target_ticks = lane.target_ticks or target
+        own = lane.stop_ticks, lane.target_ticks  # those of the signal, if it brought any
+        levels = levels_of(plan, side, price, lane.distances, self._risk.tighter_stop, *own)
+        lane.stop_ticks, lane.account_stop, target, takes = levels
+        if takes:
+            lane.takes = takes
+            target = next((take.price_ticks for take in takes if not take.resting), target)
+        lane.target_ticks = target
         self._set_deadline(lane, ts_ns)
         first = price if isinstance(price, int) else core.price(lane.instrument)
         if plan.moves:

@@ -14,7 +14,7 @@ import engine
 from engine.errors import ConfigError
 from engine.model import Side
 from engine.strategy import ExitPlan
-from engine.trading.lanes import exit_bounds
+from engine.trading.lanes import declared_stop, declared_target
 
 N = 600
 TS = np.arange(N) * 100_000_000
@@ -72,7 +72,7 @@ ratios = st.one_of(st.none(), st.fractions(0, 2, max_denominator=10**6), st.just
 @given(ratios, ratios, st.sampled_from(list(Side)), st.one_of(st.integers(1, 2**40), st.fractions(1, 10**6)), st.data())
 def test_bounds_are_the_first_prices_that_close(stop, target, side, entry, data):
     plan = ExitPlan(stop, target, 0, 0)
-    stop_ticks, target_ticks = exit_bounds(plan, side, entry, {})
+    stop_ticks, target_ticks = declared_stop(plan, side, entry, {}), declared_target(plan, side, entry, None, {})
     assert all(-(2**63) <= bound < 2**63 for bound in (stop_ticks, target_ticks))
     near = [bound + shift for bound in (stop_ticks, target_ticks) for shift in (-1, 0, 1)]
     for price in [*(p for p in near if 0 < p < 2**40), data.draw(st.integers(1, 2**40 - 1))]:

@@ -258,7 +258,7 @@ def test_money_adds_up_for_the_reader():
 
 
 def test_a_net_with_borrowing_and_an_open_position_adds_up_too():
-    rows = money_rows(replace(ACCOUNT, total_pnl=0.32, open_pnl=0.04))
+    rows = money_rows(replace(ACCOUNT, total_pnl=0.32, open_pnl=0.04, borrow_cost=0.01))
     assert (rows["borrow cost"], rows["open P/L"], rows["net"]) == (" 0.01", "+0.04", "+0.32")
 
 

@@ -165,6 +165,17 @@ def test_a_thread_that_hangs_is_told_by_its_line(monkeypatch: pytest.MonkeyPatch
     assert "the engine has hung for 0.2 s in " in told[0]
 
 
+def test_who_has_been_released_may_take_his_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a session that ends: its disk may be slow."""
+    monkeypatch.setattr(watchdog, "LIMIT_S", 0.2)
+    codes: list[int] = []
+    with Watchdog(lambda why: None, codes.append) as dog:
+        dog.beat()
+        dog.release()
+        dog._thread.join(TIMEOUT_S)  # it would have bitten first
+    assert not codes
+
+
 def start(tmp_path: Path, *flags: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "engine", "--paper", "--json", "--mock-rate", "500", *flags],

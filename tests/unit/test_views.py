@@ -78,7 +78,8 @@ class Extreme(Strategy):
 
 
 def kernel_of(strategy: Strategy, instruments: list[Instrument] = INSTRUMENTS) -> Kernel:
-    venue = VenueModel("touch", slippage_bps=Fraction(1), fee=parse_fee("0.5bps"))
+    costs = {"slippage_bps": Fraction(1), "fee": parse_fee("0.5bps"), "borrow_rate": Fraction(1_000)}
+    venue = VenueModel("touch", **costs)
     settings = Settings(venue, "always", Fraction(100_000), Fraction(1), RiskLimits(Fraction(1, 2)))
     return make_kernel(instruments, strategy, settings, MemoryJournal(), show_vwap=True)
 
@@ -162,11 +163,12 @@ def test_money_adds_up_in_every_frame(run: tuple[Kernel, TickBlock, list[int], l
     final, metrics = snapshots[-1].account, trade_metrics(kernel.trades)
     for name in ("trades", "wins", "losses", "win_rate"):
         assert getattr(final, name) == metrics[name]
-    for name in ("gross", "spread_cost", "slippage_cost", "fees"):
+    for name in ("gross", "spread_cost", "slippage_cost", "fees", "borrow_cost"):
         assert getattr(final, name) == pytest.approx(float(metrics[name]), abs=1e-9)
     assert [trade.number for trade in trades] == list(range(1, len(kernel.trades) + 1))
     assert final.spread_cost > 0
     assert final.fees > 0
+    assert final.borrow_cost > 0
     for view, trade in zip(trades, kernel.trades, strict=True):
         assert (view.symbol, view.side, view.reason) == (trade.symbol, trade.side, trade.reason.value)
         assert (view.entry_price, view.exit_price) == (float(trade.entry_price), float(trade.exit_price))
