@@ -125,6 +125,9 @@ def _load(path: Path) -> ModuleType:
         where = f"{file}:{error.lineno}" if error.lineno else str(file)
         fix = "Python cannot read this line, or the one before it"
         raise ConfigError(f"{type(error).__name__}: {error.msg}", where=where, fix=fix) from None
+    except SystemExit as error:
+        fix = "take that out: the file is read for what it declares"
+        raise ConfigError("it ends the program while it is read", where=_place(path, error), fix=fix) from None
     except Exception as error:
         if fix := answer_to(error):  # a mistake in a rule that Python found: its sentence is enough
             what = str(error).replace("'NoneType'", "None")

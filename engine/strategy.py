@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
-from types import CodeType, MethodType
+from types import CodeType, FunctionType, MethodType
 from typing import Any, ClassVar, Never, Protocol
 
 from engine.declarations import check_body, no_side
@@ -98,6 +98,9 @@ class Strategy:
         super().__init_subclass__(**kwargs)
         cls.declared = dict(cls.declared)
         for name, value in vars(cls).items():
+            if isinstance(value, Expr | Condition) and name in OWN_NAMES:
+                what, fix = f"'{name}' is a name of the engine's own", "call the feature otherwise"
+                raise RuleError(what, where=f"{cls.__name__}.{name}", fix=fix)
             if isinstance(value, Param) and value.name == name:
                 cls.declared[name] = value
             elif isinstance(value, Expr | Condition) and not value.name and name not in ("long", "short"):
@@ -134,7 +137,7 @@ class Strategy:
         cls = type(self)
         return (cls.long if side != "short" else None, cls.short if side != "long" else None)
 
-    def may_enter(self, side: Side) -> bool:
+    def direction_allows(self, side: Side) -> bool:
         """Whether ``direction`` leaves this side in force."""
         return self.parameters["direction"].value in ("both", side.word)
 
@@ -172,6 +175,14 @@ class Strategy:
     """Define ``def on_tick(self, tick: Tick) -> Signal | None`` to be called on every trade: the slow path."""
 
 
+OWN_NAMES = {name for name, value in vars(Strategy).items() if isinstance(value, FunctionType)} | {
+    "on_tick",
+    "parameters",
+    "declared",
+}
+"""What the engine asks a strategy for: no feature may stand in its place."""
+
+
 def call(strategy: Strategy, method: Callable[..., object], *arguments: object) -> Signal | None:
     """Call a strategy's own code, and answer its mistakes with one sentence that says where.
 
@@ -182,7 +193,7 @@ def call(strategy: Strategy, method: Callable[..., object], *arguments: object) 
         answer = method(*arguments)
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         name, code = named(strategy, method)
         line, trace = 0, error.__traceback__
         while trace is not None:

@@ -73,7 +73,7 @@ def explain(
         if session is None or at is not None or whole_run:
             what = "--decision N is the number of one of a session's decisions"
             raise UserError(what, fix="write microburst explain SESSION --decision N", exit_code=ExitCode.USAGE)
-        at = str(_time_of_decision(session, decision, trading))
+        at = str(_time_of_decision(session, decision, trading))  # its number says more than its time
     if session is None and not recording.named:
         what = "there is nothing to explain: neither a file nor a session"
         fix = "give --ticks FILE or --bars FILE, or a recorded session: microburst explain last --at TIME"
@@ -83,7 +83,7 @@ def explain(
         fix = "--at asks about one moment, --why-not about the whole file"
         raise UserError(what, fix=fix, exit_code=ExitCode.USAGE)
     if session is not None:
-        _explain_session(session, at, recording, trading, strategy, as_json)
+        _explain_session(session, at, decision, recording, trading, strategy, as_json)
         return
     recording.check()
     loaded = trading.load(None, **strategy_flags(strategy))
@@ -125,7 +125,13 @@ def _time_of_decision(session: str, number: int, trading: Trading) -> int:
 
 
 def _explain_session(
-    session: str, at: str | None, recording: Recording, trading: Trading, strategy: Any, as_json: bool
+    session: str,
+    at: str | None,
+    decision: int | None,
+    recording: Recording,
+    trading: Trading,
+    strategy: Any,
+    as_json: bool,
 ) -> None:
     """Explain a moment of a recorded session, which has settings and a strategy of its own."""
     from engine.commands.journal import journal_of
@@ -137,7 +143,7 @@ def _explain_session(
         what = "--session goes with --at TIME, and with the flags of neither files nor strategies"
         raise UserError(what, fix="a session was recorded with its own settings", exit_code=ExitCode.USAGE)
     at_ns = parse_time_ns(at, where="flag --at")
-    _show_all(explain_session(journal_of(session, trading.config_file), at_ns), at_ns, as_json)
+    _show_all(explain_session(journal_of(session, trading.config_file), at_ns, decision), at_ns, as_json)
 
 
 def _show_all(found: list[Explanation], at_ns: int, as_json: bool) -> None:

@@ -158,6 +158,15 @@ class Schedule:
         passed = self._passed(ts_ns)
         return bool(passed and self.entries[passed - 1])
 
+    def entries_allowed_at(self, ts_ns: Ints) -> NDArray[np.bool_]:
+        """``entries_allowed`` of many times in rising order."""
+        if not len(self.ts_ns):
+            return np.ones(len(ts_ns), np.bool_)
+        for end in ts_ns[[0, -1]].tolist() if len(ts_ns) else []:
+            check_years(self.name, end, self.ts_ns)
+        passed = np.searchsorted(self.ts_ns, ts_ns, side="right")
+        return (passed > 0) & self.entries[passed - 1]
+
     def between(self, from_ns: int, to_ns: int) -> Iterator[Boundary]:
         """Yield the boundaries in ``[from_ns, to_ns)``."""
         first, last = np.searchsorted(self.ts_ns, (from_ns, to_ns)).tolist()

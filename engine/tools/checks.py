@@ -84,7 +84,7 @@ def _exits(strategy: Strategy) -> Iterator[Finding]:
         if name in declared and not value:
             yield Finding(NOTE, "exit_switched_off", f"{name} is 0, which switches it off", {"exit": name})
     for name, ratio, side in (("Stop", plan.stop, Side.LONG), ("Target", plan.target, Side.SHORT)):
-        if ratio is not None and ratio >= 1 and strategy.may_enter(side):
+        if ratio is not None and ratio >= 1 and strategy.direction_allows(side):
             what = f"{name} of {format_ratio(ratio)} can never close a {side.word} position: no price falls so far"
             yield Finding(PROBLEM, "exit_never", what, {"exit": name, "side": side.word})
     flat_ns = plan.flat_candles * SECOND_NS

@@ -69,9 +69,13 @@ RULE = "the rule"
 def check_on_data(file: TickFile, strategy: Strategy, settings: Settings) -> tuple[list[Finding], list[WarmUpLine]]:
     """Check the strategy on a file; findings and warm-ups, instrument by instrument.
 
+    One that decides in ``on_tick`` alone declares nothing that could be checked.
+
     Raises:
         DataError: the ticks are not valid.
     """
+    if strategy.conditions() == (None, None):
+        return [], []
     check = _DataCheck(file, strategy, settings)
     findings, warm_ups = [], []
     for index, instrument in enumerate(file.instruments):

@@ -30,11 +30,11 @@ from engine.journal.writer import MemoryJournal
 from engine.lineup import Entrant, Line, assignments_of, entrants_of, labels, traded_by
 from engine.model import Side, TickBlock
 from engine.run_settings import Settings
-from engine.sessions.rules import SessionRules
 from engine.store.ticks import TickFile
 from engine.strategy import Strategy
 from engine.tools.observation import engine_time, is_trade, kernel_of, of_instrument
 from engine.tools.rule_parts import Part, sides_of, view_of, watching
+from engine.trading.dispatch import NO_ENTRIES
 from engine.trading.kernel import Input, Kernel
 from engine.trading.lanes import Lane
 
@@ -115,6 +115,7 @@ def explain_inputs(
     at_ns: int,
     prepare: Callable[[Kernel], None] = lambda kernel: None,
     carried: Carried | None = None,
+    decision: int | None = None,
 ) -> list[Explanation]:
     """Explain what was known after these inputs, at ``at_ns``; of ``file`` only its instruments and name count.
 
@@ -124,6 +125,7 @@ def explain_inputs(
         file, line, settings, inputs, at_ns: as said.
         prepare: sees the kernel before the first input; its first lanes are those of the line-up, in order.
         carried: what the account had brought from its session before.
+        decision: the number of one, counted from 1, after which nothing more is taken in.
 
     Raises:
         DataError: nothing was traded in them.
@@ -134,31 +136,60 @@ def explain_inputs(
     for entrant, watched in zip(entrants, watches, strict=True):
         places = traded_by(entrant, file.instruments)
         assignments += [settings.assignment(one.by, places) for one in watched]
-    rules = SessionRules.read(settings.session_rules)
-    kernel = kernel_of(file, assignments, settings, journal, rules=rules, carried=carried)
+    kernel = kernel_of(file, assignments, settings, journal, carried=carried)
     prepare(kernel)
-    traded_ns: dict[int, int] = {}  # engine time of each instrument's last trade
-    clock_ns = 0
-    for event in inputs:
+    watchers = {id(one.by) for watched in watches for one in watched}
+    silent = {
+        lane.number for lane in kernel.lanes if id(lane.strategy) in watchers
+    }  # what they let pass is no decision
+    traded: dict[int, _LastTrade] = {}  # of each instrument
+    clock_ns = made = 0
+    for event in _last_alone(inputs):
+        before = len(journal.decisions)
         kernel.process(event)
         if isinstance(event, TickBlock) and len(event):
             clock = np.maximum(engine_time(event), clock_ns)
             clock_ns = int(clock[-1])
             for index in range(len(file.instruments)):
-                traded = np.flatnonzero(is_trade(event) & of_instrument(event, index))
-                if len(traded):
-                    traded_ns[index] = int(clock[traded[-1]])
-    if not traded_ns:
+                rows = np.flatnonzero(is_trade(event) & of_instrument(event, index))
+                if len(rows):
+                    traded[index] = _LastTrade(int(clock[rows[-1]]), before)
+        made += sum(getattr(one, "lane", None) not in silent for one in journal.decisions[before:])
+        if decision is not None and made >= decision:
+            break
+    else:
+        kernel.process(TimePassed(at_ns))
+    if not traded:
         raise DataError(f"no trade at or before {np.datetime64(at_ns, 'ns')} UTC", where=file.source)
-    kernel.process(TimePassed(at_ns))
     in_session = find_calendar(settings.calendar).session_index(at_ns) >= 0
     explained = []
     for label, entrant, watched in zip(labels(entrants), entrants, watches, strict=True):
         for lane in kernel.lanes:
-            if lane.strategy is entrant.strategy and not lane.follows and lane.instrument in traded_ns:
+            if lane.strategy is entrant.strategy and not lane.follows and lane.instrument in traded:
                 moment = _Moment(kernel, label, lane, watched, journal)
-                explained.append(moment.explanation(traded_ns[lane.instrument], in_session))
+                explained.append(moment.explanation(traded[lane.instrument], in_session))
     return explained
+
+
+class _LastTrade(NamedTuple):
+    """An instrument's last trade: its engine time, and how many decisions had been made before its records."""
+
+    ts_ns: int
+    decisions: int
+
+
+def _last_alone(inputs: Iterable[Input]) -> Iterator[Input]:
+    """The inputs, of the last block its last record by itself: what is decided on that is told from what was before."""
+    waiting: Input | None = None
+    for event in inputs:
+        if waiting is not None:
+            yield waiting
+        waiting = event
+    if isinstance(waiting, TickBlock) and len(waiting) > 1:
+        yield waiting.part(0, len(waiting) - 1)
+        waiting = waiting.part(len(waiting) - 1, len(waiting))
+    if waiting is not None:
+        yield waiting
 
 
 class _Watch(NamedTuple):
@@ -183,10 +214,12 @@ class _Moment:
         here = {id(other.strategy): other for other in kernel.lanes if other.instrument == lane.instrument}
         self._watching = {part.text: here[id(by)] for part, by in watches}
         own = lane.number  # what has no lane is the account's
-        self._decisions = [one for one in journal.decisions if getattr(one, "lane", own) == own]
+        numbered = enumerate(journal.decisions)
+        self._decisions = [(n, one) for n, one in numbered if getattr(one, "lane", own) == own]
 
-    def explanation(self, ts_ns: int, in_session: bool) -> Explanation:
-        """Explain the trade at ``ts_ns``, the instrument's last."""
+    def explanation(self, last: _LastTrade, in_session: bool) -> Explanation:
+        """Explain the instrument's last trade."""
+        ts_ns = last.ts_ns
         kernel, lane, index = self._kernel, self._lane, self._index
         instrument = kernel.instruments[index]
         unit = 10.0**-instrument.price_precision
@@ -215,7 +248,7 @@ class _Moment:
             position="flat" if position is None else position.side.word,
             cooldown_left=lane.cooldown_left,
             refusal=self._refusal(state),
-            decisions=[_in_words(one) for one in self._decisions if one.ts_ns == ts_ns],
+            decisions=[_in_words(one) for n, one in self._decisions if one.ts_ns == ts_ns and n >= last.decisions],
         )
         found.why = self._why(found)
         return found
@@ -227,6 +260,8 @@ class _Moment:
         of every entry is told.
         """
         kernel, lane = self._kernel, self._lane
+        if not kernel.entries_allowed:
+            return NO_ENTRIES
         if lane.gate >= 0 and not kernel.core.value(self._index, lane.gate):
             return Refusal.REGIME.value
         if lane.asks_strategy or lane.strategy.on_tick is not None:
@@ -278,6 +313,8 @@ class _Moment:
             return f"a {found.position} position is open"
         if not found.in_session:
             return "the session is closed"
+        if not self._kernel.entries_allowed:
+            return "the session's rules allow no entries at this time"
         if not found.conditions:
             return "on_tick decides, and declares no condition"
         if not found.warm:
@@ -285,7 +322,7 @@ class _Moment:
         if found.state == "none":
             return "; ".join(self._missing(side, tree) for side, tree in sides_of(self._lane.strategy).items())
         kinds = (OrderSubmitted, SignalSkipped, SignalRefused, SignalDeclined)
-        last = next((one for one in reversed(self._decisions) if isinstance(one, kinds)), None)
+        last = next((one for _, one in reversed(self._decisions) if isinstance(one, kinds)), None)
         begun = f"the {found.state} signal"
         if last is None:
             return begun

@@ -1,6 +1,7 @@
 """Why not, over a whole run: what each condition held back, and what those trades would have made.
 
-Definitions, all over one instrument's trades while the rule's windows are warm and the session is open:
+Definitions, all over one instrument's trades while the rule's windows are warm, the session is open and its rules allow
+entries:
 
 * A condition *stands alone* on a trade when its side gives no signal there and would if that condition did not fail.
 * A *near miss* of a condition is a signal of the rule without it (see ``rule_parts.without``) that begins on such a
@@ -20,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.account.metrics import trade_metrics
+from engine.account.metrics import WATERFALL, trade_metrics
 from engine.account.portfolio import Trade
 from engine.backtesting import check_accepted
 from engine.errors import ConfigError
@@ -39,7 +40,7 @@ SCHEMA = "microburst.why-not/1"
 COOLDOWN, ON_FIRE = "COOLDOWN", "ON_FIRE"
 """Who else says no, beside the refusals of risk."""
 
-FIGURES = ("trades", "wins", "losses", "open_at_end", "gross", "spread_cost", "slippage_cost", "fees", "net")
+FIGURES = ("trades", "wins", "losses", "open_at_end", *WATERFALL)
 """What is told of trades; definitions in ``engine.account.metrics``."""
 
 
@@ -98,7 +99,7 @@ class WhyNot:
 
     symbol: str
     trades: int  # in the data
-    judged: int  # of them, with warm windows in an open session
+    judged: int  # of them, with warm windows in an open session whose rules allow entries
     held: dict[str, int]  # trades on which each side held
     conditions: list[ConditionCount]
     entered: int
@@ -197,7 +198,7 @@ def _summary(
     run: _Run,
 ) -> WhyNot:
     lanes = observation.lanes[index]
-    judged = watched.in_session & watched.warm(lanes[0])
+    judged = watched.may_enter & watched.warm(lanes[0])
     states = [np.where(judged, column, 0).astype(np.uint8) for column in watched.states]
     rule, count = states[0], len(conditions)
     found = []

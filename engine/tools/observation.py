@@ -24,6 +24,7 @@ from engine.model import Kind, TickBlock
 from engine.ports import Journal
 from engine.rules import Quantity
 from engine.run_settings import Settings
+from engine.sessions.rules import SessionRules, schedule
 from engine.store.ticks import TickFile
 from engine.strategy import Strategy
 from engine.trading.kernel import Kernel
@@ -58,6 +59,7 @@ def kernel_of(
         file.instruments,
         assignments,
         calendar=find_calendar(settings.calendar),
+        rules=SessionRules.read(settings.session_rules),
         portfolio=portfolio,
         risk=RiskGate(settings.limits, portfolio),
         broker=PaperBroker(settings.venue, portfolio),
@@ -94,6 +96,7 @@ class Watched:
     rows: NDArray[np.int64]  # in the block
     ts_ns: NDArray[np.int64]  # engine time
     in_session: Bools
+    may_enter: Bools  # a session is open, and its rules allow entries
     since_ns: NDArray[np.int64]  # the first trade since the windows began, with the session
     trades: NDArray[np.int64]  # since then, this one included
     states: list[States]  # per lane: 0 none, 1 long, 2 short
@@ -127,6 +130,7 @@ class Observation:
         self.kernel = compose(file, strategies, settings, Unwritten(), watched=watched, parameters=parameters)
         self.lanes = lanes_of(self.kernel)
         self._calendar = find_calendar(settings.calendar)
+        self._schedule = schedule(self._calendar, SessionRules.read(settings.session_rules))
         self._trades = is_trade(self.block)
         clock = engine_time(self.block)
         self.watched = [self._empty(index, clock) for index in range(len(file.instruments))]
@@ -168,4 +172,5 @@ class Observation:
         sessions = self._calendar.session_indices(ts_ns)
         begins = np.append(True, sessions[1:] != sessions[:-1])[: len(rows)]
         first = np.maximum.accumulate(np.where(begins, numbers, 0))
-        return Watched(rows, ts_ns, sessions >= 0, ts_ns[first], numbers - first + 1, [])
+        may_enter = (sessions >= 0) & self._schedule.entries_allowed_at(ts_ns)
+        return Watched(rows, ts_ns, sessions >= 0, may_enter, ts_ns[first], numbers - first + 1, [])

@@ -143,7 +143,7 @@ def listening(strategy: Strategy, conditions: Sides, heard: Heard) -> Strategy:
 
     def on_fire(self: Strategy, context: Context, side: Side) -> Signal | None:
         signal = call(self, MethodType(cls.on_fire, self), context, side)
-        heard(context, side, signal if signal is not None and self.may_enter(signal.side) else None)
+        heard(context, side, signal if signal is not None and self.direction_allows(signal.side) else None)
         return None
 
     return _derived(strategy, {"conditions": lambda self: conditions, "on_fire": on_fire, "on_tick": None})

@@ -28,6 +28,7 @@ from engine.journal.writer import MemoryJournal
 from engine.model import Instrument, Kind, OrderType, Side, Signal, TickBlock
 from engine.rules import price
 from engine.run_settings import Settings
+from engine.sessions.rules import SessionRules
 from engine.store.ticks import TickFile
 from engine.strategy import Strategy
 from engine.tools.observation import engine_time, of_instrument
@@ -135,6 +136,7 @@ class SingleTrades:
             instruments,
             [settings.assignment(strategy, [traded])],
             calendar=find_calendar(settings.calendar),
+            rules=SessionRules.read(settings.session_rules),
             portfolio=portfolio,
             risk=RiskGate(replace(ALL_OFF, position_stop=settings.limits.position_stop), portfolio),
             broker=PaperBroker(settings.venue, portfolio),

@@ -149,6 +149,11 @@ class Kernel:
         """Bound of money units: with a drawdown limit there is less room, because the core multiplies with it."""
         return MAX_MONEY // (self.risk.live_drawdown[1] or 1)
 
+    @property
+    def entries_allowed(self) -> bool:
+        """Whether a session is open, and its rules allow entries."""
+        return self._desk.entries_allowed
+
     def would_refuse(self, lane: Lane, side: Side) -> Refusal | None:
         """Why an entry as declared would be refused at this moment, its size included; None: it would not."""
         return self._desk.answer(lane, side)
@@ -403,7 +408,7 @@ class Kernel:
             moment = Moment(core, lane, self.instruments[lane.instrument])
             signal = self._ask(lane, lane.strategy.on_fire, moment, side)
             moment.close()
-            if signal is None or not lane.strategy.may_enter(signal.side):
+            if signal is None or not lane.strategy.direction_allows(signal.side):
                 price = core.price(lane.instrument)
                 self.journal.append(SignalDeclined(core.event_ts_ns, lane.number, int(side), price))
                 return
@@ -434,7 +439,7 @@ class Kernel:
             if (
                 lane.is_free
                 and self._desk.entries_allowed
-                and lane.strategy.may_enter(signal.side)
+                and lane.strategy.direction_allows(signal.side)
                 and not self._is_closed()
             ):
                 self._desk.consider(lane, signal.side, signal)

@@ -14,6 +14,7 @@ from engine.rules import Flat, Param, Stop, Target, TimeStop, bid, change, pct, 
 from engine.strategy import Strategy
 from engine.tools.checks import check_declaration
 from engine.tools.data_checks import check_on_data
+from mock_server.market import generate
 from tests.oracle import momentum_burst as oracle
 from tests.shared_data import load_aapl_lobster, load_spy
 
@@ -156,6 +157,28 @@ def test_a_threshold_never_reached_comes_with_the_value_that_came_nearest(load):
     assert facts["judged"] == len(values)
     facts = found["always_true"].facts
     assert (facts["condition"], facts["value"]) == ("span >= guard", pytest.approx(float(smallest), rel=1e-12))
+
+
+@pytest.mark.parametrize("name", sorted({*strategy_names()} - {"pairs"}))  # that one needs two symbols
+def test_every_built_in_strategy_can_be_checked_on_ticks(name):
+    made = generate(2_000, seed=3)._asdict()
+    file = load_ticks(
+        {column: made[column] for column in ("ts_ns", "price_ticks", "size_lots", "bid_ticks", "ask_ticks")}
+    )
+    strategy = make_strategy(name, {})
+    assert check_on_data(file, strategy, make_settings(file.block, strategy))[1]
+
+
+def test_a_strategy_that_only_decides_on_ticks_has_nothing_to_be_checked_on_them():
+    class Ticking(Strategy):
+        exits = TimeStop(seconds(5))
+
+        def on_tick(self, tick):
+            return None
+
+    made = generate(2_000, seed=3)._asdict()
+    file = load_ticks({column: made[column] for column in ("ts_ns", "price_ticks", "size_lots")})
+    assert check_on_data(file, Ticking(), make_settings(file.block)) == ([], [])
 
 
 def test_momentum_burst_is_clean_on_recorded_data():

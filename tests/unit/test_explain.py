@@ -195,6 +195,39 @@ def test_a_closed_session_is_told():
     assert found.why == "the session is closed"
 
 
+def test_what_the_sessions_rules_forbid_is_told():
+    data = load_spy()
+    file = load_ticks(data.columns(), price_precision=4)
+    rules = {"entries": "15:00-15:30"}
+    settings = make_settings(file.block, calendar="us_equities", session_rules=rules)
+    strategy = make_strategy("momentum_burst", {})
+    opens_ns = (
+        int(data.ts_ns[-1]) // 86_400_000_000_000 * 86_400_000_000_000 + 14 * 3_600_000_000_000 + 1_900 * SECOND_NS
+    )
+    (found,) = explain(file, strategy, settings, opens_ns)
+    assert found.in_session
+    assert (found.refusal, found.why) == ("NO_ENTRIES", "the session's rules allow no entries at this time")
+
+
+def test_what_was_decided_on_the_trade_before_at_the_same_time_is_not_told_of_this_one():
+    class Above(Strategy):
+        long = price > 100
+        exits = TimeStop(seconds(1))
+
+    ticks = {
+        "ts_ns": np.array([1, 5, 5]),
+        "price_ticks": np.array([9_900, 10_100, 10_200]),
+        "size_lots": np.ones(3, int),
+    }
+    file = load_ticks(ticks)
+    (found,) = explain(file, Above(), make_settings(file.block), 5)
+    assert (found.price, found.position, found.decisions) == (102.0, "long", [])
+    whole = file.block
+    file.block = whole.part(0, 2)
+    (found,) = explain(file, Above(), make_settings(whole), 5)
+    assert [one.split()[0] for one in found.decisions] == ["OrderSubmitted", "OrderFilled"]
+
+
 def test_windows_of_trades_say_how_many_are_missing(tmp_path):
     strategy = make_strategy(written(tmp_path, '    long = change(ticks(10)) > pct("0.1")\n'), {})
     columns = {"ts_ns": np.arange(1, 5), "price_ticks": np.full(4, 100), "size_lots": np.full(4, 1)}

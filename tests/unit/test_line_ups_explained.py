@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,11 @@ import pytest
 import engine
 from engine.backtesting import load_ticks, make_settings
 from engine.config.settings import Config
-from engine.events import OrderSubmitted, Refusal
+from engine.events import OrderSubmitted, Refusal, TimePassed
 from engine.journal.reader import read_manifest
 from engine.lineup import Entrant, line_up
 from engine.live.recording import carried_of
+from engine.model import TickBlock
 from engine.rules import price
 from engine.strategy import Strategy
 from engine.tools import explain_session as of_session
@@ -157,3 +159,29 @@ def test_what_the_account_brought_counts(config: Config, monkeypatch: pytest.Mon
     (found,) = of_session.explain_session(world.directory, entered)
     assert (found.position, found.refusal, found.cooldown_left) == ("flat", Refusal.PAUSED, 3)
     assert kernels[0].portfolio.money(kernels[0].portfolio.starting) == 321
+
+
+def test_a_decision_is_explained_on_its_own_record(config: Config) -> None:
+    """Several records may have its time, and the clock may have passed it when the record came."""
+    world = play(config, Line([*climb(), *heartbeats(3, 6)]), seconds=5)
+    decisions = world.replay.recorded.decisions
+    for number, one in enumerate(decisions, 1):
+        if isinstance(one, OrderSubmitted) and one.purpose == "entry":
+            (found,) = of_session.explain_session(world.directory, one.ts_ns, number)
+            assert (found.state, found.ts_ns) == ("long", one.ts_ns)
+            assert found.decisions[0].startswith(f"OrderSubmitted order_id={one.order_id} ")
+    first = of_session.explain_session(world.directory, decisions[0].ts_ns, 1)
+    assert "DayStarted" in first[0].decisions[0]
+
+
+def test_records_that_come_after_the_clock_has_passed_their_time_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = np.ones(1, np.int64)
+    blocks = [TickBlock(one * ts, one, one) for ts in (100, 350, 500)]
+    said = [blocks[0], TimePassed(400), blocks[1], TimePassed(600), blocks[2]]
+    reader = [SimpleNamespace(kind=1, event=lambda event=event: event) for event in said]
+    monkeypatch.setattr(of_session, "is_input", lambda kind: True)
+    monkeypatch.setattr(of_session, "JournalReader", lambda directory: reader)
+    found = list(of_session.inputs_until(tmp_path, 350))
+    assert [getattr(event, "ts_ns", None) for event in found] == [100, 400, 350]

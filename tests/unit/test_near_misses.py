@@ -219,6 +219,24 @@ def test_a_near_miss_begins_and_ends_like_a_signal():
     assert (high.figures["trades"], high.figures["net"]) == (1, 0)
 
 
+def test_nothing_is_held_back_where_the_sessions_rules_allow_no_entries():
+    rows = [(n, 101 if n % 3 else 99, 5) for n in range(1, 30)]
+    columns = a_file(*rows)
+    columns["ts_ns"] = columns["ts_ns"] * 60 + 1_699_920_000 * SECOND_NS  # minutes after a midnight
+    rules = {"entries": "00:10-00:20"}
+    file = load_ticks(columns, symbol="X")
+    settings = make_settings(file.block, session_rules=rules)
+    (found,) = why_not(file, Two(), settings)
+    run = engine.backtest(columns, Two, session_rules=rules)
+    assert found.judged == 10
+    assert found.entered == sum(
+        isinstance(one, OrderSubmitted) and one.purpose == "entry" for one in run.journal.decisions
+    )
+    assert 0 < found.entered < why_not(file, Two(), make_settings(file.block))[0].entered
+    assert found.figures["net"] == run.metrics["net"]
+    assert all(one.held <= 10 and one.alone <= 10 for one in found.conditions)
+
+
 def test_either_of_two_conditions_is_never_alone_while_the_other_holds():
     class Either(Strategy):
         long = ((price > 100) | (price < 50)) & (size > 1)

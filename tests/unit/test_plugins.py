@@ -12,6 +12,7 @@ import pytest
 
 from engine import plugins
 from engine.errors import ConfigError, ExitCode, NotFoundError, UserError
+from engine.model import Side
 from engine.plugins import find_strategy, strategy_names
 from engine.strategies.momentum_burst import MomentumBurst
 
@@ -186,3 +187,26 @@ def test_a_relative_path_gets_its_line_too(tmp_path, monkeypatch, typed, text, l
 def test_a_class_that_is_no_strategy(tmp_path):
     with pytest.raises(UserError, match="not a strategy; derive the class"):
         find_strategy(written(tmp_path, "class X: pass\n") + ":X")
+
+
+def test_a_file_that_ends_the_program_is_no_strategy(tmp_path):
+    """Else a check of it would end with 0, having said nothing."""
+    file = written(tmp_path, f"import sys\n{GOOD}\nsys.exit(0)\n")
+    with pytest.raises(ConfigError, match="it ends the program while it is read") as refused:
+        find_strategy(file)
+    assert refused.value.where == f"{file}:10"
+
+
+@pytest.mark.parametrize("name", ["conditions", "exit_plan", "on_fire", "on_tick", "parameters"])
+def test_no_feature_stands_in_the_place_of_what_the_engine_asks_for(tmp_path, name):
+    text = GOOD.replace("    long = change", f"    {name} = change(seconds(1)) > 0\n    long = change")
+    with pytest.raises(ConfigError, match=f"Drift.{name}: '{name}' is a name of the engine's own"):
+        find_strategy(written(tmp_path, text))
+
+
+def test_a_feature_may_be_called_what_a_method_was_called(tmp_path):
+    """The intraday strategies have one of this name, and were refused by everything that asks for near misses."""
+    text = GOOD.replace(
+        "    long = change", "    may_enter = change(seconds(1)) > 0\n    long = may_enter & (change"
+    ).replace('pct("0.1")\n    exits', 'pct("0.1"))\n    exits')
+    assert find_strategy(written(tmp_path, text))().direction_allows(Side.LONG)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,7 @@ def answering(answer, **more):
     ("answer", "sentence"),
     [
         (lambda *_: 1 / 0, "raised ZeroDivisionError"),
+        (lambda *_: sys.exit(0), "raised SystemExit: 0"),
         (lambda *_: "buy", "returned 'buy'"),
         (lambda *_: Signal(5, 100), "a signal of side 5"),
         (lambda *_: Signal(Side.LONG, 99.5), "an entry of 99.5; these are whole ticks"),
