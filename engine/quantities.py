@@ -82,6 +82,10 @@ def parse_duration_ns(value: Number, *, where: str = "") -> int:
     return int(duration)
 
 
+COARSER = {10: "seconds", 13: "milliseconds", 16: "microseconds"}
+"""Digits of a present time in units that are not taken."""
+
+
 def parse_time_ns(text: str, *, where: str = "") -> int:
     """Return a moment in nanoseconds since 1970 UTC, from ISO text (no zone: UTC) or whole nanoseconds.
 
@@ -89,6 +93,10 @@ def parse_time_ns(text: str, *, where: str = "") -> int:
         ConfigError: neither.
     """
     if re.fullmatch(r"\d{1,19}", text.strip()):
+        for digits, unit in COARSER.items():
+            if len(text.strip()) == digits:  # in nanoseconds it would be within the first weeks of 1970
+                fix = f"write it in nanoseconds: {text.strip():0<19}"
+                raise ConfigError(f"{text.strip()} looks like {unit} since 1970", where=where, fix=fix)
         return int(text)
     match = _TIME.fullmatch(text.strip())
     try:

@@ -157,6 +157,15 @@ def test_times(text, ns):
     assert parse_time_ns(text) == ns
 
 
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [("1704207600", "seconds"), ("1704207600123", "milliseconds"), ("1704207600123456", "microseconds")],
+)
+def test_a_time_in_a_coarser_unit_is_not_taken_for_one_in_1970(text, unit):
+    with pytest.raises(ConfigError, match=f"{text} looks like {unit} since 1970; write it in nanoseconds: {text:0<19}"):
+        parse_time_ns(text)
+
+
 @pytest.mark.parametrize("text", ["banana", "2024-13-02T00:00:00Z", "2024-01-02", "12:30", "2024-01-02T25:00:00", ""])
 def test_what_is_no_time(text):
     with pytest.raises(ConfigError, match="is not a time"):
