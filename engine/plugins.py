@@ -19,6 +19,7 @@ from importlib.machinery import SourceFileLoader
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import Any
 
 from engine.errors import ConfigError, NotFoundError, UserError, nearest
 from engine.language.vocabulary import answer_to
@@ -106,6 +107,11 @@ class FromSource(SourceFileLoader):
         return self.source_to_code(self.get_data(self.path), self.path)
 
 
+def print_beside(*values: object, file: Any = None, **how: Any) -> None:
+    """``print`` of a strategy's file: to standard error, because standard output is for results, which others read."""
+    print(*values, file=sys.stderr if file is None else file, **how)
+
+
 def _load(path: Path) -> ModuleType:
     name = f"microburst_strategy_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
@@ -115,6 +121,7 @@ def _load(path: Path) -> ModuleType:
         spec.loader = FromSource(name, str(path))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and typing look their module up by name
+    vars(module)["print"] = print_beside
     try:
         spec.loader.exec_module(module)
     except UserError as error:

@@ -210,3 +210,9 @@ def test_a_feature_may_be_called_what_a_method_was_called(tmp_path):
         "    long = change", "    may_enter = change(seconds(1)) > 0\n    long = may_enter & (change"
     ).replace('pct("0.1")\n    exits', 'pct("0.1"))\n    exits')
     assert find_strategy(written(tmp_path, text))().direction_allows(Side.LONG)
+
+
+def test_what_a_strategy_prints_does_not_stand_among_results(tmp_path, capsys):
+    file = written(tmp_path, f"import sys\n{GOOD}\nprint('read')\nprint('on purpose', file=sys.stdout)\n")
+    find_strategy(file)
+    assert capsys.readouterr() == ("on purpose\n", "read\n")
