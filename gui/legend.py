@@ -84,7 +84,9 @@ class Legend(QtWidgets.QWidget):
 
     def describe(self, symbol: str, time: str, price: str, vwap: str, sd: str, spread: str) -> None:
         """Show the values at one moment; ``time`` is empty at the live edge."""
-        self._symbol.setText(symbol)
+        if symbol != self._symbol.text():
+            self._symbol.setText(symbol)
+            self._symbol.setMinimumWidth(self._symbol.sizeHint().width())  # it is never cut, the values may be
         texts = {"time": time, "price": price, "vwap": vwap, "sd": sd, "spread": spread}
         for name, text in texts.items():
             self._values[name].setText(text)
