@@ -17,7 +17,7 @@ from fractions import Fraction
 from typing import Any
 
 from engine.errors import ConfigError, NotFoundError, UserError, nearest
-from engine.language.grammar import Condition, Expr, Part
+from engine.language.grammar import Condition, Expr, Part, said
 from engine.language.measures import Other, OtherCondition
 from engine.model import Instrument
 from engine.plugins import find_strategy
@@ -223,4 +223,16 @@ def _entrant(one: str | Strategy | type[Strategy] | Entrant) -> Entrant:
         return one
     if isinstance(one, str):
         return read_entrant(one)
-    return Entrant(one if isinstance(one, Strategy) else one())
+    return Entrant(one if isinstance(one, Strategy) else strategy_class(one)())
+
+
+def strategy_class(given: object) -> type[Strategy]:
+    """Return a strategy's class as it is.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if isinstance(given, type) and issubclass(given, Strategy):
+        return given
+    fix = "give a name, a path such as mine.py:Mine, or a class made of engine.Strategy"
+    raise ConfigError(f"{said(given)} is no strategy", where="strategy", fix=fix)
