@@ -272,6 +272,8 @@ def _without_quotes(passport: Mapping[str, Any]) -> str:
 
 def _made_with(found: dict[str, Any], symbols: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield what the result was made with: strategy, symbols, period and costs."""
+    from engine.brokers.fills import LADDER
+
     passport = found["passport"]
     for label, one in passport.get("strategies", {"": passport}).items():
         parameters = ", ".join(f"{name}={value}" for name, value in one["parameters"].items())
@@ -280,8 +282,8 @@ def _made_with(found: dict[str, Any], symbols: Sequence[str]) -> Iterator[tuple[
     if found["ticks"]:
         yield "period", f"{_second(found['first_ts_ns'])} to {_second(found['last_ts_ns'])} UTC"
     yield "fills", passport["fills"]
-    assumed, touch = passport["spread"], passport["fills"] == "touch"
-    yield "spread", f"{assumed:g}" if assumed is not None else "that of the quotes" if touch else "none"
+    assumed, crosses = passport["spread"], LADDER[passport["fills"]].crosses
+    yield "spread", f"{assumed:g}" if assumed is not None else "that of the quotes" if crosses else "none"
     yield "slippage", f"{passport['slippage_bps']:g} bps"
     yield "fee", passport["fee"]
     yield "calendar", passport["calendar"]
