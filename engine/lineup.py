@@ -24,7 +24,7 @@ from engine.plugins import find_strategy
 from engine.quantities import Number, parse_number
 from engine.rules import Quantity
 from engine.run_settings import Settings
-from engine.sizing import Occasion, Size
+from engine.sizing import Weighted
 from engine.strategy import Strategy
 from engine.tools.expressions import parse_expression
 from engine.trading.lanes import Assignment
@@ -177,27 +177,6 @@ def _weighted(entrant: Entrant, alone: Assignment) -> Assignment:
     weight, sizing = entrant.weight, alone.sizing
     weighted = sizing if sizing is None or weight == 1 else Weighted(sizing, weight)
     return replace(alone, size=alone.size * weight, sizing=weighted, when=entrant.when)
-
-
-@dataclass(frozen=True, slots=True)
-class Weighted:
-    """Another size times an entrant's weight."""
-
-    size: Size
-    weight: Fraction
-
-    def distances(self) -> Mapping[str, Expr]:
-        """Those of the size."""
-        return self.size.distances()
-
-    def numbers(self) -> Mapping[str, Expr]:
-        """Those of the size."""
-        return self.size.numbers()
-
-    def units(self, at: Occasion, parameters: Mapping[str, Quantity]) -> Fraction | None:
-        """The size times the weight."""
-        base = self.size.units(at, parameters)
-        return None if base is None else base * self.weight
 
 
 def labels(entrants: Sequence[Entrant]) -> list[str]:
