@@ -66,6 +66,9 @@ def read_period(
     if start is not None and end is not None and first > last:
         raise ConfigError(f"the first day, {start}, is after the last, {end}", where="start")
     if last < data_first or first > data_last:
+        if data_first > data_last:  # everything lies between two sessions, after the one and before the other
+            what = f"no record is in a session of {calendar.name}"
+            raise DataError(what, where=file.source, fix="name the calendar of the exchange it comes from, or always")
         what = "there are no records on these days"
         fix = f"there are records from {day_text(data_first)} to {day_text(data_last)}"
         raise DataError(what, where=file.source, fix=fix)

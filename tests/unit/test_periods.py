@@ -90,6 +90,15 @@ def test_periods_that_make_no_sense(asked, error, said):
         read_period(records(), calendar("us_equities"), None, None, 1)
 
 
+@pytest.mark.parametrize("asked", [{"start": "2024-06-07"}, {"end": "2024-06-12"}, {"days": 2}])
+def test_records_between_two_sessions_are_on_no_day(asked):
+    """After Friday's close and before Monday's opening: the first would be of Monday, and the last of Friday."""
+    weekend = records("2024-06-08T14:00:00", "2024-06-09T14:00:00")
+    nothing = {"start": None, "end": None, "days": None}
+    with pytest.raises(DataError, match="test: no record is in a session of us_equities; name the calendar of the"):
+        read_period(weekend, calendar("us_equities"), **nothing | asked)
+
+
 def test_records_are_cut_at_the_moment_itself():
     second = int(WEEK.block.ts_ns[1])
     assert len(until(WEEK, second).block) == 1
