@@ -55,6 +55,7 @@ from engine.commands.shared import (
     check_new,
     chosen_line,
     load_config,
+    naming_origins,
     plain_table,
     start_log,
     strategy_flags,
@@ -176,9 +177,11 @@ def backtest(
     if climbs:
         from engine.tools.ladder import ladder
 
-        _show_ladder(ladder(file, chosen, {"start": start, "end": end, "days": days} | account_of(config)), as_json)
+        with naming_origins(loaded):
+            rungs = ladder(file, chosen, {"start": start, "end": end, "days": days} | account_of(config))
+        _show_ladder(rungs, as_json)
         return
-    with progress() as told:
+    with naming_origins(loaded), progress() as told:
         result = run(file, chosen, start=start, end=end, days=days, told=None if quiet else told, **account_of(config))
     found = result.to_json()
     symbols = [item.symbol for item in file.instruments]

@@ -11,7 +11,7 @@ import typer
 
 from engine.commands.groups import with_groups
 from engine.commands.inputs import Recording, check_kept, usage
-from engine.commands.shared import JsonFlag, Trading, write_json
+from engine.commands.shared import JsonFlag, Trading, naming_origins, write_json
 from engine.commands.side_by_side import show_kept, show_pairs
 from engine.commands.whatif import variant_of
 
@@ -72,7 +72,8 @@ def _compare_strategies(recording: Recording, trading: Trading, a: str | None, b
     file = recording.read()
     from engine.tools.whatif import WhatIf
 
-    found = WhatIf(file, *(variant_of(one, file) for one in loaded))
+    with naming_origins(loaded[0]):  # of both: only their strategies are different
+        found = WhatIf(file, *(variant_of(one, file) for one in loaded))
     if as_json:
         write_json(found.to_json())
     else:

@@ -11,7 +11,7 @@ import typer
 
 from engine.commands.groups import with_groups
 from engine.commands.inputs import Recording, check_kept, usage
-from engine.commands.shared import JsonFlag, StrategyFlag, Trading, plain_table, write_json, write_table
+from engine.commands.shared import JsonFlag, StrategyFlag, Trading, naming_origins, plain_table, write_json, write_table
 from engine.commands.side_by_side import number
 from engine.commands.whatif import variant_of
 
@@ -87,7 +87,8 @@ def _new_run(recording: Recording, trading: Trading, strategy: str | None) -> Fa
 
     file = recording.read()
     run = variant_of(loaded, file)
-    result = simulate(file, run.strategy, run.settings)
+    with naming_origins(loaded):
+        result = simulate(file, run.strategy, run.settings)
     portfolio = result.kernel.portfolio
     trades = closed_trades(result.trades, run.settings.calendar)
     return trades, portfolio.money(portfolio.starting), run.settings.limits.daily_loss_limit or WHOLE

@@ -176,3 +176,24 @@ def test_montecarlo_refuses_what_makes_no_sense(say, kept, recorded, arguments, 
     found, out, err = say("montecarlo", *(one.format(run=run, ticks=recorded) for one in arguments))
     assert (found, out, err.count("\n")) == (code, "", 1)
     assert words in err
+
+
+VERBS = {
+    "backtest": ("backtest", "--quiet"),
+    "ladder": ("backtest", "--quiet", "--fills", "ladder"),
+    "montecarlo": ("montecarlo",),
+    "whatif": ("whatif", "--set", "fee=1bps"),
+    "compare": ("compare", "--a", "momentum_burst", "--b", "smoke_test"),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_setting_that_the_instruments_do_not_bear_is_named_where_it_was_made(say, recorded, tmp_path, verb):
+    (tmp_path / "microburst.toml").write_text('[paper]\nstarting_cash = "1e30"\n')
+    code, out, err = say(*VERBS[verb], "--ticks", recorded)
+    assert (code, out) == (3, "")
+    assert err.startswith("error: microburst.toml:2: paper.starting_cash: an account of 1e+30 cannot be kept; between")
+    (tmp_path / "microburst.toml").unlink()
+    code, out, err = say(*VERBS[verb], "--ticks", recorded, "--size", "99999999999999999999")
+    assert (code, out) == (3, "")
+    assert err.startswith("error: flag --size: sizing.size: a position of 99999999999999999999 AAPL is too large")
