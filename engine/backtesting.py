@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from engine.errors import ConfigError, DataError, nearest
 from engine.events import Decision
 from engine.journal.writer import MemoryJournal
 from engine.latency import AT_ONCE, Latency
-from engine.lineup import Entrant, Line, assignments_of, entrants_of, line_up
+from engine.lineup import Entrant, Line, assignments_of, entrants_of, line_up, strategy_class
 from engine.model import Instrument, TickBlock
 from engine.plugins import find_strategy
 from engine.ports import Journal
@@ -58,8 +59,8 @@ def backtest(
     size_precision: int | None = None,
     quotes: str | Path | None = None,
     on_bad_row: OnBadRow = "stop",
-    start: str | None = None,
-    end: str | None = None,
+    start: str | date | None = None,
+    end: str | date | None = None,
     days: int | None = None,
     fills: str | None = None,
     spread: Number | None = None,
@@ -92,8 +93,8 @@ def backtest(
         strategy: a built-in name, ``path/to/file.py:Class``, a strategy class, or an instance; or a list of these, or
             of lines such as ``"vwap_scalp weight=0.5 symbols=AAPL"`` (``engine.lineup``), to run together.
         symbol, price_precision, size_precision, quotes, on_bad_row: how the ticks are read (``engine.store.ticks``).
-        start, end: first and last day to trade, as ``"2024-01-31"``; days of the calendar's exchange. What was recorded
-            before warms windows up.
+        start, end: first and last day to trade, as ``"2024-01-31"`` or ``date(2024, 1, 31)``; days of the calendar's
+            exchange. What was recorded before warms windows up.
         days: instead of ``start``, so many trading days up to the last.
         fills: a rung of the ladder, ``"last"``, ``"touch"``, ``"through"``, ``"queue"`` or ``"worst"``
             (``engine.brokers.fills``); None: touch where there are quotes or a spread is given, else last.
@@ -335,7 +336,13 @@ def check_lengths(block: TickBlock) -> None:
 
 def integers(name: str, values: Any) -> Any:
     """Return a column with its exact integer type, without a copy where it already has it."""
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError:  # lists of different lengths
+        raise DataError(f"the column '{name}' has not one value per row", fix="pass one number per row") from None
+    if array.ndim > 1:
+        what = f"the column '{name}' has shape {array.shape}, expected one value per row"
+        raise DataError(what, fix=f"pass one column of it: {name}[:, 0]")
     if array.dtype.kind not in "iub":
         raise DataError(f"the column '{name}' holds {array.dtype}, not integers", fix="pass decimals as price and size")
     wanted = {"instrument": np.uint16, "kind": np.uint8}.get(name, np.int64)
@@ -344,7 +351,7 @@ def integers(name: str, values: Any) -> Any:
 
 def make_strategies(strategy: Chosen | Sequence[Chosen | Entrant], parameters: Mapping[str, Any]) -> Line:
     """Return a strategy, or a line-up where a list is given."""
-    if isinstance(strategy, str | type | Strategy):
+    if isinstance(strategy, str | type | Strategy) or not isinstance(strategy, Sequence):
         return make_strategy(strategy, parameters)
     if parameters:
         fix = f"write '{next(iter(parameters))}=...' in its line"
@@ -358,7 +365,7 @@ def make_strategy(strategy: str | type[Strategy] | Strategy, parameters: Mapping
         if parameters:
             raise ConfigError("parameters belong to a strategy's class", fix="pass the class instead of an instance")
         return strategy
-    found = find_strategy(strategy) if isinstance(strategy, str) else strategy
+    found = find_strategy(strategy) if isinstance(strategy, str) else strategy_class(strategy)
     return found(**parameters)
 
 

@@ -17,14 +17,14 @@ from fractions import Fraction
 from typing import Any
 
 from engine.errors import ConfigError, NotFoundError, UserError, nearest
-from engine.language.grammar import Condition, Expr, Part
+from engine.language.grammar import Condition, Expr, Part, said
 from engine.language.measures import Other, OtherCondition
 from engine.model import Instrument
 from engine.plugins import find_strategy
 from engine.quantities import Number, parse_number
 from engine.rules import Quantity
 from engine.run_settings import Settings
-from engine.sizing import Occasion, Size
+from engine.sizing import Weighted
 from engine.strategy import Strategy
 from engine.tools.expressions import parse_expression
 from engine.trading.lanes import Assignment
@@ -179,27 +179,6 @@ def _weighted(entrant: Entrant, alone: Assignment) -> Assignment:
     return replace(alone, size=alone.size * weight, sizing=weighted, when=entrant.when)
 
 
-@dataclass(frozen=True, slots=True)
-class Weighted:
-    """Another size times an entrant's weight."""
-
-    size: Size
-    weight: Fraction
-
-    def distances(self) -> Mapping[str, Expr]:
-        """Those of the size."""
-        return self.size.distances()
-
-    def numbers(self) -> Mapping[str, Expr]:
-        """Those of the size."""
-        return self.size.numbers()
-
-    def units(self, at: Occasion, parameters: Mapping[str, Quantity]) -> Fraction | None:
-        """The size times the weight."""
-        base = self.size.units(at, parameters)
-        return None if base is None else base * self.weight
-
-
 def labels(entrants: Sequence[Entrant]) -> list[str]:
     """What the entrants are called where each must be told from the others: a second of a name gets a number."""
     names = [one.called for one in entrants]
@@ -223,4 +202,16 @@ def _entrant(one: str | Strategy | type[Strategy] | Entrant) -> Entrant:
         return one
     if isinstance(one, str):
         return read_entrant(one)
-    return Entrant(one if isinstance(one, Strategy) else one())
+    return Entrant(one if isinstance(one, Strategy) else strategy_class(one)())
+
+
+def strategy_class(given: object) -> type[Strategy]:
+    """Return a strategy's class as it is.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if isinstance(given, type) and issubclass(given, Strategy):
+        return given
+    fix = "give a name, a path such as mine.py:Mine, or a class made of engine.Strategy"
+    raise ConfigError(f"{said(given)} is no strategy", where="strategy", fix=fix)

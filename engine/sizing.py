@@ -287,6 +287,27 @@ class Scaled:
         return base * Fraction(self.factors.get(self.regime.names[int(code)], 1))
 
 
+@dataclass(frozen=True, slots=True)
+class Weighted:
+    """Another size times the weight of an entrant in a line-up."""
+
+    size: Size
+    weight: Fraction
+
+    def distances(self) -> Mapping[str, Expr]:
+        """Those of the size."""
+        return self.size.distances()
+
+    def numbers(self) -> Mapping[str, Expr]:
+        """Those of the size."""
+        return self.size.numbers()
+
+    def units(self, at: Occasion, parameters: Parameters) -> Fraction | None:
+        """The size times the weight."""
+        base = self.size.units(at, parameters)
+        return None if base is None else base * self.weight
+
+
 SIZES = (Units, Dollars, CapitalFraction, RiskPerTrade, Kelly, Banded, Scaled)
 
 
@@ -294,6 +315,14 @@ def is_known(size: Size) -> bool:
     """Whether a size, and the one that it is made of, are of this module: they remember nothing."""
     inner = getattr(size, "size", None)
     return type(size) in SIZES and (inner is None or is_known(inner))
+
+
+def stated_units(size: Size, parameters: Parameters) -> Fraction | None:
+    """The units of a size that is the same at every entry; None of one that is worked out at each."""
+    if isinstance(size, Weighted):
+        base = stated_units(size.size, parameters)
+        return None if base is None else base * size.weight
+    return _value(size.number, parameters) if isinstance(size, Units) else None
 
 
 # ---------------------------------------------------------------- as text

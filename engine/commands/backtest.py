@@ -55,6 +55,7 @@ from engine.commands.shared import (
     check_new,
     chosen_line,
     load_config,
+    naming_origins,
     plain_table,
     start_log,
     strategy_flags,
@@ -176,9 +177,11 @@ def backtest(
     if climbs:
         from engine.tools.ladder import ladder
 
-        _show_ladder(ladder(file, chosen, {"start": start, "end": end, "days": days} | account_of(config)), as_json)
+        with naming_origins(loaded):
+            rungs = ladder(file, chosen, {"start": start, "end": end, "days": days} | account_of(config))
+        _show_ladder(rungs, as_json)
         return
-    with progress() as told:
+    with naming_origins(loaded), progress() as told:
         result = run(file, chosen, start=start, end=end, days=days, told=None if quiet else told, **account_of(config))
     found = result.to_json()
     symbols = [item.symbol for item in file.instruments]
@@ -272,6 +275,8 @@ def _without_quotes(passport: Mapping[str, Any]) -> str:
 
 def _made_with(found: dict[str, Any], symbols: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield what the result was made with: strategy, symbols, period and costs."""
+    from engine.brokers.fills import LADDER
+
     passport = found["passport"]
     for label, one in passport.get("strategies", {"": passport}).items():
         parameters = ", ".join(f"{name}={value}" for name, value in one["parameters"].items())
@@ -280,8 +285,8 @@ def _made_with(found: dict[str, Any], symbols: Sequence[str]) -> Iterator[tuple[
     if found["ticks"]:
         yield "period", f"{_second(found['first_ts_ns'])} to {_second(found['last_ts_ns'])} UTC"
     yield "fills", passport["fills"]
-    assumed, touch = passport["spread"], passport["fills"] == "touch"
-    yield "spread", f"{assumed:g}" if assumed is not None else "that of the quotes" if touch else "none"
+    assumed, crosses = passport["spread"], LADDER[passport["fills"]].crosses
+    yield "spread", f"{assumed:g}" if assumed is not None else "that of the quotes" if crosses else "none"
     yield "slippage", f"{passport['slippage_bps']:g} bps"
     yield "fee", passport["fee"]
     yield "calendar", passport["calendar"]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.commands.groups import with_groups
-from engine.commands.inputs import Recording, usage
-from engine.commands.shared import JsonFlag, Trading, write_json
+from engine.commands.inputs import Recording, check_kept, usage
+from engine.commands.shared import JsonFlag, Trading, naming_origins, write_json
 from engine.commands.side_by_side import show_kept, show_pairs
 from engine.commands.whatif import variant_of
 
@@ -49,6 +49,7 @@ def compare(
         return
     if recording.named or a is not None or b is not None:
         raise usage("kept runs and a file: not both", "name two runs, or --ticks FILE with --a and --b")
+    check_kept(recording, trading)
     if len(runs) != 2:
         raise usage(f"{len(runs)} run{'s' if len(runs) > 1 else ''} to compare", "name two: microburst runs lists them")
     from engine.tools.compare import Comparison
@@ -71,7 +72,8 @@ def _compare_strategies(recording: Recording, trading: Trading, a: str | None, b
     file = recording.read()
     from engine.tools.whatif import WhatIf
 
-    found = WhatIf(file, *(variant_of(one, file) for one in loaded))
+    with naming_origins(loaded[0]):  # of both: only their strategies are different
+        found = WhatIf(file, *(variant_of(one, file) for one in loaded))
     if as_json:
         write_json(found.to_json())
     else:

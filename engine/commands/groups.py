@@ -45,3 +45,10 @@ def _flags_of(group: type) -> list[inspect.Parameter]:
         )
         for field in fields(group)
     ]
+
+
+def given_flags(group: Any) -> list[str]:
+    """The flags of a group that were given, as they are written on the command line."""
+    hints = get_type_hints(type(group), include_extras=True)
+    given = (field.name for field in fields(group) if getattr(group, field.name) not in (field.default, []))
+    return [str(hints[name].__metadata__[0].default) for name in given]  # where typer keeps the first name of a flag

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from engine.commands.groups import given_flags
 from engine.errors import ConfigError, ExitCode, UserError
 
 if TYPE_CHECKING:
@@ -246,3 +247,15 @@ def check_source(
         for source, flags in only_with.items():
             if flag in flags and source not in given:
                 raise usage(f"{flag} has no meaning with {given[0]}", f"use it with {source}")
+
+
+def check_kept(*groups: Any, **own: object) -> None:
+    """Refuse flags beside a kept run, which has its own ticks, strategy and settings; ``own`` are a verb's by name.
+
+    Raises:
+        UserError: with exit code 2.
+    """
+    flags = [flag for group in groups for flag in given_flags(group)]
+    flags += [f"--{name}" for name, value in own.items() if value is not None]
+    if flags:
+        raise usage(f"{flags[0]} has no meaning with a kept run", "leave it out: the run has its own settings")

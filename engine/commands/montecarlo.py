@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from engine.commands.groups import with_groups
-from engine.commands.inputs import Recording, usage
-from engine.commands.shared import JsonFlag, StrategyFlag, Trading, plain_table, write_json, write_table
+from engine.commands.inputs import Recording, check_kept, usage
+from engine.commands.shared import JsonFlag, StrategyFlag, Trading, naming_origins, plain_table, write_json, write_table
 from engine.commands.side_by_side import number
 from engine.commands.whatif import variant_of
 
@@ -55,9 +55,11 @@ def montecarlo(
     limit = parse_ratio(total_loss_limit, where="flag --total-loss-limit")
     if not 0 < limit <= 1:
         raise usage(f"--total-loss-limit {total_loss_limit} is no share of the equity", "between 0% and 100%")
+    if kept is not None:
+        if recording.named:
+            raise usage("a kept run and a file: not both", "leave one of them out")
+        check_kept(recording, trading, strategy=strategy)
     trades, starting, daily_limit = _new_run(recording, trading, strategy) if kept is None else _kept_run(kept)
-    if kept is not None and recording.named:
-        raise usage("a kept run and a file: not both", "leave one of them out")
     found = monte_carlo(
         trades,
         starting,
@@ -85,7 +87,8 @@ def _new_run(recording: Recording, trading: Trading, strategy: str | None) -> Fa
 
     file = recording.read()
     run = variant_of(loaded, file)
-    result = simulate(file, run.strategy, run.settings)
+    with naming_origins(loaded):
+        result = simulate(file, run.strategy, run.settings)
     portfolio = result.kernel.portfolio
     trades = closed_trades(result.trades, run.settings.calendar)
     return trades, portfolio.money(portfolio.starting), run.settings.limits.daily_loss_limit or WHOLE

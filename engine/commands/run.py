@@ -30,6 +30,7 @@ from engine.commands.shared import (
     chosen_line,
     discard_output,
     load_config,
+    naming_origins,
     output_error,
     start_log,
     strategy_flags,
@@ -116,7 +117,7 @@ def run(
     start_log(loaded, quiet=quiet, verbose=verbose)
     console = SessionConsole(as_json=as_json, quiet=quiet)
     try:
-        with console:
+        with console, naming_origins(loaded):
             code = _run_loop(_session(loaded.config, console, fresh=fresh))
     finally:  # what was traded is told even when the strategy's own code has failed
         _bring_up_database(loaded.config)

@@ -20,7 +20,7 @@ def runs(
     """List the backtests that were kept with --save, oldest first."""
     from engine.tools.runs import runs_in
 
-    found = [(path, _facts(head)) for path, head in runs_in(folder)]
+    found = [(path, _facts(path, head)) for path, head in runs_in(folder)]
     if as_json:
         write_json({"schema": "microburst.runs/1", "runs": [{"folder": str(path), **facts} for path, facts in found]})
         return
@@ -33,10 +33,11 @@ def runs(
     write_table(table if found else f"no runs in {folder}; keep one with: microburst backtest ... --save {folder}")
 
 
-def _facts(head: dict[str, Any] | UserError) -> dict[str, Any]:
-    """What the list says of one run."""
+def _facts(path: Path, head: dict[str, Any] | UserError) -> dict[str, Any]:
+    """What the list says of one run; of a fault in one of its files, in which."""
     if isinstance(head, UserError):
-        return {"fault": head.what}
+        place = Path(head.where)
+        return {"fault": f"{place.name}: {head.what}" if place.parent == path else head.what}
     result = head["result"]
     try:
         metrics, passport = result["metrics"], result["passport"]

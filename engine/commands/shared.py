@@ -224,6 +224,23 @@ def chosen_line(loaded: Loaded) -> Line:
     return [read_entrant(line, where) for line in settings.strategies]
 
 
+@contextmanager
+def naming_origins(loaded: Loaded) -> Iterator[None]:
+    """Say where a setting was made, of errors that only name it: those that show when it meets the instruments.
+
+    Raises:
+        ConfigError: such an error, with the file and line, the variable or the flag.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        origin = loaded.origins.get(tuple(error.where.split(".")))
+        if origin is None:
+            raise
+        what = f"{error.where}: {error.what}"
+        raise ConfigError(what, where=origin, fix=error.fix, exit_code=error.exit_code) from None
+
+
 def start_log(loaded: Loaded, *, quiet: bool, verbose: int) -> None:
     """Start logging as the configuration says."""
     from engine import log

@@ -11,7 +11,16 @@ import typer
 from engine.commands.groups import with_groups
 from engine.commands.inputs import Recording, usage
 from engine.commands.journal import journal_of
-from engine.commands.shared import JsonFlag, StrategyFlag, Trading, account_of, chosen_line, chosen_strategy, write_json
+from engine.commands.shared import (
+    JsonFlag,
+    StrategyFlag,
+    Trading,
+    account_of,
+    chosen_line,
+    chosen_strategy,
+    naming_origins,
+    write_json,
+)
 from engine.commands.side_by_side import show_pairs, show_session
 from engine.errors import ConfigError, nearest
 
@@ -53,7 +62,8 @@ def whatif(
     file = recording.read()
     from engine.tools.whatif import WhatIf
 
-    found = WhatIf(file, variant_of(base, file), variant_of(changed, file))
+    with naming_origins(changed):
+        found = WhatIf(file, variant_of(base, file), variant_of(changed, file))
     if as_json:
         write_json(found.to_json())
     else:

@@ -45,7 +45,7 @@ class Difference:
 
     kind: str  # the decision's or the state's name
     number: int  # of the decision, counted from 1; of a state the inputs before it
-    sequence: int  # of the recorded record; -1 where the recording has none
+    sequence: int  # of the recorded record; -1 where the recording has none, or both are replays
     input_number: int  # on which it was decided
     ts_ns: int
     field: str
@@ -55,10 +55,10 @@ class Difference:
 
     def line(self) -> str:
         """Say it in one sentence."""
-        where = f"record {self.sequence:,}" if self.sequence >= 0 else "after the last record"
+        record = f"record {self.sequence:,}, " if self.sequence >= 0 else ""
         what = f"{self.kind}.{self.field}" if self.field else self.kind
         return (
-            f"first difference at {where}, input {self.input_number:,}, time {self.ts_ns}: "
+            f"first difference at {record}input {self.input_number:,}, time {self.ts_ns}: "
             f"{what} was {self.recorded} and is {self.replayed}"
         )
 

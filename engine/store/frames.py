@@ -37,6 +37,9 @@ from engine.store.rows import BadRows, OnBadRow, TickFile, clean_precision
 EXACT_FLOAT = 1 << 53
 """Below it every integer is a float of its own."""
 
+OPAQUE = ("Binary", "Duration", "Object")
+"""Types of polars that hold no price, time or name, apart from those made of other types."""
+
 
 def from_frame(
     frame: Any,
@@ -66,6 +69,7 @@ def from_frame(
         raise DataError(what, where=source, fix="give a polars or pandas frame, or a dict of columns")
     names = [str(name) for name in (frame.keys() if isinstance(frame, Mapping) else frame.columns)]
     columns = map_columns(names, source, form)
+    _check_types(frame, columns, source)
     pairs = zip(names, columns.fields, strict=True)
     given = {Field(index): _Column(frame[name]) for name, index in pairs if index >= 0}
     bad = BadRows(on_bad_row, form)
@@ -105,6 +109,17 @@ def read_parquet(path: Path, **options: Any) -> TickFile:
     with path.open("rb") as file:
         result.file_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return result
+
+
+def _check_types(frame: Any, columns: ColumnMap, source: str) -> None:
+    """Refuse columns of polars that hold neither numbers nor times nor text: lists, structures, bytes, durations."""
+    for name, index in zip(columns.names, columns.fields, strict=True):
+        kind: Any = getattr(frame[name], "dtype", None) if index >= 0 else None
+        if not hasattr(kind, "is_nested") or not (kind.is_nested() or str(kind.base_type()) in OPAQUE):
+            continue
+        expected = {Field.TIMESTAMP: "datetimes, integers, floats or text", Field.SYMBOL: "text"}
+        what = f"the column '{name}' is of type {kind}, expected {expected.get(Field(index), 'integers or floats')}"
+        raise DataError(what, where=source, fix="convert the column")
 
 
 class _Column:

@@ -24,7 +24,8 @@ def buy_and_hold(file: TickFile, venue: VenueModel, starting_cash: Fraction) -> 
 
     Returns:
         By symbol: ``symbol``, ``qty``, ``entry_price``, ``exit_price``, ``net`` in currency, and ``return``, net over
-        the share. Of a symbol without trades, or of which the share buys no lot, all but the symbol are None.
+        the share. Of a symbol without trades, of which the share buys no lot, or of whose price an assumed spread
+        leaves nothing, all but the symbol are None.
     """
     portfolio = Portfolio(file.instruments, starting_cash)
     broker = PaperBroker(venue, portfolio)
@@ -46,6 +47,8 @@ def _hold(file: TickFile, number: int, portfolio: Portfolio, broker: PaperBroker
         _fill(broker, gate.approve_exit(Order(n, 0, number, side, lots, 0)), market)
         for n, (side, market) in enumerate(zip((Side.LONG, Side.SHORT), markets, strict=True), 1)
     )
+    if bought is None or sold is None:
+        return {"symbol": instrument.symbol, **nothing}
     costs = bought.slippage + bought.fee + sold.slippage + sold.fee
     net = rounded((sold.price_ticks - bought.price_ticks) * lots * unit) - costs
     return {
@@ -58,13 +61,11 @@ def _hold(file: TickFile, number: int, portfolio: Portfolio, broker: PaperBroker
     }
 
 
-def _fill(broker: PaperBroker, approved: Approved, market: tuple[int, int, int]) -> Fill:
-    """Fill at the venue; before the first quote, at the trade's price."""
+def _fill(broker: PaperBroker, approved: Approved, market: tuple[int, int, int]) -> Fill | None:
+    """Fill at the venue; before the first quote, at the trade's price. None where the spread leaves no price."""
     last, bid, ask = market
     lots = approved.lots
-    filled = broker.fill(approved, lots, last, bid, ask) or broker.fill(approved, lots, last, last, last)
-    assert filled is not None, "there is a price"
-    return filled
+    return broker.fill(approved, lots, last, bid, ask) or broker.fill(approved, lots, last, last, last)
 
 
 def _ends(block: TickBlock, number: int) -> tuple[tuple[int, int, int], tuple[int, int, int]] | None:

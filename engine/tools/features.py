@@ -148,11 +148,17 @@ def watched_of(declared: Declared) -> tuple[dict[str, Part], dict[str, Quantity]
 
     Raises:
         RuleError: something that is neither an expression nor a condition.
+        ConfigError: there is nothing to compute, as of a strategy of which all is in its ``on_tick``.
     """
     if isinstance(declared, type) and issubclass(declared, Strategy):
         declared = declared()
     if isinstance(declared, Strategy):
-        return named_parts(type(declared)), dict(declared.parameters)
+        named = named_parts(type(declared))
+        if not named:
+            what = "this strategy names no features and no conditions"
+            fix = "name one in its class body: move = change(seconds(15))"
+            raise ConfigError(what, where=type(declared).__name__, fix=fix)
+        return named, dict(declared.parameters)
     if not isinstance(declared, Mapping):
         raise RuleError("each column has a name", where="features", fix='write {"move": change(seconds(15))}')
     watched: dict[str, Part] = {}

@@ -7,7 +7,8 @@ are left out.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime, time
+from operator import index
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,8 @@ from engine.sessions.clock import DAY_NS, day_number, day_text
 from engine.sessions.trading_calendar import NEVER_NS, Calendar
 from engine.store.ticks import TickFile
 
+MIDNIGHT = time()
+
 
 class Period(NamedTuple):
     """From the first day's beginning until the last one's end; None is open."""
@@ -26,13 +29,15 @@ class Period(NamedTuple):
     ends_ns: int | None
 
 
-def read_period(file: TickFile, calendar: Calendar, start: str | None, end: str | None, days: int | None) -> Period:
+def read_period(
+    file: TickFile, calendar: Calendar, start: str | date | None, end: str | date | None, days: int | None
+) -> Period:
     """Return what ``start``, ``end`` and ``days`` mean for these records.
 
     Args:
         file: what is traded.
         calendar: its trading days are meant; of ``always`` the UTC days.
-        start, end: the first and the last day as ISO text, or None.
+        start, end: the first and the last day, as ISO text or a date, or None.
         days: instead of ``start``, so many trading days up to ``end``, or up to the last record's.
 
     Raises:
@@ -44,6 +49,10 @@ def read_period(file: TickFile, calendar: Calendar, start: str | None, end: str 
         return Period(None, None)
     if start is not None and days is not None:
         raise ConfigError("days and start are both given", where="days", fix="give one of them")
+    try:
+        days = None if days is None else index(days)
+    except TypeError:
+        raise ConfigError(f"{days!r} is no number of days", where="days", fix="give 1 or more, as a number") from None
     if days is not None and days < 1:
         raise ConfigError(f"{days} days are none", where="days", fix="give 1 or more")
     if not len(block):
@@ -57,17 +66,24 @@ def read_period(file: TickFile, calendar: Calendar, start: str | None, end: str 
     if start is not None and end is not None and first > last:
         raise ConfigError(f"the first day, {start}, is after the last, {end}", where="start")
     if last < data_first or first > data_last:
+        if data_first > data_last:  # everything lies between two sessions, after the one and before the other
+            what = f"no record is in a session of {calendar.name}"
+            raise DataError(what, where=file.source, fix="name the calendar of the exchange it comes from, or always")
         what = "there are no records on these days"
         fix = f"there are records from {day_text(data_first)} to {day_text(data_last)}"
         raise DataError(what, where=file.source, fix=fix)
     return Period(_begin_ns(calendar, first), None if end is None else _begin_ns(calendar, last + 1))
 
 
-def _day(text: str, where: str) -> int:
+def _day(given: str | date, where: str) -> int:
+    if isinstance(given, datetime) and given.time() == MIDNIGHT:  # as pandas has its days
+        given = given.date()
+    if isinstance(given, date) and not isinstance(given, datetime):
+        return day_number(given)
     try:
-        return day_number(date.fromisoformat(text))
-    except ValueError:
-        raise ConfigError(f"{text!r} is not a day", where=where, fix="write it as 2024-01-31") from None
+        return day_number(date.fromisoformat(given))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ConfigError(f"{given!r} is not a day", where=where, fix="write it as 2024-01-31") from None
 
 
 def _last_day(calendar: Calendar, ts_ns: int) -> int:

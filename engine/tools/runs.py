@@ -262,6 +262,8 @@ def _trade(row: Mapping[str, str]) -> SavedTrade:
 def runs_in(parent: Path) -> list[tuple[Path, dict[str, Any] | UserError]]:
     """Return every folder of ``parent`` with what its ``run.json`` says, or what is wrong with it; oldest first.
 
+    Every file is read and compared with its hash: what is listed as sound, ``load`` takes.
+
     Raises:
         NotFoundError: there is no such folder.
     """
@@ -271,7 +273,10 @@ def runs_in(parent: Path) -> list[tuple[Path, dict[str, Any] | UserError]]:
     found: list[tuple[Path, dict[str, Any] | UserError]] = []
     for folder in sorted(path for path in parent.iterdir() if path.is_dir()):
         try:
-            found.append((folder, _head(folder)))
+            head = _head(folder)
+            for name, digest in head["files"].items():
+                _content(folder / name, str(digest))
+            found.append((folder, head))
         except UserError as error:
             found.append((folder, error))
     return found

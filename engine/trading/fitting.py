@@ -17,6 +17,8 @@ from engine.graph.nodes import Parameters
 from engine.language.exits import ExitPlan
 from engine.language.grammar import Expr, Part, RuleError
 from engine.model import MAX_PRICE_TICKS, MAX_SIZE_LOTS, Instrument
+from engine.quantities import format_decimal
+from engine.sizing import Size, Weighted, stated_units
 from engine.strategy import Strategy
 from engine.trading.lanes import Assignment, Lane
 
@@ -215,6 +217,7 @@ def add_lane(core: _core.Core, fitted: Fitted, portfolio: Portfolio, most_money:
     strategy, columns = assignment.strategy, dict(fitted.columns)
     if assignment.sizing is not None:
         lots = most_lots(portfolio, index, most_money)
+        check_stated(assignment.sizing, strategy, portfolio.instruments[index], lots)
     else:
         lots = fixed_lots(assignment, portfolio, index, most_money)
     number = core.add_lane(index, rule.state, rule.warm_up.ns, rule.warm_up.trades)
@@ -234,6 +237,22 @@ def most_lots(portfolio: Portfolio, index: int, most_money: int) -> int:
     """The largest position of an instrument that can be accounted for."""
     unit: int = portfolio.units[index]
     return min(MAX_SIZE_LOTS, (most_money - 1) // (unit * MAX_PRICE_TICKS))
+
+
+def check_stated(size: Size, strategy: Strategy, instrument: Instrument, most: int) -> None:
+    """Refuse a size stated in units that is more than so many lots; what is worked out at each entry is cut to them.
+
+    Raises:
+        ConfigError: it is too large to be accounted for.
+    """
+    units = stated_units(size, strategy.parameters)
+    if units is not None and units * 10**instrument.size_precision > most:
+        declared = strategy.size is (size.size if isinstance(size, Weighted) else size)
+        raise ConfigError(
+            f"a position of {format_decimal(units)} {instrument.symbol} is too large to be accounted for",
+            where=f"size of {type(strategy).__name__}" if declared else "sizing.size",
+            fix=f"at most {instrument.size(most)}",
+        )
 
 
 def fixed_lots(assignment: Assignment, portfolio: Portfolio, index: int, most_money: int) -> int:

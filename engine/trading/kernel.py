@@ -128,7 +128,7 @@ class Kernel:
         if not 0 <= portfolio.starting < self._most_money:
             raise ConfigError(
                 f"an account of {float(portfolio.money(portfolio.starting)):g} cannot be kept",
-                where="risk.starting_cash",
+                where="paper.starting_cash",
                 fix=f"between 0 and {float(portfolio.money(self._most_money)):g}",
             )
         highest = portfolio.starting

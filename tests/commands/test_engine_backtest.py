@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -118,6 +119,19 @@ def test_costs_are_charged(backtest, tmp_path):
         assert float(trade["fees"]) == pytest.approx(0.02)
         assert float(trade["net"]) == pytest.approx(float(trade["gross"]) - costs)
         assert costs > 0.02
+
+
+@pytest.mark.parametrize(
+    ("fills", "spread", "said"),
+    [
+        ("last", (), "none"),
+        *((fills, (), "that of the quotes") for fills in ("touch", "through", "worst")),
+        ("through", ("--spread", "0.05"), "0.05"),
+    ],
+)
+def test_the_table_says_which_spread_is_paid(backtest, tmp_path, fills, spread, said):
+    done = backtest("--ticks", str(a_file(tmp_path, a_walk())), "--fills", fills, *spread, "-q")
+    assert re.search(rf"^spread +{said}$", done.out, re.MULTILINE), done.out
 
 
 def test_quotes_from_a_file_of_their_own_give_the_same_fills(backtest, tmp_path):

@@ -87,6 +87,12 @@ def test_a_feed_that_does_not_answer_ends_with_6(run):
     assert done.error.startswith("error: ws://127.0.0.1:9")
 
 
+def test_a_size_that_cannot_be_accounted_for_is_named_where_it_was_set(run, market):
+    done = run("engine", "--paper", "--feed", market, "--duration", "1s", "--size", "99999999999999999999")
+    assert (done.code, done.out) == (3, "")
+    assert "error: flag --size: sizing.size: a position of 99999999999999999999 " in done.err
+
+
 def test_a_strategy_file_of_ones_own(run, market, tmp_path):
     mine = tmp_path / "mine.py"
     mine.write_text(

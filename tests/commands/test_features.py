@@ -270,6 +270,14 @@ def test_other_mistakes(run, aapl, tmp_path):
     assert "given twice" in run(*base, "--feature", "x=price", "--feature", "x=size").error
 
 
+def test_a_strategy_that_names_no_features_is_told_so(run, aapl, tmp_path):
+    path = tmp_path / "watcher.py"
+    path.write_text("from engine import Strategy\nclass Watcher(Strategy):\n    def on_tick(self, tick): ...\n")
+    done = run("engine", "features", "--ticks", str(aapl), "--strategy", str(path))
+    said = "Watcher: this strategy names no features and no conditions; name one in its class body: move = change("
+    assert (done.code, said in done.error) == (3, True)
+
+
 def test_without_the_extra_the_install_line_comes_first(monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "polars", None)
     with pytest.raises(MissingExtraError, match="pip install"):

@@ -115,6 +115,13 @@ def test_buy_and_hold_pays_what_the_run_pays():
     assert found["net"] == Decimal("45") - Decimal("1.8") - Decimal("0.18") - Decimal("0.9009") - Decimal("0.9441")
 
 
+def test_buy_and_hold_is_undefined_where_the_spread_leaves_nothing_of_the_price():
+    """Half of 210 on either side of 105: the last sale would bring nothing, and half of 400 less than that."""
+    for spread in (210, 400):
+        [found] = hold(VenueModel("touch", spread=Fraction(spread)), 950)
+        assert found == dict.fromkeys(found) | {"symbol": "S0"}
+
+
 def test_buy_and_hold_of_quotes_and_of_bars():
     bid, ask = np.array([0, 8_990, 10_490]), np.array([0, 9_010, 10_510])
     [found] = hold(VenueModel("touch"), 950, bid_ticks=bid, ask_ticks=ask)

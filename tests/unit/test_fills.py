@@ -263,6 +263,14 @@ def test_what_the_data_cannot_tell_is_refused():
         engine.backtest(columns, fills="thru")
 
 
+def test_columns_that_are_none_are_refused():
+    columns = ticks([100, 101])
+    with pytest.raises(DataError, match=r"the column 'size_lots' has shape \(2, 2\), expected one value per row"):
+        engine.backtest(columns | {"size_lots": np.ones((2, 2), np.int64)})
+    with pytest.raises(DataError, match="the column 'price_ticks' has not one value per row"):
+        engine.backtest(columns | {"price_ticks": [[1], [1, 2]]})
+
+
 def test_the_ladder_climbs_what_the_data_allows():
     rng = Random(3)
     columns = ticks([rng.randint(95, 105) for _ in range(300)])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from engine import Strategy
 from engine.backtesting import backtest, load_ticks
-from engine.errors import UserError
+from engine.errors import ConfigError, UserError
 from engine.lineup import Entrant, context_of, labels, line_up, read_entrant, traded_by
 from engine.model import Instrument, TickBlock
 from engine.regimes import volatility_index
@@ -230,6 +230,12 @@ def test_parameters_beside_several_strategies_belong_to_nobody(two):
         backtest(two, ["momentum_burst", "smoke_test"], window="7s")
     with pytest.raises(UserError, match="there is no strategy in the line-up"):
         backtest(two, [])
+
+
+@pytest.mark.parametrize(("given", "called"), [(5, "5"), (None, "None"), (int, "int"), ([5], "5"), (len, "len")])
+def test_what_is_no_strategy_is_refused_in_one_sentence(two, given, called):
+    with pytest.raises(ConfigError, match=f"strategy: {called} is no strategy; give a name, a path such as"):
+        backtest(two, given)
 
 
 def test_the_passport_tells_line_ups_apart(two):

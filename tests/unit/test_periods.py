@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pytest
@@ -45,6 +45,8 @@ WEEK = records(  # Thursday, Friday and Monday, in summer time, with a trade aft
         ({"start": "2024-06-08"}, "2024-06-10T13:30:00", None),  # a Saturday: the next day that there is
         ({"end": "2024-06-07"}, "2024-06-06T13:30:00", "2024-06-10T13:30:00"),
         ({"start": "2024-06-07", "end": "2024-06-07"}, "2024-06-07T13:30:00", "2024-06-10T13:30:00"),
+        ({"start": date(2024, 6, 7), "end": datetime(2024, 6, 7)}, "2024-06-07T13:30:00", "2024-06-10T13:30:00"),
+        ({"days": np.int64(1)}, "2024-06-10T13:30:00", None),
         ({"days": 1}, "2024-06-10T13:30:00", None),
         ({"days": 2}, "2024-06-07T13:30:00", None),
         ({"days": 2, "end": "2024-06-07"}, "2024-06-06T13:30:00", "2024-06-10T13:30:00"),
@@ -68,6 +70,10 @@ def test_days_of_a_market_that_never_closes_are_utc_days():
     [
         ({"start": "2024-06-31"}, ConfigError, "start: '2024-06-31' is not a day"),
         ({"end": "tomorrow"}, ConfigError, "end: 'tomorrow' is not a day"),
+        ({"end": 20240607}, ConfigError, "end: 20240607 is not a day"),
+        ({"start": datetime(2024, 6, 7, 14, 30)}, ConfigError, "is not a day; write it as 2024-01-31"),
+        ({"days": "3"}, ConfigError, "days: '3' is no number of days"),
+        ({"days": 2.5}, ConfigError, "days: 2.5 is no number of days"),
         ({"start": "2024-06-10", "end": "2024-06-07"}, ConfigError, "is after the last"),
         ({"start": "2024-06-07", "days": 1}, ConfigError, "both given"),
         ({"days": 0}, ConfigError, "give 1 or more"),
@@ -82,6 +88,15 @@ def test_periods_that_make_no_sense(asked, error, said):
         read_period(WEEK, calendar("us_equities"), **nothing | asked)
     with pytest.raises(DataError, match="there are no records"):
         read_period(records(), calendar("us_equities"), None, None, 1)
+
+
+@pytest.mark.parametrize("asked", [{"start": "2024-06-07"}, {"end": "2024-06-12"}, {"days": 2}])
+def test_records_between_two_sessions_are_on_no_day(asked):
+    """After Friday's close and before Monday's opening: the first would be of Monday, and the last of Friday."""
+    weekend = records("2024-06-08T14:00:00", "2024-06-09T14:00:00")
+    nothing = {"start": None, "end": None, "days": None}
+    with pytest.raises(DataError, match="test: no record is in a session of us_equities; name the calendar of the"):
+        read_period(weekend, calendar("us_equities"), **nothing | asked)
 
 
 def test_records_are_cut_at_the_moment_itself():

@@ -178,6 +178,7 @@ def test_states_that_differ_without_a_decision_name_the_field():
     one, other = Run(states=[(0, state(4096, "a"))]), Run(states=[(0, state(4096, "b", equity=1))])
     found = first_difference(one, other)
     assert (found.kind, found.field, found.recorded, found.replayed) == ("KernelState", "equity", 0, 1)
+    assert found.line().startswith("first difference at input 4,096, time ")
 
 
 # ---------------------------------------------------------------- a long session, and blocks

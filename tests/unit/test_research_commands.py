@@ -134,6 +134,7 @@ def test_results_on_different_data_are_not_compared_unless_asked(say, kept, reco
         (("{run}",), 2, "1 run to compare"),
         (("{run}", "{run}", "{run}"), 2, "3 runs to compare"),
         (("{run}", "{run}", "--ticks", "{ticks}"), 2, "kept runs and a file: not both"),
+        (("{run}", "{run}", "--fee", "9bps"), 2, "--fee has no meaning with a kept run"),
         (("--ticks", "{ticks}", "--a", "momentum_burst"), 2, "there is nothing to compare"),
         (("--ticks", "{ticks}", "--a", "momentum_burst", "--b", ""), 2, "--a and --b name a strategy each"),
         (("--ticks", "{ticks}", "--a", "momentum_burst", "--b", "momentum_burst windw=1s"), 3, "windw"),
@@ -162,6 +163,11 @@ def test_montecarlo_of_a_kept_run_is_that_of_the_backtest(say, kept, recorded):
         (("--total-loss-limit", "0"), 2, "--total-loss-limit 0 is no share of the equity"),
         (("--total-loss-limit", "101%"), 2, "--total-loss-limit 101% is no share of the equity"),
         (("{run}", "--ticks", "{ticks}"), 2, "a kept run and a file: not both"),
+        (("{run}", "--strategy", "nix"), 2, "--strategy has no meaning with a kept run; leave it out: the run has its"),
+        (("{run}", "--set", "foo=1"), 2, "--set has no meaning with a kept run"),
+        (("{run}", "--fee", "9bps"), 2, "--fee has no meaning with a kept run"),
+        (("{run}", "--config", "my.toml"), 2, "--config has no meaning with a kept run"),
+        (("{run}", "--on-bad-row", "skip"), 2, "--on-bad-row has no meaning with a kept run"),
         (("--ticks", "{ticks}", "--set", "guard=90%"), 4, "there is no trade to put in another order"),
     ],
 )
@@ -170,3 +176,24 @@ def test_montecarlo_refuses_what_makes_no_sense(say, kept, recorded, arguments, 
     found, out, err = say("montecarlo", *(one.format(run=run, ticks=recorded) for one in arguments))
     assert (found, out, err.count("\n")) == (code, "", 1)
     assert words in err
+
+
+VERBS = {
+    "backtest": ("backtest", "--quiet"),
+    "ladder": ("backtest", "--quiet", "--fills", "ladder"),
+    "montecarlo": ("montecarlo",),
+    "whatif": ("whatif", "--set", "fee=1bps"),
+    "compare": ("compare", "--a", "momentum_burst", "--b", "smoke_test"),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_setting_that_the_instruments_do_not_bear_is_named_where_it_was_made(say, recorded, tmp_path, verb):
+    (tmp_path / "microburst.toml").write_text('[paper]\nstarting_cash = "1e30"\n')
+    code, out, err = say(*VERBS[verb], "--ticks", recorded)
+    assert (code, out) == (3, "")
+    assert err.startswith("error: microburst.toml:2: paper.starting_cash: an account of 1e+30 cannot be kept; between")
+    (tmp_path / "microburst.toml").unlink()
+    code, out, err = say(*VERBS[verb], "--ticks", recorded, "--size", "99999999999999999999")
+    assert (code, out) == (3, "")
+    assert err.startswith("error: flag --size: sizing.size: a position of 99999999999999999999 AAPL is too large")

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 import engine
+from engine import cli
 from engine.errors import DataError, ExitCode, NotFoundError, UserError
 from engine.results import ROW_FIELDS
 from engine.tools.runs import RUN_FILE, SavedTrade, load, plain_decimal, runs_in, save
@@ -123,6 +124,18 @@ def test_the_list_shows_damaged_ones_too(folder):
     found = dict(runs_in(folder.parent))
     assert isinstance(found[broken], UserError)
     assert isinstance(found[folder], dict)
+
+
+def test_the_list_names_the_file_that_was_changed(result, tmp_path, capsys):
+    changed, gone, sound = (save(result, tmp_path, SAVED_NS) for _ in range(3))
+    with (changed / "trades.csv").open("a") as file:
+        file.write("\n")
+    (gone / "equity.csv").unlink()
+    assert cli._execute(["runs", str(tmp_path), "--json"]) == 0
+    told = {Path(one["folder"]): one for one in json.loads(capsys.readouterr().out)["runs"]}
+    assert told[changed]["fault"] == "trades.csv: this file was changed since the run was kept"
+    assert told[gone]["fault"].startswith("equity.csv: cannot be read")
+    assert told[sound]["run_id"] == result.run_id
 
 
 def test_a_place_that_cannot_be_written_is_one_line(result, tmp_path):

@@ -286,6 +286,26 @@ def test_parquet_off_the_grid_empty_or_broken(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "words"),
+    [
+        ("price", [[100.5], [100.25]], "the column 'price' is of type List(Float64), expected integers or floats"),
+        ("price", [b"100.5", b"100.25"], "the column 'price' is of type Binary, expected integers or floats"),
+        ("size", [{"lots": 1}, {"lots": 2}], "the column 'size' is of type Struct"),
+        ("time", [dt.timedelta(1), dt.timedelta(2)], "'time' is of type Duration(time_unit='us'), expected datetimes,"),
+        ("symbol", [b"A", b"B"], "the column 'symbol' is of type Binary, expected text"),
+    ],
+)
+def test_parquet_columns_of_no_type_that_ticks_have_are_named(tmp_path: Path, name: str, values: list, words: str):
+    path = tmp_path / "spy.parquet"
+    sound = {"time": [NOON, NOON + 5], "price": [100.5, 100.25], "size": [1, 2], "note": [["not read"], []]}
+    pl.DataFrame(sound | {name: values}).write_parquet(path)
+    with pytest.raises(DataError) as error:
+        read_ticks(path)
+    assert words in error.value.what
+    assert error.value.where == str(path)
+
+
 def test_parquet_without_polars_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.parquet"
     path.write_bytes(b"PAR1")

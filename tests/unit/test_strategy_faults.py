@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -13,8 +14,10 @@ from engine.backtesting import load_ticks, make_kernel, make_settings
 from engine.errors import ConfigError
 from engine.events import Command, CommandName
 from engine.journal.writer import MemoryJournal
+from engine.lineup import Entrant
 from engine.model import Instrument
 from engine.rules import Stop, pct, price
+from engine.sizing import Units
 
 SECOND_NS = 1_000_000_000
 
@@ -122,6 +125,20 @@ def test_an_order_without_a_quote_is_refused_once_and_counted():
     for latency in (0, "1ms"):
         result = engine.backtest(columns, type("Mine", (Strategy,), {"long": price > 0}), latency_order=latency)
         assert [note.reason for note in result.refusals] == ["NO_QUOTE"]
+
+
+def test_a_stated_size_that_cannot_be_accounted_for_is_refused_and_one_worked_out_is_cut():
+    always = type("Mine", (Strategy,), {"long": price > 0})
+    declared = type("Sized", (Strategy,), {"long": price > 0, "size": Units(1 << 40)})
+    with pytest.raises(ConfigError, match=r"sizing.size: a position of 1099511627776 ticks .*; at most 1099511627775"):
+        engine.backtest(ticks([100]), always, size="1099511627776 units")
+    with pytest.raises(ConfigError, match=r"sizing.size: a position of 2000000000000 ticks is too large"):
+        engine.backtest(ticks([100]), [Entrant(always(), Fraction(2))], size="1000000000000")
+    with pytest.raises(ConfigError, match="size of Sized: a position of 1099511627776 ticks is too large"):
+        engine.backtest(ticks([100]), declared)
+    for size in ("1099511627775 units", "999999999999999999 dollars"):
+        (trade,) = engine.backtest(ticks([100]), always, size=size, risk_profile="off").trades
+        assert trade.qty == (1 << 40) - 1
 
 
 def test_accounts_that_128_bits_cannot_hold_are_refused():
