@@ -289,7 +289,13 @@ def _made_with(found: dict[str, Any], symbols: Sequence[str]) -> Iterator[tuple[
     yield "spread", f"{assumed:g}" if assumed is not None else "that of the quotes" if crosses else "none"
     yield "slippage", f"{passport['slippage_bps']:g} bps"
     yield "fee", passport["fee"]
+    delays = {"feed": passport["latency_feed"], "orders": passport["latency_order"]}
+    if late := [f"{what} {delay}" for what, delay in delays.items() if delay != "0s"]:
+        yield "latency", ", ".join(late)
     yield "calendar", passport["calendar"]
+    if rules := passport["session_rules"]:
+        yield "session rules", ", ".join(f"{name} {rule}" for name, rule in rules.items())
+    yield "starting cash", f"{passport['starting_cash']:,.2f}"
     yield "size", passport["size"]
     yield "limits", said_limits(passport["risk_profile"], passport["risk"])
 

@@ -234,9 +234,15 @@ def test_a_result_names_what_it_was_made_with(capsys):
     assert rows["symbol"] == "ACME"
     assert rows["period"] == "2024-01-02 14:30:00 to 2024-01-02 14:30:08 UTC"
     assert (rows["fills"], rows["spread"], rows["slippage"], rows["fee"]) == ("last", "none", "0 bps", "0/unit")
+    assert not any(name.startswith(("latency", "session")) for name in rows)
+    assert "starting cash  10,000.00\n" in out
     assert "fills are at the last price and trades cost nothing; assume a spread with --spread 0.01\n" in err
     assert "--ticks ACME.csv --symbol ACME" in err.splitlines()[-1]
     assert "trades cost nothing" not in leaves(capsys, *given, "--spread", "0.01")[2]
+    Path("microburst.toml").write_text('[session]\navoid = "midday"\n[paper]\nlatency_order = "5ms"\n')
+    out = leaves(capsys, *given)[1]
+    assert "latency        orders 5ms\n" in out
+    assert "session rules  avoid midday\n" in out
 
 
 def test_the_next_command_can_be_run_as_it_stands(capsys):
