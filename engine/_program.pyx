@@ -175,7 +175,7 @@ def _operations():
         Operation.of("session_sd", _anchored.session_sd, "i", "f", "the session's volume-weighted deviation"),
         # values
         Operation.of("polynomial", _values.whole_polynomial, "", "i", "a polynomial"),
-        Operation.of("ratio", _values.ratio, "", "f", "quotient of two polynomials"),
+        Operation.of("ratio", _values.ratio, "b", "f", "quotient of two polynomials"),
         Operation.of("float_const", _values.float_const, "", "f", "the number x"),
         Operation.of("+", _values.float_add, "ff", "f", "sum"),
         Operation.of("-", _values.float_sub, "ff", "f", "difference"),
@@ -650,13 +650,13 @@ cdef class Program:
         self.set_terms(&self.graph.nodes[self.graph.n_nodes - 1], column, terms, [])
         return column
 
-    def ratio(self, numerator, denominator, int clock=0, bint narrow=False):
+    def ratio(self, numerator, denominator, int clock=0, bint narrow=False, int guard=-1):
         """Quotient of two polynomials as a double, rounded once where both are below 2**53; NaN when undefined.
 
-        ``narrow`` promises that 63 bits hold both.
+        ``narrow`` promises that 63 bits hold both. Where the condition ``guard`` does not hold it is undefined, too.
         """
         cdef Node* node
-        column = self.add("ratio", clock=clock)
+        column = self.add("ratio", (guard,), clock=clock)
         node = &self.graph.nodes[self.graph.n_nodes - 1]
         if narrow and self.is_short(numerator) and self.is_short(denominator):
             node.work = _values.ratio_narrow

@@ -274,8 +274,28 @@ cdef inline void bounds_of(Tape* tape, Slot* slot, const Node* node, int m) noex
     out[1] = INFINITY if undefined else high
 
 
+# A quotient is written for all records, and taken back where its guard, the condition a, says that it is undefined.
+
+cdef inline void guard(const Tape* tape, const Node* node, int m) noexcept nogil:
+    """Undefine a quotient where its guard does not hold; mostly it holds throughout, or there is none."""
+    cdef const uint8_t* holds
+    cdef double* out = floats(tape, node.out)
+    cdef int k
+    if node.a < 0:
+        return
+    holds = bools(tape, node.a)
+    if memchr(holds, 0, m) != NULL:
+        for k in range(m):
+            out[k] = out[k] if holds[k] else NAN
+
+
 cdef inline void ratio(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     """Quotient of two polynomials as a double; NaN when undefined."""
+    quotients(tape, node, m)
+    guard(tape, node, m)
+
+
+cdef inline void quotients(const Tape* tape, const Node* node, int m) noexcept nogil:
     cdef double* out = floats(tape, node.out)
     cdef i128 top[BLOCK]
     cdef i128 bottom[BLOCK]
@@ -374,6 +394,11 @@ cdef inline int ratio_in_64_bits(const Tape* tape, const Node* node, int m) noex
 
 cdef inline void ratio_of_sums(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     """``(n*w - x*y) / (p*q)``, ``w`` wide, or the same with numbers for n and p*q: a variance from its exact sums."""
+    quotients_of_sums(tape, node, m)
+    guard(tape, node, m)
+
+
+cdef inline void quotients_of_sums(const Tape* tape, const Node* node, int m) noexcept nogil:
     cdef const Term* first = node.terms
     cdef const Term* second = first + 1
     cdef const Term* below = first + 2
@@ -437,7 +462,12 @@ cdef inline int64_t narrow_sum_now(const Tape* tape, const Term* terms, int n, i
 
 
 cdef inline void ratio_narrow(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    """The same where both are sums of up to two plain columns and a constant that 63 bits hold."""
+    """``ratio`` where both are sums of up to two plain columns and a constant that 63 bits hold."""
+    quotients_narrow(tape, node, m)
+    guard(tape, node, m)
+
+
+cdef inline void quotients_narrow(const Tape* tape, const Node* node, int m) noexcept nogil:
     cdef double* out = floats(tape, node.out)
     cdef double bottom[BLOCK]
     cdef int64_t whole

@@ -206,7 +206,8 @@ class Nodes:
         if top_terms is None or bottom_terms is None:
             raise RuleError("an expression does not fit in 128 bits", fix="use fewer products, or a shorter window")
         narrow = max(poly_bound(top), poly_bound(bottom)) <= INT64_MAX
-        return self.guarded(self.column("ratio", top_terms, bottom_terms, clock, narrow), value.guards, clock)
+        guard = self.joined("&", sorted(value.guards)) if value.guards else -1
+        return self.column("ratio", top_terms, bottom_terms, clock, narrow, guard)
 
     def guarded(self, column: int, guards: frozenset[int], clock: int) -> int:
         """A column of doubles that is NaN unless all conditions of ``guards`` hold."""

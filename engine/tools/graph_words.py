@@ -169,8 +169,9 @@ def in_words(
         words = "{terms}"
     elif operation == "ratio":
         terms, below = bracketed(terms), bracketed(below)
-    if operation.startswith("anchored") and inputs[1] != NEVER:
-        words += " while {1}"
+    guard = 0 if operation == "ratio" else 1 if operation.startswith("anchored") else None
+    if guard is not None and inputs[guard] != NEVER:
+        words += f" while {{{guard}}}"
     return words.format(
         *inputs,
         k=k,
