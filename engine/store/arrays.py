@@ -17,6 +17,7 @@ from engine import _csv
 from engine.errors import DataError
 from engine.model import MAX_PRICE_TICKS, Instrument, TickBlock
 from engine.store.columns import Field
+from engine.store.order import in_order
 from engine.store.rows import BadRows, OnBadRow, TickFile, clean_precision, columns_of, first_bad_row, join_precisions
 
 CHUNK_ROWS = 1 << 16
@@ -83,7 +84,7 @@ def from_arrays(
         if precision is None and not any(values.dtype.kind == "f" for values in mine.values()):
             precision = default
         rows.convert(mine, fields[0], precision, integers_are_steps=True)
-    return rows.finish()
+    return in_order(rows.finish())
 
 
 @dataclass(slots=True)

@@ -32,6 +32,7 @@ from engine.store.arrays import (
 )
 from engine.store.columns import UNIT_NAMES, ColumnMap, Field, Form, map_columns, unit_of_magnitude, unknown_unit
 from engine.store.csv import Source, read_csv
+from engine.store.order import in_order
 from engine.store.rows import BadRows, OnBadRow, TickFile, clean_precision
 
 EXACT_FLOAT = 1 << 53
@@ -71,7 +72,8 @@ def from_frame(
     bad = BadRows(on_bad_row, form)
     if any(column.values.dtype.kind not in "iufM" for index, column in given.items() if index != Field.SYMBOL):
         options = {"symbol": symbol, "price_precision": price_precision, "size_precision": size_precision}
-        return _through_csv(frame, columns, bad, source, form=form, **options)
+        result = _through_csv(frame, columns, bad, source, form=form, **options)
+        return result if form == "bars" else in_order(result)
     rows = Rows(len(given[Field.TIMESTAMP].values), source, bad, [])
     rows.check_shapes({index: column.values for index, column in given.items()})
     facts = {"format": "frame"} | columns.describe()
@@ -86,7 +88,7 @@ def from_frame(
     result = rows.finish()
     result.naive = given[Field.TIMESTAMP].naive
     result.detected = facts | result.detected
-    return result
+    return result if form == "bars" else in_order(result)  # bars wait until their ends are known
 
 
 def read_parquet(path: Path, **options: Any) -> TickFile:

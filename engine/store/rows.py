@@ -41,6 +41,7 @@ class TickFile:
     file_sha256: str = ""
     naive: bool = False  # the timestamps were written without a zone, and read as UTC
     place: Callable[[int], str] | None = None  # of bars: where a row stands in its source
+    order: NDArray[np.intp] | None = None  # where rows were put in order by time: which one of the source each was
 
     @property
     def rows(self) -> int:

@@ -72,11 +72,13 @@ def merge(parts: Sequence[TickFile]) -> TickFile:
     for part in parts:
         for reason, count in part.skipped.items():
             skipped[reason] = skipped.get(reason, 0) + count
+    facts = {"files": str(len(parts)), **join_precisions(instruments)}
+    facts |= {name: text for part in parts for name, text in part.detected.items() if name == "order"}
     return TickFile(
         TickBlock(**joined),
         instruments,
         source=" + ".join(part.source for part in parts),
-        detected={"files": str(len(parts)), **join_precisions(instruments)},
+        detected=facts,
         skipped=skipped,
         skipped_samples=[sample for part in parts for sample in part.skipped_samples],
         late=sum(part.late for part in parts),
