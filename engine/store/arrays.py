@@ -61,7 +61,8 @@ def from_arrays(
         kind: 0 for a trade, 1 for a quote (``engine.model.Kind``).
 
     Raises:
-        DataError: arrays of different lengths, or a bad row when ``on_bad_row`` is ``"stop"``.
+        DataError: arrays of different lengths, a bad row when ``on_bad_row`` is ``"stop"``, or most rows are earlier
+            than one above them.
     """
     clean_precision("price precision", price_precision)
     clean_precision("size precision", size_precision)

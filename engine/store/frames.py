@@ -55,7 +55,8 @@ def from_frame(
     of 100. Missing bids and asks are not known; a row whose price and size are both missing is a quote.
 
     Raises:
-        DataError: a needed column is missing or of no usable type, or a bad row when ``on_bad_row`` is ``"stop"``.
+        DataError: a needed column is missing or of no usable type, a bad row when ``on_bad_row`` is ``"stop"``, or most
+            rows are earlier than one above them.
         NotFoundError: no row of ``symbol``.
     """
     clean_precision("price precision", price_precision)

@@ -1,4 +1,4 @@
-"""Ticks in the order of time: symbols that stand one after the other are merged.
+"""Ticks in the order of time: symbols that stand one after the other are merged, and what is in no order is refused.
 
 Rows of one symbol stay as they stand to one another, as several files do (``engine.tools.many_files``); between rows of
 different symbols there is no order to lose.
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import _csv
+from engine.errors import DataError
 from engine.model import SECOND_NS, TickBlock
 from engine.store.rows import TickFile, columns_of
 
@@ -21,7 +22,11 @@ less, and a file that has them one after the other by more."""
 
 
 def in_order(file: TickFile) -> TickFile:
-    """Return ticks in the order of time: the very same file, unless its symbols are in order only each by itself."""
+    """Return ticks in the order of time: the very same file, unless its symbols are in order only each by itself.
+
+    Raises:
+        DataError: more than half of the rows are earlier than one above them of their own symbol.
+    """
     block = file.block
     file.late = _csv.count_late(block.ts_ns)
     if not file.late:
@@ -32,6 +37,10 @@ def in_order(file: TickFile) -> TickFile:
         file.block = TickBlock(**{name: values[file.order] for name, values in columns_of(block).items()})
         file.detected["order"] = "by time (the rows of the source were in order by symbol only)"
         file.late = _csv.count_late(file.block.ts_ns)
+    within = int(np.count_nonzero(block.ts_ns < clock))
+    if 2 * within > len(block):
+        what = f"the rows are not in the order of time: {within:,} of {len(block):,} are earlier than one above them"
+        raise DataError(what, where=file.source, fix="sort them by timestamp, oldest first")
     return file
 
 

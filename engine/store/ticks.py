@@ -59,7 +59,8 @@ def read_ticks(
             of its own nanosecond; each file keeps its own order.
 
     Raises:
-        DataError: the file is missing, unreadable or not a tick file, or a row is bad and ``on_bad_row`` is ``"stop"``.
+        DataError: the file is missing, unreadable or not a tick file, or a row is bad and ``on_bad_row`` is ``"stop"``,
+            or most rows are earlier than one above them.
         NotFoundError: no row of ``symbol``.
         MissingExtraError: Parquet without the ``data`` extra.
     """

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import engine
+from engine.cli import main
 from engine.errors import DataError, ExitCode, NotFoundError
 from engine.model import Instrument
 from engine.store.csv import CHUNK
@@ -226,6 +228,31 @@ def test_late_rows_are_kept_in_order_and_counted(tick_file) -> None:
     file = read_ticks(tick_file(f"{HEADER}1700000005,1,1\n1700000003,2,1\n1700000004,3,1\n1700000005,4,1\n"))
     assert file.block.price_ticks.tolist() == [1, 2, 3, 4]
     assert (file.late, file.skipped) == (2, {})
+
+
+def test_rows_in_no_order_of_time_are_refused_by_every_door(tick_file, capsys) -> None:
+    times = np.array([90, 80, 50, 95, 30]) + 1_700_000_000
+    what = "the rows are not in the order of time: 3 of 5 are earlier than one above them"
+    advice = "sort them by timestamp, oldest first"
+    path = tick_file(HEADER + "".join(f"{time},1,1\n" for time in times))
+    with pytest.raises(SystemExit) as left:
+        main(["backtest", "--ticks", str(path)])
+    assert left.value.code == ExitCode.DATA
+    assert capsys.readouterr().err == f"error: {path}: {what}; {advice}\n"
+    one = np.ones(5, np.int64)
+    integers = {"ts_ns": times * 10**9, "price_ticks": one, "size_lots": one}
+    frame = {"timestamp": times, "price": one, "size": one}
+    for source, ticks in ((path, path), ("arrays", integers), ("frame", frame)):
+        with pytest.raises(DataError) as refused:
+            engine.backtest(ticks, "momentum_burst")
+        assert refused.value.line() == f"{source}: {what}; {advice}"
+
+
+def test_rows_earlier_than_those_of_another_symbol_are_in_order(tick_file) -> None:
+    rows = ((90, "A"), (80, "B"), (70, "C"), (60, "D"))
+    text = "".join(f"{1_700_000_000 + second},1,1,{symbol}\n" for second, symbol in rows)
+    file = read_ticks(tick_file(f"timestamp,price,size,symbol\n{text}"))
+    assert (file.rows, file.late) == (4, 0)
 
 
 def test_gzip_is_read_whatever_the_name_and_hashed_as_it_lies_on_disk(tick_file) -> None:
