@@ -30,7 +30,9 @@ from engine.store.columns import (
     Field,
     Form,
     columns_without_header,
+    has_lost_digits,
     known_column,
+    lost_digits,
     map_columns,
     unit_of_magnitude,
     unknown_unit,
@@ -74,6 +76,7 @@ class Source:
     label: str
     size: int  # bytes, to guess the number of rows
     gzipped: bool = False
+    of_floats: bool = False  # its times were floats, whose shortest text may end before the point
 
 
 @dataclass(slots=True)
@@ -207,27 +210,31 @@ class _Pass:
 
     def _find_unit(self, columns: ColumnMap, header_line: int) -> tuple[int, int]:
         """Return the unit of the timestamps, from the first row that shows it, and the earliest time to accept."""
-        if columns.unit is not None:
-            return columns.unit, 0
+        stated = None if columns.unit is None else (columns.unit, 0)
         strange = None
         column = columns.column(Field.TIMESTAMP) or 0
         for number, line in enumerate(self._first_lines(self.begin, 1000), header_line + 1):
             fields = _split(line)
             if len(fields) != len(columns.fields):
                 continue
-            text = fields[column]
+            text, label = fields[column], f"{self.source.label}:{number}"
             if ":" in text:
-                return _csv.ISO, 0
+                return stated or (_csv.ISO, 0)
             try:
-                unit = unit_of_magnitude(int(Decimal(text)))
+                time = Decimal(text)
+                if has_lost_digits(time) and not self.source.of_floats:
+                    raise lost_digits(text, label)
+                unit = unit_of_magnitude(int(time))
             except (InvalidOperation, ValueError, OverflowError):
                 continue
+            if stated is not None:
+                return stated
             if unit is not None:
                 return unit, EARLIEST_DETECTED_NS
-            strange = strange or unknown_unit(text, f"{self.source.label}:{number}")
+            strange = strange or unknown_unit(text, label)
         if strange is not None:
             raise strange
-        return _csv.ISO, 0  # no row shows a time: let the scanner say so, by line
+        return stated or (_csv.ISO, 0)  # no row shows a time: let the scanner say so, by line
 
     # --- scanning -----------------------------------------------------------------------------------------------
 

@@ -73,7 +73,8 @@ def from_frame(
     bad = BadRows(on_bad_row, form)
     if any(column.values.dtype.kind not in "iufM" for index, column in given.items() if index != Field.SYMBOL):
         options = {"symbol": symbol, "price_precision": price_precision, "size_precision": size_precision}
-        result = _through_csv(frame, columns, bad, source, form=form, **options)
+        of_floats = given[Field.TIMESTAMP].values.dtype.kind == "f"
+        result = _through_csv(frame, columns, bad, source, of_floats, form=form, **options)
         return result if form == "bars" else in_order(result)
     rows = Rows(len(given[Field.TIMESTAMP].values), source, bad, [])
     rows.check_shapes({index: column.values for index, column in given.items()})
@@ -233,7 +234,9 @@ def _set_kinds(rows: Rows, given: Mapping[Field, _Column]) -> None:
         rows.kind = (price & size).astype(np.uint8)
 
 
-def _through_csv(frame: Any, columns: ColumnMap, bad: BadRows, source: str, **options: Any) -> TickFile:
+def _through_csv(
+    frame: Any, columns: ColumnMap, bad: BadRows, source: str, of_floats: bool, **options: Any
+) -> TickFile:
     """Read a frame that has text or decimal columns by writing it as CSV and scanning that."""
     used = [name for name, index in zip(columns.names, columns.fields, strict=True) if index >= 0]
     if hasattr(frame, "write_csv"):
@@ -244,7 +247,8 @@ def _through_csv(frame: Any, columns: ColumnMap, bad: BadRows, source: str, **op
         values = [[str(value) for value in np.asarray(frame[name]).tolist()] for name in used]
         text = "\n".join([",".join(used), *(",".join(row) for row in zip(*values, strict=True))]).encode()
     name = Path(source).name.partition(".")[0]
-    result = read_csv(Source(lambda: io.BytesIO(text), source, len(text)), bad, name=name, **options)
+    written = Source(lambda: io.BytesIO(text), source, len(text), of_floats=of_floats)
+    result = read_csv(written, bad, name=name, **options)
     result.detected["format"] = "frame with text or decimal columns"
     result.file_sha256 = ""  # the text is ours, not the user's: hash the columns
     return result

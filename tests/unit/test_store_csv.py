@@ -77,6 +77,16 @@ def test_iso_times_state_their_zone(tick_file, text: str, zone: str) -> None:
     assert file.detected["zone"] == zone
 
 
+@pytest.mark.parametrize("name", ["timestamp", "timestamp_ms"])
+def test_times_that_a_spreadsheet_has_shortened_are_refused(tick_file, name: str) -> None:
+    path = tick_file(f"{name},price,size\n1.70421E+12,1,1\n1.70421E+12,2,1\n")
+    for policy in ("stop", "skip"):  # of every row the same is lost
+        with pytest.raises(DataError, match=r"ticks\.csv:2: timestamp '1\.70421E\+12' has lost its last digits to the"):
+            read_ticks(path, on_bad_row=policy)
+    whole = read_ticks(tick_file(f"{name},price,size\n1.700000000000E+12,1,1\n"))
+    assert whole.block.ts_ns.tolist() == [NOON], "an exponent alone loses nothing"
+
+
 def test_a_column_name_may_state_the_unit_of_times_too_small_to_tell(tick_file) -> None:
     file = read_ticks(tick_file("ts_ns,price,size\n5,1,1\n"))
     assert file.block.ts_ns.tolist() == [5]

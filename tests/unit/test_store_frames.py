@@ -180,6 +180,13 @@ def test_datetime_columns_of_every_unit_and_zone(unit: str, zone: str | None) ->
     assert from_frame(frame.to_pandas()).block.ts_ns.tolist() == [NOON] * 3
 
 
+def test_float_times_beside_text_are_what_they_are() -> None:
+    frame = {"timestamp": np.array([1.7e18, 1.700000001e18]), "price": np.array(["1", "2"]), "size": SIZE[:2]}
+    assert from_frame(frame).block.ts_ns.tolist() == [NOON, NOON + 10**9]
+    with pytest.raises(DataError, match=r"timestamp '1\.7E18' has lost its last digits"):
+        from_frame(frame | {"timestamp": np.array(["1.7E18", "1.7E18"])})
+
+
 def test_float_times_keep_their_microseconds() -> None:
     file = from_frame(
         {"timestamp": np.array([1582329602.111001, 1582329602.2, 1.582329603e9]), "price": SIZE, "size": SIZE}
