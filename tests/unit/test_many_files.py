@@ -72,6 +72,38 @@ def test_what_is_named_twice_does_not_count_twice(tmp_path):
     assert len(merge([block, same]).block) == 4, "two symbols may have traded alike"
 
 
+def test_files_that_overlap_do_not_count_twice_what_both_have():
+    rows = [(second * 10**9, 100 + second % 7) for second in range(40)]
+    sizes = np.arange(1, 41)
+
+    def cut(source: str, begin: int, end: int, precision: int = 2, **more) -> TickFile:
+        file = made("A", [(ts, price * 10 ** (precision - 2)) for ts, price in rows[begin:end]], precision, **more)
+        file.block.size_lots, file.source = sizes[begin:end], source
+        return file
+
+    quotes = {name: np.full(40, 99) for name in ("bid_ticks", "ask_ticks")}
+    for second in (
+        cut("two", 20, 40),
+        cut("two", 25, 35),
+        cut("two", 20, 40, precision=4),
+        cut("two", 0, 40, **quotes),
+    ):
+        with pytest.raises(
+            DataError, match=r"two: \d\d records of A between .* are those of one again; leave out a file"
+        ):
+            merge([cut("one", 20, 35), made("B", rows), second])
+    with pytest.raises(DataError) as refused:
+        merge([cut("one", 0, 30), cut("two", 20, 40)])
+    assert refused.value.line() == (
+        "two: 10 records of A between 1970-01-01T00:00:20 and 1970-01-01T00:00:29 are those of one again; "
+        "leave out a file, or these rows in one of the two"
+    )
+    assert len(merge([cut("one", 0, 29), cut("two", 20, 40)]).block) == 49, "the moment at which two files meet"
+    venue = cut("two", 0, 40)
+    venue.block.size_lots = sizes + (sizes % 4 > 0)  # by chance a quarter of the records are alike
+    assert len(merge([cut("one", 0, 40), venue]).block) == 80
+
+
 def test_ticks_and_bars_do_not_mix():
     one = np.array([1])
     bars = made("B", [(1, 1)], open_ticks=one, high_ticks=one, low_ticks=one, start_ns=one)
