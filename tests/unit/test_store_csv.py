@@ -167,11 +167,30 @@ def test_a_given_precision_is_kept_and_finer_numbers_are_refused(tick_file) -> N
     path = tick_file(f"{HEADER}1700000000,1.50,2\n1700000001,1.255,2\n")
     with pytest.raises(
         DataError, match=r"ticks.csv:3: price '1.255' has too many decimals for its precision \(column 2\)"
-    ):
+    ) as refused:
         read_ticks(path, price_precision=2)
+    assert refused.value.fix.startswith("mend the row, leave out --price-precision if you gave it, or leave such rows")
     file = read_ticks(path, price_precision=4, size_precision=1)
     assert file.block.price_ticks.tolist() == [15000, 12550]
     assert file.block.size_lots.tolist() == [20, 20]
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("187.02200000000002", "write 187.022: round to 3 decimals where the numbers are made, or leave such rows out"),
+        ("30.000000000000004", "write 30: round to 0 decimals where the numbers are made, or leave such rows out"),
+        ("0.1234567890123", "round to 12 decimals or fewer where the numbers are made, or leave such rows out"),
+        (f"0.{'1' * 30}", "round to 12 decimals or fewer where the numbers are made, or leave such rows out"),
+        ("1e-15", "round to 12 decimals or fewer where the numbers are made, or leave such rows out"),
+    ],
+)
+def test_what_floats_have_left_of_a_number_is_told_from_a_precision_that_was_given(tick_file, text, advice) -> None:
+    for row, field in ((f"{text},1", "price"), (f"1,{text}", "size")):
+        with pytest.raises(DataError) as refused:
+            read_ticks(tick_file(f"{HEADER}1700000000,{row}\n"))
+        assert f"{field} '{text}' has too many decimals" in refused.value.what
+        assert refused.value.fix.startswith(advice)
 
 
 def test_each_symbol_has_a_precision_of_its_own(tick_file) -> None:
@@ -328,9 +347,9 @@ def test_a_bad_row_stops_with_its_line_or_is_counted(tick_file, row: str, reason
         read_ticks(path)
     line = str(caught.value)
     assert line.startswith(f"{path}:3: {words}")
-    assert f"[{reason}]; mend the row, " in line
+    mend = "round to 12 decimals or fewer where the numbers are made" if reason == "price_off_grid" else "mend the row"
+    assert f"[{reason}]; {mend}, " in line
     assert line.endswith("or leave such rows out and have them counted: --on-bad-row skip")
-    assert ("leave out --price-precision" in line) == (reason == "price_off_grid")
     assert "\n" not in line
     assert caught.value.exit_code is ExitCode.DATA
     file = read_ticks(path, on_bad_row="skip")
