@@ -76,7 +76,12 @@ class Source:
     label: str
     size: int  # bytes, to guess the number of rows
     gzipped: bool = False
+    of_frame: bool = False  # the text was written from a frame, whose rows are what its reader knows
     of_floats: bool = False  # its times were floats, whose shortest text may end before the point
+
+    def place(self, line: int) -> str:
+        """Return where a line stands: lines count from 1, header included, and rows of a frame from 0."""
+        return f"{self.label}: row {line - 2}" if self.of_frame else f"{self.label}:{line}"
 
 
 @dataclass(slots=True)
@@ -179,7 +184,7 @@ class _Pass:
 
     def _where(self, ahead: int = 0) -> str:
         line = self.scanner.line if hasattr(self, "scanner") else 0
-        return f"{self.source.label}:{line + ahead}"
+        return self.source.place(line + ahead)
 
     # --- the header, the time unit ------------------------------------------------------------------------------
 
@@ -217,7 +222,7 @@ class _Pass:
             fields = _split(line)
             if len(fields) != len(columns.fields):
                 continue
-            text, label = fields[column], f"{self.source.label}:{number}"
+            text, label = fields[column], self.source.place(number)
             if ":" in text:
                 return stated or (_csv.ISO, 0)
             try:
@@ -322,7 +327,7 @@ class _Pass:
     def _bad_row(self) -> None:
         scanner = self.scanner
         text = scanner.text.decode("utf-8", "backslashreplace")
-        hint = f"column {scanner.column}" if scanner.column else ""
+        hint = f"column {scanner.column}" if scanner.column and not self.source.of_frame else ""
         self.bad.add(self._where(), scanner.field, scanner.code, text, hint)
 
     # --- the result ---------------------------------------------------------------------------------------------
@@ -359,7 +364,7 @@ class _Pass:
             list(self.bad.samples),
             self.scanner.late,
             naive=unit == _csv.ISO and self.scanner.zones == ZONE_NONE,
-            place=None if "lines" not in columns else lambda row: f"{self.source.label}:{columns['lines'][row]}",
+            place=None if "lines" not in columns else lambda row: self.source.place(columns["lines"][row]),
         )
 
     def _no_rows(self) -> None:

@@ -21,6 +21,7 @@ from engine.store.arrays import (
     EMPTY,
     OFF_GRID,
     PRICES,
+    QUOTED,
     SIZES,
     Ints,
     Mask,
@@ -84,6 +85,7 @@ def from_frame(
         facts["bars without volume left out"] = str(empty)
     facts |= _set_times(rows, given[Field.TIMESTAMP], columns.unit)
     _set_kinds(rows, given)
+    _refuse_empty(rows, given)
     for fields, precision in ((PRICES, price_precision), (SIZES, size_precision)):
         mine = {index: given[index].values for index in fields if index in given}
         rows.convert(mine, fields[0], precision)
@@ -114,11 +116,13 @@ def read_parquet(path: Path, **options: Any) -> TickFile:
 class _Column:
     """One column of any kind of frame as a NumPy array, and where values are missing (None: nowhere).
 
-    Missing integers and times read as 0; missing floats as nan. ``naive`` tells that it holds times without a zone.
+    Missing integers and times read as 0; missing floats as nan. ``empty`` is where nothing was given, which polars has
+    beside nan. ``naive`` tells that it holds times without a zone.
     """
 
     def __init__(self, data: Any) -> None:
         self.missing: Mask | None = None
+        self.empty: Mask | None = None
         if hasattr(data, "to_physical"):
             self.values = self._of_polars(data)
         elif hasattr(data, "isna"):
@@ -132,6 +136,8 @@ class _Column:
         self.naive = self.values.dtype.kind == "M" and zone is None
 
     def _of_polars(self, data: Any) -> NDArray[Any]:
+        if data.null_count():
+            self.empty = data.is_null().to_numpy()
         if data.dtype.is_float() and data.is_nan().any():
             data = data.fill_nan(None)
         if data.null_count():
@@ -146,7 +152,7 @@ class _Column:
 
     def _of_pandas(self, data: Any) -> NDArray[Any]:
         if data.isna().any():
-            self.missing = data.isna().to_numpy()
+            self.missing = self.empty = data.isna().to_numpy()
         if getattr(data.dtype, "tz", None) is not None:
             data = data.dt.tz_convert("UTC").dt.tz_localize(None)
         kind = getattr(data.dtype, "kind", "O")
@@ -234,6 +240,14 @@ def _set_kinds(rows: Rows, given: Mapping[Field, _Column]) -> None:
         rows.kind = (price & size).astype(np.uint8)
 
 
+def _refuse_empty(rows: Rows, given: Mapping[Field, _Column]) -> None:
+    """Note the rows without a value that only quotes, or none, can do without."""
+    for index in sorted(set(given) - {Field.TIMESTAMP, *QUOTED}):
+        empty = given[index].empty
+        if empty is not None:
+            rows.flag(np.flatnonzero(empty if rows.kind is None else empty & (rows.kind == 0)), index, EMPTY, None)
+
+
 def _through_csv(
     frame: Any, columns: ColumnMap, bad: BadRows, source: str, of_floats: bool, **options: Any
 ) -> TickFile:
@@ -245,9 +259,9 @@ def _through_csv(
         text = frame[used].to_csv(index=False).encode()
     else:
         values = [[str(value) for value in np.asarray(frame[name]).tolist()] for name in used]
-        text = "\n".join([",".join(used), *(",".join(row) for row in zip(*values, strict=True))]).encode()
+        text = "\n".join([",".join(used), *(",".join(row) for row in zip(*values, strict=True)), ""]).encode()
     name = Path(source).name.partition(".")[0]
-    written = Source(lambda: io.BytesIO(text), source, len(text), of_floats=of_floats)
+    written = Source(lambda: io.BytesIO(text), source, len(text), of_frame=True, of_floats=of_floats)
     result = read_csv(written, bad, name=name, **options)
     result.detected["format"] = "frame with text or decimal columns"
     result.file_sha256 = ""  # the text is ours, not the user's: hash the columns
