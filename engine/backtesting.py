@@ -37,6 +37,7 @@ from engine.results import BacktestResult
 from engine.run_settings import Settings
 from engine.sessions.rules import SessionRules
 from engine.sizing import Size, parse_size
+from engine.store.order import in_order
 from engine.store.rows import columns_of, first_bad_row
 from engine.store.ticks import OnBadRow, TickFile, from_frame, read_ticks
 from engine.strategy import Strategy
@@ -89,7 +90,7 @@ def backtest(
         ticks: a path (CSV, CSV.gz, Parquet), a ``TickBlock`` or mapping of its integer columns (``ts_ns``,
             ``price_ticks``, ``size_lots``, …; taken in place, not copied), or a polars or pandas frame or a mapping
             with ``timestamp``, ``price``, ``size`` and optionally ``bid``, ``ask``, ``symbol``; or what ``read_ticks``
-            gave, or ``read_bars``: then the run is one on bars.
+            gave, or ``read_bars``: then the run is one on bars. Symbols one after the other are merged by time.
         strategy: a built-in name, ``path/to/file.py:Class``, a strategy class, or an instance; or a list of these, or
             of lines such as ``"vwap_scalp weight=0.5 symbols=AAPL"`` (``engine.lineup``), to run together.
         symbol, price_precision, size_precision, quotes, on_bad_row: how the ticks are read (``engine.store.ticks``).
@@ -315,7 +316,7 @@ def load_ticks(ticks: Any, *, symbol: str | None = None, **options: Any) -> Tick
         price, size = options.get("price_precision"), options.get("size_precision")
         names = [symbol or "ticks"] if instruments == 1 else [f"{symbol or 'ticks'}{i}" for i in range(instruments)]
         made = [Instrument(name, 2 if price is None else price, size or 0) for name in names]
-        return TickFile(ticks, made, source="arrays")
+        return in_order(TickFile(ticks, made, source="arrays"))
     options.pop("quotes", None)
     return from_frame(ticks, symbol=symbol, **options)
 

@@ -254,10 +254,6 @@ def _tell_input(file: TickFile) -> None:
     tell_skipped(file)
     if file.late:
         print(f"late rows (earlier than one above, traded at its time): {file.late:,}", file=sys.stderr)
-        if 2 * file.late > file.rows:
-            print(
-                "most rows are late: is the file sorted, oldest first? Sort it by time, then run again", file=sys.stderr
-            )
 
 
 def _next_command(source: Sequence[str], strategies: Sequence[str], strategy: Strategy) -> str:

@@ -18,7 +18,7 @@ import structlog
 
 from engine.calendars import calendar as find_calendar
 from engine.config.settings import AUTO_FEED, EMBEDDED_FEED, USUAL_ACCOUNT
-from engine.errors import ExitCode, UnreachableError
+from engine.errors import ConfigError, ExitCode, UnreachableError
 from engine.live.embedded import EmbeddedMarket
 from engine.live.health import HealthFile
 from engine.live.kill_file import KillFile
@@ -68,6 +68,7 @@ async def run_paper(
 
     Raises:
         UnreachableError: the feed has not connected within ``feed.connect_timeout`` or the duration.
+        ConfigError: the fills are such as an embedded market cannot have.
     """
     market = EmbeddedMarket()
     feed: WebSocketFeed | None = None
@@ -214,6 +215,10 @@ async def _find_market(
         else:
             on_line(f"feed: the mock market at {usual}")
             return feed, _mode(feed, "PAPER")
+    if config.paper.fills == "queue":  # every other market may tell sizes: its first quote shows it
+        what = "queue fills need the sizes displayed with the quotes, and an embedded market tells none"
+        fix = "use --fills through; or python -m mock_server --quotes, and name its address with --feed"
+        raise ConfigError(what, where="paper.fills", fix=fix)
     on_line(f"{why}: starting an embedded mock market")
     address = await market.start(config.feed.mock_rate)
     feed = await _connect(config, address, timeout_s)

@@ -17,6 +17,7 @@ from engine import _csv
 from engine.errors import DataError
 from engine.model import MAX_PRICE_TICKS, Instrument, TickBlock
 from engine.store.columns import Field
+from engine.store.order import in_order
 from engine.store.rows import BadRows, OnBadRow, TickFile, clean_precision, columns_of, first_bad_row, join_precisions
 
 CHUNK_ROWS = 1 << 16
@@ -60,7 +61,8 @@ def from_arrays(
         kind: 0 for a trade, 1 for a quote (``engine.model.Kind``).
 
     Raises:
-        DataError: arrays of different lengths, or a bad row when ``on_bad_row`` is ``"stop"``.
+        DataError: arrays of different lengths, a bad row when ``on_bad_row`` is ``"stop"``, or most rows are earlier
+            than one above them.
     """
     clean_precision("price precision", price_precision)
     clean_precision("size precision", size_precision)
@@ -83,7 +85,7 @@ def from_arrays(
         if precision is None and not any(values.dtype.kind == "f" for values in mine.values()):
             precision = default
         rows.convert(mine, fields[0], precision, integers_are_steps=True)
-    return rows.finish()
+    return in_order(rows.finish())
 
 
 @dataclass(slots=True)

@@ -197,6 +197,18 @@ def unknown_unit(text: str, where: str) -> DataError:
     return DataError(f"timestamp {text!r} has not the size of a time since 1970 in any unit", where=where, fix=fix)
 
 
+def has_lost_digits(time: Decimal) -> bool:
+    """Tell whether a numeric timestamp has an exponent in place of its last digits, as 1.70421E+12 has of seven."""
+    exponent = time.as_tuple().exponent
+    return isinstance(exponent, int) and exponent > 0
+
+
+def lost_digits(text: str, where: str) -> DataError:
+    """Return the error about a timestamp that was shortened."""
+    fix = "write the times in full again: spreadsheets, and columns of floats, shorten them"
+    return DataError(f"timestamp {text!r} has lost its last digits to the exponent", where=where, fix=fix)
+
+
 def _is_number(text: str) -> bool:
     try:
         Decimal(text)

@@ -30,7 +30,9 @@ from engine.store.columns import (
     Field,
     Form,
     columns_without_header,
+    has_lost_digits,
     known_column,
+    lost_digits,
     map_columns,
     unit_of_magnitude,
     unknown_unit,
@@ -74,6 +76,12 @@ class Source:
     label: str
     size: int  # bytes, to guess the number of rows
     gzipped: bool = False
+    of_frame: bool = False  # the text was written from a frame, whose rows are what its reader knows
+    of_floats: bool = False  # its times were floats, whose shortest text may end before the point
+
+    def place(self, line: int) -> str:
+        """Return where a line stands: lines count from 1, header included, and rows of a frame from 0."""
+        return f"{self.label}: row {line - 2}" if self.of_frame else f"{self.label}:{line}"
 
 
 @dataclass(slots=True)
@@ -176,7 +184,7 @@ class _Pass:
 
     def _where(self, ahead: int = 0) -> str:
         line = self.scanner.line if hasattr(self, "scanner") else 0
-        return f"{self.source.label}:{line + ahead}"
+        return self.source.place(line + ahead)
 
     # --- the header, the time unit ------------------------------------------------------------------------------
 
@@ -207,27 +215,31 @@ class _Pass:
 
     def _find_unit(self, columns: ColumnMap, header_line: int) -> tuple[int, int]:
         """Return the unit of the timestamps, from the first row that shows it, and the earliest time to accept."""
-        if columns.unit is not None:
-            return columns.unit, 0
+        stated = None if columns.unit is None else (columns.unit, 0)
         strange = None
         column = columns.column(Field.TIMESTAMP) or 0
         for number, line in enumerate(self._first_lines(self.begin, 1000), header_line + 1):
             fields = _split(line)
             if len(fields) != len(columns.fields):
                 continue
-            text = fields[column]
+            text, label = fields[column], self.source.place(number)
             if ":" in text:
-                return _csv.ISO, 0
+                return stated or (_csv.ISO, 0)
             try:
-                unit = unit_of_magnitude(int(Decimal(text)))
+                time = Decimal(text)
+                if has_lost_digits(time) and not self.source.of_floats:
+                    raise lost_digits(text, label)
+                unit = unit_of_magnitude(int(time))
             except (InvalidOperation, ValueError, OverflowError):
                 continue
+            if stated is not None:
+                return stated
             if unit is not None:
                 return unit, EARLIEST_DETECTED_NS
-            strange = strange or unknown_unit(text, f"{self.source.label}:{number}")
+            strange = strange or unknown_unit(text, label)
         if strange is not None:
             raise strange
-        return _csv.ISO, 0  # no row shows a time: let the scanner say so, by line
+        return stated or (_csv.ISO, 0)  # no row shows a time: let the scanner say so, by line
 
     # --- scanning -----------------------------------------------------------------------------------------------
 
@@ -315,7 +327,7 @@ class _Pass:
     def _bad_row(self) -> None:
         scanner = self.scanner
         text = scanner.text.decode("utf-8", "backslashreplace")
-        hint = f"column {scanner.column}" if scanner.column else ""
+        hint = f"column {scanner.column}" if scanner.column and not self.source.of_frame else ""
         self.bad.add(self._where(), scanner.field, scanner.code, text, hint)
 
     # --- the result ---------------------------------------------------------------------------------------------
@@ -352,7 +364,7 @@ class _Pass:
             list(self.bad.samples),
             self.scanner.late,
             naive=unit == _csv.ISO and self.scanner.zones == ZONE_NONE,
-            place=None if "lines" not in columns else lambda row: f"{self.source.label}:{columns['lines'][row]}",
+            place=None if "lines" not in columns else lambda row: self.source.place(columns["lines"][row]),
         )
 
     def _no_rows(self) -> None:

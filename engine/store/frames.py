@@ -21,6 +21,7 @@ from engine.store.arrays import (
     EMPTY,
     OFF_GRID,
     PRICES,
+    QUOTED,
     SIZES,
     Ints,
     Mask,
@@ -32,6 +33,7 @@ from engine.store.arrays import (
 )
 from engine.store.columns import UNIT_NAMES, ColumnMap, Field, Form, map_columns, unit_of_magnitude, unknown_unit
 from engine.store.csv import Source, read_csv
+from engine.store.order import in_order
 from engine.store.rows import BadRows, OnBadRow, TickFile, clean_precision
 
 EXACT_FLOAT = 1 << 53
@@ -57,7 +59,8 @@ def from_frame(
     of 100. Missing bids and asks are not known; a row whose price and size are both missing is a quote.
 
     Raises:
-        DataError: a needed column is missing or of no usable type, or a bad row when ``on_bad_row`` is ``"stop"``.
+        DataError: a needed column is missing or of no usable type, a bad row when ``on_bad_row`` is ``"stop"``, or most
+            rows are earlier than one above them.
         NotFoundError: no row of ``symbol``.
     """
     clean_precision("price precision", price_precision)
@@ -75,7 +78,9 @@ def from_frame(
     bad = BadRows(on_bad_row, form)
     if any(column.values.dtype.kind not in "iufM" for index, column in given.items() if index != Field.SYMBOL):
         options = {"symbol": symbol, "price_precision": price_precision, "size_precision": size_precision}
-        return _through_csv(frame, columns, bad, source, form=form, **options)
+        of_floats = given[Field.TIMESTAMP].values.dtype.kind == "f"
+        result = _through_csv(frame, columns, bad, source, of_floats, form=form, **options)
+        return result if form == "bars" else in_order(result)
     rows = Rows(len(given[Field.TIMESTAMP].values), source, bad, [])
     rows.check_shapes({index: column.values for index, column in given.items()})
     facts = {"format": "frame"} | columns.describe()
@@ -84,13 +89,14 @@ def from_frame(
         facts["bars without volume left out"] = str(empty)
     facts |= _set_times(rows, given[Field.TIMESTAMP], columns.unit)
     _set_kinds(rows, given)
+    _refuse_empty(rows, given)
     for fields, precision in ((PRICES, price_precision), (SIZES, size_precision)):
         mine = {index: given[index].values for index in fields if index in given}
         rows.convert(mine, fields[0], precision)
     result = rows.finish()
     result.naive = given[Field.TIMESTAMP].naive
     result.detected = facts | result.detected
-    return result
+    return result if form == "bars" else in_order(result)  # bars wait until their ends are known
 
 
 def read_parquet(path: Path, **options: Any) -> TickFile:
@@ -125,11 +131,13 @@ def _check_types(frame: Any, columns: ColumnMap, source: str) -> None:
 class _Column:
     """One column of any kind of frame as a NumPy array, and where values are missing (None: nowhere).
 
-    Missing integers and times read as 0; missing floats as nan. ``naive`` tells that it holds times without a zone.
+    Missing integers and times read as 0; missing floats as nan. ``empty`` is where nothing was given, which polars has
+    beside nan. ``naive`` tells that it holds times without a zone.
     """
 
     def __init__(self, data: Any) -> None:
         self.missing: Mask | None = None
+        self.empty: Mask | None = None
         if hasattr(data, "to_physical"):
             self.values = self._of_polars(data)
         elif hasattr(data, "isna"):
@@ -143,6 +151,8 @@ class _Column:
         self.naive = self.values.dtype.kind == "M" and zone is None
 
     def _of_polars(self, data: Any) -> NDArray[Any]:
+        if data.null_count():
+            self.empty = data.is_null().to_numpy()
         if data.dtype.is_float() and data.is_nan().any():
             data = data.fill_nan(None)
         if data.null_count():
@@ -157,7 +167,7 @@ class _Column:
 
     def _of_pandas(self, data: Any) -> NDArray[Any]:
         if data.isna().any():
-            self.missing = data.isna().to_numpy()
+            self.missing = self.empty = data.isna().to_numpy()
         if getattr(data.dtype, "tz", None) is not None:
             data = data.dt.tz_convert("UTC").dt.tz_localize(None)
         kind = getattr(data.dtype, "kind", "O")
@@ -245,7 +255,17 @@ def _set_kinds(rows: Rows, given: Mapping[Field, _Column]) -> None:
         rows.kind = (price & size).astype(np.uint8)
 
 
-def _through_csv(frame: Any, columns: ColumnMap, bad: BadRows, source: str, **options: Any) -> TickFile:
+def _refuse_empty(rows: Rows, given: Mapping[Field, _Column]) -> None:
+    """Note the rows without a value that only quotes, or none, can do without."""
+    for index in sorted(set(given) - {Field.TIMESTAMP, *QUOTED}):
+        empty = given[index].empty
+        if empty is not None:
+            rows.flag(np.flatnonzero(empty if rows.kind is None else empty & (rows.kind == 0)), index, EMPTY, None)
+
+
+def _through_csv(
+    frame: Any, columns: ColumnMap, bad: BadRows, source: str, of_floats: bool, **options: Any
+) -> TickFile:
     """Read a frame that has text or decimal columns by writing it as CSV and scanning that."""
     used = [name for name, index in zip(columns.names, columns.fields, strict=True) if index >= 0]
     if hasattr(frame, "write_csv"):
@@ -254,9 +274,10 @@ def _through_csv(frame: Any, columns: ColumnMap, bad: BadRows, source: str, **op
         text = frame[used].to_csv(index=False).encode()
     else:
         values = [[str(value) for value in np.asarray(frame[name]).tolist()] for name in used]
-        text = "\n".join([",".join(used), *(",".join(row) for row in zip(*values, strict=True))]).encode()
+        text = "\n".join([",".join(used), *(",".join(row) for row in zip(*values, strict=True)), ""]).encode()
     name = Path(source).name.partition(".")[0]
-    result = read_csv(Source(lambda: io.BytesIO(text), source, len(text)), bad, name=name, **options)
+    written = Source(lambda: io.BytesIO(text), source, len(text), of_frame=True, of_floats=of_floats)
+    result = read_csv(written, bad, name=name, **options)
     result.detected["format"] = "frame with text or decimal columns"
     result.file_sha256 = ""  # the text is ours, not the user's: hash the columns
     return result

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +20,9 @@ from engine.model import Instrument, TickBlock
 from engine.store.columns import Form, field_word
 
 OnBadRow = Literal["stop", "skip"]
+
+FLOAT_NOISE = Decimal("1e-14")
+"""What a few sums and products of floats are off by, as a ratio of the number: 0.1 + 0.2 is 1.5e-16."""
 
 SAMPLES = 5
 """How many skipped rows a result quotes word by word."""
@@ -41,6 +45,7 @@ class TickFile:
     file_sha256: str = ""
     naive: bool = False  # the timestamps were written without a zone, and read as UTC
     place: Callable[[int], str] | None = None  # of bars: where a row stands in its source
+    order: NDArray[np.intp] | None = None  # where rows were put in order by time: which one of the source each was
 
     @property
     def rows(self) -> int:
@@ -110,14 +115,14 @@ class BadRows:
         fault = reason.removeprefix(f"{_csv.FIELDS[field_index]}_")
         if fault in FIELD_SENTENCES:
             reason = f"{name}_{fault}"
-        self.note(where, reason, describe(name, fault, reason, text, hint), count)
+        flag = PRECISION_FLAGS.get(reason)
+        mend = _coarser(text, flag) if flag and self.policy == "stop" else "mend the row"
+        self.note(where, reason, describe(name, fault, reason, text, hint), count, mend)
 
-    def note(self, where: str, reason: str, what: str, count: int = 1) -> None:
+    def note(self, where: str, reason: str, what: str, count: int = 1, mend: str = "mend the row") -> None:
         """As ``add``, for a reason that lies in how rows stand together."""
         if self.policy == "stop":
-            grid = PRECISION_FLAGS.get(reason, "")
-            stated = f"leave out {grid} if you gave it, " if grid else ""
-            fix = f"mend the row, {stated}or leave such rows out and have them counted: --on-bad-row skip"
+            fix = f"{mend}, or leave such rows out and have them counted: --on-bad-row skip"
             raise DataError(what, where=where, fix=fix)
         self.counts[reason] = self.counts.get(reason, 0) + count
         if len(self.samples) < SAMPLES:
@@ -172,6 +177,21 @@ def describe(name: str, fault: str, reason: str, text: str, hint: str = "") -> s
     sentence = ROW_SENTENCES.get(reason) or f"{name} {FIELD_SENTENCES[fault]}"
     tail = f" ({hint})" if hint else ""
     return f"{sentence.format(text=quoted)}{tail} [{reason}]"
+
+
+def _coarser(text: str, flag: str) -> str:
+    """Return what makes a number of too many decimals fit: of what arithmetic in floats has left, the number meant."""
+    try:
+        number = Decimal(text)
+        if round(number, _csv.MAX_PRECISION) == number:
+            return f"mend the row, leave out {flag} if you gave it"
+        for decimals in range(_csv.MAX_PRECISION + 1):
+            meant = round(number, decimals)
+            if abs(meant - number) <= abs(number) * FLOAT_NOISE:
+                return f"write {meant}: round to {decimals} decimals where the numbers are made"
+    except ArithmeticError:  # a number of more digits than there is a use for
+        pass
+    return f"round to {_csv.MAX_PRECISION} decimals or fewer where the numbers are made"
 
 
 def clean_precision(name: str, value: int | None) -> None:

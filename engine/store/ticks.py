@@ -22,6 +22,7 @@ from engine.store.arrays import from_arrays
 from engine.store.columns import Form
 from engine.store.csv import file_source, read_csv
 from engine.store.frames import from_frame, read_parquet
+from engine.store.order import in_order
 from engine.store.rows import BadRows, OnBadRow, TickFile, clean_precision, columns_of, first_bad_row, join_precisions
 
 __all__ = ["OnBadRow", "TickFile", "from_arrays", "from_frame", "read_ticks", "write_ticks"]
@@ -58,19 +59,20 @@ def read_ticks(
             of its own nanosecond; each file keeps its own order.
 
     Raises:
-        DataError: the file is missing, unreadable or not a tick file, or a row is bad and ``on_bad_row`` is ``"stop"``.
+        DataError: the file is missing, unreadable or not a tick file, or a row is bad and ``on_bad_row`` is ``"stop"``,
+            or most rows are earlier than one above them.
         NotFoundError: no row of ``symbol``.
         MissingExtraError: Parquet without the ``data`` extra.
     """
     clean_precision("price precision", price_precision)
     clean_precision("size precision", size_precision)
     options = {"symbol": symbol, "price_precision": price_precision, "size_precision": size_precision}
-    trades = read_one(Path(path), on_bad_row, "trades", **options)
+    trades = in_order(read_one(Path(path), on_bad_row, "trades", **options))
     if quotes is None:
         return trades
     if symbol is None and len(trades.instruments) == 1:
         options["symbol"] = trades.instruments[0].symbol
-    return _merge(trades, read_one(Path(quotes), on_bad_row, "quotes", **options))
+    return _merge(trades, in_order(read_one(Path(quotes), on_bad_row, "quotes", **options)))
 
 
 def read_one(path: Path, on_bad_row: OnBadRow, form: Form, **options: Any) -> TickFile:

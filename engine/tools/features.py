@@ -67,7 +67,13 @@ def features(
     Raises:
         UserError: ticks or a declaration are invalid; the message says which and how to mend it.
     """
-    return feature_table(ticks, declared, symbol=symbol, calendar=calendar, **reading).columns
+    table = feature_table(ticks, declared, symbol=symbol, calendar=calendar, **reading)
+    if table.file.order is None:
+        return table.columns
+    kind = table.file.block.kind
+    rows = table.file.order if kind is None else table.file.order[kind == Kind.TRADE]
+    back = np.argsort(rows)
+    return {name: values[back] for name, values in table.columns.items()}
 
 
 def feature_table(

@@ -18,6 +18,7 @@ from engine.errors import DataError
 from engine.model import Instrument, Kind, TickBlock
 from engine.store.rows import join_precisions
 from engine.store.ticks import TickFile
+from engine.tools.overlaps import refuse_repeated
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")
 PRICES = ("price_ticks", "bid_ticks", "ask_ticks", "open_ticks", "high_ticks", "low_ticks")
@@ -51,7 +52,7 @@ def merge(parts: Sequence[TickFile]) -> TickFile:
     """Return several recordings as one.
 
     Raises:
-        DataError: ticks and bars are mixed, or two of them are the same.
+        DataError: ticks and bars are mixed, or two of them are the same, or have records of one symbol in common.
     """
     _check_different(parts)
     if len({part.block.start_ns is None for part in parts}) > 1:
@@ -65,6 +66,7 @@ def merge(parts: Sequence[TickFile]) -> TickFile:
         for name in columns:
             columns[name].append(_column(part, name, instruments, own))
         keys.append(np.maximum.accumulate(part.block.ts_ns) if len(part.block) else part.block.ts_ns)
+    refuse_repeated(parts, columns, instruments)
     order = np.argsort(np.concatenate(keys), kind="stable")
     used = [name for name in columns if any(getattr(part.block, name) is not None for part in parts)]
     joined = {name: np.concatenate(columns[name])[order] for name in dict.fromkeys([*used, "instrument"])}
@@ -72,11 +74,13 @@ def merge(parts: Sequence[TickFile]) -> TickFile:
     for part in parts:
         for reason, count in part.skipped.items():
             skipped[reason] = skipped.get(reason, 0) + count
+    facts = {"files": str(len(parts)), **join_precisions(instruments)}
+    facts |= {name: text for part in parts for name, text in part.detected.items() if name == "order"}
     return TickFile(
         TickBlock(**joined),
         instruments,
         source=" + ".join(part.source for part in parts),
-        detected={"files": str(len(parts)), **join_precisions(instruments)},
+        detected=facts,
         skipped=skipped,
         skipped_samples=[sample for part in parts for sample in part.skipped_samples],
         late=sum(part.late for part in parts),

@@ -81,6 +81,14 @@ def test_an_embedded_market_may_be_asked_for_and_has_an_account_of_its_own(run):
     assert "account 'mine' is not traded: an embedded market has" in done.err
 
 
+def test_queue_fills_are_refused_where_no_sizes_are_displayed(run):
+    done = run("engine", "--paper", "--feed", "embedded", "--fills", "queue", "--duration", "1s")
+    assert done.code == 3
+    what = "paper.fills: queue fills need the sizes displayed with the quotes, and an embedded market tells none"
+    assert done.error.startswith(f"error: {what}; use --fills through; or python -m mock_server --quotes")
+    assert "starting" not in done.err
+
+
 def test_a_feed_that_does_not_answer_ends_with_6(run):
     done = run("engine", "--paper", "--feed", "ws://127.0.0.1:9", "--duration", "1s")
     assert done.code == 6

@@ -35,7 +35,7 @@ def blocks(draw: st.DrawFn) -> tuple[TickBlock, list[Instrument]]:
     steps = st.lists(st.integers(1, LIMIT), min_size=count, max_size=count)
     prices = np.array(draw(steps), np.int64)
     sizes = np.array(draw(steps), np.int64)
-    times = draw(st.lists(st.integers(10**9, 2**62), min_size=count, max_size=count))
+    times = sorted(draw(st.lists(st.integers(10**9, 2**62), min_size=count, max_size=count)))
     block = TickBlock(np.array(times, np.int64), prices, sizes)
     if draw(st.booleans()):
         sides = [sorted(draw(st.tuples(st.integers(0, LIMIT), st.integers(0, LIMIT)))) for _ in range(count)]

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import engine
+from engine.cli import main
 from engine.errors import DataError, ExitCode, NotFoundError
 from engine.model import Instrument
 from engine.store.csv import CHUNK
@@ -73,6 +75,16 @@ def test_iso_times_state_their_zone(tick_file, text: str, zone: str) -> None:
     assert file.block.ts_ns.tolist() == [NOON]
     assert file.detected["timestamp"] == "ISO 8601"
     assert file.detected["zone"] == zone
+
+
+@pytest.mark.parametrize("name", ["timestamp", "timestamp_ms"])
+def test_times_that_a_spreadsheet_has_shortened_are_refused(tick_file, name: str) -> None:
+    path = tick_file(f"{name},price,size\n1.70421E+12,1,1\n1.70421E+12,2,1\n")
+    for policy in ("stop", "skip"):  # of every row the same is lost
+        with pytest.raises(DataError, match=r"ticks\.csv:2: timestamp '1\.70421E\+12' has lost its last digits to the"):
+            read_ticks(path, on_bad_row=policy)
+    whole = read_ticks(tick_file(f"{name},price,size\n1.700000000000E+12,1,1\n"))
+    assert whole.block.ts_ns.tolist() == [NOON], "an exponent alone loses nothing"
 
 
 def test_a_column_name_may_state_the_unit_of_times_too_small_to_tell(tick_file) -> None:
@@ -155,11 +167,30 @@ def test_a_given_precision_is_kept_and_finer_numbers_are_refused(tick_file) -> N
     path = tick_file(f"{HEADER}1700000000,1.50,2\n1700000001,1.255,2\n")
     with pytest.raises(
         DataError, match=r"ticks.csv:3: price '1.255' has too many decimals for its precision \(column 2\)"
-    ):
+    ) as refused:
         read_ticks(path, price_precision=2)
+    assert refused.value.fix.startswith("mend the row, leave out --price-precision if you gave it, or leave such rows")
     file = read_ticks(path, price_precision=4, size_precision=1)
     assert file.block.price_ticks.tolist() == [15000, 12550]
     assert file.block.size_lots.tolist() == [20, 20]
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [
+        ("187.02200000000002", "write 187.022: round to 3 decimals where the numbers are made, or leave such rows out"),
+        ("30.000000000000004", "write 30: round to 0 decimals where the numbers are made, or leave such rows out"),
+        ("0.1234567890123", "round to 12 decimals or fewer where the numbers are made, or leave such rows out"),
+        (f"0.{'1' * 30}", "round to 12 decimals or fewer where the numbers are made, or leave such rows out"),
+        ("1e-15", "round to 12 decimals or fewer where the numbers are made, or leave such rows out"),
+    ],
+)
+def test_what_floats_have_left_of_a_number_is_told_from_a_precision_that_was_given(tick_file, text, advice) -> None:
+    for row, field in ((f"{text},1", "price"), (f"1,{text}", "size")):
+        with pytest.raises(DataError) as refused:
+            read_ticks(tick_file(f"{HEADER}1700000000,{row}\n"))
+        assert f"{field} '{text}' has too many decimals" in refused.value.what
+        assert refused.value.fix.startswith(advice)
 
 
 def test_each_symbol_has_a_precision_of_its_own(tick_file) -> None:
@@ -228,6 +259,31 @@ def test_late_rows_are_kept_in_order_and_counted(tick_file) -> None:
     assert (file.late, file.skipped) == (2, {})
 
 
+def test_rows_in_no_order_of_time_are_refused_by_every_door(tick_file, capsys) -> None:
+    times = np.array([90, 80, 50, 95, 30]) + 1_700_000_000
+    what = "the rows are not in the order of time: 3 of 5 are earlier than one above them"
+    advice = "sort them by timestamp, oldest first"
+    path = tick_file(HEADER + "".join(f"{time},1,1\n" for time in times))
+    with pytest.raises(SystemExit) as left:
+        main(["backtest", "--ticks", str(path)])
+    assert left.value.code == ExitCode.DATA
+    assert capsys.readouterr().err == f"error: {path}: {what}; {advice}\n"
+    one = np.ones(5, np.int64)
+    integers = {"ts_ns": times * 10**9, "price_ticks": one, "size_lots": one}
+    frame = {"timestamp": times, "price": one, "size": one}
+    for source, ticks in ((path, path), ("arrays", integers), ("frame", frame)):
+        with pytest.raises(DataError) as refused:
+            engine.backtest(ticks, "momentum_burst")
+        assert refused.value.line() == f"{source}: {what}; {advice}"
+
+
+def test_rows_earlier_than_those_of_another_symbol_are_in_order(tick_file) -> None:
+    rows = ((90, "A"), (80, "B"), (70, "C"), (60, "D"))
+    text = "".join(f"{1_700_000_000 + second},1,1,{symbol}\n" for second, symbol in rows)
+    file = read_ticks(tick_file(f"timestamp,price,size,symbol\n{text}"))
+    assert (file.rows, file.late) == (4, 0)
+
+
 def test_gzip_is_read_whatever_the_name_and_hashed_as_it_lies_on_disk(tick_file) -> None:
     packed = gzip.compress((HEADER + FIRST).encode()) + gzip.compress(b"2023-01-01T00:00:01Z,100.25,4\n")
     for name in ("a.csv.gz", "b.csv"):
@@ -291,9 +347,9 @@ def test_a_bad_row_stops_with_its_line_or_is_counted(tick_file, row: str, reason
         read_ticks(path)
     line = str(caught.value)
     assert line.startswith(f"{path}:3: {words}")
-    assert f"[{reason}]; mend the row, " in line
+    mend = "round to 12 decimals or fewer where the numbers are made" if reason == "price_off_grid" else "mend the row"
+    assert f"[{reason}]; {mend}, " in line
     assert line.endswith("or leave such rows out and have them counted: --on-bad-row skip")
-    assert ("leave out --price-precision" in line) == (reason == "price_off_grid")
     assert "\n" not in line
     assert caught.value.exit_code is ExitCode.DATA
     file = read_ticks(path, on_bad_row="skip")

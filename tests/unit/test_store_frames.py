@@ -180,6 +180,13 @@ def test_datetime_columns_of_every_unit_and_zone(unit: str, zone: str | None) ->
     assert from_frame(frame.to_pandas()).block.ts_ns.tolist() == [NOON] * 3
 
 
+def test_float_times_beside_text_are_what_they_are() -> None:
+    frame = {"timestamp": np.array([1.7e18, 1.700000001e18]), "price": np.array(["1", "2"]), "size": SIZE[:2]}
+    assert from_frame(frame).block.ts_ns.tolist() == [NOON, NOON + 10**9]
+    with pytest.raises(DataError, match=r"timestamp '1\.7E18' has lost its last digits"):
+        from_frame(frame | {"timestamp": np.array(["1.7E18", "1.7E18"])})
+
+
 def test_float_times_keep_their_microseconds() -> None:
     file = from_frame(
         {"timestamp": np.array([1582329602.111001, 1582329602.2, 1.582329603e9]), "price": SIZE, "size": SIZE}
@@ -218,8 +225,11 @@ def test_missing_values_are_unknown_quotes_quote_rows_or_bad_rows(to_frame) -> N
         "bid": [100.25, None, 1],
         "ask": [101.0, None, 2],
     }
-    with pytest.raises(DataError, match=r"frame: row 2: price .*\[price_not_finite\]"):
+    with pytest.raises(DataError, match=r"frame: row 2: price is empty \[price_empty\]"):
         from_frame(to_frame(data))
+    nothing = {"timestamp": TS, "price": PRICE, "size": pl.Series([None] * 3)}
+    with pytest.raises(DataError, match=r"frame: row 0: size is empty \[size_empty\]"):
+        from_frame(to_frame(nothing))
     block = from_frame(to_frame(data), on_bad_row="skip").block
     assert block.kind is not None
     assert block.bid_ticks is not None
@@ -238,6 +248,10 @@ def test_text_and_decimal_columns_are_read_as_text() -> None:
         file = from_frame(given_frame)
         assert (file.block.ts_ns.tolist(), file.block.price_ticks.tolist()) == ([NOON] * 2, [150, 225])
         assert file.block.size_lots.tolist() == [3, 4]
+    bad = frame.with_columns(size=pl.Series(["3", "four"]))
+    for given_frame in (bad, bad.to_pandas(), {name: bad[name].to_list() for name in bad.columns}):
+        with pytest.raises(DataError, match=r"frame: row 1: size 'four' is not a number \[size_not_number\]"):
+            from_frame(given_frame)
 
 
 @pytest.mark.parametrize(
