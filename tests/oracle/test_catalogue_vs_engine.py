@@ -17,6 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import engine
+from engine.model import Instrument, TickBlock
+from engine.store.ticks import TickFile
 from tests.oracle import catalogue as cat
 from tests.oracle.catalogue import Market
 from tests.oracle.catalogue_cases import CONDITION, EXACT, ROUNDED, Case
@@ -44,12 +46,11 @@ def expected(stream: str, name: str) -> list[Any]:
 
 
 def computed(stream: Stream, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """The engine's columns of the cases."""
+    """The engine's columns of the cases; a drawn stream may be later than any that is read."""
     records, sessions = stream
     calendar = "always" if sessions is None else "us_equities"
-    return engine.features(
-        columns_of(records), {name: CASES[name].written for name in names}, calendar=calendar, price_precision=2
-    )
+    file = TickFile(TickBlock(**columns_of(records)), [Instrument("ticks", 2)], source="stream")
+    return engine.features(file, {name: CASES[name].written for name in names}, calendar=calendar)
 
 
 @cache

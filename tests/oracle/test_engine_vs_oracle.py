@@ -19,6 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import engine
+from engine.backtesting import integers
+from engine.model import Instrument, TickBlock
+from engine.store.ticks import TickFile
 from tests.oracle.golden import RUNS, reference
 from tests.oracle.momentum_burst import Params, Result, run
 from tests.oracle.parameter_sets import PARAMETER_SETS
@@ -51,12 +54,14 @@ METRICS: dict[str, Callable[[Result], Any]] = {
 """The page's statistics, by the engine's names."""
 
 
-def backtest(columns: dict[str, np.ndarray], params: Params, *, fills: str, price_precision: int, **more: Any) -> Any:
-    """Run the engine with the settings of the reference."""
-    given: dict[str, Any] = {**params.as_settings(), **params.as_account(), **more}
-    return engine.backtest(
-        columns, "momentum_burst", fills=fills, calendar="always", price_precision=price_precision, **given
-    )
+def backtest(
+    columns: dict[str, np.ndarray], params: Params, *, fills: str, price_precision: int, size_precision: int = 0
+) -> Any:
+    """Run the engine with the settings of the reference; a made-up stream may be later than any that is read."""
+    given: dict[str, Any] = {**params.as_settings(), **params.as_account()}
+    block = TickBlock(**{name: integers(name, values) for name, values in columns.items()})
+    file = TickFile(block, [Instrument("ticks", price_precision, size_precision)], source="stream")
+    return engine.backtest(file, "momentum_burst", fills=fills, calendar="always", **given)
 
 
 def engine_trades(result: Any, price_precision: int) -> list[Row]:
