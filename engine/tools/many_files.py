@@ -36,7 +36,11 @@ def files_of(paths: Iterable[Path]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        within = sorted(file for file in path.iterdir() if file.is_file() and file.name.endswith(ENDINGS))
+        within = sorted(
+            file
+            for file in path.iterdir()
+            if file.is_file() and file.name.endswith(ENDINGS) and not file.name.startswith(".")
+        )
         if not within:
             raise DataError(f"there is no {', '.join(ENDINGS)} in this folder", where=str(path))
         found += within

@@ -85,7 +85,7 @@ def test_queue_fills_are_refused_where_no_sizes_are_displayed(run):
     done = run("engine", "--paper", "--feed", "embedded", "--fills", "queue", "--duration", "1s")
     assert done.code == 3
     what = "paper.fills: queue fills need the sizes displayed with the quotes, and an embedded market tells none"
-    assert done.error.startswith(f"error: {what}; use --fills through; or python -m mock_server --quotes")
+    assert done.error.startswith(f"error: flag --fills: {what}; use --fills through; or python -m mock_server --quotes")
     assert "starting" not in done.err
 
 

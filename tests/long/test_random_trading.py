@@ -1,4 +1,4 @@
-"""As ``tests/props/test_random_trading.py`` has four hundred of, so many runs drawn at random: ``RANDOM_RUNS``."""
+"""As ``tests/props/test_random_trading.py`` has some hundreds of, so many runs drawn at random: ``RANDOM_RUNS``."""
 
 from __future__ import annotations
 

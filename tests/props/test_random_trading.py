@@ -14,7 +14,7 @@ from engine.journal.writer import MemoryJournal
 from engine.trading.kernel import Kernel
 from tests.props.random_trading import Case, case_of, play
 
-SEEDS = 400
+SEEDS = 320
 PARTS = 8
 
 

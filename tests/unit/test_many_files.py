@@ -137,6 +137,7 @@ def folder(tmp_path) -> Path:
         half = TickBlock(**{column: np.ascontiguousarray(whole[column][part]) for column in names})
         write_ticks(tmp_path / name, half, [Instrument("AAPL")])
     (tmp_path / "notes.txt").write_text("not a recording")
+    (tmp_path / "._a.csv").write_text("what another system keeps beside its files")
     return tmp_path
 
 
