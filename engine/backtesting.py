@@ -226,6 +226,11 @@ def make_settings(
     risk_free_rate: Number = 0,
 ) -> Settings:
     """Read the settings of ``backtest``; left open, ``block`` decides the fills and ``strategy`` the limits."""
+    check_kind("fills", fills, str, "'touch'")
+    check_kind("calendar", calendar, str, "'us_equities'")
+    check_kind("risk_profile", risk_profile, str, "'standard'")
+    check_kind("session_rules", session_rules, Mapping, "{'avoid': 'midday'}")
+    check_kind("limits", limits, Mapping, "{'max_drawdown': '10%'}")
     delays = {"latency_feed": latency_feed, "latency_order": latency_order}
     latencies = {name: parse_latency(delay, where=name) for name, delay in delays.items()}
     late = next((name for name, latency in latencies.items() if latency != AT_ONCE), None)
@@ -255,10 +260,19 @@ def make_settings(
     )
 
 
+def check_kind(name: str, value: object, kind: type, example: str) -> None:
+    """Refuse an argument of another kind; None is one that is left open."""
+    if value is not None and not isinstance(value, kind):
+        what = "text" if kind is str else "a dict"
+        raise ConfigError(f"{value!r} is not {what}", where=name, fix=f"write for example {name}={example}")
+
+
 def chosen_size(strategy: Line | None, given: str | Size | None) -> Size | None:
     """How large entries are: as given, else as a strategy that is alone declares; None: each of a line-up by itself."""
     if isinstance(given, str):
         return parse_size(given, where="size")
+    if given is not None and not hasattr(given, "units"):
+        raise ConfigError(f"{given!r} is no size", where="size", fix="write for example size='2% risk', or Units(5)")
     return strategy.size if given is None and isinstance(strategy, Strategy) else given
 
 

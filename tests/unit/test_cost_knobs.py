@@ -19,6 +19,7 @@ from engine import Strategy
 from engine.backtesting import backtest, load_ticks, make_settings
 from engine.commands.shared import account_of, load_config
 from engine.config.settings import PaperSettings
+from engine.errors import ConfigError
 from engine.language.entries import Limit
 from engine.rules import TimeStop, falling, pct, price, rising, seconds
 from mock_server.market import generate
@@ -177,3 +178,22 @@ def test_settings_of_the_venue_all_reach_it(ticks):
     default, turned = make_settings(ticks.block).venue, make_settings(ticks.block, **account_of(config)).venue
     same = [name for name in default.__slots__ if getattr(default, name) == getattr(turned, name)]
     assert same == ["fills"]
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("fills", "text; write for example fills='touch'"),
+        ("calendar", "text; write for example calendar='us_equities'"),
+        ("risk_profile", "text; write for example risk_profile='standard'"),
+        ("session_rules", "a dict; write for example session_rules={'avoid': 'midday'}"),
+        ("limits", "a dict; write for example limits={'max_drawdown': '10%'}"),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused_in_one_sentence(name, what):
+    columns = {"ts_ns": np.arange(3), "price_ticks": np.full(3, 100), "size_lots": np.ones(3, np.int64)}
+    with pytest.raises(ConfigError) as refused:
+        backtest(columns, "momentum_burst", **{name: 5})
+    assert refused.value.line() == f"{name}: 5 is not {what}"
+    with pytest.raises(ConfigError, match="size: 5 is no size; write for example size='2% risk', or Units"):
+        backtest(columns, "momentum_burst", size=5)
