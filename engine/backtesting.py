@@ -37,7 +37,7 @@ from engine.results import BacktestResult
 from engine.run_settings import Settings
 from engine.sessions.rules import SessionRules
 from engine.sizing import Size, parse_size
-from engine.store.order import in_order
+from engine.store.order import in_order, refuse_disorder
 from engine.store.rows import columns_of, first_bad_row
 from engine.store.ticks import OnBadRow, TickFile, from_frame, read_ticks
 from engine.strategy import Strategy
@@ -330,7 +330,8 @@ def load_ticks(ticks: Any, *, symbol: str | None = None, **options: Any) -> Tick
         price, size = options.get("price_precision"), options.get("size_precision")
         names = [symbol or "ticks"] if instruments == 1 else [f"{symbol or 'ticks'}{i}" for i in range(instruments)]
         made = [Instrument(name, 2 if price is None else price, size or 0) for name in names]
-        return in_order(TickFile(ticks, made, source="arrays"))
+        file = TickFile(ticks, made, source="arrays", late=None)
+        return file if ticks.instrument is None else in_order(file)  # of one symbol nothing is to be put in order
     options.pop("quotes", None)
     return from_frame(ticks, symbol=symbol, **options)
 
@@ -429,7 +430,13 @@ def positive(name: str, value: Fraction) -> Fraction:
 
 
 def check_accepted(file: TickFile, kernel: Kernel) -> None:
-    """Refuse ticks of which the core had to leave some out: a result over fewer ticks than given would be a lie."""
+    """Refuse ticks of which the core had to leave some out: a result over fewer ticks than given would be a lie.
+
+    Nor is there one over the ticks of one symbol that are in no order.
+    """
+    if file.late is None:
+        file.late = kernel.core.late
+        refuse_disorder(file, file.late)
     refused = kernel.core.rejected
     if refused:
         row, field, _ = first_bad_row(file.block)

@@ -37,11 +37,20 @@ def in_order(file: TickFile) -> TickFile:
         file.block = TickBlock(**{name: values[file.order] for name, values in columns_of(block).items()})
         file.detected["order"] = "by time (the rows of the source were in order by symbol only)"
         file.late = _csv.count_late(file.block.ts_ns)
-    within = int(np.count_nonzero(block.ts_ns < clock))
-    if 2 * within > len(block):
-        what = f"the rows are not in the order of time: {within:,} of {len(block):,} are earlier than one above them"
-        raise DataError(what, where=file.source, fix="sort them by timestamp, oldest first")
+    refuse_disorder(file, int(np.count_nonzero(block.ts_ns < clock)))
     return file
+
+
+def refuse_disorder(file: TickFile, late: int) -> None:
+    """Refuse ticks of which so many are earlier than one above them, of their own symbol, that they are in no order.
+
+    Raises:
+        DataError: more than half are.
+    """
+    rows = len(file.block)
+    if 2 * late > rows:
+        what = f"the rows are not in the order of time: {late:,} of {rows:,} are earlier than one above them"
+        raise DataError(what, where=file.source, fix="sort them by timestamp, oldest first")
 
 
 def _clock_of_symbols(block: TickBlock) -> NDArray[np.int64]:

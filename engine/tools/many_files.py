@@ -87,7 +87,7 @@ def merge(parts: Sequence[TickFile]) -> TickFile:
         detected=facts,
         skipped=skipped,
         skipped_samples=[sample for part in parts for sample in part.skipped_samples],
-        late=sum(part.late for part in parts),
+        late=sum(part.late or 0 for part in parts),
         file_sha256=hashlib.sha256("".join(part.sha256 for part in parts).encode()).hexdigest(),
         naive=any(part.naive for part in parts),
     )
