@@ -177,6 +177,10 @@ class Signal:
     post_only: bool = False
 
     def __post_init__(self) -> None:
-        if self.order is not None and self.order not in list(OrderType):
+        if self.order is None:
+            return
+        try:
+            object.__setattr__(self, "order", OrderType(self.order))  # its word will do
+        except ValueError:
             fix = f"one of {', '.join(OrderType)}"
-            raise ConfigError(f"{self.order!r} is no kind of order", where="Signal.order", fix=fix)
+            raise ConfigError(f"{self.order!r} is no kind of order", where="Signal.order", fix=fix) from None

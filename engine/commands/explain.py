@@ -69,16 +69,14 @@ def explain(
     if session is not None and recorded is not None:
         raise UserError(f"{recorded} and --session: not both", fix="name one session", exit_code=ExitCode.USAGE)
     session = session or recorded
-    if decision is not None:
-        if session is None or at is not None or whole_run:
-            what = "--decision N is the number of one of a session's decisions"
-            raise UserError(what, fix="write microburst explain SESSION --decision N", exit_code=ExitCode.USAGE)
-        at = str(_time_of_decision(session, decision, trading))  # its number says more than its time
+    if decision is not None and (session is None or at is not None or whole_run):
+        what = "--decision N is the number of one of a session's decisions"
+        raise UserError(what, fix="write microburst explain SESSION --decision N", exit_code=ExitCode.USAGE)
     if session is None and not recording.named:
         what = "there is nothing to explain: neither a file nor a session"
         fix = "give --ticks FILE or --bars FILE, or a recorded session: microburst explain last --at TIME"
         raise UserError(what, fix=fix, exit_code=ExitCode.USAGE)
-    if (at is None) is not whole_run:
+    if (at is None and decision is None) is not whole_run:
         what = "--at TIME and --why-not: not both" if whole_run else "one of --at TIME and --why-not is needed"
         fix = "--at asks about one moment, --why-not about the whole file"
         raise UserError(what, fix=fix, exit_code=ExitCode.USAGE)
@@ -117,13 +115,6 @@ def explain(
         _show_run(run, label if len(entrants) > 1 else "")
 
 
-def _time_of_decision(session: str, number: int, trading: Trading) -> int:
-    from engine.commands.journal import journal_of
-    from engine.tools.recorded import decision_ts_ns
-
-    return decision_ts_ns(journal_of(session, trading.config_file), number)
-
-
 def _explain_session(
     session: str,
     at: str | None,
@@ -137,13 +128,15 @@ def _explain_session(
     from engine.commands.journal import journal_of
     from engine.quantities import parse_time_ns
     from engine.tools.explain_session import explain_session
+    from engine.tools.recorded import decision_ts_ns
 
     own = [getattr(trading, one.name) for one in fields(trading) if one.name != "config_file"]
-    if at is None or recording.named or strategy or any(own):
+    if (at is None and decision is None) or recording.named or strategy or any(own):
         what = "--session goes with --at TIME, and with the flags of neither files nor strategies"
         raise UserError(what, fix="a session was recorded with its own settings", exit_code=ExitCode.USAGE)
-    at_ns = parse_time_ns(at, where="flag --at")
-    _show_all(explain_session(journal_of(session, trading.config_file), at_ns, decision), at_ns, as_json)
+    directory = journal_of(session, trading.config_file)
+    at_ns = parse_time_ns(at, where="flag --at") if at is not None else decision_ts_ns(directory, decision or 0)
+    _show_all(explain_session(directory, at_ns, decision), at_ns, as_json)
 
 
 def _show_all(found: list[Explanation], at_ns: int, as_json: bool) -> None:

@@ -153,10 +153,7 @@ class Schedule:
 
     def entries_allowed(self, ts_ns: int) -> bool:
         """Say whether a position may be opened at ``ts_ns``."""
-        if not len(self.ts_ns):
-            return True
-        passed = self._passed(ts_ns)
-        return bool(passed and self.entries[passed - 1])
+        return bool(self.entries_allowed_at(np.array([ts_ns], np.int64))[0])
 
     def entries_allowed_at(self, ts_ns: Ints) -> NDArray[np.bool_]:
         """``entries_allowed`` of many times in rising order."""

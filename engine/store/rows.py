@@ -41,9 +41,7 @@ class TickFile:
     detected: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, int] = field(default_factory=dict)  # bad rows left out, by reason
     skipped_samples: list[str] = field(default_factory=list)  # the first few of them: "file:line: what"
-    late: int | None = (
-        0  # rows kept although their time lies before that of one above; None: the core will say how many
-    )
+    late: int | None = 0  # rows kept though one above them has a later time; None: the core will say how many
     file_sha256: str = ""
     naive: bool = False  # the timestamps were written without a zone, and read as UTC
     place: Callable[[int], str] | None = None  # of bars: where a row stands in its source

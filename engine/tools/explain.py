@@ -139,9 +139,8 @@ def explain_inputs(
     kernel = kernel_of(file, assignments, settings, journal, carried=carried)
     prepare(kernel)
     watchers = {id(one.by) for watched in watches for one in watched}
-    silent = {
-        lane.number for lane in kernel.lanes if id(lane.strategy) in watchers
-    }  # what they let pass is no decision
+    # What watchers let pass is no decision of the run's.
+    silent = {lane.number for lane in kernel.lanes if id(lane.strategy) in watchers}
     traded: dict[int, _LastTrade] = {}  # of each instrument
     clock_ns = made = 0
     for event in _last_alone(inputs):

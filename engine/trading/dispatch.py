@@ -25,7 +25,7 @@ FAULT = "FAULT"
 """Why an order ended that an error had left nowhere."""
 
 NO_ENTRIES = "NO_ENTRIES"
-"""Why an entry was called back when the session's rules allowed no more of them."""
+"""The session's rules allow no entries: why one that waited was called back, and why none would be let through."""
 
 LEFT_TO_EXITS = frozenset((Refusal.PAUSED, Refusal.FEED_STALE, Refusal.DATA_OLD, Refusal.DISK_FULL, NO_ENTRIES))
 """Why entries are called back and positions are not: what one opens before it has ended is left to its exits."""
