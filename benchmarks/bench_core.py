@@ -12,11 +12,13 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 import engine
 from benchmarks.rivals.common import Ticks, generated_ticks
+from benchmarks.rivals.features_ours import watching
 from benchmarks.scale import scaled
 from engine._core import NONE, Core
 from engine._program import Program
@@ -25,6 +27,8 @@ from engine.account.risk import RiskGate
 from engine.backtesting import make_strategy
 from engine.brokers.paper import PaperBroker
 from engine.journal.writer import MemoryJournal
+from engine.model import TickBlock
+from engine.rules import change, seconds
 from engine.sessions.trading_calendar import calendar
 from engine.strategy import Strategy
 from engine.trading.kernel import Kernel
@@ -177,3 +181,16 @@ def bench_callback_that_does_nothing(benchmark: BenchmarkFixture, ticks: Ticks) 
     note(benchmark, TICKS)
     fresh(counting)[0][0].advance()
     assert calls == TICKS
+
+
+def test_a_message_of_three_records(benchmark: BenchmarkFixture) -> None:
+    """What a kernel costs that is given few records at a time, as a feed does: nine columns to be found, a graph."""
+    kernel = watching([change(seconds(15))])
+    three, start_ns = np.arange(3), 1_700_000_000 * SECOND_NS
+    quotes = {"bid_ticks": three + 99, "ask_ticks": three + 101}
+    numbers = {"instrument": np.zeros(3, np.uint16), "kind": np.zeros(3, np.uint8)}
+    block = TickBlock(three + start_ns, three + 100, three + 1, **quotes, **numbers)
+
+    benchmark.pedantic(kernel.process, (block,), rounds=2_000, iterations=10, warmup_rounds=10)
+    assert kernel.core.trades_seen >= 3 * 20_100
+    assert not kernel.core.rejected
