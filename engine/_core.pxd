@@ -17,8 +17,9 @@ cdef struct Segment:
     int last
 
 cdef struct Tap:
-    # a column that is copied to an array as it is computed
+    # a column that is copied to an array as it is computed; taps stand in the order of their nodes
     int instrument
+    int node  # that may write whole blocks to the array itself; -1: none may
     int width  # bytes of a value
     int64_t offset
     int64_t skip  # trades of the stream before the array's first row
@@ -109,6 +110,9 @@ cdef class Core:
     cdef void read_record(self, int64_t i, Record* record) noexcept nogil
     cdef void evaluate_graphs(self) noexcept nogil
     cdef void evaluate_and_fetch(self, Tape* tape) noexcept nogil
+    cdef char* rows_of_block(self, const Tape* tape, const Tap* tap) noexcept nogil
+    cdef int is_straight(self, const Tape* tape, const Tap* tap) noexcept nogil
+    cdef void evaluate_straight(self, Tape* tape, const Tap* tap) noexcept nogil
     cdef void copy_taps(self) noexcept nogil
     cdef void rank_trades(self, int* rank) noexcept nogil
     cdef int append_plain_trades(self) noexcept nogil

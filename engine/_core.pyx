@@ -501,6 +501,8 @@ cdef class Core:
         """
         cdef Program program
         cdef Tap* taps
+        cdef Tap new
+        cdef int i
         self.check_instrument(instrument)
         program = self.programs[instrument]
         letter = program.type_of(column)
@@ -510,12 +512,19 @@ cdef class Core:
         if taps == NULL:
             raise MemoryError
         self.taps = taps
-        taps[self.n_taps].instrument = instrument
-        taps[self.n_taps].offset = program.graph.column_offset[column]
-        taps[self.n_taps].width = 1 if letter == "b" else 8
-        taps[self.n_taps].skip = skip
-        taps[self.n_taps].rows = out.shape[0] / taps[self.n_taps].width
-        taps[self.n_taps].out = <char*>&out[0] if out.shape[0] > 0 else NULL
+        new.instrument, new.node, new.skip = instrument, program.lone_writer(column), skip
+        new.offset = program.graph.column_offset[column]
+        new.width = 1 if letter == "b" else 8
+        new.rows = out.shape[0] / new.width
+        new.out = <char*>&out[0] if out.shape[0] > 0 else NULL
+        for i in range(self.n_taps):
+            if taps[i].instrument == instrument and taps[i].offset == new.offset:  # two arrays of one column
+                new.node = taps[i].node = -1
+        i = self.n_taps
+        while i > 0 and taps[i - 1].node > new.node:
+            taps[i] = taps[i - 1]
+            i -= 1
+        taps[i] = new
         self.n_taps += 1
         self.tap_owners = (*(self.tap_owners or ()), out)
 
@@ -1009,10 +1018,17 @@ cdef class Core:
         """
         cdef int nodes = tape.graph.n_nodes, node, i, at = 0
         cdef int step = (FETCHED // CACHE_LINE // nodes + 1) * CACHE_LINE
-        cdef int64_t row
+        cdef int next = 0  # of the taps
         cdef Tap* tap
+        cdef char* rows
         for node in range(nodes):
-            evaluate(tape, node, node + 1)
+            while next < self.n_taps and (self.taps[next].node < node or self.taps[next].instrument != tape.instrument):
+                next += 1
+            tap = &self.taps[next]
+            if next < self.n_taps and tap.node == node and self.is_straight(tape, tap):
+                self.evaluate_straight(tape, tap)
+            else:
+                evaluate(tape, node, node + 1)
             if at == FETCHED:
                 continue
             step = step if at + step < FETCHED else FETCHED - at
@@ -1021,11 +1037,29 @@ cdef class Core:
                 fetch(<const char*>(self.in_price + self.in_next) + at, step)
                 fetch(<const char*>(self.in_size + self.in_next) + at, step)
             for i in range(self.n_taps):
-                tap = &self.taps[i]
-                row = self.trades_seen - tape.fresh - tap.skip
-                if tap.width == sizeof(double) and 0 <= row <= tap.rows - BLOCK:
-                    fetch(tap.out + row * tap.width + at, step)
+                rows = self.rows_of_block(tape, &self.taps[i])
+                if rows != NULL and self.taps[i].width == sizeof(double):
+                    fetch(rows + at, step)
             at += step
+
+    cdef char* rows_of_block(self, const Tape* tape, const Tap* tap) noexcept nogil:
+        """Where a whole block of a tape's trades is to be copied; NULL where it is not, or not all of it."""
+        cdef int64_t row = self.trades_seen - BLOCK - tap.skip
+        return tap.out + row * tap.width if tap.instrument == tape.instrument and 0 <= row <= tap.rows - BLOCK else NULL
+
+    cdef int is_straight(self, const Tape* tape, const Tap* tap) noexcept nogil:
+        """Whether a tape's whole block is written to the array by its node: nobody may want it in the column."""
+        if tap.node < 0 or self.n_lanes > 0 or self.n_segments > 0 or self.callback is not None:
+            return 0
+        return self.rows_of_block(tape, tap) != NULL
+
+    cdef void evaluate_straight(self, Tape* tape, const Tap* tap) noexcept nogil:
+        """Have a node write a whole block to the array; the last value, which may be asked for, is in its column, too."""
+        cdef char* rows = self.rows_of_block(tape, tap)
+        cdef Node node = tape.graph.nodes[tap.node]
+        node.out = rows - tape.columns
+        node.work(tape, tape.slots + tap.node, &node, BLOCK)
+        (<double*>(tape.columns + tap.offset))[BLOCK - 1] = (<const double*>rows)[BLOCK - 1]
 
     cdef void copy_taps(self) noexcept nogil:
         """Copy the tapped columns of this block to their arrays."""
@@ -1040,6 +1074,8 @@ cdef class Core:
             tap = &self.taps[i]
             tape = &self.tapes[tap.instrument]
             first = self.trades_seen - trades - tap.skip
+            if tape.fresh == BLOCK and self.is_straight(tape, tap):
+                continue
             if tape.fresh == trades and 0 <= first <= tap.rows - trades:  # the block has no other instrument's
                 memcpy(tap.out + first * tap.width, tape.columns + tap.offset, trades * tap.width)
                 continue

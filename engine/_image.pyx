@@ -127,8 +127,7 @@ cdef void take_pointers(Tape* tape, const Tape* of) noexcept nogil:
     tape.graph, tape.slots, tape.clocks, tape.instruments = of.graph, of.slots, of.clocks, of.instruments
     tape.records, tape.columns, tape.columns_before = of.records, of.columns, of.columns_before
     tape.buffers[0], tape.buffers[1] = of.buffers[0], of.buffers[1]
-    tape.ts, tape.price, tape.total_size, tape.total_price = of.ts, of.price, of.total_size, of.total_price
-    tape.total_price_size, tape.total_price_squared = of.total_price_size, of.total_price_squared
+    tape.ts, tape.price, tape.totals, tape.uppers = of.ts, of.price, of.totals, of.uppers
 
 
 cdef int carry_slot(Image* image, Slot* slot, int64_t memory) noexcept nogil:

@@ -37,6 +37,16 @@ __attribute__((constructor)) static void microburst_find_wide(void)
 #define LOOP(TYPE, NAME, PARAMETERS, ARGUMENTS) static inline TYPE NAME PARAMETERS
 #endif
 
+/* The halves of wide integers, each as an array of its own would be read: compilers do several at once, where they take
+ * the integers apart one by one. */
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define LOWER(W, K) (((const uint64_t *)(W))[2 * (int64_t)(K) + 1])
+#define UPPER(W, K) (((const uint64_t *)(W))[2 * (int64_t)(K)])
+#else
+#define LOWER(W, K) (((const uint64_t *)(W))[2 * (int64_t)(K)])
+#define UPPER(W, K) (((const uint64_t *)(W))[2 * (int64_t)(K) + 1])
+#endif
+
 /* An integer below 2**51 either side of 0 as a double: processors of the plain x86-64 convert one at a time, but an
  * addition to the bits of 1.5 * 2**52 does the same to several. Larger ones come out wrong. */
 static inline double small_double(int64_t value)
@@ -159,12 +169,32 @@ LOOP(uint64_t, quotients_of_one, (double *out, const i128 *w, const int64_t *x, 
     uint64_t high = 0, low = 0;
     int k;
     for (k = 0; k < n; k++) {
-        double value = c * small_double((int64_t)i128_lo(w[k])) / (d * small_double(x[k]));
-        high |= (uint64_t)i128_hi(w[k]);
-        low |= i128_lo(w[k]);
-        out[k] = x[k] != 0 ? value : NAN;
+        double below = d * small_double(x[k]);
+        double value = c * small_double((int64_t)LOWER(w, k)) / below;
+        high |= UPPER(w, k);
+        low |= LOWER(w, k);
+        out[k] = below != 0 ? value : NAN;
     }
     return high ? UINT64_MAX : low;
+}
+
+/* ``(n * w - x * x) / (n * n)`` of the same; NaN where n is 0. A product of integers that comes out below 2**53 is exact.
+ * Returns the bits that any of them had, all where an upper half had one or a product left 53 bits. */
+LOOP(uint64_t, variances, (double *out, const i128 *w, const int64_t *x, const int64_t *n, int m), (out, w, x, n, m))
+{
+    const double exact = 9007199254740992.0;
+    uint64_t high = 0, low = 0, large = 0;
+    int k;
+    for (k = 0; k < m; k++) {
+        double count = small_double(n[k]), sum = small_double(x[k]);
+        double above = count * small_double((int64_t)LOWER(w, k)), squared = sum * sum, below = count * count;
+        double value = (above - squared) / below;
+        high |= UPPER(w, k);
+        low |= LOWER(w, k) | (uint64_t)x[k] | (uint64_t)n[k];
+        large |= (uint64_t)(above >= exact) | (uint64_t)(squared >= exact) | (uint64_t)(below >= exact);
+        out[k] = below != 0 ? value : NAN;
+    }
+    return high || large ? UINT64_MAX : low;
 }
 
 #endif

@@ -24,3 +24,4 @@ cdef extern from "_loops.h" nogil:
         uint64_t reach, int n
     )
     uint64_t quotients_of_one(double* out, const i128* w, const int64_t* x, double c, double d, int n)
+    uint64_t variances(double* out, const i128* w, const int64_t* x, const int64_t* n, int m)

@@ -423,6 +423,7 @@ cdef class Program:
             set_step(&graph.steps[i], &graph.nodes[i], i)
         order_steps(graph.steps, graph.n_nodes)
         self.pair_tails()
+        self.join_sums()
         self.sealed = 1
 
     cdef void pair_tails(self) noexcept:
@@ -437,6 +438,47 @@ cdef class Program:
             elif node.work == _tails.tail_time:
                 alone.work, alone.b, node.work = _tails.tail_two_times, node - alone, NULL
                 alone = NULL
+
+    cdef void join_sums(self) noexcept:
+        """Have the sums over one window taken together in blocks, where the first of them stands."""
+        cdef Node* first
+        cdef Node* node
+        cdef Node* end = self.graph.nodes + self.graph.n_nodes
+        cdef int64_t[4] places
+        cdef int found, i
+        for i in range(self.graph.n_nodes):
+            first = node = self.graph.nodes + i
+            if which_sum(first) < 0:
+                continue
+            places[0] = places[1] = places[2] = places[3] = -1
+            found = 0
+            while node < end:
+                if which_sum(node) >= 0 and node.a == first.a:
+                    places[which_sum(node)] = node.out
+                    found += 1
+                node += 1
+            if found < 2:
+                continue
+            node = first + 1
+            while node < end:
+                if which_sum(node) >= 0 and node.a == first.a:
+                    node.work = NULL
+                node += 1
+            first.work = _windows.sums_together
+            first.b, first.c, first.k, first.constant = places[0], places[1], places[2], places[3]
+
+    cdef int lone_writer(self, int column):
+        """The node that could write a column of doubles anywhere, or -1: it keeps nothing, and nobody reads that."""
+        cdef int number = self.graph.column_node[column], i
+        cdef const Node* node = &self.graph.nodes[number]
+        written = [self.graph.column_node[i] for i in range(self.graph.n_columns)]
+        if number < 0 or self.graph.column_type[column] != TYPE_FLOAT or number in self.read_elsewhere:
+            return -1
+        if node.work == NULL or node.rings or node.memory or node.restarts or written.count(number) > 1:
+            return -1
+        if any(reads(&self.graph.nodes[i], node.out) for i in range(self.graph.n_nodes)):
+            return -1
+        return number if all(column not in entry[1] for entry in self.listing) else -1
 
     cdef uint64_t sources_of(self, int column) noexcept:
         return self.graph.column_sources[column] if column >= 0 else 0
@@ -533,17 +575,16 @@ cdef class Program:
 
     def sum_price(self, int window):
         """Sum of prices, ticks. Exact: at most 2**22 trades below 2**40 ticks."""
-        self.graph.needs_sum_price = 1
         return self.add("sum_price", (window,))
 
     def sum_price_size(self, int window):
         """Sum of price times size, ticks x lots; 128 bits."""
-        self.graph.needs_sum_price_size = 1
+        self.graph.sums_products = 1
         return self.add("sum_price_size", (window,))
 
     def sum_price_squared(self, int window):
         """Sum of squared prices, ticks squared; 128 bits."""
-        self.graph.needs_sum_price_squared = 1
+        self.graph.sums_products = 1
         return self.add("sum_price_squared", (window,))
 
     def extremes(self, int window):
@@ -780,6 +821,17 @@ cdef bint reads(const Node* node, int64_t offset):
             if node.terms[i].offset[j] == offset:
                 return True
     return offset in (node.a, node.b, node.c)
+
+
+cdef int which_sum(const Node* node) noexcept:
+    """Which of the four totals on the ring a node takes a difference of; -1: it does something else."""
+    if node.work == _windows.sum_size:
+        return 0
+    if node.work == _windows.sum_price:
+        return 1
+    if node.work == _windows.sum_price_size:
+        return 2
+    return 3 if node.work == _windows.sum_price_squared else -1
 
 
 cdef int step_kind(const Node* node):

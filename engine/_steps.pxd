@@ -8,9 +8,10 @@ calls its ``work``. Steps write the same cells of the same columns, to the bit.
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
-from engine._int128 cimport i128, i128_add, i128_hi, i128_mul64, i128_of, i128_sub
+from engine._int128 cimport i128, i128_add, i128_hi, i128_make, i128_mul64, i128_of, i128_sub
 from engine._tape cimport BLOCK, COL_PRICE, COL_TS, INT_BYTES, TYPE_BOOL, Graph, Slot, Step, Tape, flag_truncated
 from engine._tails cimport first_tail, next_tail
+from engine._totals cimport Totals
 
 cdef extern from *:
     """
@@ -104,6 +105,14 @@ cdef inline void step_extremes(Tape* tape, char* columns, const Step* step) noex
     whole(columns, step.out + INT_BYTES)[0] = slot.i[2] if slot.i[2] < low else low
 
 
+cdef inline i128 total_price_size(const Tape* tape, int64_t cell) noexcept nogil:
+    return i128_make(tape.uppers[cell].price_size if tape.carried else 0, tape.totals[cell].price_size)
+
+
+cdef inline i128 total_price_squared(const Tape* tape, int64_t cell) noexcept nogil:
+    return i128_make(tape.uppers[cell].price_squared if tape.carried else 0, tape.totals[cell].price_squared)
+
+
 cdef inline int64_t product(char* columns, const Step* step, int i, int offset) noexcept nogil:
     return step.factor[i] * whole(columns, offset)[0]
 
@@ -133,6 +142,8 @@ cdef inline void evaluate_one(Tape* tape) noexcept nogil:
     cdef char* columns = tape.columns
     cdef int64_t mask = tape.mask
     cdef Tape* bars
+    cdef const Totals* end
+    cdef const Totals* begin
     cdef uint8_t yes
     cdef int kind
     while True:
@@ -159,23 +170,22 @@ cdef inline void evaluate_one(Tape* tape) noexcept nogil:
         elif kind == STEP_COUNT:
             whole(columns, step.out)[0] = tape.head - whole(columns, step.a)[0]
         elif kind == STEP_SUM_SIZE:
+            end = &tape.totals[tape.head & mask]
             while step.kind == STEP_SUM_SIZE:
-                whole(columns, step.out)[0] = <int64_t>(
-                    <uint64_t>tape.running_size - <uint64_t>tape.total_size[whole(columns, step.a)[0] & mask]
-                )
+                begin = &tape.totals[whole(columns, step.a)[0] & mask]
+                whole(columns, step.out)[0] = <int64_t>(end.size - begin.size)
                 step += 1
             continue
         elif kind == STEP_SUM_PRICE:
-            whole(columns, step.out)[0] = <int64_t>(
-                <uint64_t>tape.running_price - <uint64_t>tape.total_price[whole(columns, step.a)[0] & mask]
-            )
+            end, begin = &tape.totals[tape.head & mask], &tape.totals[whole(columns, step.a)[0] & mask]
+            whole(columns, step.out)[0] = <int64_t>(end.price - begin.price)
         elif kind == STEP_SUM_PRICE_SIZE:
             wide(columns, step.out)[0] = i128_sub(
-                tape.running_price_size, tape.total_price_size[whole(columns, step.a)[0] & mask]
+                total_price_size(tape, tape.head & mask), total_price_size(tape, whole(columns, step.a)[0] & mask)
             )
         elif kind == STEP_SUM_PRICE_SQUARED:
             wide(columns, step.out)[0] = i128_sub(
-                tape.running_price_squared, tape.total_price_squared[whole(columns, step.a)[0] & mask]
+                total_price_squared(tape, tape.head & mask), total_price_squared(tape, whole(columns, step.a)[0] & mask)
             )
         elif kind == STEP_EXTREMES:
             step_extremes(tape, columns, step)

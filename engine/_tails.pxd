@@ -64,42 +64,45 @@ cdef inline int64_t next_two_tails(
 cdef inline int merge_tails(
     const Tape* tape, const int64_t* now, int64_t window, int64_t tail, int64_t* out
 ) noexcept nogil:
-    """A whole block's tails, by merging its trades with those that leave the window; returns 0 around the ring's end.
+    """A whole block's tails, by merging its trades with those that leave the window; returns 0 where that does not do.
 
     Each step passes one trade of either kind, and which one is decided without a branch: trades come in bursts, and so
     they leave. A step waits for the one before, so four stretches of equally many steps are gone through at a time;
-    where they begin is found by bisection.
+    where they begin is found by bisection. Comparisons are of unsigned numbers, whose outcome processors add as it is.
     """
-    cdef const int64_t* cells = tape.ts + (tail & tape.mask)
+    cdef const uint64_t* cells = <const uint64_t*>tape.ts + (tail & tape.mask)
     cdef int64_t leaving = first_not_before(tape, tail, now[BLOCK - 1] - window + 1) - tail
     cdef int64_t steps = (BLOCK + leaving) // 4, i, t, a, b, c, d
     cdef int64_t begins[4]
+    cdef uint64_t last[BLOCK]  # times that have left each trade's window
     cdef int part
-    if (tail & tape.mask) + leaving > tape.mask:
+    if (tail & tape.mask) + leaving > tape.mask or now[0] < window:
         return 0
+    for i in range(BLOCK):
+        last[i] = <uint64_t>(now[i] - window)
     for part in range(4):
-        begins[part] = trades_merged(now, window, cells, leaving, steps * part)
+        begins[part] = trades_merged(last, cells, leaving, steps * part)
     a, b, c, d = 0, begins[1], begins[2], begins[3]
     for i in range(steps):
         t = i - a
         out[a] = tail + t
-        a += now[a] - window < cells[t]
+        a += last[a] < cells[t]
         t = steps + i - b
         out[b] = tail + t
-        b += now[b] - window < cells[t]
+        b += last[b] < cells[t]
         t = 2 * steps + i - c
         out[c] = tail + t
-        c += now[c] - window < cells[t]
+        c += last[c] < cells[t]
         t = 3 * steps + i - d
         out[d] = tail + t
-        d += now[d] - window < cells[t]
+        d += last[d] < cells[t]
     for i in range(4 * steps, BLOCK + leaving):
         t = i - d
         out[d] = tail + t
-        d += now[d] - window < cells[t]
+        d += last[d] < cells[t]
     for part in range(1, 4):  # the stretch before has ended with a guess at the trade that this one began with
         t = steps * part - begins[part]
-        while now[begins[part]] - window >= cells[t]:
+        while last[begins[part]] >= cells[t]:
             t += 1
         out[begins[part]] = tail + t
     return 1
@@ -119,13 +122,13 @@ cdef inline int64_t first_not_before(const Tape* tape, int64_t position, int64_t
 
 
 cdef inline int64_t trades_merged(
-    const int64_t* now, int64_t window, const int64_t* cells, int64_t leaving, int64_t steps
+    const uint64_t* last, const uint64_t* cells, int64_t leaving, int64_t steps
 ) noexcept nogil:
     """How many of the first ``steps`` of ``merge_tails`` have passed a trade of the block, by bisection."""
     cdef int64_t low = steps - leaving if steps > leaving else 0, high = steps if steps < BLOCK else BLOCK, middle
     while low < high:
         middle = (low + high) >> 1
-        if now[middle] - window < cells[steps - 1 - middle]:
+        if last[middle] < cells[steps - 1 - middle]:
             low = middle + 1
         else:
             high = middle

@@ -3,21 +3,24 @@
 A *tape* is a sequence of records on one *clock*: the trades of an instrument, or the closed bars of one of its bar
 series. Its ring, a power of two of cells, is shared by every window on it. Window sums need no adding and removing: the
 ring holds running totals, and a window's sum is the total now minus the total before its oldest record, exact by
-integer arithmetic. Each window is therefore only a *tail*, the position of its oldest record.
+integer arithmetic. Each window is therefore only a *tail*, the position of its oldest record. Sums of products may
+leave 64 bits; the upper halves of their totals have cells of their own, which nobody touches until one of them does.
 
 A *graph* is a list of nodes in evaluation order. Features do not depend on positions, so a node is evaluated for a
-whole block of records before the next node is looked at; the results are columns of at most ``BLOCK`` values. The
+whole block of records before the next node is looked at; the results are columns of at most ``BLOCK`` values.
 What a node computes is its ``work``, a C function; ``engine._program`` puts nodes together, and anybody's C function of
 that shape may be one. A record that arrives alone takes the same way with a block of one, except that the commonest
 nodes are done without a call: see ``engine._steps``.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
+from posix.stdlib cimport posix_memalign
 
-from engine._int128 cimport i128, i128_add, i128_make, i128_mul64, i128_of
+from engine._int128 cimport i128, i128_add, i128_hi, i128_lo, i128_make, i128_mul64, i128_of
 from engine._loops cimport bits_of
+from engine._totals cimport Totals, run_totals
 
 cdef enum:
     BLOCK = 512  # records evaluated together; large enough to amortise dispatch, small enough for the L1 cache
@@ -136,9 +139,7 @@ cdef struct Graph:
     int64_t* clock_reach  # records that the longest window on the clock holds
     int* tails  # the nodes that hold a window's tail on the clock of trades
     int n_tails
-    int needs_sum_price
-    int needs_sum_price_size
-    int needs_sum_price_squared
+    int sums_products  # over windows: prices times sizes, or squared
     int needs_flow
 
 cdef struct Slot:
@@ -148,6 +149,11 @@ cdef struct Slot:
     i128 w[2]
     char* ring[2]
     char* memory
+
+cdef struct Uppers:
+    # the upper halves of the totals of products
+    int64_t price_size
+    int64_t price_squared
 
 cdef struct Tape:
     Graph* graph
@@ -173,14 +179,9 @@ cdef struct Tape:
     int64_t* ts  # followed by its first cells once more, so that looking ahead never runs around the ring's end
     int64_t sealed  # the cells from the head to here say "never"
     int64_t* price
-    int64_t* total_size  # before the trade
-    int64_t* total_price
-    i128* total_price_size
-    i128* total_price_squared
-    int64_t running_size
-    int64_t running_price
-    i128 running_price_size
-    i128 running_price_squared
+    Totals* totals  # before each trade; the cell at the head, which follows the last trade, is always written
+    Uppers* uppers  # where products are summed: all 0, and not written, until ``carried``
+    int carried
     # the trading session, for what is counted from its opening
     int64_t sessions  # begun so far
     int in_session
@@ -258,7 +259,7 @@ cdef inline uint8_t* bools(const Tape* tape, int64_t offset) noexcept nogil:
 # ---------------------------------------------------------------- the ring
 
 cdef enum:
-    OWN_ARRAYS = 6  # the tape's own arrays of ring cells; each node may have two more
+    OWN_ARRAYS = 4  # the tape's own arrays of ring cells; each node may have two more
 
 
 cdef inline void** ring_array(Tape* tape, int i, size_t* width) noexcept nogil:
@@ -266,27 +267,34 @@ cdef inline void** ring_array(Tape* tape, int i, size_t* width) noexcept nogil:
     cdef Graph* graph = tape.graph
     cdef Node* node
     cdef int trades = tape.clock == 0
-    width[0] = sizeof(i128) if i == 4 or i == 5 else sizeof(int64_t)
+    width[0] = sizeof(int64_t)
     if i == 0:
         return <void**>&tape.ts
     if i == 1:
         return <void**>&tape.price if trades else NULL
     if i == 2:
-        return <void**>&tape.total_size if trades else NULL
+        width[0] = sizeof(Totals)
+        return <void**>&tape.totals if trades else NULL
     if i == 3:
-        return <void**>&tape.total_price if trades and graph.needs_sum_price else NULL
-    if i == 4:
-        return <void**>&tape.total_price_size if trades and graph.needs_sum_price_size else NULL
-    if i == 5:
-        return <void**>&tape.total_price_squared if trades and graph.needs_sum_price_squared else NULL
+        width[0] = sizeof(Uppers)
+        return <void**>&tape.uppers if trades and graph.sums_products else NULL
     i -= OWN_ARRAYS
     node = &graph.nodes[i >> 1]
     width[0] = node.ring_width
     return <void**>&tape.slots[i >> 1].ring[i & 1] if node.clock == tape.clock and (i & 1) < node.rings else NULL
 
 
+cdef inline char* ring_cells(int64_t n, size_t width) noexcept nogil:
+    """Memory for ``n`` cells of 0 that begins with a line of the cache; NULL if there is none."""
+    cdef void* cells = NULL
+    if posix_memalign(&cells, 64, n * width) != 0:
+        return NULL
+    memset(cells, 0, n * width)
+    return <char*>cells
+
+
 cdef inline int resize_tape(Tape* tape, int64_t capacity) noexcept nogil:
-    """Give the ring ``capacity`` cells, keeping what windows still need.
+    """Give the ring ``capacity`` cells, keeping what windows still need, and the cell at the head.
 
     Returns 0, or -1 without memory: the tape is then as it was.
     """
@@ -299,7 +307,7 @@ cdef inline int resize_tape(Tape* tape, int64_t capacity) noexcept nogil:
     cdef bint complete = new != NULL
     for i in range(arrays):
         if complete and ring_array(tape, i, &width) != NULL:
-            new[i] = <char*>malloc((capacity + SENTINELS) * width)
+            new[i] = ring_cells(capacity + SENTINELS, width)
             complete = new[i] != NULL
     for i in range(arrays if complete else 0):
         at = ring_array(tape, i, &width)
@@ -307,7 +315,7 @@ cdef inline int resize_tape(Tape* tape, int64_t capacity) noexcept nogil:
             old = <char*>at[0]
             at[0] = new[i]
             new[i] = old  # freed below, as are the new arrays when they are not complete
-            for pos in range(tape.oldest, tape.head):
+            for pos in range(tape.oldest, tape.head + 1 if tape.capacity else tape.head):
                 memcpy(<char*>at[0] + (pos & (capacity - 1)) * width, old + (pos & tape.mask) * width, width)
     if new != NULL:
         for i in range(arrays):
@@ -394,22 +402,26 @@ cdef inline void append_trade(Tape* tape, int trade) noexcept nogil:
     if cell < SENTINELS:
         tape.ts[cell + tape.capacity] = ts
     tape.price[cell] = price
-    tape.total_size[cell] = tape.running_size
-    tape.running_size = <int64_t>(<uint64_t>tape.running_size + <uint64_t>size)
+    add_totals(tape, cell, (cell + 1) & tape.mask, price, size)
     tape.head += 1
-    tape.total_size[tape.head & tape.mask] = tape.running_size  # a sum ends at the next trade's: that is written, too
-    if tape.total_price != NULL:
-        tape.total_price[cell] = tape.running_price
-        tape.running_price = <int64_t>(<uint64_t>tape.running_price + <uint64_t>price)
-        tape.total_price[tape.head & tape.mask] = tape.running_price
-    if tape.total_price_size != NULL:
-        tape.total_price_size[cell] = tape.running_price_size
-        tape.running_price_size = i128_add(tape.running_price_size, i128_mul64(price, size))
-        tape.total_price_size[tape.head & tape.mask] = tape.running_price_size
-    if tape.total_price_squared != NULL:
-        tape.total_price_squared[cell] = tape.running_price_squared
-        tape.running_price_squared = i128_add(tape.running_price_squared, i128_mul64(price, price))
-        tape.total_price_squared[tape.head & tape.mask] = tape.running_price_squared
+
+
+cdef inline void add_totals(Tape* tape, int64_t cell, int64_t after, int64_t price, int64_t size) noexcept nogil:
+    """Write the totals after a trade."""
+    cdef const Totals* before = &tape.totals[cell]
+    cdef Totals* total = &tape.totals[after]
+    cdef i128 price_size, price_squared
+    total.size = before.size + <uint64_t>size
+    total.price = before.price + <uint64_t>price
+    if not tape.graph.sums_products:
+        return
+    price_size = i128_add(i128_make(0, before.price_size), i128_mul64(price, size))
+    price_squared = i128_add(i128_make(0, before.price_squared), i128_mul64(price, price))
+    total.price_size, total.price_squared = i128_lo(price_size), i128_lo(price_squared)
+    if tape.carried or i128_hi(price_size) | i128_hi(price_squared):
+        tape.carried = 1
+        tape.uppers[after].price_size = tape.uppers[cell].price_size + i128_hi(price_size)
+        tape.uppers[after].price_squared = tape.uppers[cell].price_squared + i128_hi(price_squared)
 
 
 cdef inline void append_trades(Tape* tape, int first, int last) noexcept nogil:
@@ -426,18 +438,46 @@ cdef inline void append_trades(Tape* tape, int first, int last) noexcept nogil:
     to_ring(tape.ts, tape.mask, tape.head, ts + first, n)
     mirror_times(tape)
     to_ring(tape.price, tape.mask, tape.head, price + first, n)
+    add_all_totals(tape, price + first, size + first, n)
     tape.head += n
-    tape.running_size = run_sum(tape, tape.total_size, tape.running_size, size + first, n)
-    if tape.total_price != NULL:
-        tape.running_price = run_sum(tape, tape.total_price, tape.running_price, price + first, n)
-    if tape.total_price_size != NULL:
-        tape.running_price_size = run_product(
-            tape, tape.total_price_size, tape.running_price_size, price + first, size + first, n
-        )
-    if tape.total_price_squared != NULL:
-        tape.running_price_squared = run_product(
-            tape, tape.total_price_squared, tape.running_price_squared, price + first, price + first, n
-        )
+
+
+cdef inline void add_all_totals(Tape* tape, const int64_t* price, const int64_t* size, int n) noexcept nogil:
+    """Write the totals after each of ``n`` trades, in one piece or in two around the ring's end."""
+    cdef int first = until_wrap(tape, tape.head, n)
+    add_totals_along(tape, tape.head & tape.mask, price, size, first)
+    if (tape.head & tape.mask) + first == tape.capacity:
+        tape.totals[0] = tape.totals[tape.capacity]
+        if tape.carried:
+            tape.uppers[0] = tape.uppers[tape.capacity]
+        add_totals_along(tape, 0, price + first, size + first, n - first)
+
+
+cdef inline void add_totals_along(
+    Tape* tape, int64_t cell, const int64_t* price, const int64_t* size, int n
+) noexcept nogil:
+    """The same in one piece; what follows the ring's last cell is written behind it."""
+    cdef const Totals* before = &tape.totals[cell]
+    cdef uint64_t bits[2]
+    cdef double most
+    cdef int k
+    run_totals(&tape.totals[cell], price, size, bits, n)
+    if not tape.graph.sums_products:
+        return
+    # No total of products can be more than this now; if it is below 2**64 (1.8e19), all upper halves are 0.
+    most = <double>(before.price_size if before.price_size > before.price_squared else before.price_squared)
+    most += <double>n * <double>bits[0] * <double>(bits[0] if bits[0] > bits[1] else bits[1])
+    if not tape.carried and most < 1.8e19:
+        return
+    tape.carried = 1
+    for k in range(n):
+        carry_total(&tape.uppers[cell + k].price_size, before[k].price_size, price[k], size[k])
+        carry_total(&tape.uppers[cell + k].price_squared, before[k].price_squared, price[k], price[k])
+
+
+cdef inline void carry_total(int64_t* upper, uint64_t lower, int64_t x, int64_t y) noexcept nogil:
+    """Write the upper half of a total, two places after that before it, of which ``lower`` is the lower half."""
+    upper[2] = upper[0] + i128_hi(i128_add(i128_make(0, lower), i128_mul64(x, y)))
 
 
 cdef inline int64_t run_sum(

@@ -29,6 +29,7 @@ from engine._loops cimport (
     quotients_of_one,
     root_of_each,
     sums_of,
+    variances,
 )
 from engine._tape cimport BLOCK, Node, Slot, Tape, Term, bools, floats, ints, wides
 
@@ -343,6 +344,24 @@ cdef inline uint64_t bits_beside(const int64_t* x, const int64_t* known, uint64_
     return bits if x == known else bits_of(x, 0, m)
 
 
+cdef inline int variance_of_small(const Tape* tape, const Node* node, int m) noexcept nogil:
+    """``ratio_of_sums`` of a time window by doubles; returns 0 where it has another form, or they do not hold all of it.
+
+    The last record's sums say whether to try: others' seldom are much larger.
+    """
+    cdef const Term* terms = node.terms
+    cdef const i128* w = wides(tape, terms[0].offset[0])
+    cdef const int64_t* n = ints(tape, terms[0].offset[1])
+    cdef const int64_t* x = ints(tape, terms[1].offset[0])
+    if terms[0].n_factors != 2 or terms[1].offset[0] != terms[1].offset[1]:
+        return 0
+    if terms[2].offset[0] != terms[0].offset[1] or terms[2].offset[1] != terms[0].offset[1]:
+        return 0
+    if i128_double(w[m - 1]) * <double>n[m - 1] >= 9e15:  # 2**53 is 9.007e15
+        return 0
+    return variances(floats(tape, node.out), w, x, n, m) < <uint64_t>1 << 51
+
+
 cdef inline int ratio_in_64_bits(const Tape* tape, const Node* node, int m) noexcept nogil:
     """``ratio_of_sums`` where every product in it provably fits in 62 bits; else returns 0."""
     cdef const Term* below = node.terms + 2
@@ -412,7 +431,7 @@ cdef inline void quotients_of_sums(const Tape* tape, const Node* node, int m) no
     cdef int64_t coef = first.coef
     cdef double divisor = <double>below.coef
     cdef int k
-    if ratio_in_64_bits(tape, node, m):
+    if variance_of_small(tape, node, m) or ratio_in_64_bits(tape, node, m):
         return
     if below.n_factors == 0:
         for k in range(m):

@@ -5,7 +5,7 @@ A sum is the difference of two running totals on the ring, the total now less th
 
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint64_t
 
-from engine._int128 cimport i128, i128_add, i128_hi, i128_lo, i128_make, i128_sub
+from engine._int128 cimport i128, i128_add, i128_lo, i128_make, i128_sub
 from engine._tape cimport (
     BLOCK,
     COL_PRICE,
@@ -21,6 +21,7 @@ from engine._tape cimport (
     until_wrap,
     wides,
 )
+from engine._totals cimport Totals, all_differences, one_difference, one_wide_difference
 from engine._values cimport polynomial
 
 cdef inline void first_price(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
@@ -43,67 +44,85 @@ cdef inline void count(Tape* tape, Slot* slot, const Node* node, int m) noexcept
 
 
 cdef inline void sum_size(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    narrow_sum(tape, ints(tape, node.a), tape.total_size, ints(tape, node.out), m)
+    sums(tape, ints(tape, node.a), ints(tape, node.out), NULL, NULL, NULL, m)
 
 
 cdef inline void sum_price(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    narrow_sum(tape, ints(tape, node.a), tape.total_price, ints(tape, node.out), m)
-
-
-cdef inline void narrow_sum(
-    const Tape* tape, const int64_t* tail, const int64_t* totals, int64_t* out, int m
-) noexcept nogil:
-    """Differences of running totals: each trade's is that before the trade which follows it."""
-    cdef int64_t following = tape.head - m + 1, mask = tape.mask
-    cdef int middle = until_wrap(tape, following, m)
-    differences(totals + (following & mask), totals, mask, tail, out, middle)
-    differences(totals, totals, mask, tail + middle, out + middle, m - middle)
-
-
-cdef inline void differences(
-    const int64_t* ends, const int64_t* totals, int64_t mask, const int64_t* tail, int64_t* out, int n
-) noexcept nogil:
-    cdef int k
-    for k in range(n):
-        out[k] = <int64_t>(<uint64_t>ends[k] - <uint64_t>totals[tail[k] & mask])
+    sums(tape, ints(tape, node.a), NULL, ints(tape, node.out), NULL, NULL, m)
 
 
 cdef inline void sum_price_size(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    wide_sum(tape, ints(tape, node.a), tape.total_price_size, wides(tape, node.out), m, 1)
+    sums(tape, ints(tape, node.a), NULL, NULL, wides(tape, node.out), NULL, m)
 
 
 cdef inline void sum_price_squared(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    wide_sum(tape, ints(tape, node.a), tape.total_price_squared, wides(tape, node.out), m, 1)
+    sums(tape, ints(tape, node.a), NULL, NULL, NULL, wides(tape, node.out), m)
+
+
+cdef inline void sums_together(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
+    """Several of the four, of one window; ``engine._program`` puts their places where sums have no use for a field."""
+    sums(
+        tape, ints(tape, node.a),
+        ints(tape, node.b) if node.b >= 0 else NULL,
+        ints(tape, node.c) if node.c >= 0 else NULL,
+        wides(tape, node.k) if node.k >= 0 else NULL,
+        wides(tape, node.constant) if node.constant >= 0 else NULL,
+        m,
+    )
+
+
+cdef inline void sums(
+    const Tape* tape, const int64_t* tail, int64_t* size, int64_t* price, i128* price_size, i128* price_squared, int m
+) noexcept nogil:
+    """Write those sums over windows that have somewhere to go: the totals after each trade less those at its tail."""
+    cdef int64_t after = (tape.head - m + 1) & tape.mask
+    cdef int middle = until_wrap(tape, after, m), rest = m - middle
+    sums_along(tape, after, tail, size, price, price_size, price_squared, middle)
+    if rest > 0:
+        sums_along(
+            tape, 0, tail + middle,
+            size + middle if size != NULL else NULL,
+            price + middle if price != NULL else NULL,
+            price_size + middle if price_size != NULL else NULL,
+            price_squared + middle if price_squared != NULL else NULL,
+            rest,
+        )
+
+
+cdef inline void sums_along(
+    const Tape* tape, int64_t after, const int64_t* tail, int64_t* size, int64_t* price, i128* price_size,
+    i128* price_squared, int n
+) noexcept nogil:
+    cdef const Totals* totals = tape.totals
+    cdef const Totals* ends = totals + after
+    cdef int64_t mask = tape.mask
+    cdef int wanted = (size != NULL) + (price != NULL) + (price_size != NULL) + (price_squared != NULL)
+    if wanted > 1:
+        all_differences(ends, totals, mask, tail, size, price, price_size, price_squared, n)
+    elif size != NULL:
+        one_difference(&ends.size, &totals.size, mask, tail, size, n)
+    elif price != NULL:
+        one_difference(&ends.price, &totals.price, mask, tail, price, n)
+    elif price_size != NULL:
+        one_wide_difference(&ends.price_size, &totals.price_size, mask, tail, price_size, n)
+    else:
+        one_wide_difference(&ends.price_squared, &totals.price_squared, mask, tail, price_squared, n)
+    if tape.carried and price_size != NULL:
+        wide_sum(tape, after, &totals.price_size, &tape.uppers.price_size, tail, price_size, n)
+    if tape.carried and price_squared != NULL:
+        wide_sum(tape, after, &totals.price_squared, &tape.uppers.price_squared, tail, price_squared, n)
 
 
 cdef inline void wide_sum(
-    const Tape* tape, const int64_t* tail, const i128* totals, i128* out, int m, int grows
+    const Tape* tape, int64_t after, const uint64_t* lowers, const int64_t* uppers, const int64_t* tail, i128* out,
+    int n
 ) noexcept nogil:
-    """The same of wide ones, which may be known to grow from 0 on."""
-    cdef int64_t following = tape.head - m + 1, mask = tape.mask
-    cdef int middle = until_wrap(tape, following, m)
-    if grows and i128_hi(totals[tape.head & mask]) == 0:  # nor had any before it an upper half
-        low_differences(totals + (following & mask), totals, mask, tail, out, middle)
-        low_differences(totals, totals, mask, tail + middle, out + middle, m - middle)
-        return
-    wide_differences(totals + (following & mask), totals, mask, tail, out, middle)
-    wide_differences(totals, totals, mask, tail + middle, out + middle, m - middle)
-
-
-cdef inline void low_differences(
-    const i128* ends, const i128* totals, int64_t mask, const int64_t* tail, i128* out, int n
-) noexcept nogil:
+    """Sums of products of which there are upper halves, too; ``lowers`` and ``uppers`` stand in the first cells."""
+    cdef int64_t end, begin
     cdef int k
     for k in range(n):
-        out[k] = i128_make(0, i128_lo(ends[k]) - i128_lo(totals[tail[k] & mask]))
-
-
-cdef inline void wide_differences(
-    const i128* ends, const i128* totals, int64_t mask, const int64_t* tail, i128* out, int n
-) noexcept nogil:
-    cdef int k
-    for k in range(n):
-        out[k] = i128_sub(ends[k], totals[tail[k] & mask])
+        end, begin = after + k, tail[k] & tape.mask
+        out[k] = i128_sub(i128_make(uppers[2 * end], lowers[4 * end]), i128_make(uppers[2 * begin], lowers[4 * begin]))
 
 
 cdef inline void window_sum(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
@@ -140,12 +159,40 @@ cdef inline void window_sum_wide(Tape* tape, Slot* slot, const Node* node, int m
     slot.w[0] = running
 
 
+cdef inline void differences_of(
+    const Tape* tape, const int64_t* tail, const int64_t* totals, int64_t* out, int m
+) noexcept nogil:
+    """Differences of running totals: each trade's is that before the trade which follows it."""
+    cdef int64_t following = tape.head - m + 1, mask = tape.mask
+    cdef int middle = until_wrap(tape, following, m)
+    differences_along(totals + (following & mask), totals, mask, tail, out, middle)
+    differences_along(totals, totals, mask, tail + middle, out + middle, m - middle)
+
+
+cdef inline void differences_along(
+    const int64_t* ends, const int64_t* totals, int64_t mask, const int64_t* tail, int64_t* out, int n
+) noexcept nogil:
+    cdef int k
+    for k in range(n):
+        out[k] = <int64_t>(<uint64_t>ends[k] - <uint64_t>totals[tail[k] & mask])
+
+
 cdef inline void window_sum_of_column(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
     """``window_sum`` of one column."""
     cdef const int64_t* tail = ints(tape, node.a)
     cdef int64_t* totals = <int64_t*>slot.ring[0]
     slot.i[0] = run_sum(tape, totals, slot.i[0], ints(tape, node.terms.offset[0]), m)
-    narrow_sum(tape, tail, totals, ints(tape, node.out), m)
+    differences_of(tape, tail, totals, ints(tape, node.out), m)
+
+
+cdef inline void wide_differences(
+    const Tape* tape, const int64_t* tail, const i128* totals, i128* out, int m
+) noexcept nogil:
+    """Differences of wide running totals: each record's is that before the one which follows it."""
+    cdef int64_t following = tape.head - m + 1, mask = tape.mask
+    cdef int k
+    for k in range(m):
+        out[k] = i128_sub(totals[(following + k) & mask], totals[tail[k] & mask])
 
 
 cdef inline void window_sum_of_product(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
@@ -155,7 +202,7 @@ cdef inline void window_sum_of_product(Tape* tape, Slot* slot, const Node* node,
     cdef const int64_t* y = ints(tape, node.terms.offset[1])
     cdef i128* totals = <i128*>slot.ring[0]
     slot.w[0] = run_product(tape, totals, slot.w[0], x, y, m)
-    wide_sum(tape, tail, totals, wides(tape, node.out), m, 0)
+    wide_differences(tape, tail, totals, wides(tape, node.out), m)
 
 
 cdef inline void change_since(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:

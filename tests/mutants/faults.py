@@ -21,6 +21,7 @@ class Fault(NamedTuple):
 
 COLUMNS = "tests/props/test_core_columns.py"
 LOOPS = "tests/unit/test_core_loops.py"
+TAPS = "tests/unit/test_core_taps.py"
 LANES = "tests/unit/test_core_lanes.py"
 ORACLE = "tests/oracle/test_engine_vs_oracle.py"
 GUARD = "tests/unit/test_wire_guard.py"
@@ -52,12 +53,39 @@ FAULTS = (
         (COLUMNS,),
     ),
     Fault(
-        "the running total of price times size forgets a trade at the end of a block",
+        "the totals after a ring's last cell are not brought to its first",
         "engine/_tape.pxd",
-        "    running = run_along_wide(totals, running, x + middle, y + middle, n - middle)\n"
-        "    totals[tape.head & tape.mask] = running\n",
-        "    running = run_along_wide(totals, running, x + middle, y + middle, n - middle)\n",
+        "        tape.totals[0] = tape.totals[tape.capacity]\n",
+        "",
         (COLUMNS,),
+    ),
+    Fault(
+        "upper halves of totals are forgotten until the first block that needs none",
+        "engine/_tape.pxd",
+        "    if not tape.carried and most < 1.8e19:\n",
+        "    if most < 1.8e19:\n",
+        (COLUMNS, CATALOGUE),
+    ),
+    Fault(
+        "sums of products take nothing from the upper halves",
+        "engine/_windows.pxd",
+        "    if tape.carried and price_squared != NULL:\n",
+        "    if tape.carried and price_squared == NULL:\n",
+        (COLUMNS, CATALOGUE),
+    ),
+    Fault(
+        "a variance is taken for exact by doubles that are not",
+        "engine/_loops.h",
+        "    return high || large ? UINT64_MAX : low;\n",
+        "    return high ? UINT64_MAX : low;\n",
+        (LOOPS,),
+    ),
+    Fault(
+        "a column that two arrays take is written to one of them",
+        "engine/_core.pyx",
+        "                new.node = taps[i].node = -1\n",
+        "                pass\n",
+        (TAPS,),
     ),
     Fault(
         "a stretch of merged tails ends with a guess that stays",
@@ -65,13 +93,6 @@ FAULTS = (
         "        out[begins[part]] = tail + t\n    return 1",
         "        out[begins[part]] = out[begins[part]]\n    return 1",
         (LOOPS,),
-    ),
-    Fault(
-        "sums of products that may fall are taken for such as grow",
-        "engine/_windows.pxd",
-        "    wide_sum(tape, tail, totals, wides(tape, node.out), m, 0)",
-        "    wide_sum(tape, tail, totals, wides(tape, node.out), m, 1)",
-        (COLUMNS, CATALOGUE, "tests/props/test_exact_series.py"),
     ),
     Fault(
         "numbers that leave 51 bits are taken for small ones",

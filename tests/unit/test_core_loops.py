@@ -106,3 +106,15 @@ def test_large_coefficients_lose_nothing() -> None:
     first = np.concatenate([prices[:1], prices[:-1]])  # a window of two seconds holds two trades
     expected = [float(factor * (int(p) - int(f))) / float(int(f)) for p, f in zip(prices, first, strict=True)]
     assert np.array_equal(found[2:], np.array(expected)[2:])
+
+
+@pytest.mark.parametrize("bits", [10, 24, 25, 26, 27, 30, 39])
+def test_a_variance_is_of_whole_numbers_however_large(bits: int) -> None:
+    """Products of sums that doubles hold are taken by doubles, from 53 bits on by integers: it is the same number."""
+    random = np.random.default_rng(bits)
+    prices = (1 << bits) + random.integers(0, 50, ROWS)
+    ticks = {"ts_ns": np.arange(1, ROWS + 1) * 1_000_000_000, "price_ticks": prices, "size_lots": prices}
+    found = engine.features(ticks, {"x": stdev(seconds(3))}, price_precision=0, size_precision=0)["x"]
+    three = [[int(p) for p in prices[row - 2 : row + 1]] for row in range(3, ROWS)]
+    squares = [3 * sum(p * p for p in prices) - sum(prices) ** 2 for prices in three]
+    assert np.array_equal(found[3:], np.sqrt(np.array(squares, np.float64) / 9.0))
