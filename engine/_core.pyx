@@ -1054,7 +1054,7 @@ cdef class Core:
         return self.rows_of_block(tape, tap) != NULL
 
     cdef void evaluate_straight(self, Tape* tape, const Tap* tap) noexcept nogil:
-        """Have a node write a whole block to the array; the last value, which may be asked for, is in its column, too."""
+        """Have a node write a block to the array; the last value, which may be asked for, is in its column too."""
         cdef char* rows = self.rows_of_block(tape, tap)
         cdef Node node = tape.graph.nodes[tap.node]
         node.out = rows - tape.columns

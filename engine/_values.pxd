@@ -345,7 +345,7 @@ cdef inline uint64_t bits_beside(const int64_t* x, const int64_t* known, uint64_
 
 
 cdef inline int variance_of_small(const Tape* tape, const Node* node, int m) noexcept nogil:
-    """``ratio_of_sums`` of a time window by doubles; returns 0 where it has another form, or they do not hold all of it.
+    """``ratio_of_sums`` of a time window by doubles; returns 0 where it has another form or they do not hold it.
 
     The last record's sums say whether to try: others' seldom are much larger.
     """
