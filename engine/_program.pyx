@@ -441,40 +441,36 @@ cdef class Program:
 
     cdef void join_sums(self) noexcept:
         """Have the sums over one window taken together in blocks, where the first of them stands."""
-        cdef Node* first
-        cdef Node* node
-        cdef Node* end = self.graph.nodes + self.graph.n_nodes
+        cdef Node* nodes = self.graph.nodes
         cdef int64_t[4] places
-        cdef int found, i
+        cdef int i, k, which, joined
         for i in range(self.graph.n_nodes):
-            first = node = self.graph.nodes + i
-            if which_sum(first) < 0:
+            which = which_sum(&nodes[i])
+            if which < 0:
                 continue
             places[0] = places[1] = places[2] = places[3] = -1
-            found = 0
-            while node < end:
-                if which_sum(node) >= 0 and node.a == first.a:
-                    places[which_sum(node)] = node.out
-                    found += 1
-                node += 1
-            if found < 2:
-                continue
-            node = first + 1
-            while node < end:
-                if which_sum(node) >= 0 and node.a == first.a:
-                    node.work = NULL
-                node += 1
-            first.work = _windows.sums_together
-            first.b, first.c, first.k, first.constant = places[0], places[1], places[2], places[3]
+            places[which] = nodes[i].out
+            joined = 0
+            for k in range(i + 1, self.graph.n_nodes):
+                which = which_sum(&nodes[k])
+                if which >= 0 and nodes[k].a == nodes[i].a and places[which] < 0:
+                    places[which] = nodes[k].out
+                    nodes[k].work = NULL
+                    joined = 1
+            if joined:
+                nodes[i].work = _windows.sums_together
+                nodes[i].b, nodes[i].c, nodes[i].k, nodes[i].constant = places[0], places[1], places[2], places[3]
 
     cdef int lone_writer(self, int column):
         """The node that could write a column of doubles anywhere, or -1: it keeps nothing, and nobody reads that."""
         cdef int number = self.graph.column_node[column], i
-        cdef const Node* node = &self.graph.nodes[number]
-        written = [self.graph.column_node[i] for i in range(self.graph.n_columns)]
+        cdef const Node* node
         if number < 0 or self.graph.column_type[column] != TYPE_FLOAT or number in self.read_elsewhere:
             return -1
-        if node.work == NULL or node.rings or node.memory or node.restarts or written.count(number) > 1:
+        node = &self.graph.nodes[number]
+        if node.work == NULL or node.rings or node.memory or node.restarts:
+            return -1
+        if [self.graph.column_node[i] for i in range(self.graph.n_columns)].count(number) > 1:
             return -1
         if any(reads(&self.graph.nodes[i], node.out) for i in range(self.graph.n_nodes)):
             return -1

@@ -16,7 +16,6 @@ nodes are done without a call: see ``engine._steps``.
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
-from posix.stdlib cimport posix_memalign
 
 from engine._int128 cimport i128, i128_add, i128_hi, i128_lo, i128_make, i128_mul64, i128_of
 from engine._loops cimport bits_of
@@ -60,6 +59,23 @@ cdef extern from *:
     """
     const int64_t DAY_NS "MICROBURST_DAY_NS"
     const int64_t FOREVER "MICROBURST_FOREVER"  # later than any time, longer than any duration
+
+cdef extern from *:
+    """
+    #include <stdlib.h>
+    #include <string.h>
+    /* Zeros that begin with a line of the cache, where the platform's free() takes such memory back; NULL without memory. */
+    static void *microburst_aligned_zeros(size_t bytes)
+    {
+    #ifdef _WIN32
+        return calloc(bytes, 1);
+    #else
+        void *found = NULL;
+        return posix_memalign(&found, 64, bytes) == 0 ? memset(found, 0, bytes) : NULL;
+    #endif
+    }
+    """
+    void* aligned_zeros "microburst_aligned_zeros"(size_t bytes) noexcept nogil
 
 cdef enum Type:
     TYPE_INT  # int64
@@ -284,15 +300,6 @@ cdef inline void** ring_array(Tape* tape, int i, size_t* width) noexcept nogil:
     return <void**>&tape.slots[i >> 1].ring[i & 1] if node.clock == tape.clock and (i & 1) < node.rings else NULL
 
 
-cdef inline char* ring_cells(int64_t n, size_t width) noexcept nogil:
-    """Memory for ``n`` cells of 0 that begins with a line of the cache; NULL if there is none."""
-    cdef void* cells = NULL
-    if posix_memalign(&cells, 64, n * width) != 0:
-        return NULL
-    memset(cells, 0, n * width)
-    return <char*>cells
-
-
 cdef inline int resize_tape(Tape* tape, int64_t capacity) noexcept nogil:
     """Give the ring ``capacity`` cells, keeping what windows still need, and the cell at the head.
 
@@ -307,7 +314,7 @@ cdef inline int resize_tape(Tape* tape, int64_t capacity) noexcept nogil:
     cdef bint complete = new != NULL
     for i in range(arrays):
         if complete and ring_array(tape, i, &width) != NULL:
-            new[i] = ring_cells(capacity + SENTINELS, width)
+            new[i] = <char*>aligned_zeros((capacity + SENTINELS) * width)
             complete = new[i] != NULL
     for i in range(arrays if complete else 0):
         at = ring_array(tape, i, &width)

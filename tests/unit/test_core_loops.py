@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 import engine
+from engine import _core, _program
 from engine.rules import change, mean, price_range, seconds, stdev, trade_count, volume, vwap
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,3 +119,27 @@ def test_a_variance_is_of_whole_numbers_however_large(bits: int) -> None:
     three = [[int(p) for p in prices[row - 2 : row + 1]] for row in range(3, ROWS)]
     squares = [3 * sum(p * p for p in prices) - sum(prices) ** 2 for prices in three]
     assert np.array_equal(found[3:], np.sqrt(np.array(squares, np.float64) / 9.0))
+
+
+@pytest.mark.parametrize("highest", [100, 2**40 - 2])
+def test_sums_of_one_window_are_each_what_they_are_alone(highest: int) -> None:
+    """Those of one window are taken together, one that is asked for twice is there twice, and none disturbs another."""
+    random = np.random.default_rng(8)
+    prices, sizes = random.integers(highest // 2, highest, (2, ROWS))
+    program = _program.Program()
+    near, far = program.window_count(5), program.window_count(700)
+    columns = [program.sum_size(far), program.sum_price(far), program.sum_size(far), program.sum_price(near)]
+    wide = [program.sum_price_squared(far), program.sum_price_size(far), program.sum_price_size(near)]
+    core = _core.Core([program])
+    arrays = [np.zeros(ROWS, np.int64) for _ in columns]
+    for column, array in zip(columns, arrays, strict=True):
+        core.tap(0, column, array.view(np.uint8))
+    core.load(np.arange(1, ROWS + 1), prices, sizes)
+    assert core.advance() == _core.NONE
+    for array, (cells, length) in zip(arrays, [(sizes, 700), (prices, 700), (sizes, 700), (prices, 5)], strict=True):
+        totals = np.concatenate([np.zeros(length, np.int64), np.cumsum(cells)])
+        assert np.array_equal(array, totals[length:] - totals[:-length])
+    p, s = [int(price) for price in prices], [int(size) for size in sizes]
+    products = [a * b for a, b in zip(p, s, strict=True)]
+    expected = [sum(a * a for a in p[-700:]), sum(products[-700:]), sum(products[-5:])]
+    assert [core.value(0, column) for column in wide] == expected
