@@ -64,7 +64,7 @@ cdef extern from *:
     """
     #include <stdlib.h>
     #include <string.h>
-    /* Zeros that begin with a line of the cache, where the platform's free() takes such memory back; NULL without memory. */
+    /* Zeros that begin with a line of the cache, in memory that free() takes back; NULL if there is none. */
     static void *microburst_aligned_zeros(size_t bytes)
     {
     #ifdef _WIN32
