@@ -127,7 +127,8 @@ cdef void take_pointers(Tape* tape, const Tape* of) noexcept nogil:
     tape.graph, tape.slots, tape.clocks, tape.instruments = of.graph, of.slots, of.clocks, of.instruments
     tape.records, tape.columns, tape.columns_before = of.records, of.columns, of.columns_before
     tape.buffers[0], tape.buffers[1] = of.buffers[0], of.buffers[1]
-    tape.ts, tape.price, tape.totals, tape.uppers = of.ts, of.price, of.totals, of.uppers
+    tape.ts, tape.price, tape.sizes = of.ts, of.price, of.sizes
+    tape.totals, tape.uppers = of.totals, of.uppers
 
 
 cdef int carry_slot(Image* image, Slot* slot, int64_t memory) noexcept nogil:

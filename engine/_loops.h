@@ -1,4 +1,4 @@
-/* Loops over doubles that are compiled twice: for any processor, and for those that do four at a time (AVX2).
+/* Loops that are compiled twice: for any processor, and for those that do four at a time (AVX2).
  *
  * Which one runs is found out on the machine, so that one build serves all. Both are the same operations on the same
  * numbers, rounded each by itself (-ffp-contract=off), so their results are the same to the bit. With the environment
@@ -195,6 +195,24 @@ LOOP(uint64_t, variances, (double *out, const i128 *w, const int64_t *x, const i
         out[k] = below != 0 ? value : NAN;
     }
     return high || large ? UINT64_MAX : low;
+}
+
+/* Whether ``cx * x + cy * y + cz * z >= least``, of which there are one to three terms and 63 bits hold every part. */
+LOOP(void, sums_reach,
+     (uint8_t *out, const int64_t *x, const int64_t *y, const int64_t *z, int64_t cx, int64_t cy, int64_t cz,
+      int64_t least, int terms, int n),
+     (out, x, y, z, cx, cy, cz, least, terms, n))
+{
+    int k;
+    if (terms == 1)
+        for (k = 0; k < n; k++)
+            out[k] = cx * x[k] >= least;
+    else if (terms == 2)
+        for (k = 0; k < n; k++)
+            out[k] = cx * x[k] + cy * y[k] >= least;
+    else
+        for (k = 0; k < n; k++)
+            out[k] = cx * x[k] + cy * y[k] + cz * z[k] >= least;
 }
 
 #endif

@@ -1,6 +1,6 @@
 """Loops that are compiled twice, for Cython: see ``_loops.h`` for what each computes and why."""
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from engine._int128 cimport i128
 
@@ -25,3 +25,7 @@ cdef extern from "_loops.h" nogil:
     )
     uint64_t quotients_of_one(double* out, const i128* w, const int64_t* x, double c, double d, int n)
     uint64_t variances(double* out, const i128* w, const int64_t* x, const int64_t* n, int m)
+    void sums_reach(
+        uint8_t* out, const int64_t* x, const int64_t* y, const int64_t* z, int64_t cx, int64_t cy, int64_t cz,
+        int64_t least, int terms, int n
+    )

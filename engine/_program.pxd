@@ -45,7 +45,6 @@ cdef class Program:
 
     cdef int add_column(self, int type, int clock, uint64_t sources=*, int node=*) except -1
     cdef Node* add_node(self, Operation operation, inputs, int clock, int64_t k=*, double x=*) except NULL
-    cdef void pair_tails(self) noexcept
     cdef void join_sums(self) noexcept
     cdef int lone_writer(self, int column)
     cdef seal(self)

@@ -422,22 +422,10 @@ cdef class Program:
         for i in range(graph.n_nodes):
             set_step(&graph.steps[i], &graph.nodes[i], i)
         order_steps(graph.steps, graph.n_nodes)
-        self.pair_tails()
         self.join_sums()
+        for i in range(graph.n_nodes):
+            graph.sums_sizes |= graph.nodes[i].work == _windows.sum_size
         self.sealed = 1
-
-    cdef void pair_tails(self) noexcept:
-        """Have the tails of two windows of time moved together in blocks: the steps of a single record are made."""
-        cdef Node* alone = NULL
-        cdef Node* node
-        cdef int i
-        for i in range(self.graph.n_nodes):
-            node = &self.graph.nodes[i]
-            if node.work == _tails.tail_time and alone == NULL:
-                alone = node
-            elif node.work == _tails.tail_time:
-                alone.work, alone.b, node.work = _tails.tail_two_times, node - alone, NULL
-                alone = NULL
 
     cdef void join_sums(self) noexcept:
         """Have the sums over one window taken together in blocks, where the first of them stands."""
@@ -571,16 +559,17 @@ cdef class Program:
 
     def sum_price(self, int window):
         """Sum of prices, ticks. Exact: at most 2**22 trades below 2**40 ticks."""
+        self.graph.sums_prices = 1
         return self.add("sum_price", (window,))
 
     def sum_price_size(self, int window):
         """Sum of price times size, ticks x lots; 128 bits."""
-        self.graph.sums_products = 1
+        self.graph.sums_prices = self.graph.sums_products = 1
         return self.add("sum_price_size", (window,))
 
     def sum_price_squared(self, int window):
         """Sum of squared prices, ticks squared; 128 bits."""
-        self.graph.sums_products = 1
+        self.graph.sums_prices = self.graph.sums_products = 1
         return self.add("sum_price_squared", (window,))
 
     def extremes(self, int window):

@@ -105,6 +105,10 @@ cdef inline void step_extremes(Tape* tape, char* columns, const Step* step) noex
     whole(columns, step.out + INT_BYTES)[0] = slot.i[2] if slot.i[2] < low else low
 
 
+cdef inline uint64_t total_size(const Tape* tape, int64_t cell) noexcept nogil:
+    return <uint64_t>tape.sizes[cell] if tape.sizes != NULL else tape.totals[cell].size
+
+
 cdef inline i128 total_price_size(const Tape* tape, int64_t cell) noexcept nogil:
     return i128_make(tape.uppers[cell].price_size if tape.carried else 0, tape.totals[cell].price_size)
 
@@ -170,10 +174,10 @@ cdef inline void evaluate_one(Tape* tape) noexcept nogil:
         elif kind == STEP_COUNT:
             whole(columns, step.out)[0] = tape.head - whole(columns, step.a)[0]
         elif kind == STEP_SUM_SIZE:
-            end = &tape.totals[tape.head & mask]
             while step.kind == STEP_SUM_SIZE:
-                begin = &tape.totals[whole(columns, step.a)[0] & mask]
-                whole(columns, step.out)[0] = <int64_t>(end.size - begin.size)
+                whole(columns, step.out)[0] = <int64_t>(
+                    total_size(tape, tape.head & mask) - total_size(tape, whole(columns, step.a)[0] & mask)
+                )
                 step += 1
             continue
         elif kind == STEP_SUM_PRICE:

@@ -21,6 +21,9 @@ from engine._tape cimport (
     ints,
 )
 
+cdef enum:
+    WORTH_MERGING = 32  # trades of a block
+
 cdef inline int64_t before(int64_t ts, int64_t limit) noexcept nogil:
     """1 when ``ts < limit``, else 0, by the sign of the difference: no branch. Neither leaves +-2**62."""
     return <int64_t>(<uint64_t>(ts - limit) >> 63)
@@ -62,26 +65,26 @@ cdef inline int64_t next_two_tails(
 
 
 cdef inline int merge_tails(
-    const Tape* tape, const int64_t* now, int64_t window, int64_t tail, int64_t* out
+    const Tape* tape, const int64_t* now, int64_t window, int64_t tail, int64_t* out, int m
 ) noexcept nogil:
-    """A whole block's tails, by merging its trades with those that leave the window; returns 0 where that does not do.
+    """A block's tails, by merging its trades with those that leave the window; returns 0 where that does not do.
 
     Each step passes one trade of either kind, and which one is decided without a branch: trades come in bursts, and so
     they leave. A step waits for the one before, so four stretches of equally many steps are gone through at a time;
     where they begin is found by bisection. Comparisons are of unsigned numbers, whose outcome processors add as it is.
     """
     cdef const uint64_t* cells = <const uint64_t*>tape.ts + (tail & tape.mask)
-    cdef int64_t leaving = first_not_before(tape, tail, now[BLOCK - 1] - window + 1) - tail
-    cdef int64_t steps = (BLOCK + leaving) // 4, i, t, a, b, c, d
+    cdef int64_t leaving = first_not_before(tape, tail, now[m - 1] - window + 1) - tail
+    cdef int64_t steps = (m + leaving) // 4, i, t, a, b, c, d
     cdef int64_t begins[4]
     cdef uint64_t last[BLOCK]  # times that have left each trade's window
     cdef int part
     if (tail & tape.mask) + leaving > tape.mask or now[0] < window:
         return 0
-    for i in range(BLOCK):
+    for i in range(m):
         last[i] = <uint64_t>(now[i] - window)
     for part in range(4):
-        begins[part] = trades_merged(last, cells, leaving, steps * part)
+        begins[part] = trades_merged(last, m, cells, leaving, steps * part)
     a, b, c, d = 0, begins[1], begins[2], begins[3]
     for i in range(steps):
         t = i - a
@@ -96,7 +99,7 @@ cdef inline int merge_tails(
         t = 3 * steps + i - d
         out[d] = tail + t
         d += last[d] < cells[t]
-    for i in range(4 * steps, BLOCK + leaving):
+    for i in range(4 * steps, m + leaving):
         t = i - d
         out[d] = tail + t
         d += last[d] < cells[t]
@@ -122,10 +125,10 @@ cdef inline int64_t first_not_before(const Tape* tape, int64_t position, int64_t
 
 
 cdef inline int64_t trades_merged(
-    const uint64_t* last, const uint64_t* cells, int64_t leaving, int64_t steps
+    const uint64_t* last, int m, const uint64_t* cells, int64_t leaving, int64_t steps
 ) noexcept nogil:
     """How many of the first ``steps`` of ``merge_tails`` have passed a trade of the block, by bisection."""
-    cdef int64_t low = steps - leaving if steps > leaving else 0, high = steps if steps < BLOCK else BLOCK, middle
+    cdef int64_t low = steps - leaving if steps > leaving else 0, high = steps if steps < m else m, middle
     while low < high:
         middle = (low + high) >> 1
         if last[middle] < cells[steps - 1 - middle]:
@@ -150,7 +153,7 @@ cdef inline void tail_time(Tape* tape, Slot* slot, const Node* node, int m) noex
     cdef int64_t position = tape.head - m, tail = first_tail(tape, slot), window = node.k
     cdef int k = 0
     if tape.head - tape.oldest < tape.max_window:  # no window can be too long in this block
-        if m == BLOCK and merge_tails(tape, now, window, tail, out):
+        if m >= WORTH_MERGING and merge_tails(tape, now, window, tail, out, m):
             slot.i[0] = out[m - 1]
             return
         while k + 1 < m:
@@ -165,35 +168,6 @@ cdef inline void tail_time(Tape* tape, Slot* slot, const Node* node, int m) noex
         out[k] = tail
         k += 1
     slot.i[0] = tail
-
-
-cdef inline void tail_two_times(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    """This node's tails and those of the node ``b`` further on: each waits for its own loads, so that two take little
-    longer than one."""
-    cdef const int64_t* now = fixed_column(tape, COL_TS)
-    cdef const int64_t* ts = tape.ts
-    cdef int64_t* out_a = ints(tape, node.out)
-    cdef int64_t* out_b = ints(tape, node[node.b].out)
-    cdef int64_t window_a = node.k, window_b = node[node.b].k, mask = tape.mask
-    cdef int64_t tail_a = first_tail(tape, slot), tail_b = first_tail(tape, slot + node.b)
-    cdef int k = 0
-    if tape.head - tape.oldest >= tape.max_window:  # a window may have to be cut short in this block
-        tail_time(tape, slot, node, m)
-        tail_time(tape, slot + node.b, node + node.b, m)
-        return
-    while k + 1 < m:
-        tail_a = next_two_tails(ts, mask, tail_a, now[k] - window_a + 1, now[k + 1] - window_a + 1, &out_a[k])
-        tail_b = next_two_tails(ts, mask, tail_b, now[k] - window_b + 1, now[k + 1] - window_b + 1, &out_b[k])
-        out_a[k + 1] = tail_a
-        out_b[k + 1] = tail_b
-        k += 2
-    if k < m:
-        tail_a = next_tail(ts, mask, tail_a, now[k] - window_a + 1)
-        tail_b = next_tail(ts, mask, tail_b, now[k] - window_b + 1)
-        out_a[k] = tail_a
-        out_b[k] = tail_b
-    slot.i[0] = tail_a
-    slot[node.b].i[0] = tail_b
 
 
 cdef inline void tail_count(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:

@@ -155,7 +155,9 @@ cdef struct Graph:
     int64_t* clock_reach  # records that the longest window on the clock holds
     int* tails  # the nodes that hold a window's tail on the clock of trades
     int n_tails
-    int sums_products  # over windows: prices times sizes, or squared
+    int sums_sizes  # over windows: sizes alone
+    int sums_prices  # prices, or products
+    int sums_products  # prices times sizes, or squared
     int needs_flow
 
 cdef struct Slot:
@@ -195,7 +197,9 @@ cdef struct Tape:
     int64_t* ts  # followed by its first cells once more, so that looking ahead never runs around the ring's end
     int64_t sealed  # the cells from the head to here say "never"
     int64_t* price
-    Totals* totals  # before each trade; the cell at the head, which follows the last trade, is always written
+    # Running totals before each trade; the cell at the head, which follows the last trade, is always written.
+    int64_t* sizes  # where they are summed alone
+    Totals* totals  # where prices are summed
     Uppers* uppers  # where products are summed: all 0, and not written, until ``carried``
     int carried
     # the trading session, for what is counted from its opening
@@ -275,7 +279,7 @@ cdef inline uint8_t* bools(const Tape* tape, int64_t offset) noexcept nogil:
 # ---------------------------------------------------------------- the ring
 
 cdef enum:
-    OWN_ARRAYS = 4  # the tape's own arrays of ring cells; each node may have two more
+    OWN_ARRAYS = 5  # the tape's own arrays of ring cells; each node may have two more
 
 
 cdef inline void** ring_array(Tape* tape, int i, size_t* width) noexcept nogil:
@@ -289,9 +293,11 @@ cdef inline void** ring_array(Tape* tape, int i, size_t* width) noexcept nogil:
     if i == 1:
         return <void**>&tape.price if trades else NULL
     if i == 2:
-        width[0] = sizeof(Totals)
-        return <void**>&tape.totals if trades else NULL
+        return <void**>&tape.sizes if trades and graph.sums_sizes else NULL
     if i == 3:
+        width[0] = sizeof(Totals)
+        return <void**>&tape.totals if trades and graph.sums_prices else NULL
+    if i == 4:
         width[0] = sizeof(Uppers)
         return <void**>&tape.uppers if trades and graph.sums_products else NULL
     i -= OWN_ARRAYS
@@ -409,7 +415,10 @@ cdef inline void append_trade(Tape* tape, int trade) noexcept nogil:
     if cell < SENTINELS:
         tape.ts[cell + tape.capacity] = ts
     tape.price[cell] = price
-    add_totals(tape, cell, (cell + 1) & tape.mask, price, size)
+    if tape.sizes != NULL:
+        tape.sizes[(cell + 1) & tape.mask] = <int64_t>(<uint64_t>tape.sizes[cell] + <uint64_t>size)
+    if tape.totals != NULL:
+        add_totals(tape, cell, (cell + 1) & tape.mask, price, size)
     tape.head += 1
 
 
@@ -445,8 +454,11 @@ cdef inline void append_trades(Tape* tape, int first, int last) noexcept nogil:
     to_ring(tape.ts, tape.mask, tape.head, ts + first, n)
     mirror_times(tape)
     to_ring(tape.price, tape.mask, tape.head, price + first, n)
-    add_all_totals(tape, price + first, size + first, n)
+    if tape.totals != NULL:
+        add_all_totals(tape, price + first, size + first, n)
     tape.head += n
+    if tape.sizes != NULL:
+        run_sum(tape, tape.sizes, tape.sizes[(tape.head - n) & tape.mask], size + first, n)
 
 
 cdef inline void add_all_totals(Tape* tape, const int64_t* price, const int64_t* size, int n) noexcept nogil:

@@ -29,6 +29,7 @@ from engine._loops cimport (
     quotients_of_one,
     root_of_each,
     sums_of,
+    sums_reach,
     variances,
 )
 from engine._tape cimport BLOCK, Node, Slot, Tape, Term, bools, floats, ints, wides
@@ -191,17 +192,8 @@ cdef inline void compare_narrow(Tape* tape, Slot* slot, const Node* node, int m)
     cdef int64_t c1 = node.terms[1].coef if node.n_terms > 1 else 0
     cdef int64_t c2 = node.terms[2].coef if node.n_terms > 2 else 0
     cdef int64_t least = (0 if node.k == CMP_GE else 1) - node.constant
-    cdef int k
+    sums_reach(out, x0, x1, x2, c0, c1, c2, least, node.n_terms, m)
     out[BLOCK] = 0
-    if node.n_terms == 1:
-        for k in range(m):
-            out[k] = c0 * x0[k] >= least
-    elif node.n_terms == 2:
-        for k in range(m):
-            out[k] = c0 * x0[k] + c1 * x1[k] >= least
-    else:
-        for k in range(m):
-            out[k] = c0 * x0[k] + c1 * x1[k] + c2 * x2[k] >= least
 
 
 cdef inline void compare_linear(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
@@ -212,17 +204,14 @@ cdef inline void compare_linear(Tape* tape, Slot* slot, const Node* node, int m)
     cdef int64_t c0 = node.terms[0].coef
     cdef int64_t c1 = node.terms[1].coef if node.n_terms > 1 else 0
     cdef i128 value
-    cdef int64_t bits = 0
     cdef int k, or_equal = node.k == CMP_GE
     out[BLOCK] = 0
-    for k in range(m):  # 64 bits mostly suffice: look before doing twice the work
-        bits |= x0[k] | x1[k]
-    if (
-        0 <= bits < (<int64_t>1 << 40) and -(1 << 21) < c0 < (1 << 21) and -(1 << 21) < c1 < (1 << 21)
+    if (  # 64 bits mostly suffice: look before doing twice the work
+        -(1 << 21) < c0 < (1 << 21) and -(1 << 21) < c1 < (1 << 21)
         and -(<int64_t>1 << 61) < node.constant < (<int64_t>1 << 61)
+        and (bits_of(x0, 0, m) | bits_of(x1, 0, m)) >> 40 == 0
     ):
-        for k in range(m):
-            out[k] = c0 * x0[k] + c1 * x1[k] + node.constant + or_equal > 0
+        sums_reach(out, x0, x1, x0, c0, c1, 0, 1 - or_equal - node.constant, node.n_terms, m)
         return
     for k in range(m):
         value = i128_add(i128_add(i128_mul64(c0, x0[k]), i128_mul64(c1, x1[k])), i128_of(node.constant))

@@ -43,8 +43,27 @@ cdef inline void count(Tape* tape, Slot* slot, const Node* node, int m) noexcept
         out[k] = position + k + 1 - tail[k]
 
 
+cdef inline void differences_of(
+    const Tape* tape, const int64_t* tail, const int64_t* totals, int64_t* out, int m
+) noexcept nogil:
+    """Differences of running totals: each trade's is that before the trade which follows it."""
+    cdef int64_t following = tape.head - m + 1, mask = tape.mask
+    cdef int middle = until_wrap(tape, following, m)
+    differences_along(totals + (following & mask), totals, mask, tail, out, middle)
+    differences_along(totals, totals, mask, tail + middle, out + middle, m - middle)
+
+
+cdef inline void differences_along(
+    const int64_t* ends, const int64_t* totals, int64_t mask, const int64_t* tail, int64_t* out, int n
+) noexcept nogil:
+    cdef int k
+    for k in range(n):
+        out[k] = <int64_t>(<uint64_t>ends[k] - <uint64_t>totals[tail[k] & mask])
+
+
 cdef inline void sum_size(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
-    sums(tape, ints(tape, node.a), ints(tape, node.out), NULL, NULL, NULL, m)
+    """Size traded: where it is the only sum over the window its totals have a ring of their own."""
+    differences_of(tape, ints(tape, node.a), tape.sizes, ints(tape, node.out), m)
 
 
 cdef inline void sum_price(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:
@@ -99,8 +118,6 @@ cdef inline void sums_along(
     cdef int wanted = (size != NULL) + (price != NULL) + (price_size != NULL) + (price_squared != NULL)
     if wanted > 1:
         all_differences(ends, totals, mask, tail, size, price, price_size, price_squared, n)
-    elif size != NULL:
-        one_difference(&ends.size, &totals.size, mask, tail, size, n)
     elif price != NULL:
         one_difference(&ends.price, &totals.price, mask, tail, price, n)
     elif price_size != NULL:
@@ -157,24 +174,6 @@ cdef inline void window_sum_wide(Tape* tape, Slot* slot, const Node* node, int m
         running = i128_add(running, value[k])
         out[k] = i128_sub(running, totals[tail[k] & mask])
     slot.w[0] = running
-
-
-cdef inline void differences_of(
-    const Tape* tape, const int64_t* tail, const int64_t* totals, int64_t* out, int m
-) noexcept nogil:
-    """Differences of running totals: each trade's is that before the trade which follows it."""
-    cdef int64_t following = tape.head - m + 1, mask = tape.mask
-    cdef int middle = until_wrap(tape, following, m)
-    differences_along(totals + (following & mask), totals, mask, tail, out, middle)
-    differences_along(totals, totals, mask, tail + middle, out + middle, m - middle)
-
-
-cdef inline void differences_along(
-    const int64_t* ends, const int64_t* totals, int64_t mask, const int64_t* tail, int64_t* out, int n
-) noexcept nogil:
-    cdef int k
-    for k in range(n):
-        out[k] = <int64_t>(<uint64_t>ends[k] - <uint64_t>totals[tail[k] & mask])
 
 
 cdef inline void window_sum_of_column(Tape* tape, Slot* slot, const Node* node, int m) noexcept nogil:

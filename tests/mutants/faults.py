@@ -39,10 +39,10 @@ REPLAY = "tests/unit/test_replay.py"
 
 FAULTS = (
     Fault(
-        "two windows keep a trade that has just expired",
+        "a window keeps a trade that has just expired",
         "engine/_tails.pxd",
-        "tail_a = next_two_tails(ts, mask, tail_a, now[k] - window_a + 1, now[k + 1] - window_a + 1, &out_a[k])",
-        "tail_a = next_two_tails(ts, mask, tail_a, now[k] - window_a, now[k + 1] - window_a, &out_a[k])",
+        "            tail = next_two_tails(tape.ts, tape.mask, tail, now[k] - window + 1, now[k + 1] - window + 1, &out[k])",
+        "            tail = next_two_tails(tape.ts, tape.mask, tail, now[k] - window, now[k + 1] - window, &out[k])",
         (COLUMNS, ORACLE, CATALOGUE),
     ),
     Fault(
