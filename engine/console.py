@@ -36,6 +36,7 @@ from engine.telemetry_wire import (
     Snapshot,
     SymbolView,
     TradeView,
+    decimals,
     state_in_words,
 )
 
@@ -54,9 +55,6 @@ REASON_WIDTH = max(map(len, Reason))
 
 STATUS_EVERY_NS = 1_000_000_000
 """Engine time between two status objects of ``--json``."""
-
-MOST_DECIMALS = 8
-"""Of an amount of money; one that needs more, as a fee in basis points may, is rounded there."""
 
 Event = dict[str, object]
 
@@ -133,11 +131,6 @@ def signed(amount: float, digits: int = 2) -> str:
     """Return an amount with its sign; what rounds to nothing has none."""
     text = f"{amount:+.{digits}f}"
     return text if float(text) else text[1:]
-
-
-def decimals(*amounts: float, least: int = 2) -> int:
-    """Return how many decimals show all of ``amounts`` exactly, so that what adds up does so for the reader too."""
-    return next((n for n in range(least, MOST_DECIMALS) if all(round(one, n) == one for one in amounts)), MOST_DECIMALS)
 
 
 def clock(ts_ns: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from datetime import UTC
 from zoneinfo import ZoneInfo
@@ -79,6 +80,12 @@ def test_every_reason_and_state_has_its_words() -> None:
     assert set(words.REASONS) == {reason.value for reason in Reason}
     assert {state.value for state in FeedState} | {phase.value for phase in Phase} <= set(words.CONNECTION)
     assert set(words.MODES) == set(MODE_COLOURS)
+
+
+def test_the_money_of_a_trade_card_adds_up() -> None:
+    made = dataclasses.replace(trade(1, "SL", -0.22), gross=-0.195, costs=0.025)
+    card = words.trade_card(made, 2, UTC)
+    assert all(text in card for text in ("−0.195", "−0.025", "<b>−0.220</b>"))
 
 
 def test_a_trade_card_cannot_smuggle_markup() -> None:
