@@ -227,10 +227,9 @@ class ChartStack(QtWidgets.QWidget):
             self._price_axis.precision = state.view.price_precision
         self.go_live()
 
-    def set_trades(self, trades: Sequence[TradeView], position: PositionView | None) -> None:
-        """Draw the instrument's trades; call it when they changed, not every frame."""
-        entry = (position.side, position.entry_ts_ns, position.entry_price) if position is not None else None
-        self._markers.show(trades, entry, self._theme)
+    def set_trades(self, trades: Sequence[TradeView], opened: tuple[str, int, float] | None) -> None:
+        """Draw the instrument's trades, and the entry that is open (side, time in ns, price); not every frame."""
+        self._markers.show(trades, opened, self._theme)
 
     def refresh(self, pnl: Series, now_ns: int) -> None:
         """Draw the newest state. ``now_ns`` is engine time, the live edge."""

@@ -38,7 +38,7 @@ class Dashboard(QtWidgets.QWidget):
         self._state = SessionState()
         self._theme = theme
         self._zone: tzinfo = UTC
-        self._drawn_trades: tuple[str, int, int] | None = None
+        self._drawn_trades: tuple[object, ...] | None = None
         self._current_trade: TradeView | None = None
         self._fitted: tuple[object, ...] | None = None
         self._fitted_ticks: tuple[object, ...] | None = None
@@ -169,11 +169,13 @@ class Dashboard(QtWidgets.QWidget):
             if self._state.symbols:
                 self.choose(next(iter(self._state.symbols)))
             return
-        position = symbol.view.position
-        drawn = (self.symbol, snapshot.account.trades, position.entry_ts_ns if position is not None else 0)
+        position, trades = symbol.view.position, self._state.trades
+        opened = (position.side, position.entry_ts_ns, position.entry_price) if position is not None else None
+        # Not the account's count, which leaves out what is closed at the end, and takes both legs of a pair for one.
+        drawn = (self.symbol, trades[-1].number if trades else 0, opened)
         if drawn != self._drawn_trades:
             self._drawn_trades = drawn
-            self.chart.set_trades([trade for trade in self._state.trades if trade.symbol == self.symbol], position)
+            self.chart.set_trades([trade for trade in trades if trade.symbol == self.symbol], opened)
         self.chart.refresh(self._state.pnl, snapshot.engine_ts_ns)
 
     def draw_panels(self) -> None:
