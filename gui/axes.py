@@ -16,7 +16,7 @@ _STEPS_S = (
 _LABEL_PX = 110  # room for one time label and its margin
 
 AXIS_WIDTH_PX = 76  # at least; longer numbers get more
-LABEL_PX = 20  # of a label's height, and half of a tag's
+LABEL_PX = 17  # of a label's height, and half of a tag's
 LABEL_ROOM_PX = 30  # from one label to the next, at least
 LABEL_STEPS = 10  # a tag that has moved by less than such a part of it covers the same labels
 TAG_MARGIN_PX = 5  # on either side of a tag's text

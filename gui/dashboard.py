@@ -10,7 +10,7 @@ from PySide6 import QtCore, QtWidgets
 from engine.telemetry_wire import TradeView
 from gui import words
 from gui.charts import ChartStack
-from gui.panels import Card, ExplainCard, PositionCard, StatisticsCard, label
+from gui.panels import Card, ExplainCard, PositionCard, StatisticsCard, label, set_tone
 from gui.risk import RiskCard
 from gui.state import SessionState
 from gui.table_view import FittedTable, WholeRows
@@ -215,6 +215,14 @@ class Dashboard(QtWidgets.QWidget):
         self._drawn_trades = None
         for model in (self.trades, self.ticks, self.watch):
             model.restyle(theme, zone)
+
+    def set_stale(self, stale: bool) -> None:
+        """Grey every price that is shown as the present one, while it may no longer be true."""
+        tone = "muted" if stale else ""
+        self.chart.set_stale(stale)
+        for price in (self.statistics.values["price"], self.chart.legend.price):
+            set_tone(price, tone)
+        self.watch.stale = stale
 
     def _fit_columns(self) -> None:
         """Have the tables look again at what they show, where it may have become wider."""

@@ -83,6 +83,11 @@ class Legend(QtWidgets.QWidget):
         for name, figure in self._figures.items():
             figure.setVisible(name in shown)
 
+    @property
+    def price(self) -> QtWidgets.QLabel:
+        """The label of the last price, or of that at the crosshair."""
+        return self._values["price"]
+
     def shows(self, layer: str) -> bool:
         """Whether a layer is switched on."""
         return self._buttons[layer].isChecked()

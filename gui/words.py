@@ -123,8 +123,8 @@ STATES = {  # of the account: icon and word
 }
 STATE_REASONS = {
     "active": "",
-    "reducing": "No entries, exits work: {reason}",
-    "halted": "No entries until resumed: {reason}",
+    "reducing": "No entries, exits work",
+    "halted": "No entries until resumed",
 }
 LIMITS = {
     "daily_loss_limit": "Daily loss",
@@ -287,7 +287,8 @@ def measure(value: float, unit: str, precision: int = 2) -> str:
 
 def state_reason(state: str, halted: str) -> str:
     """Return why the account is in its state, and what that means."""
-    return STATE_REASONS.get(state, "{reason}").format(reason=halted.removeprefix(f"{LATCHED}: "))
+    meaning, why = STATE_REASONS.get(state, ""), halted.removeprefix(LATCHED).removeprefix(": ")
+    return f"{meaning}: {why}" if meaning and why else meaning or why
 
 
 def limit_name(name: str) -> str:
