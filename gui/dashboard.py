@@ -90,7 +90,7 @@ class Dashboard(QtWidgets.QWidget):
         self.splitter.addWidget(above)
         self.splitter.addWidget(below)
         self.splitter.setStretchFactor(0, 1)
-        self.splitter.setSizes([560, 180])
+        self.splitter.setSizes([577, 163])  # so that the cards of the built-in strategy fit a window of the first size
         for splitter in (below, self.splitter):
             splitter.setHandleWidth(GAP_PX)
             splitter.setChildrenCollapsible(False)

@@ -9,9 +9,10 @@ from itertools import pairwise
 import pytest
 from PySide6 import QtWidgets
 
-from engine.telemetry_wire import PositionView, Snapshot
+from engine.telemetry_wire import FeatureView, GaugeView, PositionView, Snapshot
 from gui.axes import LABEL_ROOM_PX, PriceAxis
 from gui.dashboard import Dashboard
+from gui.table_view import ROW_PX
 from gui.window import MainWindow
 from tests.gui.golden import T0, snapshot
 from tests.gui.publisher import SyntheticSession
@@ -92,6 +93,17 @@ def test_large_sums_widen_the_cards_instead_of_being_cut(show: Show) -> None:
     made.symbols[0].position = PositionView("short", 5e7, T0, 101.25, 101.3, 101.1, 0, -12_345_678.9)
     panel = show(made)
     assert_whole([panel.position.side, panel.position.pnl, *panel.statistics.values.values()])
+
+
+def test_all_cards_of_the_built_in_strategy_fit_the_first_window(show: Show) -> None:
+    made = snapshot(refusals={})
+    made.symbols[0].features = [
+        FeatureView("move", 0.1, ">=", 0.2, True, "%", side=side) for side in ("long", "", "", "")
+    ]
+    made.account.gauges = [GaugeView("daily_loss_limit", 0.01, 0.05, "ratio"), GaugeView("pdt", 1, 3, "count")]
+    panel = show(made)
+    assert panel._side.verticalScrollBar().maximum() == 0
+    assert panel.ticks_table.viewport().height() >= 4 * ROW_PX
 
 
 @pytest.mark.parametrize("width", [900, 1000, 1280, 1920])
