@@ -15,6 +15,8 @@ _STEPS_S = (
 )  # fmt: skip
 _LABEL_PX = 110  # room for one time label and its margin
 
+ROUND_OFF_S = 5e-7  # by which seconds since 1970, in doubles, may fall short of a round time
+
 AXIS_WIDTH_PX = 76  # at least; longer numbers get more
 LABEL_PX = 17  # of a label's height, and half of a tag's
 LABEL_ROOM_PX = 30  # from one label to the next, at least
@@ -52,9 +54,9 @@ class TimeAxis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph is untyped
         return [self.text(value, 3 if spacing < 1 else 0) for value in values]
 
     def text(self, value: float, decimals: int) -> str:
-        """Return one time of day."""
+        """Return one time of day, cut where the tables and cards cut it, too."""
         units = 10**decimals
-        whole, fraction = divmod(round(value * units), units)
+        whole, fraction = divmod(math.floor((value + ROUND_OFF_S) * units), units)
         try:
             text = datetime.fromtimestamp(whole, self.zone).strftime("%H:%M:%S")
         except (OverflowError, OSError, ValueError):

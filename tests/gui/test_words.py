@@ -12,6 +12,7 @@ import pytest
 from engine.model import Reason
 from engine.ports import FeedState
 from gui import words
+from gui.axes import TimeAxis
 from gui.link import Phase
 from gui.theme import _DIRECTIONS, MODE_COLOURS, PALETTES, Theme, make_theme, style_sheet
 from tests.gui.golden import T0, trade
@@ -74,6 +75,14 @@ def test_times_on_both_daylight_saving_days(utc_s: int, before: str, after: str)
         clock, name = expected.split()
         assert words.clock(second * 10**9, zone, 0) == clock
         assert words.moment(second * 10**9, zone).endswith(name)
+
+
+def test_chart_and_tables_say_the_same_time(qapp: object) -> None:
+    axis = TimeAxis()
+    for ts_ns in range(T0, T0 + 2_000_000_000, 1_237_000):  # to the microsecond
+        for decimals in (0, 3):
+            assert axis.text(ts_ns * 1e-9, decimals) == words.clock(ts_ns, UTC, decimals)
+    assert [axis.text(T0 // 10**9 + n * 0.001, 3)[-3:] for n in range(1000)] == [f"{n:03d}" for n in range(1000)]
 
 
 def test_every_reason_and_state_has_its_words() -> None:
