@@ -36,6 +36,7 @@ from engine.telemetry_wire import (
     Snapshot,
     SymbolView,
     TradeView,
+    decimals,
     state_in_words,
 )
 
@@ -46,6 +47,7 @@ DRAWS_PER_S = 4
 SWITCH_INTERVAL_S = 0.0005
 """While the drawing thread runs, the session gets the interpreter back within half a millisecond."""
 
+ARROWS = {"long": "▲", "short": "▼"}
 URGENT = ("", "yellow", "bold red")
 """How a limit is shown, by the urgency of its gauge."""
 
@@ -53,9 +55,6 @@ REASON_WIDTH = max(map(len, Reason))
 
 STATUS_EVERY_NS = 1_000_000_000
 """Engine time between two status objects of ``--json``."""
-
-MOST_DECIMALS = 8
-"""Of an amount of money; one that needs more, as a fee in basis points may, is rounded there."""
 
 Event = dict[str, object]
 
@@ -132,11 +131,6 @@ def signed(amount: float, digits: int = 2) -> str:
     """Return an amount with its sign; what rounds to nothing has none."""
     text = f"{amount:+.{digits}f}"
     return text if float(text) else text[1:]
-
-
-def decimals(*amounts: float, least: int = 2) -> int:
-    """Return how many decimals show all of ``amounts`` exactly, so that what adds up does so for the reader too."""
-    return next((n for n in range(least, MOST_DECIMALS) if all(round(one, n) == one for one in amounts)), MOST_DECIMALS)
 
 
 def clock(ts_ns: int) -> str:
@@ -310,7 +304,8 @@ class SymbolsTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table | Text]:
         """Draw the fullest table that fits."""
-        features = len(self.snapshot.symbols[0].features) if self.snapshot.symbols else 0
+        declared = self.snapshot.symbols[0].features if self.snapshot.symbols else []
+        features = len(declared)
         details = [
             (True, True, features),
             (False, True, features),
@@ -323,7 +318,7 @@ class SymbolsTable:
         else:
             detail, table = (False, False, 0), _symbols_table(self.snapshot, False, False, 0)
         yield table
-        if left_out := [one.name for one in self.snapshot.symbols[0].features[detail[2] :]] if features else []:
+        if left_out := [_feature_name(one) for one in declared[detail[2] :]]:
             yield Text(f"not shown, the terminal is too narrow: {', '.join(left_out)}", "dim")
 
 
@@ -333,7 +328,7 @@ def _symbols_table(snapshot: Snapshot, quotes: bool, levels: bool, features: int
     for name in ("price", "bid", "ask") if quotes else ("price",):
         table.add_column(name, justify="right", no_wrap=True)
     for feature in snapshot.symbols[0].features[:features] if features else []:
-        title = feature.name
+        title = _feature_name(feature)
         if feature.unit != "truth":
             title += f" {feature.op} {measure(feature.threshold, feature.unit)}"
         table.add_column(title, justify="right", no_wrap=True)
@@ -351,6 +346,11 @@ def _price(price: float, view: SymbolView) -> Text:
     return Text("-" if math.isnan(price) or not price else f"{price:.{view.price_precision}f}")
 
 
+def _feature_name(feature: FeatureView) -> str:
+    """What is compared, and for which side where it counts for one alone."""
+    return f"{ARROWS[feature.side]} {feature.name}" if feature.side else feature.name
+
+
 def _feature_cell(feature: FeatureView, warm: bool) -> Text:
     if not warm or math.isnan(feature.value):
         return Text("warming up", "dim")
@@ -361,11 +361,10 @@ def _feature_cell(feature: FeatureView, warm: bool) -> Text:
 def _position_cells(held: PositionView | None, precision: int, with_levels: bool) -> list[Text]:
     if held is None:
         return [Text("flat", "dim"), Text("")]
-    arrow = "▲" if held.side == "long" else "▼"
     levels = ""
     if with_levels and held.stop_price and held.target_price:
         levels = f"  stop {held.stop_price:.{precision}f}  target {held.target_price:.{precision}f}"
-    where = Text(f"{arrow} {held.side} {held.qty:g} @ {held.entry_price:.{precision}f}{levels}")
+    where = Text(f"{ARROWS[held.side]} {held.side} {held.qty:g} @ {held.entry_price:.{precision}f}{levels}")
     return [where, _money(held.open_pnl)]
 
 

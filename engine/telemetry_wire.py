@@ -50,7 +50,15 @@ MAX_TICKS_TAIL = 50
 NEARLY = 0.8
 """From so much of a limit on that closes everything, it is worth a look."""
 
+MOST_DECIMALS = 8
+"""Of an amount of money; one that needs more, as a fee in basis points may, is rounded there."""
+
 _PREFIX = 4
+
+
+def decimals(*amounts: float, least: int = 2) -> int:
+    """Return how many decimals show all of ``amounts`` exactly, so that what adds up does so for the reader too."""
+    return next((n for n in range(least, MOST_DECIMALS) if all(round(one, n) == one for one in amounts)), MOST_DECIMALS)
 
 
 def state_in_words(state: str, halted: str) -> str:

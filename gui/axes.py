@@ -15,9 +15,13 @@ _STEPS_S = (
 )  # fmt: skip
 _LABEL_PX = 110  # room for one time label and its margin
 
-AXIS_WIDTH_PX = 76
-LABEL_PX = 20  # of a label's height, and half of a tag's
+ROUND_OFF_S = 5e-7  # by which seconds since 1970, in doubles, may fall short of a round time
+
+AXIS_WIDTH_PX = 76  # at least; longer numbers get more
+LABEL_PX = 17  # of a label's height, and half of a tag's
+LABEL_ROOM_PX = 30  # from one label to the next, at least
 LABEL_STEPS = 10  # a tag that has moved by less than such a part of it covers the same labels
+TAG_MARGIN_PX = 5  # on either side of a tag's text
 
 
 class TimeAxis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph is untyped
@@ -50,9 +54,9 @@ class TimeAxis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph is untyped
         return [self.text(value, 3 if spacing < 1 else 0) for value in values]
 
     def text(self, value: float, decimals: int) -> str:
-        """Return one time of day."""
+        """Return one time of day, cut where the tables and cards cut it, too."""
         units = 10**decimals
-        whole, fraction = divmod(round(value * units), units)
+        whole, fraction = divmod(math.floor((value + ROUND_OFF_S) * units), units)
         try:
             text = datetime.fromtimestamp(whole, self.zone).strftime("%H:%M:%S")
         except (OverflowError, OSError, ValueError):
@@ -96,12 +100,17 @@ class PriceAxis(pg.AxisItem):  # type: ignore[misc]  # pyqtgraph is untyped
         low, high = self.range
         return float(LABEL_PX * abs(high - low) / max(self.height(), 1.0))
 
+    def room(self, value: float) -> int:
+        """How wide the axis must be, so that neither a tag at ``value`` nor a label of this range is cut."""
+        metrics = QtGui.QFontMetricsF(QtWidgets.QApplication.font())
+        widest = max(metrics.horizontalAdvance(self.text(one)) for one in (value, *self.range))
+        return max(AXIS_WIDTH_PX, math.ceil(widest) + 2 * TAG_MARGIN_PX + 2)
+
     def tickSpacing(self, minVal: float, maxVal: float, size: float) -> list[tuple[float, float]]:  # noqa: N803
-        """Return pyqtgraph's spacing without the levels that are finer than the smallest price step."""
-        levels = super().tickSpacing(minVal, maxVal, size)
-        smallest = 10.0**-self.precision
-        kept = [level for level in levels[:2] if level[0] >= smallest * 0.999]
-        return kept or [(smallest, 0.0)]
+        """Return the smallest of 1, 2, 5, 10 … price steps that leaves each label its room."""
+        least = max((maxVal - minVal) * LABEL_ROOM_PX / max(size, 1.0), 10.0**-self.precision) * 0.999
+        power = 10.0 ** math.floor(math.log10(least))
+        return [(next(power * digit for digit in (1, 2, 5, 10) if power * digit >= least), 0.0)]
 
     def text(self, value: float) -> str:
         """Return one label."""
@@ -139,7 +148,7 @@ class AxisTag(QtWidgets.QGraphicsItem):
         point = QtCore.QPointF(left, value) if vertical else QtCore.QPointF(value, bottom)
         spot = self._axis.mapFromScene(self._view.mapViewToScene(point))
         metrics = QtGui.QFontMetricsF(self._font())
-        width, height = metrics.horizontalAdvance(text) + 10, metrics.height() + 4
+        width, height = metrics.horizontalAdvance(text) + 2 * TAG_MARGIN_PX, metrics.height() + 4
         self.prepareGeometryChange()
         self._text = text
         if vertical:

@@ -63,6 +63,7 @@ class TopBar(QtWidgets.QWidget):
         self.mode, self.badge, self.strategy = label("mode"), label("badge"), Elided("muted")
         self.symbols = QtWidgets.QComboBox()
         self.symbols.setAccessibleName("Symbol")
+        self.symbols.setSizeAdjustPolicy(QtWidgets.QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.symbols.setMinimumWidth(110)
         self.symbols.textActivated.connect(self.symbol_chosen)
         self.pause = self._push(words.PAUSE, words.PAUSE_TIP)

@@ -17,7 +17,7 @@ from PySide6 import QtCore, QtGui, QtWidgets
 
 from engine.telemetry_wire import PositionView, TradeView, keep_extremes
 from gui import words
-from gui.axes import AXIS_WIDTH_PX, AxisTag, PriceAxis, TimeAxis
+from gui.axes import AxisTag, PriceAxis, TimeAxis
 from gui.bands import BandFill, stride
 from gui.buffers import Series
 from gui.gaps import broken, gap_cuts, starts
@@ -34,6 +34,7 @@ SHORTEST_SPAN_S, LONGEST_SPAN_S = 0.05, 7 * 86_400.0
 RIGHT_MARGIN = 0.06  # of the span, kept free beyond the newest point
 Y_MARGIN = 0.12
 POINTS_PER_PIXEL = 3
+LEVEL_GAP_PX = 8  # before and between the labels of the order levels
 
 
 class ChartStack(QtWidgets.QWidget):
@@ -123,10 +124,8 @@ class ChartStack(QtWidgets.QWidget):
 
     def _build_overlays(self) -> None:
         self._levels = {}
-        for index, name in enumerate(("entry", "stop", "target")):
-            # Side by side, so that labels of close levels do not cover each other.
-            options = {"position": 0.015 + 0.16 * index, "anchors": [(0, 1), (0, 1)]}
-            line = pg.InfiniteLine(angle=0, label=name, labelOpts=options)
+        for name in ("entry", "stop", "target"):
+            line = pg.InfiniteLine(angle=0, label=name, labelOpts={"anchors": [(0, 1), (0, 1)]})
             line.setZValue(4.5)
             line.hide()
             self._price.addItem(line, ignoreBounds=True)
@@ -228,10 +227,9 @@ class ChartStack(QtWidgets.QWidget):
             self._price_axis.precision = state.view.price_precision
         self.go_live()
 
-    def set_trades(self, trades: Sequence[TradeView], position: PositionView | None) -> None:
-        """Draw the instrument's trades; call it when they changed, not every frame."""
-        entry = (position.side, position.entry_ts_ns, position.entry_price) if position is not None else None
-        self._markers.show(trades, entry, self._theme)
+    def set_trades(self, trades: Sequence[TradeView], opened: tuple[str, int, float] | None) -> None:
+        """Draw the instrument's trades, and the entry that is open (side, time in ns, price); not every frame."""
+        self._markers.show(trades, opened, self._theme)
 
     def refresh(self, pnl: Series, now_ns: int) -> None:
         """Draw the newest state. ``now_ns`` is engine time, the live edge."""
@@ -252,6 +250,8 @@ class ChartStack(QtWidgets.QWidget):
         self._fit_price(prices, vwap, sd, state.view.position)
         self._refresh_pnl(pnl, left, right)
         self._price_tag.place(state.view.price, self._price_axis.text(state.view.price))
+        self._price_axis.make_room(state.view.price)
+        self._fit_axes(state.view.price, float(pnl.column(1)[-1]) if len(pnl) else 0.0)
         self._refresh_crosshair()
         self.legend.set_following(self._follow)
 
@@ -306,11 +306,15 @@ class ChartStack(QtWidgets.QWidget):
         values = (
             (position.entry_price, position.stop_price, position.target_price) if position is not None else (0, 0, 0)
         )
+        left = LEVEL_GAP_PX
         for (name, line), value in zip(self._levels.items(), values, strict=True):
             line.setVisible(bool(shown and value))
             if shown and value:
                 line.setPos(value)
                 line.label.setFormat(f"{words.LEVELS[name]} {self._price_axis.text(value)}")
+                # Side by side, so that labels of close levels do not cover each other.
+                line.label.setPosition(left / max(self._price.vb.width(), 1.0))
+                left += line.label.boundingRect().width() + LEVEL_GAP_PX
 
     def _fit_price(
         self,
@@ -339,6 +343,13 @@ class ChartStack(QtWidgets.QWidget):
             self._moving = True
             self._price.vb.setYRange(low, high, padding=0)
             self._moving = False
+
+    def _fit_axes(self, price: float, pnl: float) -> None:
+        """Widen both axes alike, so that times stay in line, where a number would be cut; they do not shrink again."""
+        wanted = max(self._price_axis.room(price), self._pnl_axis.room(pnl))
+        if wanted > self._price_axis.width():
+            for axis in (self._price_axis, self._pnl_axis):
+                axis.setWidth(wanted)
 
     # ---------------------------------------------------------------------------------------------------- moving
 
@@ -469,7 +480,7 @@ class ChartStack(QtWidgets.QWidget):
         if self._pointer is None:
             return
         spot = self._graphics.mapFromScene(self._pointer)
-        room = self._graphics.width() - AXIS_WIDTH_PX
+        room = self._graphics.width() - self._price_axis.width()
         x = spot.x() + 18 if spot.x() + 18 + self._card.width() < room else spot.x() - 18 - self._card.width()
         y = min(max(spot.y() - self._card.height() // 2, 4), self._graphics.height() - self._card.height() - 4)
         self._card.move(max(x, 4), max(y, 4))

@@ -10,7 +10,7 @@ from PySide6 import QtCore, QtWidgets
 from engine.telemetry_wire import TradeView
 from gui import words
 from gui.charts import ChartStack
-from gui.panels import Card, ExplainCard, PositionCard, StatisticsCard, label
+from gui.panels import Card, ExplainCard, PositionCard, StatisticsCard, label, set_tone
 from gui.risk import RiskCard
 from gui.state import SessionState
 from gui.table_view import FittedTable, WholeRows
@@ -18,10 +18,11 @@ from gui.tables import TRADE_COLUMNS, TicksModel, TradesFilter, TradesModel, Wat
 from gui.theme import Theme
 
 Qt = QtCore.Qt
-SIDE_WIDTH_PX = 384
+SIDE_WIDTH_PX, WATCH_WIDTH_PX, GAP_PX = 384, 238, 8
+CHART_LEAST_PX = 360
 DROPPED_TRADES = ("gross", "costs", "qty", "held_ns", "exit_price", "entry_price", "number", "strategy", "entry_ts_ns")
 """Columns of the trades table in the order in which they leave a narrow one: a trade's card has all of it."""
-DROPPED_TICKS = (5, 4, 3)  # ask, bid, size
+DROPPED_TICKS = ((4, 5), (3,))  # bid and ask, of which one alone says little; then the size
 
 
 class Dashboard(QtWidgets.QWidget):
@@ -37,7 +38,7 @@ class Dashboard(QtWidgets.QWidget):
         self._state = SessionState()
         self._theme = theme
         self._zone: tzinfo = UTC
-        self._drawn_trades: tuple[str, int, int] | None = None
+        self._drawn_trades: tuple[object, ...] | None = None
         self._current_trade: TradeView | None = None
         self._fitted: tuple[object, ...] | None = None
         self._fitted_ticks: tuple[object, ...] | None = None
@@ -53,37 +54,31 @@ class Dashboard(QtWidgets.QWidget):
     # ------------------------------------------------------------------------------------------------ construction
 
     def _build(self) -> None:
-        self.watch_table = FittedTable(self.watch)
+        self.watch_table = FittedTable(self.watch, names=(0,))
         self.watch_table.clicked.connect(self._watch_clicked)
         self._watch_card = _frame(WholeRows(self.watch_table))
-        self._watch_card.setFixedWidth(238)
+        self._watch_card.setFixedWidth(WATCH_WIDTH_PX)
         chart_card = _frame(self.chart)
-        chart_card.setMinimumSize(360, 220)
+        chart_card.setMinimumSize(CHART_LEAST_PX, 220)
 
         side = QtWidgets.QWidget()
         side.setObjectName("clear")
         cards = QtWidgets.QVBoxLayout(side)
         cards.setContentsMargins(0, 0, 0, 0)
-        cards.setSpacing(8)
+        cards.setSpacing(GAP_PX)
         cards.addWidget(self.position)
         cards.addWidget(self.risk)
         cards.addWidget(self.explain, 1)
         cards.addWidget(self.statistics)
-        scroll = QtWidgets.QScrollArea()
-        scroll.setWidget(side)
-        scroll.viewport().setObjectName("clear")
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setFixedWidth(SIDE_WIDTH_PX)
+        self._side = SideColumn(side)
 
         above = QtWidgets.QWidget()
         row = QtWidgets.QHBoxLayout(above)
         row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(8)
+        row.setSpacing(GAP_PX)
         row.addWidget(self._watch_card)
         row.addWidget(chart_card, 1)
-        row.addWidget(scroll)
+        row.addWidget(self._side)
 
         below = QtWidgets.QSplitter(Qt.Orientation.Horizontal)
         below.addWidget(self._trades_card())
@@ -95,12 +90,12 @@ class Dashboard(QtWidgets.QWidget):
         self.splitter.addWidget(above)
         self.splitter.addWidget(below)
         self.splitter.setStretchFactor(0, 1)
-        self.splitter.setSizes([560, 180])
+        self.splitter.setSizes([577, 163])  # so that the cards of the built-in strategy fit a window of the first size
         for splitter in (below, self.splitter):
-            splitter.setHandleWidth(8)
+            splitter.setHandleWidth(GAP_PX)
             splitter.setChildrenCollapsible(False)
         layout = QtWidgets.QVBoxLayout(self)
-        layout.setContentsMargins(8, 0, 8, 8)
+        layout.setContentsMargins(GAP_PX, 0, GAP_PX, GAP_PX)
         layout.addWidget(self.splitter)
 
     def _trades_card(self) -> Card:
@@ -113,7 +108,12 @@ class Dashboard(QtWidgets.QWidget):
         self.filter.textChanged.connect(self._filter_changed)
         card.head.addWidget(self.filter)
         places = {column.name: place for place, column in enumerate(TRADE_COLUMNS)}
-        self.trades_table = FittedTable(self.filtered, [places[name] for name in DROPPED_TRADES], sortable=True)
+        self.trades_table = FittedTable(
+            self.filtered,
+            names=[places["symbol"], places["strategy"]],
+            drop=[(places[name],) for name in DROPPED_TRADES],
+            sortable=True,
+        )
         self.trades_table.clicked.connect(self._trade_clicked)
         self._trades_rows = WholeRows(self.trades_table)
         self.no_trades = label("muted", words.NO_TRADES)
@@ -125,7 +125,7 @@ class Dashboard(QtWidgets.QWidget):
 
     def _ticks_card(self) -> Card:
         card = Card("ticks")
-        self.ticks_table = FittedTable(self.ticks, DROPPED_TICKS)
+        self.ticks_table = FittedTable(self.ticks, names=(1,), drop=DROPPED_TICKS)
         self.ticks_table.setSelectionMode(QtWidgets.QAbstractItemView.SelectionMode.NoSelection)
         card.body.addWidget(WholeRows(self.ticks_table), 1)
         card.body.setContentsMargins(12, 8, 4, 4)
@@ -169,11 +169,13 @@ class Dashboard(QtWidgets.QWidget):
             if self._state.symbols:
                 self.choose(next(iter(self._state.symbols)))
             return
-        position = symbol.view.position
-        drawn = (self.symbol, snapshot.account.trades, position.entry_ts_ns if position is not None else 0)
+        position, trades = symbol.view.position, self._state.trades
+        opened = (position.side, position.entry_ts_ns, position.entry_price) if position is not None else None
+        # Not the account's count, which leaves out what is closed at the end, and takes both legs of a pair for one.
+        drawn = (self.symbol, trades[-1].number if trades else 0, opened)
         if drawn != self._drawn_trades:
             self._drawn_trades = drawn
-            self.chart.set_trades([trade for trade in self._state.trades if trade.symbol == self.symbol], position)
+            self.chart.set_trades([trade for trade in trades if trade.symbol == self.symbol], opened)
         self.chart.refresh(self._state.pnl, snapshot.engine_ts_ns)
 
     def draw_panels(self) -> None:
@@ -186,8 +188,11 @@ class Dashboard(QtWidgets.QWidget):
         self.explain.show_conditions(symbol.view, snapshot)
         self.statistics.show_account(snapshot.account, symbol.view)
         self.ticks.replace(list(self._state.ticks))
+        self._side.make_room()
         several = len(self._state.symbols) > 1
-        self._watch_card.setVisible(several)
+        # Where it is too narrow for all three the list leaves: the symbols can be chosen in the bar on top, too.
+        room = self.width() - self._side.width() - CHART_LEAST_PX - 4 * GAP_PX
+        self._watch_card.setVisible(several and room >= self._watch_card.width())
         if several:
             self.watch.show(list(self._state.symbols.values()))
             row = list(self._state.symbols).index(self.symbol)
@@ -211,6 +216,14 @@ class Dashboard(QtWidgets.QWidget):
         for model in (self.trades, self.ticks, self.watch):
             model.restyle(theme, zone)
 
+    def set_stale(self, stale: bool) -> None:
+        """Grey every price that is shown as the present one, while it may no longer be true."""
+        tone = "muted" if stale else ""
+        self.chart.set_stale(stale)
+        for price in (self.statistics.values["price"], self.chart.legend.price):
+            set_tone(price, tone)
+        self.watch.stale = stale
+
     def _fit_columns(self) -> None:
         """Have the tables look again at what they show, where it may have become wider."""
         several = len(self._state.symbols) > 1
@@ -226,8 +239,9 @@ class Dashboard(QtWidgets.QWidget):
         if longest != self._fitted_ticks and self.ticks_table.isVisible():
             self._fitted_ticks = longest
             self.ticks_table.measure(() if several else (1,))
-        if several:
+        if self._watch_card.isVisible():
             self.watch_table.measure()
+            self._watch_card.setFixedWidth(max(WATCH_WIDTH_PX, self.watch_table.narrowest()))
 
     # ---------------------------------------------------------------------------------------------------- actions
 
@@ -262,6 +276,26 @@ class Dashboard(QtWidgets.QWidget):
     def _precision(self, symbol: str) -> int:
         state = self._state.symbols.get(symbol)
         return state.view.price_precision if state is not None else 2
+
+
+class SideColumn(QtWidgets.QScrollArea):
+    """The cards beside the chart: as wide as the longest number asks for, and never narrower again."""
+
+    def __init__(self, cards: QtWidgets.QWidget) -> None:
+        super().__init__()
+        self._cards = cards
+        self.setWidget(cards)
+        self.viewport().setObjectName("clear")
+        self.setWidgetResizable(True)
+        self.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFixedWidth(SIDE_WIDTH_PX)
+
+    def make_room(self) -> None:
+        """Call it when numbers may have become longer."""
+        wanted = self._cards.minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width()
+        if wanted > self.width():
+            self.setFixedWidth(wanted)
 
 
 def _frame(content: QtWidgets.QWidget) -> QtWidgets.QFrame:

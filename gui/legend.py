@@ -5,10 +5,13 @@ from __future__ import annotations
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from gui import words
+from gui.panels import Elided, label
 from gui.theme import Theme
 
 Qt = QtCore.Qt
-WIDE_PX, MIDDLE_PX = 860, 640
+GAP_PX = 4  # between two words
+LEAST = ("time", "sd", "spread", "vwap")
+"""Figures that leave a narrow legend, in this order; the axis below the crosshair has the time, too."""
 
 LAYERS = ("vwap", "bands", "levels", "markers")
 
@@ -21,30 +24,27 @@ class Legend(QtWidgets.QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._symbol = self._label("symbol")
-        self._values = {name: self._label("value") for name in ("time", "price", "vwap", "sd", "spread")}
+        self._symbol = Elided("symbol")
+        self._lengths: tuple[int, ...] = ()  # of the texts that the figures were arranged for
         self._buttons: dict[str, QtWidgets.QToolButton] = {}
         self._grid = QtWidgets.QGridLayout(self)
         self._grid.setContentsMargins(10, 4, 8, 4)
-        self._grid.setSpacing(4)
+        self._grid.setSpacing(GAP_PX)
         self._grid.setColumnStretch(0, 1)
         layout = QtWidgets.QHBoxLayout()
         self._grid.addLayout(layout, 0, 0)
-        layout.setSpacing(4)
+        layout.setSpacing(3 * GAP_PX)
         layout.addWidget(self._symbol)
-        layout.addSpacing(8)
-        self._names = {name: self._label("muted", words.LEGEND[name]) for name in ("price", "spread", "vwap", "sd")}
-        for name, title in self._names.items():
-            layout.addWidget(title)
-            layout.addWidget(self._values[name])
-            layout.addSpacing(6)
-        layout.addWidget(self._values["time"])
+        self._values: dict[str, QtWidgets.QLabel] = {}
+        self._figures: dict[str, QtWidgets.QWidget] = {}
+        for name in ("price", "spread", "vwap", "sd", "time"):
+            layout.addWidget(self._figure(name))
         layout.addStretch(1)
         self._layers = QtWidgets.QWidget()
         self._layers.setObjectName("clear")
         names = QtWidgets.QHBoxLayout(self._layers)
         names.setContentsMargins(0, 0, 0, 0)
-        names.setSpacing(4)
+        names.setSpacing(GAP_PX)
         for name in LAYERS:
             names.addWidget(self._button(name))
         self._grid.addWidget(self._layers, 0, 1)
@@ -62,13 +62,31 @@ class Legend(QtWidgets.QWidget):
         self._live.hide()
 
     def resizeEvent(self, event: QtGui.QResizeEvent) -> None:
-        """Where it is narrow, give the layers a row of their own and leave out a figure, rather than cutting words."""
-        width = event.size().width()
-        self._grid.addWidget(self._layers, *((0, 1) if width >= WIDE_PX else (1, 0)))
-        for name in ("spread", "sd"):
-            for label in (self._names[name], self._values[name]):
-                label.setVisible(width >= MIDDLE_PX)
+        """Arrange it for the new width."""
         super().resizeEvent(event)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Where it is narrow, give the layers a row of their own, and leave out whole figures rather than cut one."""
+        needed = {name: figure.sizeHint().width() + 3 * GAP_PX for name, figure in self._figures.items()}
+        layers = self._layers.sizeHint().width() + GAP_PX
+        around = self._grid.contentsMargins()
+        room = self.width() - around.left() - around.right() - self._live.sizeHint().width() - GAP_PX
+        room -= self._symbol.sizeHint().width()
+        beside = sum(needed.values()) - needed["time"] + layers <= room
+        self._grid.addWidget(self._layers, *((0, 1) if beside else (1, 0)))
+        room -= layers if beside else 0
+        shown = list(needed)
+        for name in LEAST:
+            if sum(needed[one] for one in shown) > room:
+                shown.remove(name)
+        for name, figure in self._figures.items():
+            figure.setVisible(name in shown)
+
+    @property
+    def price(self) -> QtWidgets.QLabel:
+        """The label of the last price, or of that at the crosshair."""
+        return self._values["price"]
 
     def shows(self, layer: str) -> bool:
         """Whether a layer is switched on."""
@@ -84,12 +102,15 @@ class Legend(QtWidgets.QWidget):
 
     def describe(self, symbol: str, time: str, price: str, vwap: str, sd: str, spread: str) -> None:
         """Show the values at one moment; ``time`` is empty at the live edge."""
-        if symbol != self._symbol.text():
-            self._symbol.setText(symbol)
-            self._symbol.setMinimumWidth(self._symbol.sizeHint().width())  # it is never cut, the values may be
         texts = {"time": time, "price": price, "vwap": vwap, "sd": sd, "spread": spread}
         for name, text in texts.items():
             self._values[name].setText(text)
+        if symbol != self._symbol.text():
+            self._symbol.setText(symbol)
+        lengths = tuple(map(len, (symbol, *texts.values())))
+        if lengths != self._lengths:
+            self._lengths = lengths
+            self._arrange()
 
     def set_theme(self, theme: Theme) -> None:
         """Recolour the samples before the names."""
@@ -97,10 +118,18 @@ class Legend(QtWidgets.QWidget):
         for name, button in self._buttons.items():
             button.setIcon(_sample(name, colours[name], theme.down))
 
-    def _label(self, kind: str, text: str = "") -> QtWidgets.QLabel:
-        label = QtWidgets.QLabel(text)
-        label.setObjectName(kind)
-        return label
+    def _figure(self, name: str) -> QtWidgets.QWidget:
+        """A value after its name; the time needs none."""
+        figure = self._figures[name] = QtWidgets.QWidget()
+        figure.setObjectName("clear")
+        words_of = QtWidgets.QHBoxLayout(figure)
+        words_of.setContentsMargins(0, 0, 0, 0)
+        words_of.setSpacing(GAP_PX)
+        if name in words.LEGEND:
+            words_of.addWidget(label("muted", words.LEGEND[name]))
+        self._values[name] = label("value")
+        words_of.addWidget(self._values[name])
+        return figure
 
     def _button(self, name: str) -> QtWidgets.QToolButton:
         button = QtWidgets.QToolButton()

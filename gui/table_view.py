@@ -9,20 +9,35 @@ from PySide6 import QtCore, QtGui, QtWidgets
 Qt = QtCore.Qt
 ROW_PX = 22
 MARGIN_PX = 4
+NAME_PX = 90  # of a long name, at least
 
 
 class FittedTable(QtWidgets.QTableView):
-    """Where it is too narrow, the columns of ``drop`` leave in this order. They only ever grow, so nothing jumps."""
+    """Columns only ever grow, so nothing jumps.
 
-    def __init__(self, model: QtCore.QAbstractItemModel, drop: Sequence[int] = (), sortable: bool = False) -> None:
+    Args:
+        model: what is shown.
+        names: columns of names from outside; a long one is shown with … in it rather than that a number has no room.
+        drop: columns that leave where it is still too narrow, group by group in this order.
+        sortable: whether a click on a header sorts.
+    """
+
+    def __init__(
+        self,
+        model: QtCore.QAbstractItemModel,
+        names: Collection[int],
+        drop: Sequence[Collection[int]] = (),
+        sortable: bool = False,
+    ) -> None:
         super().__init__()
-        self._drop = drop
+        self._names, self._drop = names, drop
         self._absent: frozenset[int] = frozenset()
         self._wanted: dict[int, int] = {}
         self.setModel(model)
         self.setShowGrid(False)
         self.setAlternatingRowColors(True)
         self.setWordWrap(False)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # names of one kind often differ in their ends
         self.verticalHeader().setDefaultSectionSize(ROW_PX)
         self.verticalHeader().hide()
         self.setSelectionBehavior(QtWidgets.QAbstractItemView.SelectionBehavior.SelectRows)
@@ -52,18 +67,31 @@ class FittedTable(QtWidgets.QTableView):
                 self._wanted[column] = max(wanted, self._wanted.get(column, 0))
         self._fit()
 
+    def narrowest(self) -> int:
+        """How wide it must be to show every column."""
+        return sum(self._least(column) for column in self._wanted) + self.verticalScrollBar().sizeHint().width()
+
+    def _least(self, column: int) -> int:
+        """How wide a column must be, at least."""
+        return min(self._wanted[column], NAME_PX) if column in self._names else self._wanted[column]
+
     def _fit(self) -> None:
-        """Leave out what has no room, and share out the room that is left."""
+        """Leave out what has no room, show names as far as there is some, and share out what is left of it."""
         shown = [column for column in self._wanted if column not in self._absent]
-        room = self.viewport().width()
-        for column in self._drop:
-            if column in shown and sum(self._wanted[one] for one in shown) > room:
-                shown.remove(column)
-        spare = max(room - sum(self._wanted[one] for one in shown), 0) // max(len(shown), 1)
+        spare = self.viewport().width() - sum(map(self._least, shown))
+        for group in self._drop:
+            if spare < 0:
+                spare += sum(self._least(column) for column in shown if column in group)
+                shown = [column for column in shown if column not in group]
+        spare = max(spare, 0)
+        widths = {}
+        for column in shown:
+            widths[column] = min(self._wanted[column], self._least(column) + spare)
+            spare -= widths[column] - self._least(column)
         for column in self._wanted:
-            self.setColumnHidden(column, column not in shown)
-            if column in shown:
-                self.horizontalHeader().resizeSection(column, self._wanted[column] + spare)
+            self.setColumnHidden(column, column not in widths)
+            if column in widths:
+                self.horizontalHeader().resizeSection(column, widths[column] + spare // len(widths))
 
     def resizeEvent(self, event: QtGui.QResizeEvent) -> None:
         """Fit the columns to the new width."""

@@ -344,6 +344,7 @@ class WatchModel(_Model):
 
     def __init__(self, theme: Theme) -> None:
         super().__init__(theme)
+        self.stale = False  # what it shows may no longer be true
         self._symbols: list[SymbolState] = []
 
     def rowCount(self, parent: Index = _ROOT) -> int:
@@ -372,6 +373,8 @@ class WatchModel(_Model):
 
     def colour(self, row: int, column: int) -> str:
         position = self._symbols[row].view.position
+        if column == 1 and self.stale:
+            return self.theme.muted
         if column != 2 or position is None:
             return ""
         return self.theme.up_text if position.open_pnl > 0 else self.theme.down_text if position.open_pnl < 0 else ""

@@ -11,14 +11,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from PySide6 import QtCore, QtGui, QtWidgets
 
-from engine.telemetry_wire import Done, Endpoint
+from engine.telemetry_wire import Done, Endpoint, state_in_words
 from gui import words
 from gui.banner import Banner
 from gui.bars import StatusBar, TopBar
 from gui.child import DEMO_COMMAND, EngineChild
 from gui.dashboard import Dashboard
 from gui.link import Link, Phase, running_engines
-from gui.panels import label, set_tone
+from gui.panels import label
 from gui.state import SessionState
 from gui.tables import write_csv
 from gui.theme import MODE_COLOURS, PALETTES, make_theme, style_sheet
@@ -287,7 +287,7 @@ class MainWindow(QtWidgets.QMainWindow):
         if not done.obeyed:
             self.notify(words.NOT_OBEYED.format(command=done.name, detail=done.detail))
             return
-        state = f"{done.state}, {done.detail}" if done.detail else done.state
+        state = state_in_words(done.state, done.detail)
         self.notify(words.DONE.format(command=done.name, time=words.moment(done.ts_ns, self.zone), state=state))
 
     def _draw_bars(self) -> None:
@@ -295,8 +295,7 @@ class MainWindow(QtWidgets.QMainWindow):
         self._tell_done(status.done if status is not None else None)
         snapshot = self.state.snapshot if self.pages.currentWidget() is self.dashboard else None
         shown = self.top.show_connection(status, snapshot)
-        self.dashboard.chart.set_stale(shown != "live")
-        set_tone(self.dashboard.statistics.values["price"], "" if shown == "live" else "muted")
+        self.dashboard.set_stale(shown != "live")
         if status is not None and status.phase is Phase.GONE and snapshot is not None:
             self.banner.say(f"{words.engine_gone(status, time.monotonic())} {self._child_failure}".strip(), gone=True)
         else:

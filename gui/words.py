@@ -9,7 +9,7 @@ import html
 import math
 from datetime import UTC, datetime, tzinfo
 
-from engine.telemetry_wire import GaugeView, Snapshot, TradeView
+from engine.telemetry_wire import GaugeView, Snapshot, TradeView, decimals
 from gui.link import LinkStatus
 
 TITLE = "Microburst"
@@ -123,8 +123,8 @@ STATES = {  # of the account: icon and word
 }
 STATE_REASONS = {
     "active": "",
-    "reducing": "No entries, exits work: {reason}",
-    "halted": "No entries until resumed: {reason}",
+    "reducing": "No entries, exits work",
+    "halted": "No entries until resumed",
 }
 LIMITS = {
     "daily_loss_limit": "Daily loss",
@@ -238,15 +238,15 @@ def price(value: float, precision: int) -> str:
     return f"{value:,.{precision}f}" if value and math.isfinite(value) else NOTHING
 
 
-def money(value: float, sign: bool = True) -> str:
-    """Return an amount with two decimals, a true minus sign, and a plus where ``sign`` asks for it.
+def money(value: float, sign: bool = True, digits: int = 2) -> str:
+    """Return an amount with ``digits`` decimals, a true minus sign, and a plus where ``sign`` asks for it.
 
     What would read as nothing and is not, has the decimals of its first two digits.
     """
     if not math.isfinite(value):
         return NOTHING
-    text = f"{abs(value):,.2f}"
-    if text == "0.00" and abs(value) > NO_MONEY:
+    text = f"{abs(value):,.{digits}f}"
+    if not text.strip("0.,") and abs(value) > NO_MONEY:
         text = f"{abs(value):.{1 - math.floor(math.log10(abs(value)))}f}".rstrip("0")
     if text.strip("0.,") == "":
         return text
@@ -287,7 +287,8 @@ def measure(value: float, unit: str, precision: int = 2) -> str:
 
 def state_reason(state: str, halted: str) -> str:
     """Return why the account is in its state, and what that means."""
-    return STATE_REASONS.get(state, "{reason}").format(reason=halted.removeprefix(f"{LATCHED}: "))
+    meaning, why = STATE_REASONS.get(state, ""), halted.removeprefix(LATCHED).removeprefix(": ")
+    return f"{meaning}: {why}" if meaning and why else meaning or why
 
 
 def limit_name(name: str) -> str:
@@ -368,16 +369,17 @@ def reason_letter(code: str) -> str:
 
 
 def trade_card(trade: TradeView, precision: int, zone: tzinfo) -> str:
-    """Return the hover card of a trade as rich text."""
+    """Return the hover card of a trade as rich text; its money adds up to the last digit."""
+    digits = decimals(trade.gross, trade.costs, trade.net)
     rows = (
         ("Entry", f"{moment(trade.entry_ts_ns, zone)} @ {price(trade.entry_price, precision)}"),
         ("Exit", f"{moment(trade.exit_ts_ns, zone)} @ {price(trade.exit_price, precision)}"),
         ("Size", quantity(trade.qty)),
         ("Held", duration(trade.exit_ts_ns - trade.entry_ts_ns)),
         ("Reason", f"{reason_letter(trade.reason)} · {html.escape(reason_words(trade.reason))}"),
-        ("Gross", money(trade.gross)),
-        ("Costs", money(-trade.costs)),
-        ("Net", f"<b>{money(trade.net)}</b>"),
+        ("Gross", money(trade.gross, digits=digits)),
+        ("Costs", money(-trade.costs, digits=digits)),
+        ("Net", f"<b>{money(trade.net, digits=digits)}</b>"),
     )
     body = "".join(f"<tr><td>{name}&nbsp;&nbsp;</td><td align='right'>{text}</td></tr>" for name, text in rows)
     arrow = "▲ long" if trade.side == "long" else "▼ short"

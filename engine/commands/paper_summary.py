@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from rich.table import Table
 
 from engine.account.limits import RiskLimits, said_limits
-from engine.console import Event, counts, decimals, latency, signed
-from engine.telemetry_wire import AccountView, Snapshot
+from engine.console import Event, counts, latency, signed
+from engine.telemetry_wire import AccountView, Snapshot, decimals
 
 WIDEST = 60
 """Columns of a value; longer ones, such as the limits, are wrapped."""

@@ -49,6 +49,7 @@ from engine.language.grammar import (
     RuleError,
 )
 from engine.language.measures import (
+    MOVES,
     BarValue,
     Custom,
     Developing,
@@ -370,12 +371,10 @@ class Compiler:
         if not exact:
             self._in_doubles[id(part), id(parameters)] = part, parameters
         if views is not None:
-            right_side = part.right
-            quantity = right_side.quantity if isinstance(right_side, Constant) else None
-            if isinstance(right_side, Param):
-                quantity = setting(right_side, parameters)
             scale, exact = self.nodes.display_scale(right.unit), self.is_exact(part, parameters)
-            add_view(views, view_of_comparison(part, op, column, exact, left, right, quantity, scale))
+            percent, fixed = _in_percent(part.right, parameters), self.clock_of(part.right, parameters) is None
+            view = view_of_comparison(part, op, column, exact, left, right, scale, percent=percent, fixed=fixed)
+            add_view(views, view)
         return column
 
     def is_exact(self, part: Part, parameters: Parameters) -> bool:
@@ -386,6 +385,18 @@ class Compiler:
         own = instrument_of(self, part.symbol, parameters)[1] if isinstance(part, Other | OtherCondition) else self
         in_doubles = (id(part), id(parameters)) in self._in_doubles
         return not in_doubles and all(own.is_exact(inner, parameters) for inner in part.parts)
+
+
+def _in_percent(part: Part, parameters: Parameters) -> bool:
+    """Whether people read an expression in percent: a ratio, what moves by fractions of the price, or made of such."""
+    if isinstance(part, Constant):
+        return part.quantity.kind is Kind.RATIO
+    if isinstance(part, Param):
+        return setting(part, parameters).kind is Kind.RATIO
+    if isinstance(part, Feature):
+        return part.feature in MOVES
+    divided = isinstance(part, Binary) and part.op == "/"
+    return not divided and any(_in_percent(inner, parameters) for inner in part.parts)
 
 
 def _flat(joined: Joined) -> Iterable[Condition]:

@@ -14,7 +14,7 @@ from math import isnan, nan
 
 from engine import _core
 from engine.graph.algebra import NO_UNIT, PRICE, SIZE, TIME, Exact, Real, Term, Value, plain_terms, sum_of, whole
-from engine.language.grammar import Binary, Comparison, Kind, Quantity
+from engine.language.grammar import Binary, Comparison
 from engine.language.measures import Series
 
 COUNTED = ("run_length", "run_time", "since_count", "since_time")
@@ -53,7 +53,7 @@ class ConditionView:
     left_scale: Fraction  # from ticks, lots and seconds to the unit shown
     right_scale: Fraction
     written: str = ""
-    against: str = ""  # the right side, where it is neither a constant nor a parameter
+    against: str = ""  # the right side, where it changes with the market
     side: str = ""  # "long" or "short" where it stands in that side's condition alone
 
     def values(self, core: _core.Core, instrument: int) -> tuple[float, float, bool]:
@@ -127,8 +127,10 @@ def view_of_comparison(
     exact: bool,
     left: Value | Folded,
     right: Value,
-    quantity: Quantity | None,
     scale: Fraction,
+    *,
+    percent: bool,
+    fixed: bool,
 ) -> ConditionView:
     """A comparison that stands in a rule, as people read it.
 
@@ -136,16 +138,17 @@ def view_of_comparison(
         part, op, column: the comparison as it was written, the relation that it became, and its column.
         exact: whether it, and all that it rests on, was decided exactly.
         left, right: its sides as they were compiled.
-        quantity: the constant or the parameter's value on its right, if there is one.
         scale: from the core's units to those that people read.
+        percent: whether people read it in percent, where it has no unit.
+        fixed: whether its right side is the same at every trade.
     """
     word = {PRICE: "price", SIZE: "size", TIME: "s"}.get(right.unit, "")
     if right.unit == NO_UNIT:
         times = isinstance(part.left, Binary) and part.left.op == "/"  # an index, such as rsi, has no unit at all
-        word = "%" if quantity is None or quantity.kind is Kind.RATIO else "x" if times else ""
+        word = "%" if percent else "x" if times else ""
     name = name_of(part)
     written = "" if name == str(part.left) else name if op == part.op else f"not {name}"
-    against = "" if quantity is not None else str(part.right)
+    against = "" if fixed else str(part.right)
     return ConditionView(name, op, str(part.right), word, exact, column, left, right, scale, scale, written, against)
 
 

@@ -86,6 +86,9 @@ def check_window(function: str, window: object) -> Window:
 COUNTED = ("volume", "trade_count")
 """What is counted over a window, and so has a rate."""
 
+MOVES = ("change", "price_range", "realised_volatility")
+"""What is measured in fractions of the price, and so is read in percent."""
+
 
 class Feature(Expr):
     """A measurement of trades from the catalogue, over a window where it has one; ``option`` is a named variant.

@@ -61,8 +61,6 @@ STANDINGS = {
 Point = tuple[int, float, float, float, float, float]
 TailRow = tuple[int, str, float, float, float, float]
 
-MIRRORED = {">=": ("<=", "<"), ">": ("<=", "<"), "<=": (">=", ">"), "<": (">=", ">"), "==": (), "!=": ()}
-
 
 class LatencyHistogram:
     """Counts of durations in buckets 1/16 of a power of two wide: percentiles to 6 %, whatever their number."""
@@ -271,28 +269,18 @@ class ViewBuilder:
         return bool(trades) and self._last_ts[lane.instrument] - first_ts >= warm_up.ns and trades >= warm_up.trades
 
     def _features(self, lane: Lane, warm: bool) -> list[FeatureView]:
-        """One line per declared comparison; of two sides that exclude each other, the one that is nearer."""
-        core = self._kernel.core
-        shown: list[FeatureView] = []
+        """One line per declared comparison, each side's among them."""
+        core, owner = self._kernel.core, self._owner(lane.number)
+        lines = []
         for view in lane.rule.views:
             value, threshold, passed = view.values(core, lane.instrument)
-            feature = FeatureView(
-                view.name,
-                value if warm else nan,
-                view.op,
-                threshold,
-                passed and warm,
-                view.unit,
-                self._owner(lane.number),
-                view.side,
-                view.against,
+            shown = value if warm else nan
+            lines.append(
+                FeatureView(
+                    view.name, shown, view.op, threshold, passed and warm, view.unit, owner, view.side, view.against
+                )
             )
-            place = next((n for n, other in enumerate(shown) if excludes(feature, other)), None)
-            if place is None:
-                shown.append(feature)
-            elif abs(value - threshold) < abs(value - shown[place].threshold):
-                shown[place] = feature
-        return shown
+        return lines
 
     def _position(self, lane: Lane) -> PositionView | None:
         kernel, index = self._kernel, lane.instrument
@@ -428,14 +416,6 @@ class Tally:
             self.trades += times
             self.wins += times * (trade.net > 0)
             self.losses += times * (trade.net < 0)
-
-
-def excludes(one: FeatureView, other: FeatureView) -> bool:
-    """Whether two comparisons of one feature cannot both hold, as those of a long and a short entry."""
-    if one.name != other.name or other.op not in MIRRORED[one.op]:
-        return False
-    low, high = (one, other) if one.op.startswith("<") else (other, one)
-    return low.threshold <= high.threshold
 
 
 def level(ticks: int, scale: int) -> float:

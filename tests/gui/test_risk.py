@@ -57,6 +57,7 @@ def test_limits_that_are_off_leave_no_row(card):
     [
         ("active", "", "● Active", "", "good"),
         ("reducing", "old data", "◐ Reducing", "No entries, exits work: old data", "amber"),
+        ("halted", "halted", "■ Halted", "No entries until resumed", "danger"),
         ("halted", "halted: drawdown limit", "■ Halted", "No entries until resumed: drawdown limit", "danger"),
     ],
 )

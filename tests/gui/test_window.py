@@ -15,7 +15,7 @@ from PySide6 import QtCore, QtWidgets
 from pytestqt.qtbot import QtBot
 
 from engine.secret import Secret
-from engine.telemetry_wire import Endpoint, FeatureView, endpoint_path, read_endpoints
+from engine.telemetry_wire import Done, Endpoint, FeatureView, endpoint_path, read_endpoints
 from gui import words
 from gui.dashboard import SIDE_WIDTH_PX
 from gui.markers import ENTRY_PX, EXIT_PX, entry_path, exit_path
@@ -567,7 +567,22 @@ def test_stale_data_greys_the_price(watched: tuple[MainWindow, ThreadedEngine], 
     engine.publish(snapshot(2, feed=feed, new_trades=[]))
     wait_for_badge(qtbot, window, "◐ Stale")
     assert window.dashboard.chart._stale
+    panel = window.dashboard
+    assert [one.property("tone") for one in (panel.statistics.values["price"], panel.chart.legend.price)] == [
+        "muted"
+    ] * 2
+    panel.watch.show(list(window.state.symbols.values()))
+    assert panel.watch.colour(0, 1) == panel.watch.theme.muted
     assert window.top.badge.toolTip().startswith("no tick for 5 s")
+
+
+@pytest.mark.parametrize(
+    ("state", "detail", "said"),
+    [("halted", "halted", "halted"), ("halted", "halted: a bad day", "halted: a bad day"), ("active", "", "active")],
+)
+def test_the_answer_to_a_command_says_each_thing_once(window: MainWindow, state: str, detail: str, said: str) -> None:
+    window._tell_done(Done("halt", T0, state, detail))
+    assert window.status.currentMessage() == f"halt done at 2023-11-14 22:13:20.000 UTC: {said}"
 
 
 # --------------------------------------------------------------------------------------------------- link and child

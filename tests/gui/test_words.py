@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from datetime import UTC
 from zoneinfo import ZoneInfo
@@ -11,6 +12,7 @@ import pytest
 from engine.model import Reason
 from engine.ports import FeedState
 from gui import words
+from gui.axes import TimeAxis
 from gui.link import Phase
 from gui.theme import _DIRECTIONS, MODE_COLOURS, PALETTES, Theme, make_theme, style_sheet
 from tests.gui.golden import T0, trade
@@ -75,10 +77,24 @@ def test_times_on_both_daylight_saving_days(utc_s: int, before: str, after: str)
         assert words.moment(second * 10**9, zone).endswith(name)
 
 
+def test_chart_and_tables_say_the_same_time(qapp: object) -> None:
+    axis = TimeAxis()
+    for ts_ns in range(T0, T0 + 2_000_000_000, 1_237_000):  # to the microsecond
+        for decimals in (0, 3):
+            assert axis.text(ts_ns * 1e-9, decimals) == words.clock(ts_ns, UTC, decimals)
+    assert [axis.text(T0 // 10**9 + n * 0.001, 3)[-3:] for n in range(1000)] == [f"{n:03d}" for n in range(1000)]
+
+
 def test_every_reason_and_state_has_its_words() -> None:
     assert set(words.REASONS) == {reason.value for reason in Reason}
     assert {state.value for state in FeedState} | {phase.value for phase in Phase} <= set(words.CONNECTION)
     assert set(words.MODES) == set(MODE_COLOURS)
+
+
+def test_the_money_of_a_trade_card_adds_up() -> None:
+    made = dataclasses.replace(trade(1, "SL", -0.22), gross=-0.195, costs=0.025)
+    card = words.trade_card(made, 2, UTC)
+    assert all(text in card for text in ("−0.195", "−0.025", "<b>−0.220</b>"))
 
 
 def test_a_trade_card_cannot_smuggle_markup() -> None:

@@ -166,6 +166,17 @@ def test_a_narrow_terminal_loses_columns_and_no_digits(width):
     assert ("target" in row) == (width >= 200)
 
 
+def test_a_comparison_says_of_which_side_it_is():
+    view = replace(snapshot().symbols[0])
+    view.features = [
+        FeatureView("move", 0.0006, ">=", 0.0005, True, "%", side="long"),
+        FeatureView("move", 0.0006, "<=", -0.0005, False, "%", side="short"),
+    ]
+    text = text_of(live_view(snapshot(symbols=[view])))
+    assert "▲ move >= 0.050 %" in text
+    assert "▼ move <= -0.050 %" in text
+
+
 def test_nothing_has_no_sign():
     assert [signed(value) for value in (-0.0, -0.004, 0.004, -0.006, 2)] == ["0.00", "0.00", "0.00", "-0.01", "+2.00"]
 

@@ -69,7 +69,7 @@ class Band(Strategy):
 
 
 class Extreme(Strategy):
-    """One name in four comparisons, of which two ask for equality and two cannot both hold."""
+    """One name in four comparisons, of which two ask for equality."""
 
     extreme = price == highest(seconds(2))
     long = extreme & (price > vwap())
@@ -237,18 +237,18 @@ def moved(kernel: Kernel, *prices: int) -> Snapshot:
     return view.snapshot(HEALTH, 0)
 
 
-def test_a_mirrored_pair_is_shown_as_the_side_it_leans_to() -> None:
-    for last, op, value, passed in (
-        (100_030, ">=", 0.0003, True),
-        (100_010, ">=", 0.0001, False),
-        (99_990, "<=", -0.0001, False),
-        (99_970, "<=", -0.0003, True),
-    ):
+def test_of_two_sides_each_comparison_has_its_own_line() -> None:
+    """So that a line means the same for every instrument, and at every moment."""
+    for last, value, holds in ((100_030, 0.0003, ">="), (100_010, 0.0001, ""), (99_970, -0.0003, "<=")):
         snapshot = moved(kernel_of(Both(), INSTRUMENTS[:1]), *[100_000] * 5, last)
-        (shown,) = feature(snapshot, "move")
-        assert (shown.op, shown.unit, shown.passed) == (op, "%", passed)
-        assert shown.value == pytest.approx(value, rel=1e-9)
-        assert shown.threshold == pytest.approx(0.0002 if op == ">=" else -0.0002, rel=1e-12)
+        shown = feature(snapshot, "move")
+        assert [(one.op, one.side, one.unit, one.against) for one in shown] == [
+            (">=", "long", "%", ""),
+            ("<=", "short", "%", ""),  # against a parameter times -1, which does not change with the market
+        ]
+        assert [one.passed for one in shown] == [one.op == holds for one in shown]
+        assert [one.value for one in shown] == pytest.approx([value] * 2, rel=1e-9)
+        assert [one.threshold for one in shown] == pytest.approx([0.0002, -0.0002], rel=1e-12)
         assert snapshot.symbols[0].warm
 
 
@@ -263,7 +263,7 @@ def test_a_band_is_shown_as_both_its_ends() -> None:
 def test_of_comparisons_for_equality_each_is_shown() -> None:
     snapshot = moved(kernel_of(Extreme(), INSTRUMENTS[:1]), *[100_000] * 5, 100_030)
     shown = [(view.op, view.passed) for view in feature(snapshot, "price")]
-    assert shown == [("==", True), (">", True), ("==", False)]
+    assert shown == [("==", True), (">", True), ("==", False), ("<", False)]
 
 
 def test_one_direction_shows_its_own_side_only() -> None:
@@ -286,6 +286,25 @@ class Index(Strategy):
     exits = TimeStop(seconds(3))
 
 
+class Relative(Strategy):
+    """An index, a ratio and a move, each against an expression."""
+
+    least = Param(pct("0.02"), "least move")
+    index, ratio, move = rsi(price, 3), price / previous(price), change(seconds(2))
+    long = (index > previous(index)) & (ratio > 2 * previous(ratio)) & (move > 2 * least) & (move > previous(move))
+    exits = TimeStop(seconds(3))
+
+
+def test_only_what_is_a_fraction_of_the_price_is_read_in_percent() -> None:
+    snapshot = moved(kernel_of(Relative(), INSTRUMENTS[:1]), *[100_000] * 5)
+    assert [(one.name, one.unit, bool(one.against)) for one in snapshot.symbols[0].features] == [
+        ("index", "", True),
+        ("ratio", "x", True),
+        ("move", "%", False),
+        ("move", "%", True),
+    ]
+
+
 def test_conditions_say_whose_they_are_against_what_and_in_which_unit() -> None:
     kernel = make_kernel(
         INSTRUMENTS[:1],
@@ -303,6 +322,7 @@ def test_conditions_say_whose_they_are_against_what_and_in_which_unit() -> None:
         ("x", "", False),
         ("price", "long", True),
         ("truth", "long", False),
+        ("", "short", False),
     ]
     assert own[2].against == "vwap(session)"
 
