@@ -113,7 +113,7 @@ def test_large_coefficients_lose_nothing() -> None:
 def test_a_variance_is_of_whole_numbers_however_large(bits: int) -> None:
     """Products of sums that doubles hold are taken by doubles, from 53 bits on by integers: it is the same number."""
     random = np.random.default_rng(bits)
-    calm = np.arange(ROWS) // 37 % 2 == 0  # a block may end with prices unlike those that it began with
+    calm = np.arange(ROWS) // 50 % 2 == 0  # a block may end with prices unlike those that it began with
     prices = np.where(calm, 1, 1 << bits) + random.integers(0, 50, ROWS)
     ticks = {"ts_ns": np.arange(1, ROWS + 1) * 1_000_000_000, "price_ticks": prices, "size_lots": prices}
     found = engine.features(ticks, {"x": stdev(seconds(3))}, price_precision=0, size_precision=0)["x"]
