@@ -88,7 +88,7 @@ def test_symbols_that_arrived_a_little_late_stay_where_they_are(write):
 
 def test_rows_in_no_order_of_time_are_refused(write):
     path = write("timestamp,price,size\n" + "".join(f"{1_700_000_000 - n},1,1\n" for n in range(9)))
-    with pytest.raises(MockError, match="not in the order of time: 8 of 9 are earlier than one above.*; sort them"):
+    with pytest.raises(MockError, match=r"not in the order of time: 8 of 9 are earlier than one above.*; sort them"):
         read_recording(path)
 
 
