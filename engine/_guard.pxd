@@ -11,11 +11,12 @@ unseen lower one was only delayed and is accepted; a higher one than the next di
 **Jumps.** A price stands when it lies within the allowed jump of the last accepted price or of *both* sides of the
 last accepted quote. Any other is quarantined: refused, and kept as a candidate level. It is believed when a quote (the
 last quarantined one, never the record's own) has both sides near it, or when ``confirmations`` further trades in a row
-lie near the candidate; that last trade is then accepted and discloses a gap, because real trades were refused. One
-ordinary trade or quote clears the candidates. Quotes are judged by the same rule, side by side: each side near
-its own last value or near the last price; a quarantined trade price may vouch for them. The first record of an
-instrument has nothing to be compared with and stands. A recording is taken as it was recorded: no jump check, because
-a replay must trade as the backtest of its file does.
+lie near the candidate; that last trade is then accepted and discloses a gap, because real trades were refused. Quotes
+are judged by the same rule, side by side: each side near its own last value or near the last price; a quarantined trade
+price may vouch for them. One ordinary quote clears the candidates. So does one ordinary trade, unless it lies inside
+the quarantined quote: where a spread has widened, trades go on where they were. The first record of an instrument has
+nothing to be compared with and stands. A recording is taken as it was recorded: no jump check, because a replay must
+trade as the backtest of its file does.
 
 **Times.** Before 2000 or further ahead of the wall clock than allowed is refused. A quote older than the last accepted
 one (or as old, when a connection repeats what the last one brought) says nothing any more and is refused; a trade
@@ -108,6 +109,7 @@ cdef struct Memory:
     bint unproven           # reconnected: nothing has shown yet that no record was lost
     bint missed             # records were lost, to be disclosed by the next accepted one
     bint withheld           # trades were refused while their level was in quarantine
+    bint quote_withheld     # likewise while the quote they carry was
     uint64_t[ID_WORDS] seen  # bit id % ID_MEMORY: seen
 
 
@@ -122,9 +124,21 @@ cdef inline bint agrees(int64_t price, int64_t bid, int64_t ask, Limits *limits)
     return near(price, bid, limits) and near(price, ask, limits)
 
 
+cdef inline void clear_odd_quote(Memory *m) noexcept nogil:
+    m.odd_bid = m.odd_ask = m.quote_confirmed = 0
+    m.quote_withheld = False
+
+
 cdef inline void clear_candidates(Memory *m) noexcept nogil:
-    m.odd_price = m.odd_bid = m.odd_ask = 0
-    m.price_confirmed = m.quote_confirmed = 0
+    m.odd_price = m.price_confirmed = 0
+    clear_odd_quote(m)
+
+
+cdef inline void clear_contradicted(Memory *m, int64_t price) noexcept nogil:
+    """A price is believed: no other can be a candidate any more, and no quote that it lies outside of."""
+    m.odd_price = m.price_confirmed = 0
+    if price < m.odd_bid or (m.odd_ask and price > m.odd_ask):
+        clear_odd_quote(m)
 
 
 cdef inline bint price_stands(Memory *m, Limits *limits, int64_t price) noexcept nogil:
@@ -135,7 +149,7 @@ cdef inline bint price_stands(Memory *m, Limits *limits, int64_t price) noexcept
         if not near(price, m.price_ticks, limits):
             m.missed = m.missed or m.withheld  # a quote has moved and vouches for what was withheld
         m.withheld = False
-        clear_candidates(m)
+        clear_contradicted(m, price)
         return True
     if near(price, m.odd_price, limits):
         m.price_confirmed += 1
@@ -145,7 +159,7 @@ cdef inline bint price_stands(Memory *m, Limits *limits, int64_t price) noexcept
     if agrees(price, m.odd_bid, m.odd_ask, limits) or m.price_confirmed >= limits.confirmations:
         m.missed = m.missed or m.withheld
         m.withheld = False
-        clear_candidates(m)
+        clear_contradicted(m, price)
         return True
     m.withheld = True
     return False
@@ -156,7 +170,10 @@ cdef inline bint side_stands(int64_t side, int64_t last, int64_t price, Limits *
 
 
 cdef inline bint quote_stands(Memory *m, Limits *limits, int64_t bid, int64_t ask, int64_t price) noexcept nogil:
-    """Judge a quote by the jump rule against the last one and the price; a side of 0 is not there."""
+    """Judge a quote by the jump rule against the last one and the price; a side of 0 is not there.
+
+    Notes in ``missed`` when belief comes after trades that carry it were withheld.
+    """
     if limits.jump_bps == 0 or limits.recorded or (price == 0 and m.bid_ticks == 0 and m.ask_ticks == 0):
         return True
     if side_stands(bid, m.bid_ticks, price, limits) and side_stands(ask, m.ask_ticks, price, limits):
@@ -172,6 +189,7 @@ cdef inline bint quote_stands(Memory *m, Limits *limits, int64_t bid, int64_t as
         m.quote_confirmed = 0
     if m.quote_confirmed < limits.confirmations:
         return False
+    m.missed = m.missed or m.quote_withheld
     clear_candidates(m)
     return True
 
@@ -216,6 +234,12 @@ cdef inline void note_refused_id(Memory *m, int64_t id) noexcept nogil:
         m.last_id = id
 
 
+cdef inline void learn_odd_id(Memory *m, int64_t id) noexcept nogil:
+    """A duplicate must not confirm its own jump, so the id is learnt, unless it is as odd as the jump."""
+    if id >= 0 and (m.last_id < 0 or id - m.last_id < ID_MEMORY):
+        learn_id(m, id)
+
+
 cdef inline Reject judge_id(Memory *m, int64_t id) noexcept nogil:
     if id < 0 or m.last_id < 0 or id > m.last_id:
         return ACCEPTED
@@ -230,12 +254,11 @@ cdef inline Reject judge_trade(Memory *m, Limits *limits, Record *r) noexcept no
     if reject != ACCEPTED:
         return reject
     if not price_stands(m, limits, r.price_ticks):
-        # A duplicate must not confirm its own jump, so the id is learnt, unless it is as odd as the price.
-        if r.id >= 0 and (m.last_id < 0 or r.id - m.last_id < ID_MEMORY):
-            learn_id(m, r.id)
+        learn_odd_id(m, r.id)
         return REJECT_PRICE_JUMP
     if (r.bid_ticks or r.ask_ticks) and not quote_stands(m, limits, r.bid_ticks, r.ask_ticks, r.price_ticks):
-        note_refused_id(m, r.id)
+        learn_odd_id(m, r.id)
+        m.quote_withheld = True
         return REJECT_QUOTE_JUMP
     if r.id >= 0:
         learn_id(m, r.id)

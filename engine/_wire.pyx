@@ -620,8 +620,9 @@ cdef class Decoder:
                 outcome |= HEARTBEAT if r.kind == RECORD_HEARTBEAT else END
                 if r.id > self.sent:
                     self._note_gap(columns.rows, -1)
-                    self.sent = r.id
                     outcome |= GAP
+                if r.id >= 0:
+                    self.sent = r.id  # ours may be higher: what came twice was sent once
                 continue
             self.sent += 1
             if r.kind == RECORD_UNSELECTED:

@@ -21,10 +21,13 @@ from feeds.guard import FeedLimits
 
 
 class ConnectionLostError(Exception):
-    """The connection could not be made, or is over; the text says why. Not a mistake of the user's: it is retried."""
+    """The connection could not be made, or is over; the text says why. Not a mistake of the user's: it is retried.
+
+    The text may be the other side's, and is shown on terminals: what is no printable character is replaced.
+    """
 
     def __init__(self, why: str, *, frame_too_large: bool = False) -> None:
-        super().__init__(why)
+        super().__init__("".join(character if character.isprintable() else "�" for character in why))
         self.frame_too_large = frame_too_large
 
 
@@ -59,6 +62,8 @@ def check_address(address: str) -> str:
             where="feed address",
             fix="write it like ws://127.0.0.1:8765",
         )
+    if not _is_name(host):
+        raise ConfigError(f"{host!r} is not the name of a machine", where="feed address")
     if url.username is not None or url.password is not None:
         raise ConfigError("an address must not contain a user name or password", where="feed address")
     for name, value in parse_qsl(url.query, keep_blank_values=True):
@@ -75,6 +80,15 @@ def check_address(address: str) -> str:
             fix=f"use wss://{host}",
         )
     return address
+
+
+def _is_name(host: str) -> bool:
+    """Whether a host can be looked up at all: 1 to 63 bytes between its dots, and no spaces."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return host.isprintable() and " " not in host
 
 
 def _is_loopback(host: str) -> bool:

@@ -7,8 +7,8 @@ counted, and either survived or answered with a new connection.
 
 **Stale** means that the feed cannot vouch for its data: for ``stale_after_s`` there was neither an accepted record nor
 a heartbeat that speaks for them. A heartbeat does when nothing was refused since the last accepted record (a quiet
-market is not a stale one); frames of garbage never do. After ``silence_s`` without a single sound message the
-connection is given up, however well it answers pings.
+market is not a stale one); frames of garbage never do. After ``silence_s`` without a single sound message, or without
+the hello that makes sense of them, the connection is given up, however well it answers pings.
 
 **A market that cannot wait** (clock ``receive``) is always read, and the queue's policy rules when the engine falls
 behind. **A recording** (clock ``record``) waits: while half the queue is full, nothing is read.
@@ -79,7 +79,7 @@ class WebSocketFeed:
         self._queue = TickQueue(self._decoder, self._instruments, self._limits.queue_ticks)
         self._lag = ExchangeLag()
         self._attempts = 0
-        self._message_ns = 0  # when the last sound message came; 0 before the first
+        self._message_ns = 0  # when the last sound message came, or the connection was made; 0 before the first
         self._vouched_ns = 0  # when the data was last known to be current
         self._paused = False  # by us, so silence says nothing
         self._greeted = asyncio.Event()
@@ -207,15 +207,19 @@ class WebSocketFeed:
         opened_ns = self._timing.monotonic_ns()
         self._message_ns = self._vouched_ns = opened_ns
         self._decoder.begin_connection()
+        self.detail = "connected, but the venue has not introduced itself"
         watch = asyncio.create_task(self._watch(transport), name="feed watch")
         try:
             while self._queue.state is not FeedState.END:
                 await self._wait_for_room()
                 await self._take(await transport.receive(), transport)
         except ConnectionLostError:
-            if watch.done():
-                raise ConnectionLostError(f"nothing heard for {self._limits.silence_s:g} s") from None
-            raise
+            if not watch.done():
+                raise
+            silence = f"{self._limits.silence_s:g} s"
+            if self._decoder.awaiting_hello:
+                raise ConnectionLostError(f"the venue has not introduced itself within {silence}") from None
+            raise ConnectionLostError(f"nothing heard for {silence}") from None
         finally:
             watch.cancel()
             await asyncio.wait({watch})
@@ -236,13 +240,15 @@ class WebSocketFeed:
         received_ns, wall_ns = self._timing.receive_stamp()
         outcome = self._queue.receive(frame, received_ns, wall_ns)
         if outcome & REFUSED:
+            if self._decoder.awaiting_hello:
+                self.detail = f"connected, but what came is no frame of a market: {self._decoder.fault}"
             return
-        self._message_ns = received_ns
         if self._decoder.awaiting_hello:
             if outcome & HELLO:
                 await self._greet(transport)
-                self._vouched_ns = received_ns
+                self._message_ns = self._vouched_ns = received_ns
             return
+        self._message_ns = received_ns
         if outcome & TICKS and self.clock is Clock.RECEIVE:
             self._queue.note_late(self._lag.excess_ns(self._decoder.oldest_ns, received_ns))
         if outcome & TICKS or (outcome & HEARTBEAT and not self._decoder.refused_since_accepted):
@@ -259,10 +265,10 @@ class WebSocketFeed:
         try:
             hello = self._venue.read_hello(self._decoder.hello)
             self._check_unchanged(hello)
+            self._add_instruments(hello)
         except ValueError as error:
             self._decoder.refuse_hello()
             raise ConnectionLostError(str(error)) from None
-        self._add_instruments(hello)
         again = self._greeted.is_set()
         ids_continue = self._venue.ids_continue(hello.clock)
         self._decoder.accept_hello(recorded=hello.clock is Clock.RECORD, ids_continue=ids_continue)
@@ -274,12 +280,16 @@ class WebSocketFeed:
             await transport.send(self._venue.subscription([instrument.symbol for instrument in self._instruments]))
 
     def _check_unchanged(self, hello: Hello) -> None:
-        """The engine's integers mean ticks and lots of the first hello, and so they must stay."""
+        """The engine's integers mean ticks and lots of the first hello's symbols, and so they must stay."""
         if self._greeted.is_set() and hello.clock is not self.clock:
             raise ValueError(f"the venue now trades on {hello.clock} time, not on {self.clock} time")
         for instrument in hello.instruments:
             if self._precisions.get(instrument.symbol, instrument) != instrument:
                 raise ValueError(f"the venue has changed the precision of {instrument.symbol}")
+        offered = {instrument.symbol for instrument in hello.instruments}
+        for instrument in self._instruments:
+            if self._greeted.is_set() and instrument.symbol not in offered:
+                raise ValueError(f"the venue does not offer {instrument.symbol} any more")
 
     def _add_instruments(self, hello: Hello) -> None:
         """Make the hello's symbols known. The first hello decides which are taken; later ones cannot add to them."""

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from mock_server.errors import ExitCode, MockError
 from mock_server.listings import SYMBOL, Listing
 from mock_server.market import COLUMNS
-from mock_server.timestamps import recognise
+from mock_server.timestamps import recognise, untimely
 
 Int64s = NDArray[np.int64]
 
@@ -49,6 +49,7 @@ _MAX_PRECISION = 12
 _MAX_SPELLINGS = 1 << 16
 _BATCH = 4096  # rows taken at a time
 _MAX_UNITS = (1 << 40) - 1  # the wire format's bound on ticks and lots
+_ARRIVAL_NS = 1_000_000_000  # a symbol further behind another than this has not arrived so: the file has them in turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +259,7 @@ class _Reader:
         return index
 
     def recording(self) -> Recording:
-        """Bring every amount to its instrument's precision and return the whole."""
+        """Bring every amount to its instrument's precision, and records in order, and return the whole."""
         missing = [symbol for symbol in self._wanted if symbol not in self._symbols]
         if missing or not self._ts_ns:
             self._refuse(0, f"there is no record{' of ' + missing[0] if missing else ''} in this file")
@@ -277,9 +278,30 @@ class _Reader:
         crossed = (bid > ask) & (ask > 0)
         if crossed.any():
             self._refuse(self._lines[int(crossed.argmax())], "the bid is above the ask")
+        for extreme in (int(table[0].argmin()), int(table[0].argmax())):
+            if why := untimely(int(table[0, extreme])):
+                self._refuse(self._lines[extreme], why)
+        table = self._in_order(table)
         start_ns = int(table[0, 0])
         table[0] -= start_ns
         return Recording(self._path, instruments, start_ns, table, self._timestamps)
+
+    def _in_order(self, table: Int64s) -> Int64s:
+        """Return the records as a backtest puts them: by time, if the file has its symbols one after the other.
+
+        Late records stay where they are among those of their symbol.
+        """
+        clock_ns = np.empty_like(table[0])
+        for index in range(len(self._symbols)):
+            mine = table[7] == index
+            clock_ns[mine] = np.maximum.accumulate(table[0, mine])
+        late, rows = int(np.count_nonzero(table[0] < clock_ns)), len(clock_ns)
+        if 2 * late > rows:
+            what = f"the rows are not in the order of time: {late:,} of {rows:,} are earlier than one above them"
+            self._refuse(0, what, "sort them by timestamp, oldest first")
+        if (np.maximum.accumulate(table[0]) - clock_ns).max() > _ARRIVAL_NS:
+            return table[:, np.argsort(clock_ns, kind="stable")]
+        return table
 
     def _listing(self, symbol: str, mine: NDArray[np.bool_]) -> Listing:
         def decimals(*names: str) -> int:
@@ -292,9 +314,10 @@ class _Reader:
             decimals("size") if size is None else size,
         )
 
-    def _refuse(self, line: int, what: str, fix: str = "mend the row or leave it out") -> NoReturn:
-        where = f"{self._path}:{line}" if line else str(self._path)
-        raise MockError(what, where=where, fix=fix if line else "", exit_code=ExitCode.DATA)
+    def _refuse(self, line: int, what: str, fix: str = "") -> NoReturn:
+        """Refuse the file for the row in this line, or as a whole if there is none."""
+        where, usual = (f"{self._path}:{line}", "mend the row or leave it out") if line else (str(self._path), "")
+        raise MockError(what, where=where, fix=fix or usual, exit_code=ExitCode.DATA)
 
 
 def _columns_of(row: Sequence[str]) -> list[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from calendar import timegm
 from collections.abc import Callable
 from datetime import datetime
 
 _SECOND_NS = 1_000_000_000
 _MAX_NS = (1 << 63) - 1
+_YEAR_2000_NS = 946_684_800 * _SECOND_NS
 
 # Each unit's integers lie between the years 1973 and 5138, so that the size of a number tells its unit.
 _UNITS = {
@@ -37,6 +39,13 @@ def recognise(sample: str) -> tuple[Callable[[str], int], str]:
         )
     zoned = iso[4] is not None
     return _iso_reader(zoned), "ISO 8601 with a zone" if zoned else "ISO 8601 without a zone, taken as UTC"
+
+
+def untimely(ns: int) -> str:
+    """Say why no reader of the wire takes a record of this time; "" when there is no reason."""
+    if ns < _YEAR_2000_NS:
+        return "the time is before 2000"
+    return "the time has not come yet" if ns > time.time_ns() else ""
 
 
 def _integer_reader(unit: str, low: int, high: int, scale_ns: int) -> Callable[[str], int]:

@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 
 from mock_server.errors import MockError
-from mock_server.timestamps import recognise
+from mock_server.timestamps import recognise, untimely
 
 _NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000}
 _BYTES = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
@@ -46,6 +46,9 @@ def instant_ns(text: str, flag: str) -> int:
     """Read an instant: ISO 8601 (without a zone: UTC) or an integer in s, ms, us or ns since the epoch."""
     try:
         read, _ = recognise(text.strip())
-        return read(text.strip())
+        ns = read(text.strip())
     except ValueError as error:
         raise MockError(str(error), where=flag) from None
+    if why := untimely(ns):
+        raise MockError(why, where=flag, fix="no reader takes such records")
+    return ns

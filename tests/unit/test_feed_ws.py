@@ -301,7 +301,7 @@ async def test_a_silent_connection_is_given_up_even_before_the_first_message() -
         await run.time.advance(0.251)
         assert mute.closed
         assert run.taken() == [(RECONNECTING,), (LIVE,)]
-        assert run.batches[1].detail == "attempt 1: nothing heard for 7 s"
+        assert run.batches[1].detail == "attempt 1: the venue has not introduced itself within 7 s"
 
 
 async def test_a_heartbeat_discloses_lost_records_of_all_instruments() -> None:
@@ -394,6 +394,52 @@ async def test_symbols_that_a_later_hello_adds_are_ignored() -> None:
         assert [instrument.symbol for instrument in run.feed.instruments] == ["A"]
         assert run.notes[-1] == ("rows", 10000)
         assert json.loads(second.sent[0])["symbols"] == ["A"]
+
+
+async def test_a_market_that_lacks_a_traded_symbol_is_not_traded_on() -> None:
+    """Its heartbeats would vouch for a symbol that nobody sends any more."""
+    first, other, third = Line(hello(symbols="AB"), trades(1)), Line(hello()), Line(hello(symbols="AB"))
+    async with Run(first, other, third) as run:
+        run.taken()
+        first.cut()
+        await run.time.advance(1)
+        assert run.taken() == [(RECONNECTING,), (RECONNECTING,), (GAP, 0, 1), (LIVE,)]
+        assert run.batches[-3].detail == "attempt 2: the venue does not offer B any more"
+        assert run.feed.health().bad_frames == {"bad_hello": 1}
+
+
+async def test_a_market_that_never_introduces_itself_is_given_up() -> None:
+    """However many heartbeats it sends: without a hello nothing of it can be read."""
+    shy, line = Line(), Line(hello())
+    async with Run(shy, line) as run:
+        for n in range(9):
+            shy.say(heartbeat(0))
+            await run.time.advance(1)
+            assert run.feed.detail == "connected, but the venue has not introduced itself", n
+        await run.time.advance(1.25)
+        assert shy.closed
+        assert run.taken() == [(FeedState.CONNECTING,), (RECONNECTING,), (LIVE,)]
+        assert run.batches[1].detail == "attempt 1: the venue has not introduced itself within 10 s"
+
+
+async def test_what_is_no_market_is_named() -> None:
+    async with Run(Line(b"<html>")) as run:
+        assert run.feed.detail == "connected, but what came is no frame of a market: not_messages"
+
+
+async def test_more_symbols_than_can_be_held_are_one_more_bad_hello() -> None:
+    def many(first: int) -> bytes:
+        listed = [{"S": symbol, "pp": 2, "sp": 0} for symbol in ("A", *map(str, range(first, first + 39_000)))]
+        return json.dumps([HELLO | {"instruments": listed}], separators=(",", ":")).encode()
+
+    lines = Line(hello()), Line(many(0)), Line(many(39_000)), Line(hello())
+    async with Run(*lines, limits=FeedLimits(max_frame_bytes=1 << 21)) as run:
+        for line in lines[:2]:
+            line.cut()
+            await run.time.advance(1)
+        await run.time.advance(1)
+        assert "too many symbols" in " ".join(batch.detail for batch in run.batches)
+        assert run.feed.health().state is LIVE
 
 
 async def test_frames_before_the_hello_wait_for_it_in_vain() -> None:
@@ -576,6 +622,9 @@ def test_good_addresses(address: str) -> None:
         ("ws://", "not a WebSocket address"),
         ("ws://127.0.0.1:port", "not an address"),
         ("ws://[::1", "not an address"),
+        ("wss://.example.com", "'.example.com' is not the name of a machine"),
+        ("wss://" + "a" * 64 + ".com", "is not the name of a machine"),
+        ("wss://exa mple.com", "'exa mple.com' is not the name of a machine"),
         ("wss://user:hunter2@example.com", "user name or password"),
     ],
 )
@@ -584,6 +633,12 @@ def test_bad_addresses_are_one_clear_line(address: str, why: str) -> None:
         WebSocketFeed(address)
     assert "\n" not in caught.value.line()
     assert "hunter2" not in caught.value.line()
+
+
+def test_what_a_venue_says_cannot_command_a_terminal() -> None:
+    assert str(ConnectionLostError("closed by the venue: 4001 \x1b[31mred\nline\u202e")) == (
+        "closed by the venue: 4001 �[31mred�line�"
+    )
 
 
 @pytest.mark.parametrize(

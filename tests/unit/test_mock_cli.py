@@ -43,6 +43,8 @@ POSIX_ONLY = pytest.mark.skipif(sys.platform == "win32", reason="signals of this
         ("--weather nowhere.txt", 4, "nowhere.txt: No such file or directory"),
         ("--weather gap --replay x.csv --seed -1", 2, "--seed: -1 is out of range"),
         ("--epoch now", 2, "--epoch: timestamp 'now' is neither ISO 8601"),
+        ("--epoch 1999-12-31T23:59:59Z", 2, "--epoch: the time is before 2000; no reader takes such records"),
+        ("--epoch 2116-01-01T00:00:00Z", 2, "--epoch: the time has not come yet; no reader takes such records"),
         ("--price-precision 3", 2, "--price-precision: this flag does not fit the others; it needs --replay FILE"),
         ("--replay x.csv --rate 5", 2, "--rate: this flag does not fit the others"),
         ("--replay x.csv --price-precision 13", 2, "--price-precision: 13 is out of range; use 0 to 12"),

@@ -1,6 +1,7 @@
 """Tick files become exact integers, and every bad row is refused with its file and line."""
 
 import gzip
+import time
 
 import numpy as np
 import pytest
@@ -68,6 +69,37 @@ def test_late_rows_are_kept_in_file_order(write):
     path = write("timestamp,price,size\n1700000002,1,1\n1700000001,2,1\n")
     recording = read_recording(path)
     assert recording.table[0].tolist() == [0, -1_000_000_000]
+
+
+def test_symbols_that_stand_one_after_the_other_are_put_in_order_as_in_a_backtest(write):
+    rows = [f"{1_700_000_000 + second},{10 + second},1,{symbol}" for symbol in "BA" for second in (0, 1, 3, 2, 5)]
+    path = write("timestamp,price,size,symbol\n" + "\n".join(rows))
+    recording, file = read_recording(path), read_ticks(path)
+    assert [listing.symbol for listing in recording.instruments] == ["B", "A"]
+    assert (recording.table[0] + recording.start_ns).tolist() == file.block.ts_ns.tolist()
+    assert recording.table[1].tolist() == file.block.price_ticks.tolist()
+    assert recording.table[7].tolist() == file.block.instrument.tolist() == [0, 1, 0, 1, 0, 0, 1, 1, 0, 1]
+
+
+def test_symbols_that_arrived_a_little_late_stay_where_they_are(write):
+    path = write("timestamp,price,size,symbol\n1700000002,1,1,A\n1700000001,2,1,B\n1700000002,3,1,B\n")
+    assert read_recording(path).table[1].tolist() == read_ticks(path).block.price_ticks.tolist() == [1, 2, 3]
+
+
+def test_rows_in_no_order_of_time_are_refused(write):
+    path = write("timestamp,price,size\n" + "".join(f"{1_700_000_000 - n},1,1\n" for n in range(9)))
+    with pytest.raises(MockError, match=r"not in the order of time: 8 of 9 are earlier than one above.*; sort them"):
+        read_recording(path)
+
+
+def test_a_time_that_no_reader_of_the_wire_takes_is_refused_by_its_line(write):
+    """The feed refuses such records one by one, and nothing would be traded."""
+    for early in ("946684799999999999", "1999-12-31T23:59:59.9"):
+        with pytest.raises(MockError, match=r"ticks\.csv:2: the time is before 2000; mend"):
+            read_recording(write(f"timestamp,price,size\n{early},1,1\n"))
+    later = time.time_ns() // 10**9 + 60
+    with pytest.raises(MockError, match=r"ticks\.csv:3: the time has not come yet; mend"):
+        read_recording(write(f"timestamp,price,size\n{later - 120},1,1\n{later},1,1\n"))
 
 
 def test_zeros_beyond_a_given_precision_do_no_harm(write):

@@ -310,6 +310,14 @@ def test_a_heartbeat_discloses_what_never_arrived() -> None:
     assert scanner.decoder.take_gaps() == []
 
 
+def test_what_came_twice_does_not_hide_what_is_lost_later() -> None:
+    scanner = Scanner(AAPL)
+    scanner.read(b"[" + b",".join([trade()] * 4) + b',{"T":"h","n":1}]')
+    assert scanner.decoder.sent == 1
+    scanner.read(b'[{"T":"h","n":2}]')
+    assert scanner.outcome == HEARTBEAT | GAP
+
+
 def test_heartbeats_without_a_count_are_still_heartbeats() -> None:
     scanner = Scanner(AAPL)
     for count in (b"", b',"n":null', b',"n":-1', b',"n":1.5'):

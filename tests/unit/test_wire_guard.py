@@ -144,6 +144,34 @@ def test_an_odd_quote_on_a_trade_refuses_the_trade() -> None:
     assert tape.trade(100, quote=',"b":99,"a":101') == ""  # and its id was not lost
 
 
+def test_a_spread_that_has_widened_is_believed_though_trades_go_on_where_they_were() -> None:
+    tape, odd = Tape(), "quote_jump"
+    tape.trade(100, quote=',"b":99,"a":101')
+    wide = ',"b":99,"a":130'
+    assert [tape.trade(100, quote=wide) for _ in range(5)] == [odd, odd, odd, "gap", ""]  # trades were withheld
+    tape = Tape()
+    tape.trade(100)
+    verdicts = [verdict for _ in range(4) for verdict in (tape.quote(99, 130), tape.trade(100))]
+    assert verdicts == [odd, "", odd, "", odd, "", "", ""]
+
+
+def test_a_trade_outside_a_quarantined_quote_starts_its_count_again() -> None:
+    tape, odd = Tape(), "quote_jump"
+    tape.trade(100)
+    assert [tape.quote(149, 151) for _ in range(3)] == [odd] * 3
+    assert tape.trade(100) == ""
+    assert [tape.quote(149, 151) for _ in range(4)] == [odd, odd, odd, ""]
+
+
+def test_a_duplicate_does_not_confirm_its_own_quote() -> None:
+    tape = Tape()
+    tape.trade(100)
+    wide = ',"b":99,"a":130'
+    assert tape.trade(100, id=2, quote=wide) == "quote_jump"
+    assert [tape.trade(100, id=2, quote=wide) for _ in range(5)] == ["duplicate"] * 5
+    assert tape.trade(100, id=3) == ""  # nothing was lost, and the quote was not believed
+
+
 def test_instruments_are_judged_apart() -> None:
     tape = Tape()
     tape.trade(100)
