@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -130,6 +131,35 @@ def test_strategies_in_quotes_that_are_not_closed_are_wrong_usage(tmp_path, caps
     code, _, lines = run(capsys, "compare", "--a", "momentum_burst 'x", "--b", "smoke_test", "--ticks", tmp_path / "no")
     assert (code, len(lines)) == (2, 1)
     assert "names none (No closing quotation); write 'NAME KEY=VALUE ...'" in lines[0]
+
+
+def test_a_strategy_that_never_trades_is_compared_with_one_that_does(tmp_path, capsys):
+    file = tmp_path / "good.csv"
+    file.write_text("timestamp,price,size\n" + GOOD)
+    code, out, lines = run(capsys, "compare", "--a", "momentum_burst", "--b", "smoke_test", "--ticks", file)
+    assert (code, lines) == (0, [])
+    assert re.search(r"^trades +0 +[1-9]", out, re.MULTILINE)
+
+
+def test_a_name_that_is_too_long_for_a_file_is_one_line(capsys):
+    for flags in (("--ticks", "x" * 300), ("--demo", "--report", "x" * 300 + ".csv"), ("--demo", "--save", "x" * 300)):
+        code, _, lines = run(capsys, "backtest", "--quiet", *flags)
+        assert (code in (3, 4), len(lines), "File name too long" in lines[0]) == (True, 1, True)
+
+
+def test_more_days_than_there_can_be_are_refused(tmp_path, capsys):
+    code, _, lines = run(capsys, "backtest", "--demo", "--quiet", "--days", "9" * 30)
+    assert (code, len(lines), "are more than any recording has" in lines[0]) == (3, 1, True)
+
+
+def test_a_kept_run_whose_figures_are_none_is_listed_as_damaged(tmp_path, capsys):
+    assert run(capsys, "backtest", "--demo", "--quiet", "--save", tmp_path)[0] == 0
+    (folder,) = tmp_path.iterdir()
+    head = json.loads((folder / "run.json").read_text())
+    head["result"]["metrics"]["net"] = "much"
+    (folder / "run.json").write_text(json.dumps(head))
+    code, out, lines = run(capsys, "runs", tmp_path)
+    assert (code, lines, "parts of run.json are missing" in out) == (0, [], True)
 
 
 def test_a_size_of_nothing_is_refused(capsys):
