@@ -153,6 +153,10 @@ def _execute(given: Sequence[str]) -> int:
     except BrokenPipeError:
         discard_output()
         return ExitCode.OK
+    except OSError as error:
+        if error.filename is None:
+            return _unexpected(error)
+        return _fail(f"{error.filename}: cannot be used: {error.strerror}; name another", ExitCode.DATA)
     except Exception as error:
         if is_usage_error(error):
             sentence = _sentence(error)

@@ -82,6 +82,9 @@ def parse_duration_ns(value: Number, *, where: str = "") -> int:
     return int(duration)
 
 
+MAX_TIME_NS = (1 << 63) - 1
+"""The last moment that 64 bits hold: 2262-04-11."""
+
 COARSER = {10: "seconds", 13: "milliseconds", 16: "microseconds"}
 """Digits of a present time in units that are not taken."""
 
@@ -90,8 +93,15 @@ def parse_time_ns(text: str, *, where: str = "") -> int:
     """Return a moment in nanoseconds since 1970 UTC, from ISO text (no zone: UTC) or whole nanoseconds.
 
     Raises:
-        ConfigError: neither.
+        ConfigError: neither, or beyond what the engine's clock can hold.
     """
+    moment_ns = _moment_ns(text, where)
+    if not -MAX_TIME_NS <= moment_ns <= MAX_TIME_NS:
+        raise ConfigError(f"{text!r} is outside the years 1678 to 2261", where=where, fix="correct the year")
+    return moment_ns
+
+
+def _moment_ns(text: str, where: str) -> int:
     if re.fullmatch(r"\d{1,19}", text.strip()):
         for digits, unit in COARSER.items():
             if len(text.strip()) == digits:  # in nanoseconds it would be within the first weeks of 1970
@@ -132,16 +142,22 @@ def format_time_of_day(ns: int) -> str:
 def parse_ratio(value: Number, *, where: str = "") -> Fraction:
     """Return a ratio exactly from a fraction (``0.0005``) or a percentage (``0.05%``).
 
+    A bare number above 1 is nearly always a percentage whose sign was left out, and would count a hundredfold.
+
     Raises:
-        ConfigError: not a number, with or without ``%``.
+        ConfigError: not a number, with or without ``%``, or a bare one above 1.
     """
     if isinstance(value, str) and value.strip().endswith("%"):
         return parse_number(value.strip()[:-1].rstrip(), where=where) / 100
     try:
-        return parse_number(value, where=where)
+        ratio = parse_number(value, where=where)
     except ConfigError:
         fix = "write a fraction such as 0.0005 or a percentage such as 0.05%"
         raise ConfigError(f"{str(value)!r} is not a ratio", where=where, fix=fix) from None
+    if abs(ratio) > 1 and not isinstance(value, Fraction) and "/" not in str(value):
+        fix = f"write it with its %, such as {format_decimal(ratio)}%"
+        raise ConfigError(f"{value} is {format_decimal(ratio * 100)}%", where=where, fix=fix)
+    return ratio
 
 
 def parse_fee(value: Number, *, where: str = "") -> Fee:

@@ -177,12 +177,14 @@ def backtest(
     if climbs:
         from engine.tools.ladder import ladder
 
-        with naming_origins(loaded):
+        with naming_origins(loaded.origins):
             rungs = ladder(file, chosen, {"start": start, "end": end, "days": days} | account_of(config))
+        _tell_outside(file, config.session.calendar, any(one.trades for one in rungs.values()))
         _show_ladder(rungs, as_json)
         return
-    with naming_origins(loaded), progress() as told:
+    with naming_origins(loaded.origins), progress() as told:
         result = run(file, chosen, start=start, end=end, days=days, told=None if quiet else told, **account_of(config))
+    _tell_outside(file, config.session.calendar, bool(result.trades))
     found = result.to_json()
     symbols = [item.symbol for item in file.instruments]
     tables = _tables(found, symbols, _records(file))
@@ -254,6 +256,15 @@ def _tell_input(file: TickFile) -> None:
     tell_skipped(file)
     if file.late:
         print(f"late rows (earlier than one above, traded at its time): {file.late:,}", file=sys.stderr)
+
+
+def _tell_outside(file: TickFile, calendar: str, traded: bool) -> None:
+    """Say on standard error where nothing was traded because no record is in a session."""
+    from engine.calendars import calendar as find_calendar
+
+    if not traded and len(file.block) and not (find_calendar(calendar).session_indices(file.block.ts_ns) >= 0).any():
+        fix = "name that of the exchange it comes from with --calendar, or always"
+        print(f"nothing was traded: no record is in a session of the calendar {calendar}; {fix}", file=sys.stderr)
 
 
 def _next_command(source: Sequence[str], strategies: Sequence[str], strategy: Strategy) -> str:

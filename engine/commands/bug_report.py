@@ -18,15 +18,14 @@ import orjson
 import typer
 
 from engine.commands.shared import ConfigFlag, ForceFlag, JsonFlag, check_new, load_config, write_json
-from engine.errors import ConfigError, UserError
+from engine.errors import ConfigError, DataError, UserError
+from engine.quantities import parse_duration_ns
 from engine.secret import HIDDEN, Secret, masked, redacted, sounds_secret
 
 if TYPE_CHECKING:
     from engine.config.settings import Config
 
 SCHEMA = "microburst.bug-report/1"
-
-_UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def bug_report(
@@ -46,14 +45,15 @@ def bug_report(
     from feeds.base import SystemTiming
 
     _, now_ns = SystemTiming().receive_stamp()
-    since_s = now_ns / 1e9 - seconds_of(last)
+    since_s = (now_ns - parse_duration_ns(last, where="flag --last")) / 1e9
     path = output or Path(time.strftime("microburst-report-%Y%m%d-%H%M%S.zip", time.gmtime()))
     check_new(path, force=force)
     try:
         path.unlink(missing_ok=True)  # and not written into: its mode would stay
         private = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
-        raise UserError(error.strerror or str(error), where=str(path), fix="name another with --output") from None
+        what = f"cannot be written: {error.strerror or error}"
+        raise ConfigError(what, where=str(path), fix="name another with --output") from None
     try:
         with os.fdopen(private, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, content in contents(config_file, since_s):
@@ -62,24 +62,12 @@ def bug_report(
     except BaseException as error:
         path.unlink(missing_ok=True)  # half an archive helps nobody
         if isinstance(error, OSError):
-            raise UserError(error.strerror or str(error), where=str(path)) from None
+            raise DataError(f"cannot be written: {error.strerror or error}", where=str(path)) from None
         raise
     if as_json:
         write_json({"schema": SCHEMA, "file": str(path), "contents": names})
         return
     print(f"{path}: {len(names)} files; look through them before you send it")
-
-
-def seconds_of(text: str) -> float:
-    """Read ``90s``, ``5m`` or ``2h``.
-
-    Raises:
-        ConfigError: it is no such time.
-    """
-    number, unit = text.strip()[:-1], text.strip()[-1:]
-    if unit not in _UNITS or not number.isdecimal() or not int(number):
-        raise ConfigError(f"{text!r} is not a time", where="--last", fix="write for example 90s, 5m or 2h")
-    return int(number) * _UNITS[unit]
 
 
 def contents(config_file: Path | None, since_s: float) -> Iterator[tuple[str, bytes]]:

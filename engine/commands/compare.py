@@ -72,7 +72,7 @@ def _compare_strategies(recording: Recording, trading: Trading, a: str | None, b
     file = recording.read()
     from engine.tools.whatif import WhatIf
 
-    with naming_origins(loaded[0]):  # of both: only their strategies are different
+    with naming_origins(loaded[0].origins):  # of both: only their strategies are different
         found = WhatIf(file, *(variant_of(one, file) for one in loaded))
     if as_json:
         write_json(found.to_json())
@@ -86,7 +86,9 @@ def load_strategy(trading: Trading, text: str) -> Loaded:
     Raises:
         UserError: there is no name (exit code 2), or a parameter is none of the strategy's.
     """
-    name, *parameters = shlex.split(text) or [""]
-    if not name:
-        raise usage("--a and --b name a strategy each", f"write {STRATEGY}")
+    try:
+        name, *parameters = shlex.split(text)
+    except ValueError as error:
+        said = f" ({error})" if text.strip() else ""
+        raise usage(f"--a and --b name a strategy each, and {text!r} names none{said}", f"write {STRATEGY}") from None
     return replace(trading, parameters=[*(trading.parameters or ()), *parameters]).load(name)

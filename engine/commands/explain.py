@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from engine.commands.shared import (
     account_of,
     chosen_line,
     elapsed,
+    naming_origins,
     plain_table,
     strategy_flags,
     write_json,
@@ -29,6 +31,11 @@ from engine.errors import ExitCode, UserError
 if TYPE_CHECKING:
     from engine.tools.explain import ConditionLine, Explanation
     from engine.tools.near_misses import WhyNot
+
+LONG_NS = 60_000_000_000
+"""A last trade that is older than this is told of."""
+
+TWO_DAYS_S = 2 * 86_400
 
 MADE = ("trades", "wins", "gross", "costs", "net")
 """What trades made, as a table has it; ``--json`` has spread, slippage and fees apart."""
@@ -95,18 +102,19 @@ def explain(
     line = chosen_line(loaded)
     at_ns = None if at is None else parse_time_ns(at, where="flag --at")
     file = recording.read()
-    settings = make_settings(file.block, line, **account_of(config))
-    if at_ns is not None:
-        _show_all(moment.explain(file, line, settings, at_ns), at_ns, as_json)
-        return
     entrants = entrants_of(line)
-    runs = [
-        (label, run)
-        for label, entrant in zip(labels(entrants), entrants, strict=True)
-        for traded in [{file.instruments[index].symbol for index in traded_by(entrant, file.instruments)}]
-        for run in near_misses.why_not(file, entrant.strategy, settings)
-        if run.symbol in traded
-    ]
+    with naming_origins(loaded.origins):
+        settings = make_settings(file.block, line, **account_of(config))
+        if at_ns is not None:
+            _show_all(moment.explain(file, line, settings, at_ns), at_ns, as_json)
+            return
+        runs = [
+            (label, run)
+            for label, entrant in zip(labels(entrants), entrants, strict=True)
+            for traded in [{file.instruments[index].symbol for index in traded_by(entrant, file.instruments)}]
+            for run in near_misses.why_not(file, entrant.strategy, settings)
+            if run.symbol in traded
+        ]
     if as_json:
         found = [{"strategy": label, **run.to_json()} for label, run in runs]
         write_json({"schema": near_misses.SCHEMA, "instruments": found})
@@ -140,6 +148,7 @@ def _explain_session(
 
 
 def _show_all(found: list[Explanation], at_ns: int, as_json: bool) -> None:
+    _tell_gap(at_ns - max(one.ts_ns for one in found))
     if as_json:
         from engine.tools.explain import SCHEMA
 
@@ -148,6 +157,14 @@ def _show_all(found: list[Explanation], at_ns: int, as_json: bool) -> None:
     several = len({one.strategy for one in found}) > 1
     for one in found:
         _show(one, one.strategy if several else "")
+
+
+def _tell_gap(gap_ns: int) -> None:
+    """Say on standard error that the last trade is far from the moment asked for: the data may end before it."""
+    if gap_ns > LONG_NS:
+        seconds = gap_ns // 1_000_000_000
+        gap = elapsed(seconds) if seconds < TWO_DAYS_S else f"{seconds // 86_400:,} days"
+        print(f"note: nothing has traded in the {gap} before that moment; this is the last trade", file=sys.stderr)
 
 
 def _named(strategy: str, head: str) -> str:
@@ -215,9 +232,20 @@ def _show_run(run: WhyNot, strategy: str) -> None:
     for refusal in run.refusals:
         figures = [] if refusal.figures is None else _figures(refusal.figures)
         signals.add_row(f"no: {refusal.reason}", f"{refusal.signals:,}", *figures)
-    write_table(
-        _named(strategy, head), "", counts, "", "near misses, each traded alone, would have made", made, "", signals, ""
-    )
+    title = "near misses, each traded alone, would have made"
+    write_table(_named(strategy, head), "", counts, "", title, made, "", signals, "", *_left_open(run))
+
+
+def _left_open(run: WhyNot) -> list[str]:
+    """What was made by trades that only the end of the data has closed: no trade is counted, but money is."""
+    told = [one.figures for one in run.conditions], [run.figures], [one.figures for one in run.refusals if one.figures]
+    near, entered, refused = (sum(figures["open_at_end"] for figures in some) for some in told)
+    if not near + entered + refused:
+        return []
+    whose = {"near misses": near, "entered": entered, "refused": refused}
+    said = ", ".join(f"{count:,} {name}" for name, count in whose.items() if count)
+    counted = "in the money above at the last price, and in no number of trades"
+    return [f"still open at the end of the data: {said}", counted, ""]
 
 
 def _share(count: int, of: int) -> str:

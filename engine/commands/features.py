@@ -20,6 +20,7 @@ from engine.commands.shared import (
     check_new,
     chosen_line,
     load_config,
+    naming_origins,
     plain_table,
     strategy_flags,
     write_json,
@@ -81,7 +82,8 @@ def features(
     table, summary = FeatureTable(file, {}), list[feature_files.ColumnSummary]()
     try:
         for prefix, declared in asked:
-            own = feature_table(file, declared, calendar=loaded.config.session.calendar)
+            with naming_origins(loaded.origins):
+                own = feature_table(file, declared, calendar=loaded.config.session.calendar)
             table.columns.update((prefix + name, column) for name, column in own.columns.items())
             found = feature_files.summarise(own, declared)
             summary += [replace(one, name=prefix + one.name) for one in found]

@@ -14,6 +14,7 @@ from engine.commands.shared import (
     JsonFlag,
     check_new,
     load_config,
+    load_roughly,
     plain_table,
     write_json,
     write_table,
@@ -35,18 +36,25 @@ def journal_of(session: str, config_file: Path | None) -> Path:
     Raises:
         NotFoundError: there is none, or several.
     """
-    from engine.journal.sessions import find, root_of
+    from engine.journal.sessions import find, is_journal
 
-    return find(root_of(load_config(config_file).config.journal.directory), session)
+    return Path(session) if is_journal(session) else find(journals(config_file), session)
+
+
+def journals(config_file: Path | None) -> Path:
+    """Return the directory of all journals: the usual one where the configuration cannot be read."""
+    from engine.journal.sessions import root_of
+
+    loaded = load_roughly(config_file, "journals are looked for in the usual place")
+    return root_of(loaded.config.journal.directory)
 
 
 @app.command("ls")
 def ls(config_file: ConfigFlag = None, as_json: JsonFlag = False) -> None:
     """List the sessions that were recorded, the oldest first."""
-    from engine.journal.sessions import root_of
     from engine.tools.recorded import listed
 
-    root = root_of(load_config(config_file).config.journal.directory)
+    root = journals(config_file)
     found = listed(root)
     if as_json:
         rows = [{name: getattr(one, name) for name in one.__slots__} for one in found]
@@ -89,15 +97,18 @@ def cat(
 def verify(session: SessionArgument, config_file: ConfigFlag = None, as_json: JsonFlag = False) -> None:
     """Check every record of a session; exit 8 when one is not what was written."""
     from engine.journal.reader import JournalReader
+    from engine.journal.sessions import lock_is_held
     from engine.tools.recorded import counted
 
     reader = JournalReader(journal_of(session, config_file))
+    runs = lock_is_held(reader.directory)
     facts = counted(reader)
     if as_json:
         write_json({"schema": SCHEMA, **facts})
     reader.refuse_damage()
     if not as_json:
-        ended = f"ended: {facts['ended']}" if reader.sealed else "not ended in order; all of it is whole"
+        so_far = "it is running; all of it so far is whole" if runs else "not ended in order; all of it is whole"
+        ended = f"ended: {facts['ended']}" if reader.sealed else so_far
         write_table(
             f"{facts['session']}: {so_many(facts['records'], 'record')}, {so_many(facts['inputs'], 'input')}, "
             f"{so_many(facts['decisions'], 'decision')}; {ended}"
@@ -151,14 +162,14 @@ def project(
 
     settings = load_config(config_file).config.journal
     root = root_of(settings.directory)
-    file = db or (Path(settings.database).expanduser() if settings.database else default_database(root))
+    file = db or (Path(settings.database) if settings.database else default_database(root))
     done = list(bring_up(file, [find(root, session)] if session else sessions(root)))
     if as_json:
         rows = [{name: getattr(one, name) for name in one.__slots__} for one in done]
         write_json({"schema": SCHEMA, "database": str(file), "sessions": rows})
     else:
         fresh, trades = sum(one.written for one in done), sum(one.trades for one in done)
-        write_table(f"{file}: {len(done):,} sessions, {fresh:,} of them new or longer; {trades:,} trades")
+        write_table(f"{file}: {so_many(len(done), 'session')}, {fresh:,} of them new or longer; {trades:,} trades")
     damaged = [one for one in done if one.problem]
     if damaged:
         first = damaged[0]

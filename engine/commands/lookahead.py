@@ -14,6 +14,7 @@ from engine.commands.shared import (
     Trading,
     account_of,
     chosen_line,
+    naming_origins,
     plain_table,
     strategy_flags,
     write_json,
@@ -57,10 +58,11 @@ def lookahead(
     line = chosen_line(loaded)
     entrants = entrants_of(line)
     file = recording.read()
-    settings = make_settings(file.block, line, **account_of(config))
+    with naming_origins(loaded.origins):
+        settings = make_settings(file.block, line, **account_of(config))
     reports: dict[str, Report] = {}
     for who, entrant in zip(labels(entrants), entrants, strict=True):
-        with progress() as told:
+        with naming_origins(loaded.origins), progress() as told:
             reports[who] = compare(file, entrant, settings, points, seed, told)
         if not as_json:
             _show(who, reports[who])

@@ -86,8 +86,8 @@ def _new_run(recording: Recording, trading: Trading, strategy: str | None) -> Fa
     from engine.tools.montecarlo import closed_trades
 
     file = recording.read()
-    run = variant_of(loaded, file)
-    with naming_origins(loaded):
+    with naming_origins(loaded.origins):
+        run = variant_of(loaded, file)
         result = simulate(file, run.strategy, run.settings)
     portfolio = result.kernel.portfolio
     trades = closed_trades(result.trades, run.settings.calendar)

@@ -31,7 +31,8 @@ SHOWN_WITHIN_S = 2.0
 POLL_S = 0.02
 
 SessionFlag = Annotated[
-    str | None, typer.Option("--session", metavar="SESSION", help="Only this session, by its name or process id.")
+    str | None,
+    typer.Option("--session", metavar="SESSION", help="Only this: its name, the beginning of it, 'last', or its pid."),
 ]
 ReasonFlag = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is recorded.")]
 
@@ -152,6 +153,8 @@ def _running() -> list[Running]:
 
 
 def _chosen(session: str | None, *, several: bool = True) -> list[Running]:
+    from engine.journal.sessions import meant
+
     running = _running()
     if not running:
         raise NotFoundError("no session is running", fix="start one with: microburst run")
@@ -160,11 +163,10 @@ def _chosen(session: str | None, *, several: bool = True) -> list[Running]:
             names = ", ".join(one.session for one in running)
             raise ConfigError(f"{len(running)} sessions run: {names}", where="--session", fix="name one of them")
         return running
-    chosen = [one for one in running if session in (one.session, str(one.pid))]
+    chosen = [one for one in running if session == str(one.pid)]
     if not chosen:
-        raise NotFoundError(
-            f"no session '{session}' is running", where="--session", fix=nearest(session, [o.session for o in running])
-        )
+        name = meant(session, [one.session for one in running], where="--session", kind="running session")
+        chosen = [one for one in running if one.session == name]
     return chosen
 
 

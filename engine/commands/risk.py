@@ -15,7 +15,7 @@ from engine.commands.shared import (
     SizeFlag,
     StrategyFlag,
     chosen_strategy,
-    load_config,
+    load_roughly,
     plain_table,
     write_json,
     write_table,
@@ -42,7 +42,8 @@ def show(
 
     As configured, or as a strategy and a profile would have it.
     """
-    loaded = load_config(config_file, strategy__name=strategy, risk__profile=profile, sizing__size=size)
+    said = "these are the limits without it"
+    loaded = load_roughly(config_file, said, strategy__name=strategy, risk__profile=profile, sizing__size=size)
     chosen = chosen_strategy(loaded)
     name, named_by = _profile_of(loaded, chosen)
     rows = list(_limits(loaded, name))

@@ -117,7 +117,7 @@ def run(
     start_log(loaded, quiet=quiet, verbose=verbose)
     console = SessionConsole(as_json=as_json, quiet=quiet)
     try:
-        with console, naming_origins(loaded):
+        with console, naming_origins(loaded.origins):
             code = _run_loop(_session(loaded.config, console, fresh=fresh))
     finally:  # what was traded is told even when the strategy's own code has failed
         _bring_up_database(loaded.config)
@@ -203,7 +203,7 @@ def _bring_up_database(config: Config) -> None:
 
     log = structlog.get_logger("journal")
     try:
-        for one in project(Path(config.journal.database).expanduser(), sessions(root_of(config.journal.directory))):
+        for one in project(Path(config.journal.database), sessions(root_of(config.journal.directory))):
             if one.problem:
                 log.warning("a journal is not whole", journal=one.session, problem=one.problem)
     except UserError as error:

@@ -46,7 +46,8 @@ def _facts(path: Path, head: dict[str, Any] | UserError) -> dict[str, Any]:
             "saved_ns": head["saved_ns"],
             "strategy": passport["strategy"],
             "input": passport["input"],
-            **{name: metrics[name] for name in ("trades", "net", "max_drawdown")},
+            "trades": int(metrics["trades"]),
+            **{name: float(metrics[name]) for name in ("net", "max_drawdown")},
         }
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
         return {"fault": "parts of run.json are missing"}

@@ -136,10 +136,7 @@ def load_config(config_file: Path | None, parameters: Sequence[str] | None = Non
     """
     from engine.config.settings import Found, load
 
-    found: dict[str, Found] = {}
-    for name, value in flags.items():
-        if value is not None:
-            found[name.replace("__", ".")] = Found(value, f"flag {FLAG_NAMES.get(name, name)}")
+    found = found_in(flags)
     for text in parameters or ():
         key, separator, value = text.partition("=")
         if not separator or not key.isidentifier():
@@ -148,6 +145,38 @@ def load_config(config_file: Path | None, parameters: Sequence[str] | None = Non
     loaded = load(found, config_file)
     _tell_of_library(loaded.config.session.calendar)
     return loaded
+
+
+def load_roughly(config_file: Path | None, said: str, **flags: Any) -> Loaded:
+    """Return the configuration for a verb that hardly needs it: what is wrong with it is a warning, and no end.
+
+    Args:
+        config_file: the value of ``--config``.
+        said: what the verb does instead, for the warning.
+        flags: as ``load_config`` takes them.
+
+    Raises:
+        ConfigError: a flag is wrong.
+    """
+    from engine.config.settings import by_path, merged
+
+    try:
+        return load_config(config_file, **flags)
+    except ConfigError as error:
+        loaded = merged(by_path(found_in(flags)))
+        print(f"warning: {error.line()}; {said}", file=sys.stderr)
+        return loaded
+
+
+def found_in(flags: Mapping[str, Any]) -> dict[str, Found]:
+    """The flags that were given, as settings with their origin."""
+    from engine.config.settings import Found
+
+    return {
+        name.replace("__", "."): Found(value, f"flag {FLAG_NAMES.get(name, name)}")
+        for name, value in flags.items()
+        if value is not None
+    }
 
 
 def _tell_of_library(calendar: str) -> None:
@@ -225,8 +254,10 @@ def chosen_line(loaded: Loaded) -> Line:
 
 
 @contextmanager
-def naming_origins(loaded: Loaded) -> Iterator[None]:
+def naming_origins(origins: Mapping[tuple[str, ...], str]) -> Iterator[None]:
     """Say where a setting was made, of errors that only name it: those that show when it meets the instruments.
+
+    They name it in full, ``risk.position_size``, or as Python's ``backtest`` calls it, ``calendar``.
 
     Raises:
         ConfigError: such an error, with the file and line, the variable or the flag.
@@ -234,7 +265,8 @@ def naming_origins(loaded: Loaded) -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        origin = loaded.origins.get(tuple(error.where.split(".")))
+        found = (origin for path, origin in origins.items() if error.where in (".".join(path), path[1]))
+        origin = next(found, None)
         if origin is None:
             raise
         what = f"{error.where}: {error.what}"

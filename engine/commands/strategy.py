@@ -18,6 +18,7 @@ from engine.commands.shared import (
     chosen_strategy,
     elapsed,
     load_config,
+    naming_origins,
     plain_table,
     write_json,
     write_table,
@@ -152,7 +153,8 @@ def check(
         from engine.tools.data_checks import check_on_data
 
         file = recording.read()
-        more, warm_ups = check_on_data(file, chosen, make_settings(file.block, chosen, **account_of(config)))
+        with naming_origins(loaded.origins):
+            more, warm_ups = check_on_data(file, chosen, make_settings(file.block, chosen, **account_of(config)))
         findings += more
     problems = sum(finding.level == PROBLEM for finding in findings)
     if as_json:

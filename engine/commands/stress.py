@@ -16,6 +16,7 @@ from engine.commands.shared import (
     account_of,
     chosen_line,
     elapsed,
+    naming_origins,
     plain_table,
     write_json,
     write_table,
@@ -23,8 +24,7 @@ from engine.commands.shared import (
 from engine.commands.side_by_side import number
 
 if TYPE_CHECKING:
-    from engine.lineup import Line
-    from engine.run_settings import Settings
+    from engine.results import BacktestResult
     from engine.store.ticks import TickFile
     from engine.tools.stress import Outcome
 
@@ -45,16 +45,18 @@ def stress(
     """
     loaded = trading.load(strategy)
     chosen_line(loaded)  # a mistake is told before any work
-    from engine.backtesting import make_settings
+    from engine.backtesting import make_settings, simulate
     from engine.tools.stress import SCHEMA, scenarios
-    from engine.tools.stress import stress as run
+    from engine.tools.stress import stress as run_through
 
     account = account_of(loaded.config)
 
-    def settings(file: TickFile, line: Line, calendar: str) -> Settings:
-        return make_settings(file.block, line, **account | {"calendar": calendar})
+    def run(file: TickFile, calendar: str) -> BacktestResult:
+        line = chosen_line(loaded)
+        with naming_origins(loaded.origins):
+            return simulate(file, line, make_settings(file.block, line, **account | {"calendar": calendar}))
 
-    found = list(run(lambda: chosen_line(loaded), settings, scenarios(data, seed)))
+    found = run_through(run, scenarios(data, seed))
     if as_json:
         write_json({"schema": SCHEMA, "seed": seed, "scenarios": [one.to_json() for one in found]})
     else:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 SECTIONS = ("paper", "risk", "sizing", "session")
 """The tables of the configuration that decide a backtest besides its strategy."""
 
+UNDECIDING = ("account", "duration")
+"""Keys of theirs that only say whose trades these are, and for how long there was trading."""
+
 
 @with_groups
 def whatif(
@@ -62,7 +65,7 @@ def whatif(
     file = recording.read()
     from engine.tools.whatif import WhatIf
 
-    with naming_origins(changed):
+    with naming_origins(changed.origins):
         found = WhatIf(file, variant_of(base, file), variant_of(changed, file))
     if as_json:
         write_json(found.to_json())
@@ -78,16 +81,19 @@ def _whatif_session(
     if recording.named or strategy or any(own):
         what = "SESSION goes with --set, and with the flags of neither files nor strategies"
         raise usage(what, "a session was recorded with its own settings")
+    from engine.config.settings import Found, by_path
     from engine.tools.whatif_session import SessionWhatIf, strategy_of
 
     directory = journal_of(session, trading.config_file)
     chosen = strategy_of(directory)
     parameters, settings = sort_changes(trading.parameters or [], {} if chosen is None else chosen.declared)
-    sections: dict[str, dict[str, str]] = {}
+    named = dict(text.split("=", 1) for text in split_all(parameters))
+    changes = {f"strategy.params.{name}": Found(value, f"flag --set {name}") for name, value in named.items()}
     for place, value in settings.items():
         section, _, key = place.partition("__")
-        sections.setdefault(section, {})[key] = value
-    found = SessionWhatIf(directory, dict(text.split("=", 1) for text in split_all(parameters)), sections)
+        changes[f"{section}.{key}"] = Found(value, f"flag --set {key}")
+    with naming_origins({path: one.origin for path, one in by_path(changes).items()}):
+        found = SessionWhatIf(directory, changes)
     if as_json:
         write_json(found.to_json())
     else:
@@ -131,6 +137,9 @@ def sort_changes(changes: Sequence[str], declared: Collection[str]) -> tuple[lis
         if name in declared or not separator:
             parameters.append(text)
         elif name in known:
+            place = known[name].replace("__", ".")
+            if place.partition(".")[2] in UNDECIDING:
+                raise ConfigError(f"{place} decides no trade", where=f"flag --set {name}", fix="change something else")
             settings[known[name]] = value
         else:
             what = f"there is neither a parameter nor a setting '{name}'"

@@ -88,6 +88,16 @@ def _profile_name(value: object) -> str:
     return str(value) and profile(str(value), where="").name
 
 
+def _path(value: object) -> object:
+    """Read a path, in which ``~`` is the user's home directory."""
+    if not isinstance(value, str) or not value.startswith("~"):
+        return value
+    try:
+        return str(Path(value).expanduser())
+    except RuntimeError:
+        raise ConfigError(f"nobody knows the home directory in {value!r}", fix="write the whole path") from None
+
+
 def _account_name(value: object) -> str:
     """Read an account's name, which becomes a file's."""
     name = str(value)
@@ -117,6 +127,7 @@ Ratio = Annotated[Fraction, _reads(parse_ratio), PlainSerializer(format_ratio, r
 Amount = Annotated[Fraction, _reads(parse_number), PlainSerializer(format_decimal, return_type=str)]
 OptionalAmount = Annotated[Fraction | None, _reads(_optional_amount), PlainSerializer(_optional_text, return_type=str)]
 OptionalFee = Annotated[Fee | None, _reads(_optional_fee), PlainSerializer(_optional_text, return_type=str)]
+PathText = Annotated[str, _reads(_path)]
 LatencyText = Annotated[Latency, _reads(parse_latency), PlainSerializer(str, return_type=str)]
 FeeText = Annotated[Fee, _reads(parse_fee), PlainSerializer(str, return_type=str)]
 
@@ -180,7 +191,7 @@ def _limit(name: str) -> Any:
     def check(text: object) -> str:
         value = limit.read(text, where="")
         if limit.measure is Measure.RATIO and value is not None and value > 1:
-            raise ConfigError(f"{text} is more than everything", fix="" if "%" in str(text) else f"write {text}%")
+            raise ConfigError(f"{text} is more than everything", fix="write 100% or less")
         return str(text)
 
     return Annotated[str, _reads(check)], setting(
@@ -292,7 +303,7 @@ class LogSettings(Section):
 
     level: Literal["debug", "info", "warning", "error"] = setting("info", "least important entry that is kept")
     format: Literal["text", "json"] = setting("text", "shape of an entry on the terminal; the file is always json")
-    file: str = setting("", "log file; empty: the user's state directory")
+    file: PathText = setting("", "log file; empty: the user's state directory")
     max_mb: int = setting(10, "size at which the file is put aside and a new one begun", "MB", ge=1, le=1000)
     keep: int = setting(3, "files put aside that are kept", ge=1, le=100)
 
@@ -301,9 +312,9 @@ class JournalSettings(Section):
     """The recording of each session, which can be verified, explained and replayed."""
 
     enabled: bool = setting(True, "record every input and decision of a session")
-    directory: str = setting("", "where journals are kept; empty: the user's state directory")
+    directory: PathText = setting("", "where journals are kept; empty: the user's state directory")
     keep_sessions: int = setting(100, "sessions that are kept; the oldest beyond go when one begins", ge=1)
-    database: str = setting("", "a trades.db to bring up to date when a session ends; empty: none")
+    database: PathText = setting("", "a trades.db to bring up to date when a session ends; empty: none")
     segment_mb: int = setting(16, "size of a journal's files, claimed one ahead", "MiB", ge=8, le=1024)
 
 
@@ -360,7 +371,7 @@ class Loaded:
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
         """Yield ``(key, value as text, origin)`` of every setting, defaults included."""
-        for path, value in _flatten(self.config.model_dump()):
+        for path, value in flatten(self.config.model_dump()):
             shown = str(value).lower() if isinstance(value, bool) else str(value)
             yield ".".join(path), shown, self.origins.get(path, "default")
 
@@ -383,7 +394,16 @@ def load(flags: Mapping[str, Found] | None = None, config_file: Path | None = No
     check_variables((name, key) for name, section in sections() for key in section.model_fields)
     found |= _from_variables(DotEnvSettingsSource(Config).env_vars, ".env ")
     found |= _from_variables(EnvSettingsSource(Config).env_vars, "environment ")
-    found |= {tuple(key.split(".")): value for key, value in (flags or {}).items()}
+    found |= by_path(flags or {})
+    return merged(found)
+
+
+def merged(found: Mapping[Path_, Found]) -> Loaded:
+    """Return these settings as a configuration, with defaults for all others.
+
+    Raises:
+        ConfigError: a key does not exist, or a value is not acceptable.
+    """
     for path, setting_found in found.items():
         _check_known(path, setting_found.origin)
     try:
@@ -397,6 +417,11 @@ def load(flags: Mapping[str, Found] | None = None, config_file: Path | None = No
             fix=f"leave out the spread, or the fills = last ({found['paper', 'fills'].origin})",
         )
     return Loaded(config, {path: value.origin for path, value in found.items()})
+
+
+def by_path(settings: Mapping[str, Found]) -> dict[Path_, Found]:
+    """Settings by dotted key, by where they live."""
+    return {tuple(key.split(".")): value for key, value in settings.items()}
 
 
 def user_file() -> Path:
@@ -440,7 +465,7 @@ def _template_lines(name: str, key: str, field: FieldInfo) -> list[str]:
 
 def _from_toml(file: Path) -> dict[Path_, Found]:
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")  # some editors begin a file with a mark of its encoding
         table = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
@@ -451,7 +476,7 @@ def _from_toml(file: Path) -> dict[Path_, Found]:
     except OSError as error:
         raise ConfigError(f"cannot read the configuration: {error.strerror}", where=str(file)) from None
     lines = text.splitlines()
-    return {path: Found(value, f"{file}:{_line_of(path, lines)}") for path, value in _flatten(table)}
+    return {path: Found(value, f"{file}:{_line_of(path, lines)}") for path, value in flatten(table)}
 
 
 def _from_variables(variables: Mapping[str, str | None], place: str) -> dict[Path_, Found]:
@@ -463,10 +488,11 @@ def _from_variables(variables: Mapping[str, str | None], place: str) -> dict[Pat
     }
 
 
-def _flatten(table: Mapping[str, object], above: Path_ = ()) -> Iterator[tuple[Path_, object]]:
+def flatten(table: Mapping[str, object], above: Path_ = ()) -> Iterator[tuple[Path_, object]]:
+    """Yield the place and the value of every setting in a table of tables."""
     for key, value in table.items():
         if isinstance(value, Mapping):
-            yield from _flatten(value, (*above, key))
+            yield from flatten(value, (*above, key))
         else:
             yield (*above, key), value
 

@@ -321,7 +321,11 @@ class JournalReader:
         while number and not self._is_used(number):
             number -= 1
         path = path_of(self.directory, number)
-        data = path.read_bytes()
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            self.problem = f"{path}: byte 0: {error.strerror}"
+            return self
         if number and len(data) >= HEADER_BYTES:
             _, _, _, self._sequence, _, self.session, self._checksum, _, _ = HEADER.unpack_from(data)
         self.problem = self._check_header(number, data)
@@ -336,11 +340,12 @@ def read_manifest(directory: Path) -> dict[str, Any]:
 
     Raises:
         NotFoundError: there is no journal in that directory.
-        DataError: its manifest cannot be trusted, or is of another version.
+        UnsoundError: its manifest cannot be trusted.
+        DataError: it is of another version.
     """
     reader = JournalReader(directory)
     if not reader.manifest:
-        raise DataError("the journal cannot be read from its beginning", where=reader.problem or str(directory))
+        raise UnsoundError("the journal cannot be read from its beginning", where=reader.problem or str(directory))
     if reader.manifest.get("schema") != SCHEMA:
         raise DataError(f"a journal of schema {reader.manifest.get('schema')}", where=str(directory))
     return reader.manifest

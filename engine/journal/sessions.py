@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from engine.errors import NotFoundError, nearest
+from engine.errors import DataError, NotFoundError, nearest
 from engine.journal.segments import path_of
 
 LOCK = "lock"
@@ -31,7 +31,7 @@ def default_root() -> Path:
 
 def root_of(directory: str) -> Path:
     """Return the directory that a setting names; empty means the user's own."""
-    return Path(directory).expanduser() if directory else default_root()
+    return Path(directory) if directory else default_root()
 
 
 def make_private(directory: Path) -> None:
@@ -42,41 +42,81 @@ def make_private(directory: Path) -> None:
 
 
 def sessions(root: Path) -> list[Path]:
-    """Return the directories of all journals, the oldest first."""
-    if not root.is_dir():
+    """Return the directories of all journals, the oldest first.
+
+    Raises:
+        DataError: they cannot be read, or are no directory.
+    """
+    try:
+        return sorted(path for path in root.iterdir() if path_of(path, 0).is_file())
+    except FileNotFoundError:
         return []
-    return sorted(path for path in root.iterdir() if path_of(path, 0).is_file())
+    except OSError as error:
+        fix = "name the directory of journals with journal.directory"
+        raise DataError(f"the journals cannot be read: {error.strerror}", where=str(root), fix=fix) from None
 
 
 def find(root: Path, name: str) -> Path:
-    """Return the journal that ``name`` means: a directory, a session, the beginning of one, or ``last``.
+    """Return the journal that ``name`` means: a directory, or one of the sessions, as ``meant`` has it.
 
     Raises:
         NotFoundError: there is none, or the beginning is that of several.
+        DataError: the directory of journals cannot be read.
     """
-    if path_of(Path(name), 0).is_file():
+    if is_journal(name):
         return Path(name)
-    known = {path.name: path for path in sessions(root)}
+    known = [path.name for path in sessions(root)]
+    if not known:
+        raise NotFoundError(f"there is no session '{name}'", where=str(root), fix="run one: microburst run")
+    return root / meant(name, known, where=str(root))
+
+
+def is_journal(name: str) -> bool:
+    """Whether this is the directory of a journal; what can be none, because it is too long, say, is not."""
+    with suppress(OSError):
+        return path_of(Path(name), 0).is_file()
+    return False
+
+
+def meant(name: str, known: Sequence[str], *, where: str, kind: str = "session") -> str:
+    """Return which of the sessions ``name`` means: one of that name, the only one that begins so, or the ``last``.
+
+    Args:
+        name: what was typed.
+        known: the names of the sessions.
+        where, kind: where they were looked for, and what they are called where it is none of them.
+
+    Raises:
+        NotFoundError: none of them, or several.
+    """
     if name == LAST and known:
-        return known[max(known)]
+        return max(known)
     if name in known:
-        return known[name]
+        return name
     begun = [one for one in known if one.startswith(name)]
-    if len(begun) == 1:
-        return known[begun[0]]
-    if begun:
-        raise NotFoundError(f"{len(begun)} sessions begin with '{name}'", where=str(root), fix=f"such as {begun[0]}")
-    fix = nearest(name, known) if known else "run one: microburst run"
-    raise NotFoundError(f"there is no session '{name}'", where=str(root), fix=fix)
+    if len(begun) > 1:
+        raise NotFoundError(f"{len(begun)} {kind}s begin with '{name}'", where=where, fix=f"such as {begun[0]}")
+    if not begun:
+        raise NotFoundError(f"there is no {kind} '{name}'", where=where, fix=nearest(name, known))
+    return begun[0]
 
 
 def new_directory(root: Path, moment: str) -> Path:
-    """Return the directory for a session that begins at ``moment``; none of that name exists."""
+    """Make and return the directory for a session that begins at ``moment``: two may begin in the same second.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    make_private(root)
     directory, number = root / moment, 1
-    while directory.exists():
-        number += 1
-        directory = root / f"{moment}-{number}"
-    return directory
+    while True:
+        try:
+            directory.mkdir(mode=0o700)
+        except FileExistsError:
+            number += 1
+            directory = root / f"{moment}-{number}"
+        else:
+            return directory
 
 
 def prune(root: Path, keep: int, spared: Collection[str] = ()) -> list[str]:

@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
+from errno import EEXIST
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -53,11 +54,17 @@ class MemoryJournal:
         return folded.hexdigest()
 
 
+def not_started(directory: Path, error: OSError) -> JournalFailed:
+    """Return the error of a journal for which there is no place."""
+    fix = "choose another place with journal.directory, or do without with --no-journal"
+    return JournalFailed(f"the journal cannot be started: {error.strerror or error}", where=str(directory), fix=fix)
+
+
 class SessionJournal:
     """The journal of one session on disk: its manifest, then inputs and decisions in one sequence.
 
     Args:
-        directory: is created, for its owner alone; it must not exist.
+        directory: is made, for its owner alone, where it is not there yet; nothing may be in it.
         manifest: everything that decides what the session does, besides its inputs.
         segment_bytes: how large each file is; two exist at a time beyond those that are full.
         disk, mapped: tests bring a disk that fails, and write where mapping is not available.
@@ -82,8 +89,9 @@ class SessionJournal:
         self._lock: int | None = None
         made = False
         try:
-            make_private(directory.parent)
-            directory.mkdir(mode=0o700)
+            make_private(directory)
+            if any(directory.iterdir()):
+                raise FileExistsError(EEXIST, os.strerror(EEXIST))
             made = True
             self._lock = lock(directory)
             session = blake2b(directory.name.encode(), digest_size=16).digest()
@@ -92,11 +100,7 @@ class SessionJournal:
             if made:
                 self._unlock()
                 shutil.rmtree(directory, ignore_errors=True)
-            raise JournalFailed(
-                f"the journal cannot be started: {error.strerror or error}",
-                where=str(directory),
-                fix="choose another place with journal.directory, or do without with --no-journal",
-            ) from None
+            raise not_started(directory, error) from None
         try:
             self._segments.append(MANIFEST, 1, orjson.dumps(manifest))
         except JournalFailed:

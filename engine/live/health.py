@@ -115,8 +115,9 @@ def read_health(directory: Path) -> Iterator[dict[str, Any]]:
     for path in sorted(directory.glob("health-*.json")):
         try:
             facts = orjson.loads(path.read_bytes())
+            state, pid = str(facts["state"]), int(facts["pid"])
             age_s = max(0.0, (now_ns - facts["written_ts_ns"]) / 1e9)
-            yield {**facts, "alive": lives(int(facts["pid"])), "age_s": round(age_s, 3)}
+            yield {**facts, "state": state, "alive": lives(pid), "age_s": round(age_s, 3)}
         except (OSError, ValueError, KeyError, TypeError):
             continue
 

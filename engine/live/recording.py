@@ -27,7 +27,7 @@ from engine.journal.codec import KernelState
 from engine.journal.reader import SCHEMA
 from engine.journal.segments import JournalFailed
 from engine.journal.sessions import new_directory, prune, root_of
-from engine.journal.writer import SessionJournal
+from engine.journal.writer import SessionJournal, not_started
 from engine.lineup import Line, entrants_of, labels, line_up, traded_by
 from engine.model import Instrument, TickBlock
 from engine.strategy import Strategy
@@ -286,7 +286,10 @@ def open_journal(
     if not config.journal.enabled:
         return None
     root = root_of(config.journal.directory)
-    directory = new_directory(root, moment)
+    try:
+        directory = new_directory(root, moment)
+    except OSError as error:
+        raise not_started(root / moment, error) from None
     manifest = manifest_of(config, instruments, session=directory.name, mode=mode, clock=clock, **more)
     journal = SessionJournal(directory, manifest, segment_bytes=config.journal.segment_mb << 20)
     log.info("recording", session=directory.name, directory=str(directory))

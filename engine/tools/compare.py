@@ -83,7 +83,7 @@ def figures(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[FigureP
     return [
         FigurePair(name, value, after.get(name))
         for name, value in before.items()
-        if value is None or isinstance(value, int | float | Decimal)
+        if all(one is None or isinstance(one, int | float | Decimal) for one in (value, after.get(name)))
     ]
 
 

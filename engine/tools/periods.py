@@ -20,6 +20,8 @@ from engine.sessions.trading_calendar import NEVER_NS, Calendar
 from engine.store.ticks import TickFile
 
 MIDNIGHT = time()
+MAX_DAYS = 100_000
+"""More than two centuries: no recording is as long, and a number without end is a slip of the finger."""
 
 
 class Period(NamedTuple):
@@ -55,6 +57,8 @@ def read_period(
         raise ConfigError(f"{days!r} is no number of days", where="days", fix="give 1 or more, as a number") from None
     if days is not None and days < 1:
         raise ConfigError(f"{days} days are none", where="days", fix="give 1 or more")
+    if days is not None and days > MAX_DAYS:
+        raise ConfigError(f"{days:,} days are more than any recording has", where="days", fix="give fewer")
     if not len(block):
         raise DataError("there are no records", where=file.source)
     times = block.ts_ns if block.start_ns is None else block.start_ns

@@ -70,13 +70,15 @@ def decision_ts_ns(directory: Path, number: int) -> int:
 
     Raises:
         NotFoundError: it made fewer.
+        UnsoundError: the journal is damaged before that one.
     """
-    seen = 0
-    for entry in JournalReader(directory):
+    seen, reader = 0, JournalReader(directory)
+    for entry in reader:
         if is_decision(entry.kind):
             seen += 1
             if seen == number:
                 return cast("Decision", entry.event()).ts_ns
+    reader.refuse_damage()
     raise NotFoundError(
         f"there is no decision {number}",
         where=directory.name,

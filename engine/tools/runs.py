@@ -203,9 +203,8 @@ def load(path: str | Path) -> Run:
             days={row["day"]: Decimal(row["pnl"]) for row in _rows(contents["days.csv"])},
         )
     except (KeyError, TypeError, ValueError, InvalidOperation) as error:
-        raise DataError(
-            f"this run cannot be read ({error!r})", where=str(folder), fix="run the backtest again"
-        ) from None
+        what = f"parts of this run are missing or not what they were ({error})"
+        raise DataError(what, where=str(folder), fix="run the backtest again") from None
 
 
 def _head(folder: Path) -> dict[str, Any]:

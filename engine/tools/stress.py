@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from engine.account.pairs import whole_trades
-from engine.backtesting import load_ticks, simulate
+from engine.backtesting import load_ticks
 from engine.errors import DataError, UserError
 from engine.events import DayStarted, Decision, Refusal, SignalRefused, TradingHalted, TradingResumed
-from engine.lineup import Line
 from engine.results import BacktestResult
-from engine.run_settings import Settings
 from engine.store.bars import read_bars
 from engine.store.ticks import TickFile
 from engine.tools.tick_days import binance_day, consolidated_day, lobster_day
@@ -133,25 +131,26 @@ def _recorded(path: Path, read: Callable[[Path], TickFile]) -> TickFile:
     return read(path)
 
 
-def stress(
-    line: Callable[[], Line], settings: Callable[[TickFile, Line, str], Settings], chosen: Sequence[Scenario]
-) -> Iterator[Outcome]:
+def stress(run: Callable[[TickFile, str], BacktestResult], chosen: Sequence[Scenario]) -> list[Outcome]:
     """Run through scenarios, one after another; what is not there or cannot be run on is said, and is no failure.
 
     Args:
-        line: makes the strategies anew, so that no scenario knows of another.
-        settings: the settings for a file, a line-up and a calendar.
+        run: runs strategies made anew, so that no scenario knows of another, over a file by a calendar.
         chosen: from ``scenarios``.
+
+    Raises:
+        UserError: not one of them could be run.
     """
+    found, refused = list[Outcome](), list[UserError]()
     for scenario in chosen:
-        entrants = line()
         try:
-            file = scenario.read()
-            result = simulate(file, entrants, settings(file, entrants, scenario.calendar))
+            found.append(outcome_of(scenario.name, run(scenario.read(), scenario.calendar)))
         except UserError as error:
-            yield Outcome(scenario.name, refused=error.line())
-        else:
-            yield outcome_of(scenario.name, result)
+            found.append(Outcome(scenario.name, refused=error.line()))
+            refused.append(error)
+    if refused and len(refused) == len(found):
+        raise refused[-1]  # of a generated day: what is in the way is no missing file
+    return found
 
 
 def outcome_of(name: str, result: BacktestResult) -> Outcome:

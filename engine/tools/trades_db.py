@@ -23,7 +23,7 @@ from engine.account.portfolio import Leg
 from engine.errors import DataError
 from engine.events import Decision, TradingHalted
 from engine.journal.codec import is_decision, is_input
-from engine.journal.reader import JournalReader, read_manifest
+from engine.journal.reader import JournalReader, UnsoundError, read_manifest
 from engine.journal.sessions import LOCK, lock_is_held, make_private
 from engine.model import Instrument, Side
 from engine.quantities import format_decimal
@@ -122,7 +122,7 @@ def _reading() -> Iterator[None]:
     """Tell what is wrong with a journal from what is wrong with the database."""
     try:
         yield
-    except DataError as error:
+    except (DataError, UnsoundError) as error:
         raise _UnreadableError(error.what, where=error.where, fix=error.fix) from None
 
 

@@ -6,13 +6,15 @@ the trades is the change and what follows from it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from engine.account.metrics import trade_metrics
-from engine.errors import ConfigError, ExitCode, UserError
+from engine.config.settings import Found, by_path, flatten, merged
+from engine.errors import ExitCode, UserError
 from engine.journal.reader import read_manifest
 from engine.live.recording import line_of
 from engine.live.replay import Replay, config_of, first_difference
@@ -28,15 +30,15 @@ class SessionWhatIf:
 
     Args:
         directory: of its journal.
-        parameters, settings: what is changed: of its strategy, and by table, ``{"paper": {"fee": "5bps"}}``.
+        changes: what is set otherwise, by dotted key: ``paper.fee``, ``strategy.params.window``.
 
     Raises:
         UserError: the journal is damaged or does not replay to what was recorded (exit code 8), or a value is invalid.
     """
 
-    def __init__(self, directory: Path, parameters: dict[str, str], settings: dict[str, dict[str, str]]) -> None:
+    def __init__(self, directory: Path, changes: Mapping[str, Found]) -> None:
         manifest = read_manifest(directory)
-        changed = with_changes(manifest, parameters, settings)
+        changed = with_changes(manifest, changes)
         self.was, self.would_be = Replay(directory), Replay(directory, changed)
         self.was.check_whole()
         if (first := self.was.difference()) is not None:
@@ -85,27 +87,22 @@ def strategy_of(directory: Path) -> type[Strategy] | None:
     return type(line) if isinstance(line, Strategy) else None
 
 
-def with_changes(
-    manifest: dict[str, Any], parameters: dict[str, str], settings: dict[str, dict[str, str]]
-) -> dict[str, Any]:
+def with_changes(manifest: dict[str, Any], changes: Mapping[str, Found]) -> dict[str, Any]:
     """A manifest whose session would have been set up otherwise.
 
     Raises:
-        ConfigError: a value is not one of its kind.
+        ConfigError: a value is not one of its kind, with where it was set.
     """
-    changed = deepcopy(manifest)
-    config = changed["config"]
-    config["strategy"]["params"] = config["strategy"].get("params", {}) | parameters
-    for section, values in settings.items():
-        config[section] = config.get(section, {}) | values
     line = line_of(config_of(manifest))
-    if isinstance(line, Strategy):
-        for name, value in parameters.items():
-            line.declared[name].parse(value, where=name)
-    try:
-        config_of(changed)
-    except UserError as error:
-        raise ConfigError(error.what.rpartition("cannot be used: ")[2], where="flag --set") from None
+    changed, paths = deepcopy(manifest), by_path(changes)
+    for (section, *tables, key), one in paths.items():
+        table = changed["config"].setdefault(section, {})
+        for name in tables:
+            table = table.setdefault(name, {})
+            assert isinstance(line, Strategy), "only of one strategy a parameter can be named"
+            line.declared[key].parse(one.value, where=one.origin)  # type: ignore[arg-type]  # it is text
+        table[key] = one.value
+    merged({path: Found(value, "the recording") for path, value in flatten(manifest["config"])} | paths)
     return changed
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from engine.cli import main
-from engine.commands.bug_report import entries_since, seconds_of, shown
-from engine.errors import ConfigError, DataError
+from engine.commands.bug_report import entries_since, shown
+from engine.errors import DataError
 
 
 def leaves(*arguments: str) -> int:
@@ -85,10 +85,18 @@ def test_entries_from_before_stay_out(tmp_path: Path) -> None:
     assert list(entries_since(log, 1e9)) == [new.encode()] * 2
 
 
-@pytest.mark.parametrize("text", ["5", "0m", "m", "-5m", "5 parsecs", ""])
-def test_what_is_no_time(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"--last: .* is not a time; write for example 90s, 5m or 2h"):
-        seconds_of(text)
+@pytest.mark.parametrize("text", ["m", "-5m", "5 parsecs", "", "99999999999h"])
+def test_what_is_no_time(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert leaves("bug-report", "--output", str(tmp_path / "report.zip"), f"--last={text}") == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: flag --last: ")
+    assert list(tmp_path.glob("*.zip")) == []
+
+
+def test_a_report_that_cannot_be_written_is_a_wrong_flag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert leaves("bug-report", "--output", str(tmp_path / "nowhere" / "report.zip")) == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("report.zip: cannot be written: No such file or directory; name another with --output")
 
 
 def test_what_is_called_a_secret_is_not_shown() -> None:

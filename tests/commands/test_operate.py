@@ -144,8 +144,10 @@ def test_nobody_to_tell_is_code_5(run: Callable[..., Ended], verb: str) -> None:
 def test_which_session_is_meant(session: Running, run: Callable[..., Ended], tmp_path: Path) -> None:
     wrong = run("engine", "pause", "--session", "nobody")
     assert wrong.code == 5
-    assert "no session 'nobody' is running" in wrong.error
+    assert "there is no running session 'nobody'" in wrong.error
     assert run("engine", "resume", "--reason", " ").code == 3
     assert run("engine", "resume").code == 2
+    for meant in ("last", "20"):  # the beginning of its name
+        assert answer(run("engine", "pause", "--session", meant)) == ("pause", "reducing")
     assert answer(run("engine", "kill", "--session", str(session.process.pid))) == ("halt", "halted")
     assert not kill_file(tmp_path).exists()  # that session alone

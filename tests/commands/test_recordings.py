@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -80,6 +81,99 @@ def test_a_flag_that_means_nothing_is_one_line(verb, flags, code, what, tmp_path
     found, out, lines = run(capsys, *verb, "--bars", file, *flags)
     assert (found, out, len(lines)) == (code, "", 1)
     assert lines[0].startswith(f"error: {what}")
+
+
+@pytest.mark.parametrize(
+    "verb", [*(one for one in VERBS if one[0] != "features"), ("montecarlo",), ("stress",)], ids=" ".join
+)
+def test_a_setting_that_shows_to_be_wrong_on_the_way_is_named_with_its_place(verb, tmp_path, monkeypatch, capsys):
+    file = tmp_path / "good.csv"
+    file.write_text("timestamp,price,size\n" + GOOD)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "microburst.toml").write_text("[paper]\nstarting_cash = 1e26\n")
+    code, out, lines = run(capsys, *verb, *(() if verb == ("stress",) else ("--ticks", file)))
+    assert (code, out) == (3, "")
+    assert lines[-1].startswith("error: microburst.toml:2: paper.starting_cash: an account of 1e+26 cannot be kept")
+
+
+def test_a_backtest_outside_every_session_says_so(tmp_path, capsys):
+    file = tmp_path / "good.csv"
+    file.write_text("timestamp,price,size\n" + GOOD.replace("2024-01-02", "2024-01-06"))
+    said = "nothing was traded: no record is in a session of the calendar us_equities; name that of the exchange"
+    for flags in ((), ("--spread", "0.01", "--fills", "ladder")):
+        code, _, lines = run(capsys, "backtest", "--ticks", file, "--calendar", "us_equities", *flags, "--quiet")
+        assert (code, [line.startswith(said) for line in lines]) == (0, [True])
+        assert run(capsys, "backtest", "--ticks", file, "--quiet", *flags)[2] == []
+
+
+NEVER = """
+from engine.rules import TimeStop, change, pct, seconds
+from engine.strategy import Strategy
+
+
+class Never(Strategy):
+    long = (change(seconds(2)) >= pct(1)) & (change(seconds(2)) >= pct(50))
+    exits = TimeStop(seconds(60))
+"""
+
+
+def test_what_is_open_at_the_end_of_the_data_is_told_of_near_misses_too(tmp_path, capsys):
+    file, strategy = tmp_path / "up.csv", tmp_path / "never.py"
+    strategy.write_text(NEVER)
+    rows = (f"2024-01-02T14:30:{second:02}Z,{105 if second > 30 else 100},10\n" for second in range(40))
+    file.write_text("timestamp,price,size\n" + "".join(rows))
+    code, out, _ = run(capsys, "explain", "--ticks", file, "--why-not", "--strategy", f"{strategy}:Never")
+    assert code == 0
+    assert "\nstill open at the end of the data: 1 near misses\n" in out
+
+
+def test_strategies_in_quotes_that_are_not_closed_are_wrong_usage(tmp_path, capsys):
+    code, _, lines = run(capsys, "compare", "--a", "momentum_burst 'x", "--b", "smoke_test", "--ticks", tmp_path / "no")
+    assert (code, len(lines)) == (2, 1)
+    assert "names none (No closing quotation); write 'NAME KEY=VALUE ...'" in lines[0]
+
+
+def test_a_strategy_that_never_trades_is_compared_with_one_that_does(tmp_path, capsys):
+    file = tmp_path / "good.csv"
+    file.write_text("timestamp,price,size\n" + GOOD)
+    code, out, lines = run(capsys, "compare", "--a", "momentum_burst", "--b", "smoke_test", "--ticks", file)
+    assert (code, lines) == (0, [])
+    assert re.search(r"^trades +0 +[1-9]", out, re.MULTILINE)
+
+
+def test_a_name_that_is_too_long_for_a_file_is_one_line(capsys):
+    for flags in (("--ticks", "x" * 300), ("--demo", "--report", "x" * 300 + ".csv"), ("--demo", "--save", "x" * 300)):
+        code, _, lines = run(capsys, "backtest", "--quiet", *flags)
+        assert (code in (3, 4), len(lines), "File name too long" in lines[0]) == (True, 1, True)
+
+
+def test_more_days_than_there_can_be_are_refused(tmp_path, capsys):
+    code, _, lines = run(capsys, "backtest", "--demo", "--quiet", "--days", "9" * 30)
+    assert (code, len(lines), "are more than any recording has" in lines[0]) == (3, 1, True)
+
+
+def test_a_kept_run_whose_figures_are_none_is_listed_as_damaged(tmp_path, capsys):
+    assert run(capsys, "backtest", "--demo", "--quiet", "--save", tmp_path)[0] == 0
+    (folder,) = tmp_path.iterdir()
+    head = json.loads((folder / "run.json").read_text())
+    head["result"]["metrics"]["net"] = "much"
+    (folder / "run.json").write_text(json.dumps(head))
+    code, out, lines = run(capsys, "runs", tmp_path)
+    assert (code, lines, "parts of run.json are missing" in out) == (0, [], True)
+
+
+def test_a_size_of_nothing_is_refused(capsys):
+    for size in ("0 units", "$0", "0% risk", "0", "kelly 55% cap 0%"):
+        code, _, lines = run(capsys, "backtest", "--demo", "--size", size)
+        assert (code, lines) == (
+            3,
+            [f"error: flag --size: sizing.size: a size of {size} enters nothing; write more than 0"],
+        )
+
+
+def test_a_ratio_without_its_sign_is_refused(capsys):
+    code, _, lines = run(capsys, "backtest", "--demo", "--set", "stop_loss=5")
+    assert (code, lines) == (3, ["error: flag --set stop_loss: 5 is 500%; write it with its %, such as 5%"])
 
 
 def test_a_flag_of_files_without_a_file_is_refused(capsys):

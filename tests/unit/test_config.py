@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from dataclasses import replace
 from fractions import Fraction
@@ -113,7 +114,7 @@ def test_strategy_parameters_merge_key_by_key(monkeypatch):
         ("[risk]\nposition_size = 0", "microburst.toml:2: risk.position_size = 0: should be greater than 0"),
         (
             "[risk]\ndaily_loss_limit = 7",
-            "microburst.toml:2: risk.daily_loss_limit: 7 is more than everything; write 7%",
+            "microburst.toml:2: risk.daily_loss_limit: 7 is 700%; write it with its %, such as 7%",
         ),
         ("[risk]\npdt = 'none'", "microburst.toml:2: risk.pdt: there is no policy 'none'"),
         (
@@ -144,6 +145,26 @@ def test_mistakes_in_a_file_are_one_line_with_file_and_line(text, line):
 def test_bytes_that_are_not_text():
     Path("microburst.toml").write_bytes(b"\xff\xfe\x00")
     assert line_of() == "microburst.toml: not UTF-8 text; correct it there, or read another file with --config FILE"
+
+
+def test_a_mark_of_the_encoding_is_no_part_of_the_file():
+    Path("microburst.toml").write_bytes(b"\xef\xbb\xbf[paper]\nfee = '5bps'\n")
+    assert str(load().config.paper.fee) == "5bps"
+
+
+def test_the_home_directory_is_meant_in_every_path(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("USERPROFILE", "/home/me")
+    write('[journal]\ndirectory = "~/j"\ndatabase = "~/t.db"\n[log]\nfile = "~/l"\n')
+    config = load().config
+    found = [Path(one) for one in (config.journal.directory, config.journal.database, config.log.file)]
+    assert found == [Path("/home/me") / name for name in ("j", "t.db", "l")]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there it is guessed")
+def test_a_home_directory_that_nobody_knows():
+    write('[journal]\ndirectory = "~nobody-of-this-name/j"\n')
+    assert line_of().startswith("microburst.toml:2: journal.directory: nobody knows the home directory in")
 
 
 def test_mistakes_elsewhere_name_the_variable_or_flag(monkeypatch):

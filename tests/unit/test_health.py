@@ -88,6 +88,7 @@ def test_words_for_sessions_that_cannot_speak(runtime: Path, capsys: pytest.Capt
         json.dumps({"pid": gone.pid, "state": "running", "written_ts_ns": 0, "last_error": ""})
     )
     (runtime / "health-1x.json").write_text("{")  # passed over
+    (runtime / "health-1y.json").write_text('{"pid": 1, "written_ts_ns": 0}')
     code, out, _ = status(capsys)
     assert code == 0
     assert "no sign of life for" in out

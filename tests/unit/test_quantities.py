@@ -82,6 +82,14 @@ def test_ratios_are_exact(text, ratio):
     assert parse_ratio(text) == ratio
 
 
+@pytest.mark.parametrize(("bare", "meant"), [("5", "5%"), (5, "5%"), (2.5, "2.5%"), ("1.5", "1.5%"), ("-5", "-5%")])
+def test_a_percentage_without_its_sign_is_not_taken_a_hundredfold(bare, meant):
+    with pytest.raises(ConfigError, match=rf"write it with its %, such as {meant}$"):
+        parse_ratio(bare)
+    assert parse_ratio("500%") == 5
+    assert parse_ratio(1) == 1
+
+
 @pytest.mark.parametrize("wrong", ["", "%", "5%%", "five", "1/0", float("nan"), "nan", "inf%", False, "0,05"])
 def test_wrong_ratios(wrong):
     with pytest.raises(ConfigError):

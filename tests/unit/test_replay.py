@@ -289,9 +289,26 @@ def test_sessions_are_found_by_name_beginning_and_last(tmp_path):
         with pytest.raises(NotFoundError, match=said) as caught:
             find(root, wrong)
         assert caught.value.exit_code == 5
-    assert new_directory(root, "20260101-100000").name == "20260101-100000-2"
     with pytest.raises(NotFoundError, match="run one"):
         find(tmp_path / "nowhere", "last")
+    with pytest.raises(NotFoundError, match="there is no session"):
+        find(root, "x" * 300)
+
+
+def test_sessions_that_begin_in_the_same_second_have_a_directory_each(tmp_path):
+    root = tmp_path / "j"
+    taken = [new_directory(root, "20260101-100000") for _ in range(3)]
+    assert [one.name for one in taken] == ["20260101-100000", "20260101-100000-2", "20260101-100000-3"]
+    journals = [SessionJournal(one, {}) for one in taken]
+    assert sessions(root) == taken
+    for journal in journals:
+        journal.close("done")
+
+
+def test_a_file_in_the_place_of_the_journals_is_no_empty_list(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"file: the journals cannot be read: Not a directory; name the directory"):
+        sessions(tmp_path / "file")
 
 
 def test_old_sessions_go_but_none_that_runs(tmp_path):

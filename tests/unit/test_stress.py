@@ -6,12 +6,13 @@ import gzip
 import hashlib
 from datetime import date
 from decimal import Decimal
+from itertools import count
 
 import numpy as np
 import pytest
 
-from engine.backtesting import backtest, make_settings, make_strategy
-from engine.errors import DataError
+from engine.backtesting import backtest, make_settings, make_strategy, simulate
+from engine.errors import ConfigError, DataError
 from engine.events import DayStarted, Refusal, TradingHalted, TradingResumed
 from engine.tools.stress import CALENDAR, CRYPTO_DAYS, RECORDED, TICK_DAYS, halted_ns, scenarios, stress
 from engine.tools.tick_days import binance_day
@@ -23,13 +24,12 @@ MINUTE_NS = 60 * 10**9
 
 def outcomes(strategy="momentum_burst", folder=None, names=None, **settings):
     chosen = [one for one in scenarios(folder, 1) if names is None or one.name in names]
-    return list(
-        stress(
-            lambda: make_strategy(strategy, {}),
-            lambda file, line, calendar: make_settings(file.block, line, **({"calendar": calendar} | settings)),
-            chosen,
-        )
-    )
+
+    def run(file, calendar):
+        line = make_strategy(strategy, {})
+        return simulate(file, line, make_settings(file.block, line, **({"calendar": calendar} | settings)))
+
+    return stress(run, chosen)
 
 
 # ---------------------------------------------------------------- the weather
@@ -123,11 +123,22 @@ def test_the_time_halted_by_hand(decisions, halted):
 
 
 def test_what_a_strategy_cannot_run_on_is_said_and_the_rest_is_run():
-    found = outcomes(fills="last", spread="0.02")
-    assert {one.refused for one in found} == {
-        "spread: fills at the last price have no spread; use fills touch, or no spread"
-    }
-    assert {one.trades for one in found} == {0}
+    days = count()
+
+    def run(file, calendar):
+        if not next(days):
+            raise DataError("not on such a day")
+        line = make_strategy("momentum_burst", {})
+        return simulate(file, line, make_settings(file.block, line, calendar=calendar))
+
+    found = stress(run, [one for one in scenarios(None, 1) if one.name in ("calm", "crash")])
+    assert [one.refused for one in found] == ["not on such a day", ""]
+    assert [one.trades > 0 for one in found] == [False, True]
+
+
+def test_what_it_can_run_on_nowhere_is_refused():
+    with pytest.raises(ConfigError, match="spread: fills at the last price have no spread"):
+        outcomes(fills="last", spread="0.02")
 
 
 def test_a_folder_without_recorded_crashes_is_refused(tmp_path):

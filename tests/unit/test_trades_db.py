@@ -357,7 +357,7 @@ def test_a_damaged_journal_gives_its_exact_prefix_and_exit_8(world, tmp_path, ca
     segment.write_bytes(data)
     code, out, err = leaves(capsys, "journal", "project", "last", "--db", str(file))
     assert (code, err) == (0, "")
-    assert out == f"{file}: 1 sessions, 1 of them new or longer; 2 trades\n"
+    assert out == f"{file}: 1 session, 1 of them new or longer; 2 trades\n"
 
 
 def test_a_reader_sees_the_old_state_while_it_is_written(world, tmp_path):
