@@ -23,8 +23,9 @@ cdef struct Tap:
     int width  # bytes of a value
     int64_t offset
     int64_t skip  # trades of the stream before the array's first row
-    int64_t rows  # of the array
+    int64_t n_rows  # of the array
     char* out
+    char* rows  # where the block that is worked through goes, if it is whole; NULL where it does not, or not all of it
 
 
 @cython.final
@@ -110,8 +111,8 @@ cdef class Core:
     cdef void read_record(self, int64_t i, Record* record) noexcept nogil
     cdef void evaluate_graphs(self) noexcept nogil
     cdef void evaluate_and_fetch(self, Tape* tape) noexcept nogil
-    cdef char* rows_of_block(self, const Tape* tape, const Tap* tap) noexcept nogil
-    cdef int is_straight(self, const Tape* tape, const Tap* tap) noexcept nogil
+    cdef void aim_taps(self, const Tape* tape) noexcept nogil
+    cdef int is_straight(self, const Tap* tap) noexcept nogil
     cdef void evaluate_straight(self, Tape* tape, const Tap* tap) noexcept nogil
     cdef void copy_taps(self) noexcept nogil
     cdef void rank_trades(self, int* rank) noexcept nogil

@@ -515,7 +515,7 @@ cdef class Core:
         new.instrument, new.node, new.skip = instrument, program.lone_writer(column), skip
         new.offset = program.graph.column_offset[column]
         new.width = 1 if letter == "b" else 8
-        new.rows = out.shape[0] / new.width
+        new.n_rows = out.shape[0] / new.width
         new.out = <char*>&out[0] if out.shape[0] > 0 else NULL
         for i in range(self.n_taps):
             if taps[i].instrument == instrument and taps[i].offset == new.offset:  # two arrays of one column
@@ -1020,12 +1020,12 @@ cdef class Core:
         cdef int step = (FETCHED // CACHE_LINE // nodes + 1) * CACHE_LINE
         cdef int next = 0  # of the taps
         cdef Tap* tap
-        cdef char* rows
+        self.aim_taps(tape)
         for node in range(nodes):
             while next < self.n_taps and (self.taps[next].node < node or self.taps[next].instrument != tape.instrument):
                 next += 1
             tap = &self.taps[next]
-            if next < self.n_taps and tap.node == node and self.is_straight(tape, tap):
+            if next < self.n_taps and tap.node == node and self.is_straight(tap):
                 self.evaluate_straight(tape, tap)
             else:
                 evaluate(tape, node, node + 1)
@@ -1037,29 +1037,35 @@ cdef class Core:
                 fetch(<const char*>(self.in_price + self.in_next) + at, step)
                 fetch(<const char*>(self.in_size + self.in_next) + at, step)
             for i in range(self.n_taps):
-                rows = self.rows_of_block(tape, &self.taps[i])
-                if rows != NULL and self.taps[i].width == sizeof(double):
-                    fetch(rows + at, step)
+                tap = &self.taps[i]
+                if tap.rows != NULL and tap.width == sizeof(double):
+                    fetch(tap.rows + at, step)
             at += step
 
-    cdef char* rows_of_block(self, const Tape* tape, const Tap* tap) noexcept nogil:
-        """Where a whole block of a tape's trades is to be copied; NULL where it is not, or not all of it."""
-        cdef int64_t row = self.trades_seen - BLOCK - tap.skip
-        return tap.out + row * tap.width if tap.instrument == tape.instrument and 0 <= row <= tap.rows - BLOCK else NULL
+    cdef void aim_taps(self, const Tape* tape) noexcept nogil:
+        """Find out where a block goes that holds ``BLOCK`` trades of one instrument."""
+        cdef int64_t row
+        cdef Tap* tap
+        cdef int i
+        for i in range(self.n_taps):
+            tap = &self.taps[i]
+            row = self.trades_seen - BLOCK - tap.skip
+            tap.rows = NULL
+            if tap.instrument == tape.instrument and 0 <= row <= tap.n_rows - BLOCK:
+                tap.rows = tap.out + row * tap.width
 
-    cdef int is_straight(self, const Tape* tape, const Tap* tap) noexcept nogil:
-        """Whether a tape's whole block is written to the array by its node: nobody may want it in the column."""
+    cdef int is_straight(self, const Tap* tap) noexcept nogil:
+        """Whether a whole block is written to the array by its node: nobody may want it in the column."""
         if tap.node < 0 or self.n_lanes > 0 or self.n_segments > 0 or self.callback is not None:
             return 0
-        return self.rows_of_block(tape, tap) != NULL
+        return tap.rows != NULL
 
     cdef void evaluate_straight(self, Tape* tape, const Tap* tap) noexcept nogil:
         """Have a node write a block to the array; the last value, which may be asked for, is in its column too."""
-        cdef char* rows = self.rows_of_block(tape, tap)
         cdef Node node = tape.graph.nodes[tap.node]
-        node.out = rows - tape.columns
+        node.out = tap.rows - tape.columns
         node.work(tape, tape.slots + tap.node, &node, BLOCK)
-        (<double*>(tape.columns + tap.offset))[BLOCK - 1] = (<const double*>rows)[BLOCK - 1]
+        (<double*>(tape.columns + tap.offset))[BLOCK - 1] = (<const double*>tap.rows)[BLOCK - 1]
 
     cdef void copy_taps(self) noexcept nogil:
         """Copy the tapped columns of this block to their arrays."""
@@ -1074,9 +1080,9 @@ cdef class Core:
             tap = &self.taps[i]
             tape = &self.tapes[tap.instrument]
             first = self.trades_seen - trades - tap.skip
-            if tape.fresh == BLOCK and self.is_straight(tape, tap):
+            if tape.fresh == BLOCK and self.is_straight(tap):
                 continue
-            if tape.fresh == trades and 0 <= first <= tap.rows - trades:  # the block has no other instrument's
+            if tape.fresh == trades and 0 <= first <= tap.n_rows - trades:  # the block has no other instrument's
                 memcpy(tap.out + first * tap.width, tape.columns + tap.offset, trades * tap.width)
                 continue
             if not ranked:
@@ -1084,7 +1090,7 @@ cdef class Core:
                 ranked = 1
             for k in range(tape.fresh):
                 row = first + rank[tape.records[k]]
-                if 0 <= row < tap.rows:
+                if 0 <= row < tap.n_rows:
                     memcpy(tap.out + row * tap.width, tape.columns + tap.offset + k * tap.width, tap.width)
 
     cdef void rank_trades(self, int* rank) noexcept nogil:

@@ -11,6 +11,10 @@
 
 #include "_int128.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 typedef struct { uint64_t size, price, price_size, price_squared; } Totals;
 
 #if defined(__has_builtin) && defined(__BYTE_ORDER__)
@@ -21,19 +25,24 @@ typedef uint64_t Two __attribute__((vector_size(16), aligned(8)));
 #define TWO_IN(P) (*(const Two *)(P))
 #define FIRSTS(A, B) __builtin_shufflevector(A, B, 0, 2)
 #define SECONDS(A, B) __builtin_shufflevector(A, B, 1, 3)
+#ifdef __SSE2__ /* has an instruction for factors of 32 bits, and none for larger ones */
+#define TIMES(A, B, SMALL) ((SMALL) ? (Two)_mm_mul_epu32((__m128i)(A), (__m128i)(B)) : (Two)((A) * (B)))
+#else
+#define TIMES(A, B, SMALL) ((A) * (B))
+#endif
 #endif
 #endif
 
-/* From the totals before a first trade, cells[0], write those after each of n; ``bits`` are all that any price had, and
- * any size. */
-static inline void run_totals(Totals *cells, const int64_t *price, const int64_t *size, uint64_t *bits, int n)
+static inline void run_totals_of(Totals *cells, const int64_t *price, const int64_t *size, uint64_t *bits, int n,
+                                 int small)
 {
     uint64_t prices = 0, sizes = 0;
     int k = 0;
 #ifdef MICROBURST_BY_TWO
     Two single = TWO_IN(cells), squared = TWO_IN(&cells->price_size), all_prices = {0}, all_sizes = {0};
     for (; k + 2 <= n; k += 2) {
-        Two p = TWO_IN(price + k), s = TWO_IN(size + k), ps = p * s, pp = p * p;
+        Two p = TWO_IN(price + k), s = TWO_IN(size + k);
+        Two ps = TIMES(p, s, small), pp = TIMES(p, p, small);
         all_prices |= p;
         all_sizes |= s;
         TWO_AT(&cells[k + 1].size) = single += FIRSTS(s, p);
@@ -55,6 +64,15 @@ static inline void run_totals(Totals *cells, const int64_t *price, const int64_t
     }
     bits[0] = prices;
     bits[1] = sizes;
+}
+
+/* From the totals before a first trade, cells[0], write those after each of n; ``bits`` are all that any price had, and
+ * any size. What suffices for prices and sizes of 32 bits is tried first. */
+static inline void run_totals(Totals *cells, const int64_t *price, const int64_t *size, uint64_t *bits, int n)
+{
+    run_totals_of(cells, price, size, bits, n, 1);
+    if ((bits[0] | bits[1]) >> 32)
+        run_totals_of(cells, price, size, bits, n, 0);
 }
 
 /* Of ``Totals``, the one that stands at ``totals`` in the first cell: ends[k] less that at the window's tail. */
