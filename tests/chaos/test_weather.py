@@ -191,7 +191,7 @@ async def test_a_weather_that_cuts_is_come_back_from(config: Config, word: str) 
     if word == "oversized":
         # The mock may still have counted one that the client had left before it came.
         assert health.bad_frames.keys() == {"too_large"}
-        assert CUT[word] <= health.bad_frames["too_large"] == health.reconnects <= happened[word]
+        assert CUT[word] <= health.bad_frames["too_large"] <= min(health.reconnects, happened[word])
     if word == "slow-loris":
         assert health.reconnects >= 1  # the first handshake was left unanswered
     if word == "mixed":

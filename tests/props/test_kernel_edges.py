@@ -29,8 +29,8 @@ def backtest(price: Any = PRICE, **settings: Any) -> Any:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"profit_target": "1e40"},
-        {"stop_loss": "1e40"},
+        {"profit_target": "1e42%"},
+        {"stop_loss": "1e42%"},
         {"stop_loss": "1/999999999999999999999999999999"},
         {"flat_candles": "10000000000"},
         {"cooldown_signals": "1e30"},

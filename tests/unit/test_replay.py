@@ -25,7 +25,7 @@ from engine.cli import main
 from engine.errors import DataError, NotFoundError
 from engine.events import DayStarted, End, OrderFilled, OrderSubmitted, Refusal, SignalDeclined, SignalRefused
 from engine.journal import segments
-from engine.journal.codec import MANIFEST, SUMMARY, KernelState, is_input
+from engine.journal.codec import MANIFEST, SUMMARY, Flushed, KernelState, is_input
 from engine.journal.reader import JournalReader
 from engine.journal.segments import Disk
 from engine.journal.sessions import find, lock_is_held, new_directory, prune, sessions
@@ -68,7 +68,7 @@ def rewritten(world: World, change) -> Path:
     for entry in reader:
         if is_input(entry.kind):
             journal.record(change(entry.event()))
-        elif entry.kind not in (MANIFEST, SUMMARY) and not isinstance(event := entry.event(), KernelState):
+        elif entry.kind not in (MANIFEST, SUMMARY) and not isinstance(event := entry.event(), KernelState | Flushed):
             journal.append(event)
     journal.close("rewritten")
     return journal.directory

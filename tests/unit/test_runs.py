@@ -96,7 +96,7 @@ def test_a_changed_or_missing_file_is_named(folder, name):
         ("[]", "this is not a run of microburst"),
         ('{"schema": "microburst.run/99"}', "this is microburst.run/99, not microburst.run/1"),
         ('{"schema": "microburst.run/1"}', "parts are missing"),
-        ('{"schema": "microburst.run/1", "files": {}, "result": {}}', "cannot be read"),
+        ('{"schema": "microburst.run/1", "files": {}, "result": {}}', "parts of this run are missing"),
     ],
 )
 def test_a_damaged_or_foreign_sheet_is_one_line(folder, text, said):
