@@ -41,8 +41,8 @@ FAULTS = (
     Fault(
         "a window keeps a trade that has just expired",
         "engine/_tails.pxd",
-        "            tail = next_two_tails(tape.ts, tape.mask, tail, now[k] - window + 1, now[k + 1] - window + 1, &out[k])",
-        "            tail = next_two_tails(tape.ts, tape.mask, tail, now[k] - window, now[k + 1] - window, &out[k])",
+        "tape.mask, tail, now[k] - window + 1, now[k + 1] - window + 1, &out[k])",
+        "tape.mask, tail, now[k] - window, now[k + 1] - window, &out[k])",
         (COLUMNS, ORACLE, CATALOGUE),
     ),
     Fault(
