@@ -43,7 +43,7 @@ from gui.link import Link
 from gui.window import MainWindow
 from tests.gui.golden import SECOND, T0
 
-SEEDS, STEPS = range(16), 40
+SEEDS, STEPS = range(8), 40
 KEPT_TRADES, KEPT_TICKS = 12, 50
 TOKEN = Secret("0" * 32)
 NAMES = ("ACME", "BTC-USD", "1000SHIB-USDT")

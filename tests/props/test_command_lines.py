@@ -282,7 +282,7 @@ def read_only(world: World, say: Say, rounds: int) -> Any:
     return ended
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_whatever_is_typed_ends_as_documented(seed: int, here: Path, say: Say) -> None:
     ended = read_only(World(here, say, Random(seed)), say, 40)
     assert len(set(ended)) > 3, "many kinds of ending were met"

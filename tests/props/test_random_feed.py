@@ -10,9 +10,9 @@ from engine._wire import REJECT_REASONS
 from engine.ports import FeedState
 from tests.props.random_feed import play
 
-SEEDS = 160
+SEEDS = 80
 LONG_SEEDS = 8_000
-PARTS = 8
+PARTS = 4
 BY_THE_QUEUE = {"", "coalesced", "queue_overflow"}
 
 
