@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -39,6 +40,15 @@ class ThreadedEngine:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(5)
             self._loop.close()
+
+
+@pytest.fixture(autouse=True)
+def collected_between() -> Iterator[None]:
+    """Garbage is collected between tests: dozens of closed windows, collected amid Qt's events, once crashed Qt."""
+    gc.disable()
+    yield
+    gc.enable()
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)
