@@ -346,7 +346,7 @@ def parse_size(text: str, *, where: str = "sizing.size") -> Size:
         fix = "write 3 units, 500 dollars, 1% risk, 5% capital, or kelly 55% cap 25%"
         raise ConfigError(f"{str(text)!r} is not a size", where=where, fix=fix)
     amounts = [match[name] for name in ("d1", "d2", "share", "win", "cap", "units") if match[name]]
-    if any(not parse_ratio(f"{amount.rstrip('%')}%", where=where) for amount in amounts):
+    if any(parse_number(amount.rstrip("%"), where=where) == 0 for amount in amounts):
         raise ConfigError(f"a size of {text} enters nothing", where=where, fix="write more than 0")
     made: Size
     if match["dollars"]:

@@ -127,9 +127,9 @@ class World:
         return round((ts_ns - WALL_NS) / 1e9 - self.began_s, 6)
 
 
-def rise_config(tmp_path: Path) -> Config:
-    """A configuration for the strategy above, with journals in the test's directory."""
-    (tmp_path / "rise.py").write_text(STRATEGY)
+def rise_config(tmp_path: Path, strategy: str = STRATEGY) -> Config:
+    """A configuration for a strategy called ``Rise``, with journals in the test's directory."""
+    (tmp_path / "rise.py").write_text(strategy)
     flags = {
         "strategy.name": f"{tmp_path / 'rise.py'}:Rise",
         "telemetry.enabled": False,

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from engine.cli import main
-from engine.config.settings import Found, load
 from engine.journal.segments import path_of
 from engine.journal.writer import SessionJournal
-from tests.unit.session_world import STRATEGY, Line, World, climb, play
+from tests.unit.session_world import Line, World, climb, play, rise_config
 
 DAY_NS = 86_400 * 10**9
 
@@ -21,15 +20,7 @@ DAY_NS = 86_400 * 10**9
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """A session that has bought once; the present directory is empty, and knows of it by nothing but its place."""
-    (tmp_path / "rise.py").write_text(STRATEGY)
-    flags = {
-        "strategy.name": f"{tmp_path / 'rise.py'}:Rise",
-        "telemetry.enabled": False,
-        "journal.directory": str(tmp_path / "journal"),
-        "journal.segment_mb": 8,
-    }
-    config = load({name: Found(value, "test") for name, value in flags.items()}).config
-    played = play(config, Line(climb()), seconds=4)
+    played = play(rise_config(tmp_path), Line(climb()), seconds=4)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     return played

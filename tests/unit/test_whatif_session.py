@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from engine.cli import main
-from engine.config.settings import Found, load
 from tests.sim.clock import SECOND_NS
-from tests.unit.session_world import Line, World, climb, heartbeats, play, trade
+from tests.unit.session_world import Line, World, climb, heartbeats, play, rise_config, trade
 
 STRATEGY = """
 from engine.rules import Param, TimeStop, change, pct, seconds
@@ -29,15 +28,7 @@ class Rise(Strategy):
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """A session that has bought once, with a pause and a gap of time in it; its directory is the present one."""
-    (tmp_path / "rise.py").write_text(STRATEGY)
-    flags = {
-        "strategy.name": f"{tmp_path / 'rise.py'}:Rise",
-        "telemetry.enabled": False,
-        "risk.daily_loss_limit": "100%",
-        "journal.directory": str(tmp_path / "journal"),
-        "journal.segment_mb": 8,
-    }
-    config = load({name: Found(value, "test") for name, value in flags.items()}).config
+    config = rise_config(tmp_path, STRATEGY)
     later = [(5.0, [trade(20, 100.30)]), (12.0, [trade(21, 100.50)])]
     played = play(config, Line(sorted([*climb(), *later, *heartbeats(3, 20)], key=lambda one: one[0])), seconds=20)
     (tmp_path / "microburst.toml").write_text(f'[journal]\ndirectory = "{config.journal.directory}"\n')
