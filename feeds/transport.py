@@ -63,7 +63,8 @@ def check_address(address: str) -> str:
             fix="write it like ws://127.0.0.1:8765",
         )
     if not _is_name(host):
-        raise ConfigError(f"{host!r} is not the name of a machine", where="feed address")
+        fix = "write it like ws://127.0.0.1:8765"
+        raise ConfigError(f"{host!r} is not the name of a machine", where="feed address", fix=fix)
     if url.username is not None or url.password is not None:
         raise ConfigError("an address must not contain a user name or password", where="feed address")
     for name, value in parse_qsl(url.query, keep_blank_values=True):

@@ -148,7 +148,7 @@ def load_config(config_file: Path | None, parameters: Sequence[str] | None = Non
 
 
 def load_roughly(config_file: Path | None, said: str, **flags: Any) -> Loaded:
-    """Return the configuration for a verb that hardly needs it: what is wrong with it is a warning, and no end.
+    """Return the configuration for a verb that hardly needs it: what is wrong with one that was only found is a warning.
 
     Args:
         config_file: the value of ``--config``.
@@ -156,13 +156,15 @@ def load_roughly(config_file: Path | None, said: str, **flags: Any) -> Loaded:
         flags: as ``load_config`` takes them.
 
     Raises:
-        ConfigError: a flag is wrong.
+        ConfigError: a flag is wrong, ``--config`` and the file that it names among them.
     """
     from engine.config.settings import by_path, merged
 
     try:
         return load_config(config_file, **flags)
     except ConfigError as error:
+        if config_file is not None:
+            raise
         loaded = merged(by_path(found_in(flags)))
         print(f"warning: {error.line()}; {said}", file=sys.stderr)
         return loaded

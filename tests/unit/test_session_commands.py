@@ -64,6 +64,11 @@ def test_limits_are_shown_without_a_configuration(tmp_path, monkeypatch, capsys)
     code, out, err = say(capsys, "risk", "show", "--risk-profile", "guardet")
     assert (code, out) == (3, "")
     assert err.startswith("error: flag --risk-profile: "), "what was asked for is a mistake all the same"
+    for name in ("microburst.toml", "nowhere.toml"):
+        for verb in (("risk", "show"), ("journal", "ls")):
+            code, out, err = say(capsys, *verb, "--config", name)
+            assert (code, out) == (3, ""), "and so is a file that was named"
+            assert name in err
 
 
 # ---------------------------------------------------------------- which session
