@@ -148,7 +148,7 @@ def load_config(config_file: Path | None, parameters: Sequence[str] | None = Non
 
 
 def load_roughly(config_file: Path | None, said: str, **flags: Any) -> Loaded:
-    """Return the configuration for a verb that hardly needs it: what is wrong with one that was only found is a warning.
+    """Return the configuration for a verb that hardly needs it: what is wrong with one that is found is a warning.
 
     Args:
         config_file: the value of ``--config``.
